@@ -1,0 +1,1 @@
+"""Run real Internet Computer canisters, break them, and bring every byte back."""

@@ -1,0 +1,194 @@
+"""The exception tree: everything this package raises on purpose.
+
+    SandboxError
+    ├── CallRejected          the platform's answer was a reject (carries reject and error code)
+    ├── InvalidModule         a Wasm module breaks a rule of the platform (IC0505)
+    ├── CandidError           text or bytes are not Candid, or do not fit a type
+    │   ├── CandidSyntaxError     text that does not parse; says line and column
+    │   ├── CandidTypeError       a value does not fit a type; says the path to the field
+    │   └── CandidDecodeError     bytes that do not decode; says the offset
+    ├── PrincipalError        not a principal
+    ├── StateError            the state directory cannot be used
+    │   ├── StateLocked           another process holds it
+    │   └── StateCorrupt          its files contradict their checksums
+    ├── EngineError           the WebAssembly engine cannot be used on this machine
+    └── Unsupported           a feature that is known and not offered; says its name
+
+Three kinds of failure are kept apart: a trap of the guest is a value (`canister.Trapped`), a reject of the platform is a
+value with a code (`Reject`, raised as `CallRejected` only at the public face), and misuse or a defect is an exception.
+Codes: digest of `dfinity/ic` `rs/types/error_types/src/lib.rs`; the first digit of a code is its reject code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+
+class SandboxError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class RejectCode(IntEnum):
+    """Reject codes of the interface specification."""
+
+    SYS_FATAL = 1
+    SYS_TRANSIENT = 2
+    DESTINATION_INVALID = 3
+    CANISTER_REJECT = 4
+    CANISTER_ERROR = 5
+    SYS_UNKNOWN = 6
+
+
+class ErrorCode(IntEnum):
+    """Error codes of the replica, printed as `IC0503`."""
+
+    SUBNET_OVERSUBSCRIBED = 101
+    MAX_NUMBER_OF_CANISTERS_REACHED = 102
+    CANISTER_QUEUE_FULL = 201
+    INGRESS_MESSAGE_TIMEOUT = 202
+    CANISTER_QUEUE_NOT_EMPTY = 203
+    INGRESS_HISTORY_FULL = 204
+    CANISTER_ID_ALREADY_EXISTS = 205
+    STOP_CANISTER_REQUEST_TIMEOUT = 206
+    CANISTER_OUT_OF_CYCLES = 207
+    CERTIFIED_STATE_UNAVAILABLE = 208
+    CANISTER_INSTALL_CODE_RATE_LIMITED = 209
+    CANISTER_HEAP_DELTA_RATE_LIMITED = 210
+    CANISTER_NOT_FOUND = 301
+    CANISTER_SNAPSHOT_NOT_FOUND = 305
+    INSUFFICIENT_MEMORY_ALLOCATION = 402
+    INSUFFICIENT_CYCLES_FOR_CREATE_CANISTER = 403
+    SUBNET_NOT_FOUND = 404
+    CANISTER_NOT_HOSTED_BY_SUBNET = 405
+    CANISTER_REJECTED_MESSAGE = 406
+    UNKNOWN_MANAGEMENT_MESSAGE = 407
+    INVALID_MANAGEMENT_PAYLOAD = 408
+    CANISTER_SNAPSHOT_IMMUTABLE = 409
+    INVALID_SUBNET_ADMIN = 410
+    CANISTER_TRAPPED = 502
+    CANISTER_CALLED_TRAP = 503
+    CANISTER_CONTRACT_VIOLATION = 504
+    CANISTER_INVALID_WASM = 505
+    CANISTER_DID_NOT_REPLY = 506
+    CANISTER_OUT_OF_MEMORY = 507
+    CANISTER_STOPPED = 508
+    CANISTER_STOPPING = 509
+    CANISTER_NOT_STOPPED = 510
+    CANISTER_STOPPING_CANCELLED = 511
+    CANISTER_INVALID_CONTROLLER = 512
+    CANISTER_FUNCTION_NOT_FOUND = 513
+    CANISTER_NON_EMPTY = 514
+    QUERY_CALL_GRAPH_LOOP_DETECTED = 517
+    INSUFFICIENT_CYCLES_IN_CALL = 520
+    CANISTER_WASM_ENGINE_ERROR = 521
+    CANISTER_INSTRUCTION_LIMIT_EXCEEDED = 522
+    CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED = 524
+    QUERY_CALL_GRAPH_TOO_DEEP = 525
+    QUERY_CALL_GRAPH_TOTAL_INSTRUCTION_LIMIT_EXCEEDED = 526
+    COMPOSITE_QUERY_CALLED_IN_REPLICATED_MODE = 527
+    QUERY_TIME_LIMIT_EXCEEDED = 528
+    QUERY_CALL_GRAPH_INTERNAL = 529
+    INSUFFICIENT_CYCLES_IN_COMPUTE_ALLOCATION = 530
+    INSUFFICIENT_CYCLES_IN_MEMORY_ALLOCATION = 531
+    INSUFFICIENT_CYCLES_IN_MEMORY_GROW = 532
+    RESERVED_CYCLES_LIMIT_EXCEEDED_IN_MEMORY_ALLOCATION = 533
+    RESERVED_CYCLES_LIMIT_EXCEEDED_IN_MEMORY_GROW = 534
+    INSUFFICIENT_CYCLES_IN_MESSAGE_MEMORY_GROW = 535
+    CANISTER_METHOD_NOT_FOUND = 536
+    CANISTER_WASM_MODULE_NOT_FOUND = 537
+    CANISTER_ALREADY_INSTALLED = 538
+    CANISTER_WASM_MEMORY_LIMIT_EXCEEDED = 539
+    RESERVED_CYCLES_LIMIT_IS_TOO_LOW = 540
+    DEADLINE_EXPIRED = 601
+    RESPONSE_DROPPED = 602
+
+    @property
+    def reject_code(self) -> RejectCode:
+        """The reject code that goes with this error code."""
+        return RejectCode(self.value // 100)
+
+    def __str__(self) -> str:
+        return f"IC{self.value:04d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A reject of the platform, as a value.
+
+    `error_code` is None only where the platform gives none (an answer relayed from another canister).
+    """
+
+    reject_code: RejectCode
+    message: str
+    error_code: ErrorCode | None = None
+
+    @classmethod
+    def of(cls, error_code: ErrorCode, message: str) -> Reject:
+        """The reject with the reject code that belongs to `error_code`."""
+        return cls(error_code.reject_code, message, error_code)
+
+
+class CallRejected(SandboxError):
+    """A call ended in a reject.
+
+    `reject_code`, `error_code` and `message` are the platform's; `result` is the same evidence that a success carries
+    (instructions, logs, backtrace), or None where no code ran.
+    """
+
+    def __init__(self, reject: Reject, result: Any = None) -> None:
+        self.reject = reject
+        self.reject_code = reject.reject_code
+        self.error_code = reject.error_code
+        self.message = reject.message
+        self.result = result
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        code = f", {self.error_code}" if self.error_code is not None else ""
+        return f"{self.reject_code.name} ({self.reject_code.value}{code}): {self.message}"
+
+
+class InvalidModule(SandboxError):
+    """A Wasm module that the platform refuses; the text is the replica's reason, without its common prefix."""
+
+
+class CandidError(SandboxError):
+    """Text or bytes are not Candid, or do not fit a type."""
+
+
+class CandidSyntaxError(CandidError):
+    """Candid text that does not parse."""
+
+
+class CandidTypeError(CandidError):
+    """A value does not fit a type."""
+
+
+class CandidDecodeError(CandidError):
+    """Bytes that do not decode."""
+
+
+class PrincipalError(SandboxError, ValueError):
+    """Not a principal."""
+
+
+class StateError(SandboxError):
+    """The state directory cannot be used."""
+
+
+class StateLocked(StateError):
+    """Another process holds the state directory."""
+
+
+class StateCorrupt(StateError):
+    """Files of the state directory contradict their checksums."""
+
+
+class EngineError(SandboxError):
+    """The WebAssembly engine cannot be used on this machine."""
+
+
+class Unsupported(SandboxError):
+    """A feature that is known and not offered."""

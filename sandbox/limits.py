@@ -1,0 +1,73 @@
+"""Every number of the platform, once. Sizes in bytes unless the name says otherwise.
+
+Sources: interface specification 0.66, "resource limits" of the developer documentation, `dfinity/ic`
+(`rs/embedders`, `rs/config`); section numbers are those of the project's specification digest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+WASM_PAGE: Final = 65_536
+
+# Modules (2.4)
+MODULE_SIZE: Final = 100 * MIB
+CODE_SECTION_SIZE: Final = 12 * MIB
+DEFINED_FUNCTIONS: Final = 50_000
+GLOBALS: Final = 1_000
+CUSTOM_SECTIONS: Final = 16
+CUSTOM_SECTIONS_SIZE: Final = MIB
+EXPORTED_METHODS: Final = 1_000
+EXPORTED_METHOD_NAMES_SIZE: Final = 20_000
+FUNCTION_SIZE: Final = 1_000_000  # instructions in one body
+FUNCTION_COMPLEXITY: Final = 1_000_000
+FUNCTION_NAME_SIZE: Final = MIB
+
+# Memories (7)
+WASM32_MEMORY: Final = 4 * GIB
+WASM64_MEMORY: Final = 6 * GIB
+STABLE_MEMORY: Final = 500 * GIB
+STABLE_PAGES: Final = STABLE_MEMORY // WASM_PAGE
+
+# Instructions (7)
+INSTRUCTIONS_UPDATE: Final = 40_000_000_000
+INSTRUCTIONS_QUERY: Final = 5_000_000_000
+INSTRUCTIONS_INSTALL: Final = 300_000_000_000
+INSTRUCTIONS_INSPECT: Final = 200_000_000
+INSTRUCTIONS_PER_QUERY_CALL: Final = 50_000_000
+
+# Stable bytes read or written by one message (7)
+STABLE_ACCESS_MESSAGE: Final = 2 * GIB
+STABLE_ACCESS_UPGRADE: Final = 8 * GIB
+STABLE_ACCESS_QUERY: Final = GIB
+
+# Messages (7)
+INGRESS_PAYLOAD: Final = 2 * MIB
+INTER_CANISTER_PAYLOAD: Final = 10 * MIB
+REPLY_REPLICATED: Final = 2 * MIB
+REPLY_QUERY: Final = 3 * MIB
+METHOD_NAME: Final = 20_000
+CERTIFIED_DATA: Final = 32
+ERROR_DESCRIPTION: Final = 8 * KIB
+DEBUG_PRINT: Final = 32 * KIB
+LOG_SIZE: Final = 4 * KIB
+
+# Settings (5.6)
+CONTROLLERS: Final = 10
+VIEWERS: Final = 10
+ENVIRONMENT_VARIABLES: Final = 20
+ENVIRONMENT_VARIABLE_SIZE: Final = 128
+WASM_MEMORY_LIMIT_BOUND: Final = 1 << 48
+FREEZING_THRESHOLD_DEFAULT: Final = 2_592_000
+RESERVED_CYCLES_LIMIT_DEFAULT: Final = 5_000_000_000_000
+PROVISIONAL_BALANCE: Final = 100_000_000_000_000
+HISTORY: Final = 20
+
+# Chunks and snapshots (5.7, 6)
+CHUNK_SIZE: Final = MIB
+CHUNKS: Final = 100
+SNAPSHOTS: Final = 10
+SNAPSHOT_SLICE: Final = 2_000_000
