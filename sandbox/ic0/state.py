@@ -1,0 +1,141 @@
+"""What one execution knows and what it has done so far.
+
+`Environment` is what the canister may ask about and never changes during an execution; `Execution` adds the guest's memory
+and collects the effects. Nothing here is committed: the caller takes the effects after a return and forgets them after a trap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sandbox.engine.guest import GuestMemory
+from sandbox.errors import ErrorCode
+from sandbox.ic0.modes import Mode
+from sandbox.principal import Principal
+
+
+class GuestTrap(Exception):
+    """Ends the execution of the guest; raised by system calls, turned into a value by `canister`."""
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The world as one execution sees it. Times in nanoseconds since 1970, amounts in cycles."""
+
+    canister_id: Principal
+    caller: Principal
+    time: int
+    subnet_id: Principal = field(default_factory=Principal.management)
+    controllers: frozenset[Principal] = frozenset()
+    status: int = 1
+    version: int = 0
+    global_timer: int = 0
+    certificate: bytes | None = None
+    root_key: bytes = b""
+    environment_variables: tuple[tuple[str, str], ...] = ()
+    """Sorted by name."""
+    caller_info_data: bytes = b""
+    caller_info_signer: bytes = b""
+    cycles: int = 0
+    """Balance when the execution starts, without what the message carries."""
+    frozen_cycles: int = 0
+    """What may not be spent: max(freezing limit - reserved balance, 0)."""
+    deadline: int = 0
+    call_context_instructions: int = 0
+    """Instructions of the earlier executions of this call context."""
+    call_slots: int = 500
+    """How many more calls the output queues take."""
+    cost_model: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Call:
+    """A call to another canister, under construction or performed."""
+
+    callee: Principal
+    method: str
+    on_reply: tuple[int, int]
+    """(table index, environment) of the reply callback."""
+    on_reject: tuple[int, int]
+    on_cleanup: tuple[int, int] | None = None
+    arg: bytearray = field(default_factory=bytearray)
+    cycles: int = 0
+    timeout_seconds: int | None = None
+    """None: guaranteed response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    message: str
+
+
+class Execution:
+    """One running execution: input, guest memory, effects so far."""
+
+    __slots__ = (
+        "accepted",
+        "already_responded",
+        "arg",
+        "available",
+        "burned",
+        "calls",
+        "certified_data",
+        "env",
+        "global_timer",
+        "heap",
+        "inspected_method",
+        "instructions",
+        "logs",
+        "message_accepted",
+        "minted",
+        "mode",
+        "on_log",
+        "pending",
+        "refunded",
+        "reject_code",
+        "reject_message",
+        "reply_data",
+        "response",
+    )
+
+    def __init__(self, mode: Mode, env: Environment, arg: bytes = b"") -> None:
+        # input
+        self.mode = mode
+        self.env = env
+        self.arg = arg
+        self.available = 0
+        """Cycles that the message carries and that are not accepted yet."""
+        self.refunded = 0
+        self.reject_code = 0
+        self.reject_message = ""
+        self.inspected_method = ""
+        self.already_responded = False
+        """An earlier message of this call context has responded."""
+        # the guest, set by `canister` when the instance is there
+        self.heap: GuestMemory | None = None
+        self.instructions: Callable[[], int] = int
+        """Instructions used by this execution until now."""
+        self.on_log: Callable[[str], None] | None = None
+        # effects
+        self.reply_data = bytearray()
+        self.response: Replied | Rejected | None = None
+        self.certified_data: bytes | None = None
+        self.global_timer: int | None = None
+        self.logs: list[bytes] = []
+        self.calls: list[Call] = []
+        self.pending: Call | None = None
+        self.accepted = 0
+        self.burned = 0
+        self.minted = 0
+        self.message_accepted = False
