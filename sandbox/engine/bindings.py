@@ -1,0 +1,219 @@
+"""Every use of wasmtime's C API that the Python package does not offer publicly, in one file.
+
+Three things are needed from below: a creator for linear memories (so that a memory can be a copy-on-write view),
+functions called and defined without converting every value (ten times cheaper than `wasmtime.Func`), and the code of a
+trap. They are found in `wasmtime._bindings`, which is generated from the C headers and private: hence the pinned major
+version and `check()`, run once when the engine starts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import wasmtime
+from wasmtime import _bindings as raw
+
+from sandbox.errors import EngineError
+
+MAJOR = 50
+"""The major version of the `wasmtime` package whose private bindings this file was written against."""
+
+_NEEDED = (
+    "wasmtime_config_host_memory_creator_set",
+    "wasmtime_config_gc_support_set",
+    "wasmtime_func_new_unchecked",
+    "wasmtime_func_call_unchecked",
+    "wasmtime_context_set_fuel",
+    "wasmtime_context_get_fuel",
+    "wasmtime_table_get",
+    "wasmtime_trap_code",
+    "wasmtime_trap_new",
+    "wasmtime_error_new",
+    "wasmtime_error_wasm_trace",
+    "wasmtime_error_delete",
+    "wasm_trap_trace",
+    "wasm_trap_delete",
+)
+
+Slots = Any
+"""A ctypes array of 64-bit words; the value k of a call stands in word 2 k (a raw value takes 16 bytes)."""
+
+
+def installed_version() -> str:
+    """The version of the `wasmtime` package."""
+    return version("wasmtime")
+
+
+def check() -> None:
+    """Raise `EngineError`, naming the version to install, unless the private bindings are the ones known here."""
+    installed = installed_version()
+    missing = [name for name in _NEEDED if not hasattr(raw, name)]
+    if installed.split(".")[0] != str(MAJOR) or missing:
+        detail = f" (missing: {', '.join(missing)})" if missing else ""
+        raise EngineError(
+            f"wasmtime {installed} is installed, but {MAJOR}.x is needed: its private bindings are used{detail}. "
+            f"Run: pip install 'wasmtime>={MAJOR},<{MAJOR + 1}'"
+        )
+
+
+def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
+    """The C function `name` with argument types of our own choice, cheaper to pass than the generated ones."""
+    function = raw.dll[name]  # type: ignore[attr-defined]
+    function.restype, function.argtypes = restype, argtypes
+    return function
+
+
+_WORDS = ctypes.POINTER(ctypes.c_uint64)
+HOST_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, _WORDS, ctypes.c_size_t)
+_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_NO_FINALIZER = _FINALIZER()
+
+call_unchecked = _prototype(
+    "wasmtime_func_call_unchecked",
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_void_p,
+)
+"""(context, function, words, count, trap out) -> error or None. Arguments are addresses."""
+set_fuel = _prototype("wasmtime_context_set_fuel", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
+get_fuel = _prototype("wasmtime_context_get_fuel", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_new_function = _prototype(
+    "wasmtime_func_new_unchecked",
+    None,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    HOST_CALLBACK,
+    ctypes.c_void_p,
+    _FINALIZER,
+    ctypes.c_void_p,
+)
+_trap_new = _prototype("wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+_error_new = _prototype("wasmtime_error_new", ctypes.c_size_t, ctypes.c_char_p)
+
+
+def context_address(store: wasmtime.Store) -> int:
+    """The address of a store's context, valid as long as the store."""
+    return ctypes.cast(store._context(), ctypes.c_void_p).value or 0
+
+
+def new_function(store: wasmtime.Store, kind: wasmtime.FuncType, callback: Any) -> wasmtime.Func:
+    """A host function; `callback` is a `HOST_CALLBACK` that the caller keeps alive as long as the store."""
+    out = raw.wasmtime_func_t()
+    type_address = ctypes.cast(kind.ptr(), ctypes.c_void_p).value
+    _new_function(context_address(store), type_address, callback, None, _NO_FINALIZER, ctypes.addressof(out))
+    return wasmtime.Func._from_raw(out)
+
+
+def new_trap(message: str) -> int:
+    """A trap to return from a host callback."""
+    data = message.encode()
+    return int(_trap_new(data, len(data)))
+
+
+def new_error(message: str) -> int:
+    """An error to return from a memory callback."""
+    return int(_error_new(message.encode()))
+
+
+def function_struct(function: wasmtime.Func) -> Any:
+    """The C value behind a function; keep it alive while its address is in use."""
+    return function._func
+
+
+def call(context: int, function: int, words: Slots, count: int) -> tuple[Any, Any]:
+    """Call a function; (error, trap), each an address or None. The caller owns what is returned."""
+    trap = ctypes.c_void_p()
+    error = call_unchecked(context, function, ctypes.addressof(words), count, ctypes.addressof(trap))
+    return error, trap.value
+
+
+def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, Any], int]) -> object:
+    """Hand linear memories out ourselves: `new(reserved, guard, out)` fills `out` and returns 0 or an error.
+
+    Returns what must stay alive as long as the engine.
+    """
+
+    def new_memory(_env: Any, _type: Any, _min: int, _max: int, reserved: int, guard: int, out: Any) -> int:
+        return new(reserved, guard, out)
+
+    creator = raw.wasmtime_memory_creator_t(new_memory=raw.wasmtime_new_memory_callback_t(new_memory))
+    raw.wasmtime_config_host_memory_creator_set(config.ptr(), ctypes.byref(creator))
+    return creator
+
+
+def linear_memory(out: Any, get: Callable[[], tuple[int, int, int]], grow: Callable[[int], bool]) -> tuple[Any, Any]:
+    """Fill the C description of one linear memory; `get` gives (base, bytes, capacity), `grow` takes bytes.
+
+    Returns the callbacks, to be kept alive as long as the store.
+    """
+
+    def get_memory(_env: Any, size: Any, capacity: Any) -> int:
+        base, size[0], capacity[0] = get()
+        return base
+
+    def grow_memory(_env: Any, size: int) -> int:
+        try:
+            return 0 if grow(size) else new_error("the memory cannot grow")
+        except BaseException as error:
+            return new_error(f"the memory cannot grow: {error}")
+
+    callbacks = raw.wasmtime_memory_get_callback_t(get_memory), raw.wasmtime_memory_grow_callback_t(grow_memory)
+    out[0].env = None
+    out[0].get_memory, out[0].grow_memory = callbacks
+    return callbacks
+
+
+def table_function(store: wasmtime.Store, table: wasmtime.Table, index: int) -> wasmtime.Func | None:
+    """Entry `index` of a table of functions; None if it is null, `IndexError` if there is no such entry."""
+    value = raw.wasmtime_val_t()
+    if not raw.wasmtime_table_get(store._context(), ctypes.byref(table._table), index, ctypes.byref(value)):
+        raise IndexError(index)
+    if value.of.funcref.store_id == 0:
+        return None
+    copy = raw.wasmtime_func_t()
+    ctypes.memmove(ctypes.byref(copy), ctypes.byref(value.of.funcref), ctypes.sizeof(copy))
+    return wasmtime.Func._from_raw(copy)
+
+
+def take_trap(trap: int) -> tuple[int | None, str, list[tuple[int, str | None]]]:
+    """(code or None, message, [(function index, name)] innermost first) of a trap, which is freed."""
+    pointer = ctypes.cast(trap, ctypes.POINTER(raw.wasm_trap_t))
+    code = ctypes.c_uint8()
+    has_code = raw.wasmtime_trap_code(pointer, ctypes.byref(code))
+    message = raw.wasm_byte_vec_t()
+    raw.wasm_trap_message(pointer, ctypes.byref(message))
+    text = ctypes.string_at(message.data, message.size).rstrip(b"\0").decode(errors="replace")
+    raw.wasm_byte_vec_delete(ctypes.byref(message))
+    frames = _frames(lambda out: raw.wasm_trap_trace(pointer, out))
+    raw.wasm_trap_delete(pointer)
+    return (code.value if has_code else None), text, frames
+
+
+def take_error(error: int) -> tuple[str, list[tuple[int, str | None]]]:
+    """(message, frames innermost first) of an error, which is freed."""
+    pointer = ctypes.cast(error, ctypes.POINTER(raw.wasmtime_error_t))
+    message = raw.wasm_byte_vec_t()
+    raw.wasmtime_error_message(pointer, ctypes.byref(message))
+    text = ctypes.string_at(message.data, message.size).decode(errors="replace")
+    raw.wasm_byte_vec_delete(ctypes.byref(message))
+    frames = _frames(lambda out: raw.wasmtime_error_wasm_trace(pointer, out))
+    raw.wasmtime_error_delete(pointer)
+    return text, frames
+
+
+def _frames(fill: Callable[[Any], None]) -> list[tuple[int, str | None]]:
+    vector = raw.wasm_frame_vec_t()
+    fill(ctypes.byref(vector))
+    frames = []
+    for k in range(vector.size):
+        name = raw.wasmtime_frame_func_name(vector.data[k])
+        text = ctypes.string_at(name[0].data, name[0].size).decode(errors="replace") if name else None
+        frames.append((int(raw.wasm_frame_func_index(vector.data[k])), text))
+    raw.wasm_frame_vec_delete(ctypes.byref(vector))
+    return frames

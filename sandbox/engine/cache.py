@@ -1,0 +1,69 @@
+"""Compiled code on disk: machine code that is loaded and run, so only what this user wrote is ever believed.
+
+The directory must belong to the user and be writable by nobody else; so must each file, which is never followed through
+a link. A file is header, BLAKE3 of the rest, the rest; anything else is treated as absent. Writers write beside and
+rename, so that processes may share the directory and a kill leaves nothing half-written under a final name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import blake3
+
+_HEADER = b"canister-sandbox code 1\n"
+_DIGEST = 32
+
+
+def directory() -> Path:
+    """`$CANISTER_SANDBOX_CACHE`, or `canister-sandbox` in the user's cache directory."""
+    chosen = os.environ.get("CANISTER_SANDBOX_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "canister-sandbox" / "code"
+
+
+def load(where: Path, name: str) -> bytes | None:
+    """The stored bytes, or None if they are absent, damaged, or not provably this user's own."""
+    try:
+        if not _is_ours(os.stat(where)):
+            return None
+        descriptor = os.open(where / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not (_is_ours(status) and stat.S_ISREG(status.st_mode)):
+            return None
+        content = file.read()
+    body = len(_HEADER) + _DIGEST
+    if not content.startswith(_HEADER):
+        return None
+    digest, code = content[len(_HEADER) : body], content[body:]
+    return code if blake3.blake3(code, max_threads=1).digest() == digest else None
+
+
+def store(where: Path, name: str, code: bytes) -> None:
+    """Keep `code`; a directory that cannot be written to or is not the user's own is left alone: it is only a cache."""
+    with contextlib.suppress(OSError):
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_ours(os.stat(where)):
+            return
+        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=where)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(_HEADER + blake3.blake3(code, max_threads=1).digest())
+                file.write(code)
+            os.replace(temporary, where / name)
+        except OSError:
+            os.unlink(temporary)
+            raise
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

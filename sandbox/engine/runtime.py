@@ -1,0 +1,165 @@
+"""The process-wide engine: deterministic configuration, validation, compilation, and the memories it hands out.
+
+One runtime serves every sandbox of a process: it holds no state of any of them. The feature set is that of the replica
+(`dfinity/ic` `rs/embedders/src/wasm_utils/validation.rs`, `wasmtime_validation_config`); several memories are allowed
+only in what we compile, never in what a user submits.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import blake3
+import wasmtime
+
+from sandbox.engine import bindings, cache
+from sandbox.errors import InvalidModule
+from sandbox.limits import GIB, MIB
+
+CONFIGURATION = 1
+"""Changes with every change of the configuration below: part of the name of compiled code in the cache."""
+
+RESERVED = 4 * GIB
+GUARD = 32 * MIB
+_STACK = 5 * MIB
+
+
+class LinearMemory(Protocol):
+    """What the engine needs of bytes that become a guest's memory. `base` may move only when `grow` is called."""
+
+    @property
+    def base(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    def grow(self, new_size: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Machine code of one module, ready to be instantiated."""
+
+    module: wasmtime.Module
+    imports: tuple[tuple[str, str, Any], ...]
+    """(module, name, wasmtime's type) of every import, in order."""
+
+
+class Runtime:
+    """Compiles and instantiates; obtain it with `runtime()`."""
+
+    def __init__(self) -> None:
+        bindings.check()
+        self._lock = threading.RLock()
+        self._pending: list[LinearMemory] = []
+        self._handed_out: list[object] = []
+        config = _configuration(several_memories=True)
+        self._creator = bindings.set_host_memories(config, self._new_memory)
+        self.engine = wasmtime.Engine(config)
+        self._validator = wasmtime.Engine(_configuration(several_memories=False))
+        self.version = f"wasmtime-{bindings.installed_version('wasmtime')}-{CONFIGURATION}-{sys.platform}"
+
+    def validate(self, wasm: bytes) -> None:
+        """Raise `InvalidModule` with the engine's reason unless `wasm` is valid WebAssembly of the allowed features."""
+        try:
+            wasmtime.Module.validate(self._validator, wasm)
+        except wasmtime.WasmtimeError as error:
+            reason = str(error).strip()
+            raise InvalidModule(
+                f"Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with {reason}"
+            ) from error
+
+    def compile(self, wasm: bytes, cache_directory: Path | None = None) -> Compiled:
+        """Machine code for `wasm`, from the cache if it is there; `cache_directory` None: the user's own."""
+        name = f"{blake3.blake3(wasm, max_threads=1).hexdigest()}-{self.version}"
+        directory = cache.directory() if cache_directory is None else cache_directory
+        stored = cache.load(directory, name)
+        module = self._deserialize(stored) if stored is not None else None
+        if module is None:
+            try:
+                module = wasmtime.Module(self.engine, wasm)
+            except wasmtime.WasmtimeError as error:
+                raise InvalidModule(f"Wasmtime failed to compile the module: {str(error).strip()}") from error
+            cache.store(directory, name, bytes(module.serialize()))
+        return Compiled(module, tuple((i.module, i.name or "", i.type) for i in module.imports))
+
+    @lru_cache(maxsize=256)  # noqa: B019 -- there is one runtime in a process
+    def compile_text(self, text: str) -> Compiled:
+        """Machine code for a module of our own, given as WebAssembly text."""
+        return self.compile(bytes(wasmtime.wat2wasm(text)))
+
+    def _deserialize(self, stored: bytes) -> wasmtime.Module | None:
+        try:
+            return wasmtime.Module.deserialize(self.engine, stored)
+        except wasmtime.WasmtimeError:
+            return None
+
+    @contextmanager
+    def memories(self, memories: list[LinearMemory]) -> Iterator[list[object]]:
+        """Within: memories defined by modules that get instantiated are these, in order.
+
+        Yields the list of what must stay alive as long as the store.
+        """
+        with self._lock:
+            self._pending, self._handed_out = list(memories), []
+            try:
+                yield self._handed_out
+            finally:
+                self._pending, self._handed_out = [], []
+
+    def _new_memory(self, _reserved: int, _guard: int, out: Any) -> int:
+        if not self._pending:
+            return bindings.new_error("a memory was defined that nobody provided")
+        memory = self._pending.pop(0)
+        get: Callable[[], tuple[int, int, int]] = lambda: (memory.base, memory.size, memory.capacity)  # noqa: E731
+        self._handed_out.append((bindings.linear_memory(out, get, memory.grow), memory))
+        return 0
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """The runtime of this process, made on first use."""
+    return Runtime()
+
+
+def _configuration(several_memories: bool) -> wasmtime.Config:
+    config = wasmtime.Config()
+    config.consume_fuel = True
+    config.cranelift_nan_canonicalization = True
+    config.wasm_memory64 = True
+    config.wasm_simd = True
+    config.wasm_bulk_memory = True
+    config.wasm_reference_types = True
+    config.wasm_multi_value = True
+    config.wasm_tail_call = True
+    config.wasm_relaxed_simd = False
+    config.wasm_threads = False
+    config.wasm_exceptions = False
+    config.wasm_function_references = False
+    config.wasm_gc = False
+    config.wasm_wide_arithmetic = False
+    config.wasm_custom_page_sizes = False
+    config.wasm_stack_switching = False
+    config.wasm_multi_memory = several_memories
+    config.memory_reservation = RESERVED
+    config.memory_guard_size = GUARD
+    config.memory_may_move = True
+    config.memory_init_cow = False
+    config.max_wasm_stack = _stack_size()
+    return config
+
+
+def _stack_size() -> int:
+    """5 MiB as in the replica (`rs/embedders/src/lib.rs`), less where the host's own stack is smaller."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft == resource.RLIM_INFINITY:
+        return MIB  # threads then get 2 MiB
+    return max(min(_STACK, soft - 3 * MIB), soft // 2 if soft < 4 * MIB else MIB)

@@ -1,0 +1,57 @@
+"""How an execution ends other than by returning, in the engine's own terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class TrapKind(Enum):
+    """Why Wasm stopped; the values are wasmtime's trap codes (`wasmtime/trap.h`)."""
+
+    STACK_OVERFLOW = 0
+    HEAP_OUT_OF_BOUNDS = 1
+    TABLE_OUT_OF_BOUNDS = 3
+    INDIRECT_CALL_TO_NULL = 4
+    BAD_SIGNATURE = 5
+    INTEGER_OVERFLOW = 6
+    INTEGER_DIVISION_BY_ZERO = 7
+    BAD_CONVERSION_TO_INTEGER = 8
+    UNREACHABLE = 9
+    OUT_OF_FUEL = 11
+    OTHER = -1
+
+    @classmethod
+    def of(cls, code: int | None) -> TrapKind:
+        try:
+            return cls(code)
+        except ValueError:
+            return cls.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One function on the Wasm stack: its index in the module and its name, where the module names it."""
+
+    index: int
+    name: str | None
+
+
+class EngineTrap(Exception):
+    """Wasm trapped by itself; `frames` innermost first."""
+
+    def __init__(self, kind: TrapKind, text: str, frames: tuple[Frame, ...]) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+        self.frames = frames
+
+
+class HostFailure(Exception):
+    """A host function raised; `__cause__` is what it raised, `frames` are those of the guest, innermost first."""
+
+    def __init__(self, cause: BaseException, frames: tuple[Frame, ...]) -> None:
+        super().__init__(str(cause))
+        self.__cause__ = cause
+        self.cause = cause
+        self.frames = frames
