@@ -32,7 +32,7 @@ class Mode(IntFlag):
     LOW_WASM_MEMORY = 1 << 17
 
 
-S, I, G, U, RQ, NRQ, TQ, CQ = (Mode(1 << i) for i in range(8))
+S, I, G, U, RQ, NRQ, TQ, CQ = (Mode(1 << i) for i in range(8))  # noqa: E741 (the letters are the specification's)
 RY, RT, CRY, CRT, C, CC, F = (Mode(1 << i) for i in range(8, 15))
 T = Mode.HEARTBEAT | Mode.GLOBAL_TIMER | Mode.LOW_WASM_MEMORY
 Q = RQ | NRQ

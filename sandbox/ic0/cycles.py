@@ -1,0 +1,87 @@
+"""Cycles: interface specification, "Cycles".
+
+What the execution accepts, sends, burns and mints changes its own view of the balance at once. Texts and order of
+checks: `dfinity/ic` `system_api.rs`; that nothing is available after the response is the specification's rule.
+"""
+
+from __future__ import annotations
+
+from sandbox.errors import ErrorCode
+from sandbox.ic0.access import heap_of, store_cycles, violation
+from sandbox.ic0.state import Execution, GuestTrap
+from sandbox.principal import Principal
+
+CYCLES_MINTING_CANISTER = Principal.from_index(4)
+_MAX = (1 << 128) - 1
+
+
+def _narrow(amount: int) -> int:
+    if amount >> 64:
+        raise GuestTrap(ErrorCode.CANISTER_TRAPPED, "Canister trapped: cycles amount exceeds 64-bit representation")
+    return amount
+
+
+def _available(x: Execution) -> int:
+    return 0 if x.responded else x.available
+
+
+def _accept(x: Execution, most: int) -> int:
+    amount = min(most, _available(x))
+    x.available -= amount
+    x.accepted += amount
+    return amount
+
+
+def canister_cycle_balance(x: Execution) -> int:
+    return _narrow(x.balance)
+
+
+def canister_cycle_balance128(x: Execution, dst: int) -> None:
+    store_cycles(x, "ic0_canister_cycle_balance128", x.balance, dst)
+
+
+def canister_liquid_cycle_balance128(x: Execution, dst: int) -> None:
+    store_cycles(x, "ic0_canister_liquid_cycle_balance128", x.liquid, dst)
+
+
+def msg_cycles_available(x: Execution) -> int:
+    return _narrow(_available(x))
+
+
+def msg_cycles_available128(x: Execution, dst: int) -> None:
+    store_cycles(x, "ic0_msg_cycles_available128", _available(x), dst)
+
+
+def msg_cycles_accept(x: Execution, most: int) -> int:
+    return _accept(x, most)
+
+
+def msg_cycles_accept128(x: Execution, high: int, low: int, dst: int) -> None:
+    store_cycles(x, "ic0_msg_cycles_accept128", _accept(x, high << 64 | low), dst)
+
+
+def msg_cycles_refunded(x: Execution) -> int:
+    return _narrow(x.refunded)
+
+
+def msg_cycles_refunded128(x: Execution, dst: int) -> None:
+    store_cycles(x, "ic0_msg_cycles_refunded128", x.refunded, dst)
+
+
+def cycles_burn128(x: Execution, high: int, low: int, dst: int) -> None:
+    amount = min(high << 64 | low, x.liquid)
+    x.burned += amount
+    store_cycles(x, "ic0_cycles_burn128", amount, dst)
+
+
+def mint_cycles128(x: Execution, high: int, low: int, dst: int) -> None:
+    """For the Cycles Minting Canister alone; not in the specification."""
+    heap_of(x)
+    if x.env.canister_id != CYCLES_MINTING_CANISTER:
+        raise violation(
+            "ic0.mint_cycles128 cannot be executed on non Cycles Minting Canister: "
+            f"{x.env.canister_id} != {CYCLES_MINTING_CANISTER}"
+        )
+    amount = min(high << 64 | low, _MAX - x.balance)
+    x.minted += amount
+    store_cycles(x, "ic0_mint_cycles_128", amount, dst)
