@@ -1,0 +1,69 @@
+"""Messages from and to Python values and text: the functions that most callers need.
+
+`types` is everywhere a sequence of types, or their text such as `"(nat, opt text)"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sandbox.candid.decoder import decode_as_is, decode_at
+from sandbox.candid.encoder import encode_at
+from sandbox.candid.interface import environment, parse_types
+from sandbox.candid.lexer import Source
+from sandbox.candid.types import Type
+from sandbox.candid.value_parser import ValueParser
+from sandbox.candid.value_printer import values_text
+from sandbox.candid.value_typing import Typist, infer
+
+Types: TypeAlias = Sequence[Type] | str
+
+
+def encode(types: Types, values: Sequence[Any]) -> bytes:
+    """The message with these values; a value that does not fit its type is a CandidTypeError with the path to it."""
+    return encode_at(_types(types), values)
+
+
+def decode(types: Types, data: bytes) -> list[Any]:
+    """The values of a message as the expected types, one for each; anything else is a CandidDecodeError."""
+    return decode_at(_types(types), data)
+
+
+def decode_untyped(data: bytes, names: Iterable[str] = ()) -> tuple[tuple[Type, ...], list[Any]]:
+    """The types that a message says it has, and its values at these.
+
+    A message carries no field names: fields have keys such as `_1224700491_`, but for those named in `names`.
+    """
+    return decode_as_is(data, names)
+
+
+def encode_text(text: str, types: Types | None = None, env: Mapping[str, Type] | None = None) -> bytes:
+    """The message that text such as `(1, record { a = "x" })` stands for.
+
+    Without `types` they are taken from the text: whole numbers are `int` and others `float64` unless annotated. `env`
+    gives names in annotations their meaning. Stricter than Candid's own coercion: unknown fields are errors.
+    """
+    source = Source(text)
+    literals = ValueParser(source, environment(env)).arguments()
+    wanted = tuple(infer(literal, source) for literal in literals) if types is None else _types(types)
+    return encode_at(wanted, Typist(source, exact=True).arguments(literals, wanted))
+
+
+def parse_values(text: str, types: Types, env: Mapping[str, Type] | None = None, *, exact: bool = True) -> list[Any]:
+    """The Python values of Candid text; with `exact=False` they are coerced as the spec says for messages."""
+    source = Source(text)
+    literals = ValueParser(source, environment(env)).arguments()
+    return Typist(source, exact).arguments(literals, _types(types))
+
+
+def decode_to_text(data: bytes, types: Types | None = None, names: Iterable[str] = ()) -> str:
+    """A message as Candid text, at the types given or else at its own (`names` as in `decode_untyped`)."""
+    if types is None:
+        return values_text(*decode_as_is(data, names))
+    wanted = _types(types)
+    return values_text(wanted, decode_at(wanted, data))
+
+
+def _types(types: Types) -> tuple[Type, ...]:
+    return parse_types(types) if isinstance(types, str) else tuple(types)

@@ -1,0 +1,81 @@
+"""Laying out nested text: on one line where it fits, else one item a line, indented by two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias, Union
+
+LINE_WIDTH = 80
+
+Doc: TypeAlias = Union[str, "Block", "tuple[Doc, ...]"]
+"""Text, a block, or several of them in a row."""
+
+
+class Block:
+    """Items between an opening and a closing mark.
+
+    `pad` surrounds the items when all stands on one line; `one_line` forbids breaking the block.
+    """
+
+    __slots__ = ("closing", "items", "one_line", "opening", "pad", "separator", "width")
+
+    def __init__(
+        self, marks: tuple[str, str, str], items: Iterable[Doc], *, pad: str = "", one_line: bool = False
+    ) -> None:
+        self.opening, self.separator, self.closing = marks
+        self.items = tuple(items)
+        self.pad = pad if self.items else ""
+        self.one_line = one_line
+        gaps = max(len(self.items) - 1, 0) * (len(self.separator) + 1)
+        ends = len(self.opening) + len(self.closing) + 2 * len(self.pad)
+        self.width = ends + gaps + sum(map(_width, self.items))
+
+
+def parenthesised(items: Iterable[Doc]) -> Block:
+    """`(a, b)`."""
+    return Block(("(", ",", ")"), items)
+
+
+def braced(items: Iterable[Doc], *, one_line: bool = False) -> Block:
+    """`{ a; b }`."""
+    return Block(("{", ";", "}"), items, pad=" ", one_line=one_line)
+
+
+def render(doc: Doc, width: int = LINE_WIDTH) -> str:
+    """The text of `doc`; a block is broken when it would end beyond `width`."""
+    out: list[str] = []
+    column = 0
+    todo: list[tuple[int, bool, Doc]] = [(0, False, doc)]
+    while todo:
+        indent, flat, part = todo.pop()
+        if isinstance(part, str):
+            out.append(part)
+            column = len(part) - 1 if part.startswith("\n") else column + len(part)
+        elif isinstance(part, tuple):
+            todo.extend((indent, flat, piece) for piece in reversed(part))
+        else:
+            flat = flat or part.one_line or column + part.width < width or not part.items
+            todo.extend(reversed(_flat(part, indent) if flat else _broken(part, indent)))
+    return "".join(out)
+
+
+def _flat(block: Block, indent: int) -> list[tuple[int, bool, Doc]]:
+    pieces: list[Doc] = [block.opening + block.pad]
+    for number, item in enumerate(block.items):
+        pieces += [block.separator + " ", item] if number else [item]
+    pieces.append(block.pad + block.closing)
+    return [(indent, True, piece) for piece in pieces]
+
+
+def _broken(block: Block, indent: int) -> list[tuple[int, bool, Doc]]:
+    pieces: list[Doc] = [block.opening]
+    for item in block.items:
+        pieces += ["\n" + " " * (indent + 2), item, block.separator]
+    pieces += ["\n" + " " * indent, block.closing]
+    return [(indent + 2, False, piece) for piece in pieces]
+
+
+def _width(doc: Doc) -> int:
+    if isinstance(doc, str):
+        return len(doc)
+    return doc.width if isinstance(doc, Block) else sum(map(_width, doc))

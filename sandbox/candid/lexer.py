@@ -1,0 +1,147 @@
+"""Candid text into tokens.
+
+Spec: dfinity/candid `spec/Candid.md`, "Comments" and "Values" (`<id>`, `<nat>`, `<float>`, `<text>`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from sandbox.errors import CandidSyntaxError
+
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_HEX = r"[0-9a-fA-F](?:_?[0-9a-fA-F])*"
+_TOKEN = re.compile(
+    rf"""
+      (?P<space>  [ \t\r\n]+ | //[^\n]* )
+    | (?P<comment> /\* )
+    | (?P<name>   [A-Za-z_][A-Za-z0-9_]* )
+    | (?P<float>  [+-]?0[xX]{_HEX}(?:\.(?:{_HEX})?(?:[pP][+-]?{_DIGITS})?|[pP][+-]?{_DIGITS})
+                | [+-]?{_DIGITS}(?:\.(?:{_DIGITS})?(?:[eE][+-]?{_DIGITS})?|[eE][+-]?{_DIGITS})
+                | [+-](?:inf|NaN)\b )
+    | (?P<number> [+-]?(?:0[xX]{_HEX}|{_DIGITS}) )
+    | (?P<text>   "[^"\\]*(?:\\.[^"\\]*)*" )
+    | (?P<mark>   -> | == | != | !: | [{{}}()=;:,.] )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F](?:_?[0-9a-fA-F])*)\}|([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
+
+
+class Token(NamedTuple):
+    """`kind` is name, number, float, text, mark or end; `at` is the offset in the source."""
+
+    kind: str
+    text: str
+    at: int
+
+
+class Source:
+    """A text and the file name that its errors are reported under."""
+
+    __slots__ = ("file", "text")
+
+    def __init__(self, text: str, file: str = "") -> None:
+        self.text = text
+        self.file = file
+
+    def place(self, at: int) -> str:
+        """`line 2, column 7`, after the file name if there is one."""
+        line = self.text.count("\n", 0, at) + 1
+        column = at - (self.text.rfind("\n", 0, at) + 1) + 1
+        return f"{self.file + ': ' if self.file else ''}line {line}, column {column}"
+
+    def error(self, message: str, at: int) -> CandidSyntaxError:
+        return CandidSyntaxError(f"{self.place(at)}: {message}")
+
+
+def tokenize(source: Source) -> list[Token]:
+    """All tokens, ended by one of kind `end`."""
+    text, at, tokens = source.text, 0, []
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise source.error("unclosed string" if text[at] == '"' else f"unexpected character {text[at]!r}", at)
+        kind = match.lastgroup or ""
+        if kind == "comment":
+            at = _comment_end(source, at)
+            continue
+        if kind != "space":
+            tokens.append(Token(kind, match[0], at))
+        at = match.end()
+    tokens.append(Token("end", "", at))
+    return tokens
+
+
+def _comment_end(source: Source, start: int) -> int:
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(source.text, start):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    raise source.error("unclosed comment", start)
+
+
+def string_bytes(source: Source, token: Token) -> bytes:
+    """The bytes that a string literal stands for."""
+    body, out, last = token.text[1:-1], bytearray(), 0
+    for escape in _ESCAPE.finditer(body):
+        out += _utf8(source, body[last : escape.start()], token)
+        out += _unescaped(source, escape, token)
+        last = escape.end()
+    return bytes(out + _utf8(source, body[last:], token))
+
+
+def string_text(source: Source, token: Token) -> str:
+    """The text that a string literal stands for."""
+    try:
+        return string_bytes(source, token).decode()
+    except UnicodeDecodeError:
+        raise source.error("this string is not valid UTF-8", token.at) from None
+
+
+def _unescaped(source: Source, escape: re.Match[str], token: Token) -> bytes:
+    scalar, byte, char = escape.groups()
+    if byte:
+        return bytes.fromhex(byte)
+    if scalar:
+        digits = scalar.replace("_", "").lstrip("0") or "0"
+        value = int(digits, 16) if len(digits) <= 6 else 0x110000
+        if value > 0x10FFFF or 0xD800 <= value <= 0xDFFF:
+            raise source.error(f"{escape[0]} is not a Unicode scalar value", token.at + 1 + escape.start())
+        return chr(value).encode()
+    if char not in _SIMPLE_ESCAPES:
+        raise source.error(f"unknown escape {escape[0]}", token.at + 1 + escape.start())
+    return _SIMPLE_ESCAPES[char].encode()
+
+
+def _utf8(source: Source, text: str, token: Token) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise source.error("this string is not valid Unicode", token.at) from None
+
+
+def integer(source: Source, token: Token) -> int:
+    """The value of a token of kind `number`."""
+    digits = token.text.replace("_", "")
+    try:
+        return int(digits, 16) if "x" in digits.lower() else int(digits)
+    except ValueError:
+        raise source.error("a decimal number of that many digits; write it in hexadecimal", token.at) from None
+
+
+def floating(source: Source, token: Token) -> float:
+    """The value of a token of kind `float`."""
+    digits = token.text.replace("_", "")
+    try:
+        return (
+            float.fromhex(digits if "p" in digits.lower() else digits + "p0")
+            if "0x" in digits.lower()
+            else float(digits)
+        )
+    except (ValueError, OverflowError):
+        raise source.error("this number is beyond the range of float64", token.at) from None

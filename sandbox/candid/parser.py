@@ -1,0 +1,275 @@
+"""A cursor over tokens with what types and values have in common, and the parser of types.
+
+Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Syntactic Shorthands".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
+
+from sandbox.candid.labels import KEYWORDS, MAX_FIELD_ID
+from sandbox.candid.lexer import Source, Token, integer, string_text, tokenize
+from sandbox.candid.types import (
+    BLOB,
+    FUNC_MODES,
+    NULL,
+    PRIMITIVE_BY_NAME,
+    Env,
+    Field,
+    FuncType,
+    NamedType,
+    OptType,
+    RecordType,
+    ServiceType,
+    Type,
+    VariantType,
+    VecType,
+)
+from sandbox.errors import CandidTypeError
+
+MAX_TEXT_DEPTH = 120
+"""How deeply types and values may be nested in text."""
+
+_T = TypeVar("_T")
+
+
+class Parser:
+    """Reads types from a token list; `env` is where the names of types are looked up."""
+
+    def __init__(self, source: Source, env: Env | None = None) -> None:
+        self.source = source
+        self.env = Env() if env is None else env
+        self.tokens = tokenize(source)
+        self.position = 0
+        self.depth = 0
+        self.references: list[Token] = []
+        self.method_references: list[Token] = []
+
+    # The cursor.
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.position]
+
+    def peek(self, ahead: int = 1) -> Token:
+        return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
+
+    def advance(self) -> Token:
+        token = self.token
+        self.position += token.kind != "end"
+        return token
+
+    def sees(self, *words: str, ahead: int = 0) -> bool:
+        """Whether one of these marks or keywords is next."""
+        token = self.peek(ahead)
+        return token.text in words and token.kind in ("mark", "name")
+
+    def accept(self, word: str) -> bool:
+        if self.sees(word):
+            self.position += 1
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        if not self.accept(word):
+            self.unexpected(f"`{word}`")
+
+    def unexpected(self, wanted: str) -> NoReturn:
+        token = self.token
+        found = "the end of the text" if token.kind == "end" else token.text
+        found = found if len(found) <= 40 else found[:39] + "…"
+        self.fail(f"expected {wanted}, found {found}")
+
+    def fail(self, message: str, at: int | None = None) -> NoReturn:
+        raise self.source.error(message, self.token.at if at is None else at)
+
+    def finish(self) -> None:
+        if self.token.kind != "end":
+            self.unexpected("the end of the text")
+
+    @contextmanager
+    def _rejecting(self, at: int) -> Iterator[None]:
+        """A type that contradicts itself is reported where it starts."""
+        try:
+            yield
+        except CandidTypeError as error:
+            self.fail(str(error), at)
+
+    def nested(self, parse: Callable[[], _T]) -> _T:
+        """`parse()` one level deeper."""
+        self.depth += 1
+        if self.depth > MAX_TEXT_DEPTH:
+            self.fail(f"nested more than {MAX_TEXT_DEPTH} levels deep")
+        result = parse()
+        self.depth -= 1
+        return result
+
+    def separated(self, opening: str, separator: str, closing: str, item: Callable[[], _T]) -> list[_T]:
+        """Items between marks; the last one may have a separator too."""
+        self.expect(opening)
+        items: list[_T] = []
+        while not self.accept(closing):
+            items.append(item())
+            if not self.accept(separator) and not self.sees(closing):
+                self.unexpected(f"`{separator}` or `{closing}`")
+        return items
+
+    # Names and labels.
+
+    def name(self) -> str:
+        token = self.token
+        if token.kind == "text":
+            return string_text(self.source, self.advance())
+        if token.kind != "name":
+            self.unexpected("a name")
+        if token.text in KEYWORDS:
+            self.fail(f'`{token.text}` is a keyword; as a name it stands in quotes: "{token.text}"')
+        return self.advance().text
+
+    def identifier(self) -> str:
+        if self.token.kind != "name":
+            self.unexpected("a name")
+        return self.name()
+
+    def string(self) -> str:
+        if self.token.kind != "text":
+            self.unexpected("a string")
+        return string_text(self.source, self.advance())
+
+    def field_number(self) -> int:
+        value = integer(self.source, self.token)
+        if not 0 <= value <= MAX_FIELD_ID or self.token.text[0] in "+-":
+            self.fail("a field id is a number below 2^32")
+        self.advance()
+        return value
+
+    # Types.
+
+    def type(self) -> Type:
+        return self.nested(self._type)
+
+    def _type(self) -> Type:
+        token = self.token
+        if token.kind != "name":
+            self.unexpected("a type")
+        build = _TYPE_PARSERS.get(token.text)
+        if build is not None:
+            self.advance()
+            with self._rejecting(token.at):
+                return build(self)
+        if token.text in PRIMITIVE_BY_NAME:
+            return PRIMITIVE_BY_NAME[self.advance().text]
+        self.references.append(token)
+        return NamedType(self.identifier(), self.env)
+
+    def _record(self) -> Type:
+        following = 0
+
+        def field() -> Field:
+            nonlocal following
+            if self.token.kind == "number":
+                made = self._numbered_field()
+            elif self.token.kind in ("name", "text") and self.sees(":", ahead=1):
+                made = self._named_field()
+            else:
+                made = Field(following, self.type())
+            following = made.id + 1
+            return made
+
+        return RecordType(tuple(self.separated("{", ";", "}", field)))
+
+    def _variant(self) -> Type:
+        def case() -> Field:
+            return self._numbered_field(NULL) if self.token.kind == "number" else self._named_field(NULL)
+
+        return VariantType(tuple(self.separated("{", ";", "}", case)))
+
+    def _numbered_field(self, default: Type | None = None) -> Field:
+        return Field(self.field_number(), self._field_type(default))
+
+    def _named_field(self, default: Type | None = None) -> Field:
+        return Field.named(self.name(), self._field_type(default))
+
+    def _field_type(self, default: Type | None) -> Type:
+        if default is not None and not self.sees(":"):
+            return default
+        self.expect(":")
+        return self.type()
+
+    def types(self) -> tuple[tuple[Type, ...], tuple[str | None, ...]]:
+        """`(name : type, type)`: the types and their names; no names at all where none is given."""
+        seen: set[str] = set()
+
+        def argument() -> tuple[Type, str | None]:
+            if not (self.token.kind in ("name", "text") and self.sees(":", ahead=1)):
+                return self.type(), None
+            at, name = self.token.at, self.name()
+            if name in seen:
+                self.fail(f"the argument name {name} is used twice", at)
+            seen.add(name)
+            self.expect(":")
+            return self.type(), name
+
+        pairs = self.separated("(", ",", ")", argument)
+        return tuple(t for t, _ in pairs), tuple(name for _, name in pairs) if seen else ()
+
+    def func(self) -> FuncType:
+        args, arg_names = self.types()
+        self.expect("->")
+        results, result_names = self.types()
+        modes: list[str] = []
+        while self.sees(*FUNC_MODES):
+            if modes:
+                self.fail("a function has at most one of query, composite_query and oneway")
+            modes.append(self.advance().text)
+        if "oneway" in modes and results:
+            self.fail("a oneway function has no results")
+        return FuncType(args, results, tuple(modes), arg_names, result_names)
+
+    def service(self) -> ServiceType:
+        at = self.token.at
+        with self._rejecting(at):
+            return ServiceType(tuple(self.separated("{", ";", "}", self._method)))
+
+    def _method(self) -> tuple[str, Type]:
+        name = self.name()
+        self.expect(":")
+        if self.sees("("):
+            return name, self.func()
+        self.references.append(self.token)
+        self.method_references.append(self.token)
+        return name, NamedType(self.identifier(), self.env)
+
+    def check_references(self) -> None:
+        """Every name has a definition that ends in a type, and methods are functions."""
+        for token in self.references:
+            self._check_definition(token)
+        for token in self.method_references:
+            if not isinstance(NamedType(token.text, self.env).resolve(), FuncType):
+                self.fail(f"the method type {token.text} is not a function", token.at)
+
+    def _check_definition(self, token: Token) -> None:
+        seen = set()
+        name = token.text
+        while name not in seen:
+            seen.add(name)
+            definition = self.env.get(name)
+            if definition is None:
+                self.fail(f"the type {name} is not defined", token.at)
+            if not isinstance(definition, NamedType):
+                return
+            name = definition.name
+        self.fail(f"the type {name} is defined as itself", token.at)
+
+
+_TYPE_PARSERS: dict[str, Callable[[Parser], Type]] = {
+    "blob": lambda parser: BLOB,
+    "opt": lambda parser: OptType(parser.type()),
+    "vec": lambda parser: VecType(parser.type()),
+    "record": lambda parser: parser._record(),
+    "variant": lambda parser: parser._variant(),
+    "func": lambda parser: parser.func(),
+    "service": lambda parser: parser.service(),
+}

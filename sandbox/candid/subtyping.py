@@ -1,0 +1,158 @@
+"""The subtype relation, and what it means for replacing one service by another.
+
+Every rule reduces a pair of types to pairs of their parts, all of which must hold; so the relation is decided by a list
+of pairs still to check and a set of pairs met before (coinduction: a pair met again holds). Nothing recurses.
+
+Spec: dfinity/candid `spec/Candid.md`, "Upgrading and Subtyping".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sandbox.candid.interface import Interface
+from sandbox.candid.labels import name_text
+from sandbox.candid.types import (
+    EMPTY,
+    INT,
+    NAT,
+    PRINCIPAL,
+    RESERVED,
+    FuncType,
+    OptType,
+    RecordType,
+    ServiceType,
+    Type,
+    VariantType,
+    VecType,
+)
+from sandbox.errors import CandidTypeError
+
+MAX_PAIRS = 200_000
+"""Pairs of types looked at before the comparison is given up (only types made to be slow need so many)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether something holds; `reason` says where it fails, and is empty where it holds."""
+
+    holds: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+
+class _Pair(NamedTuple):
+    path: str
+    sub: Type
+    sup: Type
+
+
+class _Refuted(Exception):
+    """The first pair that does not hold."""
+
+
+def subtype(sub: Type, sup: Type, *, max_pairs: int = MAX_PAIRS) -> bool:
+    """Whether every value of `sub` can be read as `sup`."""
+    return explain_subtype(sub, sup, max_pairs=max_pairs).holds
+
+
+def explain_subtype(sub: Type, sup: Type, path: str = "", *, max_pairs: int = MAX_PAIRS) -> Verdict:
+    """`subtype` with the reason; `path` is what the reason calls the two types."""
+    todo = [_Pair(path, sub, sup)]
+    seen: set[tuple[Type, Type]] = set()
+    while todo:
+        pair = todo.pop()
+        if (pair.sub, pair.sup) in seen:
+            continue
+        seen.add((pair.sub, pair.sup))
+        if len(seen) > max_pairs:
+            raise CandidTypeError("these types are too large to compare")
+        try:
+            todo.extend(_premises(pair))
+        except _Refuted as refuted:
+            return Verdict(False, str(refuted))
+    return Verdict(True)
+
+
+def service_compatible(new: Interface | ServiceType, old: Interface | ServiceType) -> Verdict:
+    """Whether clients of the `old` service can go on with the `new` one."""
+    services = [given.service if isinstance(given, Interface) else given for given in (new, old)]
+    if services[1] is None:
+        return Verdict(True)
+    if services[0] is None:
+        return Verdict(False, "the new interface has no service")
+    return explain_subtype(services[0], services[1])
+
+
+def _premises(pair: _Pair) -> Iterator[_Pair]:
+    path, sub, sup = pair.path, pair.sub.resolve(), pair.sup.resolve()
+    if isinstance(sup, OptType) or sup == RESERVED or sub in (EMPTY, sup) or (sub == NAT and sup == INT):
+        return
+    match sub, sup:
+        case VecType(), VecType():
+            yield _Pair(f"{path}[]", sub.inner, sup.inner)
+        case RecordType(), RecordType():
+            yield from _record_premises(path, sub, sup)
+        case VariantType(), VariantType():
+            yield from _variant_premises(path, sub, sup)
+        case FuncType(), FuncType():
+            yield from _func_premises(path, sub, sup)
+        case ServiceType(), ServiceType():
+            yield from _service_premises(path, sub, sup)
+        case _:
+            if not (isinstance(sub, ServiceType) and sup == PRINCIPAL):
+                raise _Refuted(_at(path, f"{_short(sub)} is not a subtype of {_short(sup)}"))
+
+
+def _record_premises(path: str, sub: RecordType, sup: RecordType) -> Iterator[_Pair]:
+    given = {field.id: field.type for field in sub.fields}
+    for field in sup.fields:
+        if field.id in given:
+            yield _Pair(f"{path}.{field.label}", given[field.id], field.type)
+        elif not field.type.nullable:
+            raise _Refuted(_at(path, f"the field {field.label} : {_short(field.type)} is missing"))
+
+
+def _variant_premises(path: str, sub: VariantType, sup: VariantType) -> Iterator[_Pair]:
+    known = {case.id: case.type for case in sup.fields}
+    for case in sub.fields:
+        if case.id not in known:
+            raise _Refuted(_at(path, f"the variant case {case.label} is not known"))
+        yield _Pair(f"{path}.{case.label}", case.type, known[case.id])
+
+
+def _func_premises(path: str, sub: FuncType, sup: FuncType) -> Iterator[_Pair]:
+    if set(sub.modes) != set(sup.modes):
+        kinds = " and ".join(" ".join(func.modes) or "update" for func in (sub, sup))
+        raise _Refuted(_at(path, f"the kinds of call differ: {kinds}"))
+    yield from _tuple_premises(f"{path} argument", sup.args, sub.args)
+    yield from _tuple_premises(f"{path} result", sub.results, sup.results)
+
+
+def _tuple_premises(path: str, sub: tuple[Type, ...], sup: tuple[Type, ...]) -> Iterator[_Pair]:
+    for number, wanted in enumerate(sup):
+        if number < len(sub):
+            yield _Pair(f"{path} {number}", sub[number], wanted)
+        elif not wanted.nullable:
+            raise _Refuted(_at(f"{path} {number}", f"{_short(wanted)} is missing"))
+
+
+def _service_premises(path: str, sub: ServiceType, sup: ServiceType) -> Iterator[_Pair]:
+    given = dict(sub.methods)
+    for name, wanted in sup.methods:
+        if name not in given:
+            raise _Refuted(_at(path, f"the method {name_text(name)} is missing"))
+        yield _Pair(f"{path} method {name_text(name)}", given[name], wanted)
+
+
+def _at(path: str, problem: str) -> str:
+    return f"{path.strip()}: {problem}" if path.strip() else problem
+
+
+def _short(found: Type) -> str:
+    text = str(found)
+    return text if len(text) <= 60 else text[:59] + "…"

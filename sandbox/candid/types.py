@@ -1,0 +1,318 @@
+"""Candid types: frozen, hashable values that know their own text.
+
+A recursive type is a `NamedType`, which carries the environment that its name is looked up in, so that a type can be
+used without saying where it came from. `str(t)` is text that parses to the same type.
+
+Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Types" (opcodes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from sandbox.candid.labels import MAX_FIELD_ID, field_id, name_text
+from sandbox.candid.layout import Doc, braced, parenthesised, render
+from sandbox.errors import CandidTypeError
+
+
+class Env(Mapping[str, "Type"]):
+    """Type definitions by name; compared by identity, filled by whoever makes it."""
+
+    __slots__ = ("_types",)
+
+    def __init__(self) -> None:
+        self._types: dict[str, Type] = {}
+
+    def define(self, name: str, definition: Type) -> None:
+        self._types[name] = definition
+
+    def __getitem__(self, name: str) -> Type:
+        return self._types[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Type:
+    """Base of all types."""
+
+    __slots__ = ()
+
+    def resolve(self) -> Type:
+        """The type behind a name; any other type is itself."""
+        return self
+
+    @property
+    def nullable(self) -> bool:
+        """Whether null is a value of this type (null, reserved, options): such a field or argument may be missing."""
+        return False
+
+    def doc(self) -> Doc:
+        """The text of the type, ready to be laid out."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return render(self.doc(), width=1 << 30)
+
+
+@dataclass(frozen=True, slots=True)
+class PrimType(Type):
+    """A type without parts."""
+
+    name: str
+    opcode: int
+
+    @property
+    def nullable(self) -> bool:
+        return self.name in ("null", "reserved")
+
+    def doc(self) -> Doc:
+        return self.name
+
+    __str__ = Type.__str__
+
+
+NULL = PrimType("null", -1)
+BOOL = PrimType("bool", -2)
+NAT = PrimType("nat", -3)
+INT = PrimType("int", -4)
+NAT8 = PrimType("nat8", -5)
+NAT16 = PrimType("nat16", -6)
+NAT32 = PrimType("nat32", -7)
+NAT64 = PrimType("nat64", -8)
+INT8 = PrimType("int8", -9)
+INT16 = PrimType("int16", -10)
+INT32 = PrimType("int32", -11)
+INT64 = PrimType("int64", -12)
+FLOAT32 = PrimType("float32", -13)
+FLOAT64 = PrimType("float64", -14)
+TEXT = PrimType("text", -15)
+RESERVED = PrimType("reserved", -16)
+EMPTY = PrimType("empty", -17)
+PRINCIPAL = PrimType("principal", -24)
+
+PRIMITIVES = (
+    NULL, BOOL, NAT, INT, NAT8, NAT16, NAT32, NAT64, INT8, INT16, INT32, INT64,
+    FLOAT32, FLOAT64, TEXT, RESERVED, EMPTY, PRINCIPAL,
+)  # fmt: skip
+PRIMITIVE_BY_NAME = {prim.name: prim for prim in PRIMITIVES}
+PRIMITIVE_BY_OPCODE = {prim.opcode: prim for prim in PRIMITIVES}
+
+OPT, VEC, RECORD, VARIANT, FUNC, SERVICE = -18, -19, -20, -21, -22, -23
+FUNC_MODES = {"query": 1, "oneway": 2, "composite_query": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class OptType(Type):
+    """`opt inner`."""
+
+    inner: Type
+
+    @property
+    def nullable(self) -> bool:
+        return True
+
+    def doc(self) -> Doc:
+        return ("opt ", self.inner.doc())
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class VecType(Type):
+    """`vec inner`; `vec nat8` is also written `blob`."""
+
+    inner: Type
+
+    def doc(self) -> Doc:
+        return "blob" if self.inner == NAT8 else ("vec ", self.inner.doc())
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a record or a case of a variant; the name is None where only the id is known."""
+
+    id: int
+    type: Type
+    name: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The key in a Python dict: the name, else `_id_`."""
+        return f"_{self.id}_" if self.name is None else self.name
+
+    @property
+    def label(self) -> str:
+        """The label in Candid text: the name, else the id."""
+        return str(self.id) if self.name is None else name_text(self.name)
+
+    @classmethod
+    def named(cls, name: str, type: Type) -> Field:
+        return cls(field_id(name), type, name)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType(Type):
+    """`record { fields }`, ordered by field id whatever order they are given in."""
+
+    fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", _ordered(self.fields))
+
+    @classmethod
+    def of(cls, **fields: Type) -> RecordType:
+        return cls(tuple(Field.named(name, type) for name, type in fields.items()))
+
+    @property
+    def is_tuple(self) -> bool:
+        """Whether the labels are exactly the numbers from 0, and there are any."""
+        return bool(self.fields) and all(f.id == n and f.name is None for n, f in enumerate(self.fields))
+
+    def doc(self) -> Doc:
+        if self.is_tuple:
+            return ("record ", braced(f.type.doc() for f in self.fields))
+        return ("record ", braced((f"{f.label} : ", f.type.doc()) for f in self.fields))
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class VariantType(Type):
+    """`variant { cases }`, ordered by tag id whatever order they are given in."""
+
+    fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", _ordered(self.fields))
+
+    @classmethod
+    def of(cls, **fields: Type) -> VariantType:
+        return cls(tuple(Field.named(name, type) for name, type in fields.items()))
+
+    def doc(self) -> Doc:
+        return ("variant ", braced(f.label if f.type == NULL else (f"{f.label} : ", f.type.doc()) for f in self.fields))
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class FuncType(Type):
+    """`func (args) -> (results) modes`; `arg_names` and `result_names` are documentation only."""
+
+    args: tuple[Type, ...]
+    results: tuple[Type, ...]
+    modes: tuple[str, ...] = ()
+    arg_names: tuple[str | None, ...] = field(default=(), compare=False)
+    result_names: tuple[str | None, ...] = field(default=(), compare=False)
+
+    @property
+    def is_query(self) -> bool:
+        return "query" in self.modes or "composite_query" in self.modes
+
+    @property
+    def is_oneway(self) -> bool:
+        return "oneway" in self.modes
+
+    def signature(self) -> Doc:
+        """The type without the word `func`, as a service lists it."""
+        modes = "".join(f" {mode}" for mode in self.modes)
+        return (_tuple_doc(self.args, self.arg_names), " -> ", _tuple_doc(self.results, self.result_names), modes)
+
+    def doc(self) -> Doc:
+        return ("func ", self.signature())
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceType(Type):
+    """`service { methods }`, ordered by the UTF-8 bytes of the names; a method is a FuncType or a name of one."""
+
+    methods: tuple[tuple[str, Type], ...]
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.methods, key=lambda method: method[0].encode("utf-8", "surrogatepass")))
+        for (one, _), (other, _) in pairwise(ordered):
+            if one == other:
+                raise CandidTypeError(f"the method {name_text(one)} is defined twice")
+        object.__setattr__(self, "methods", ordered)
+
+    def body(self) -> Doc:
+        """The methods in braces."""
+        return braced(
+            (f"{name_text(name)} : ", kind.signature() if isinstance(kind, FuncType) else kind.doc())
+            for name, kind in self.methods
+        )
+
+    def doc(self) -> Doc:
+        return ("service ", self.body())
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class NamedType(Type):
+    """A reference to a definition of `env`."""
+
+    name: str
+    env: Env = field(repr=False)
+
+    def resolve(self) -> Type:
+        found: Type = self
+        while isinstance(found, NamedType):
+            found = found.env[found.name]
+        return found
+
+    @property
+    def nullable(self) -> bool:
+        return self.resolve().nullable
+
+    def doc(self) -> Doc:
+        return self.name
+
+    __str__ = Type.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class FutureType(Type):
+    """A type of a later version of Candid: its values can be skipped, not understood."""
+
+    opcode: int
+
+    def doc(self) -> Doc:
+        return "future"
+
+    __str__ = Type.__str__
+
+
+BLOB = VecType(NAT8)
+
+
+def _ordered(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    ordered = tuple(sorted(fields, key=lambda f: f.id))
+    for one, other in pairwise(ordered):
+        if one.id == other.id:
+            raise CandidTypeError(f"the fields {one.label} and {other.label} have the same id {one.id}")
+    if ordered and not 0 <= ordered[0].id <= ordered[-1].id <= MAX_FIELD_ID:
+        raise CandidTypeError("a field id has at most 32 bits")
+    return ordered
+
+
+def _tuple_doc(types: tuple[Type, ...], names: tuple[str | None, ...]) -> Doc:
+    names = names or (None,) * len(types)
+    return parenthesised(
+        t.doc() if name is None else (f"{name_text(name)} : ", t.doc()) for t, name in zip(types, names, strict=True)
+    )

@@ -1,0 +1,152 @@
+"""The parser of values: text into a tree of literals, which has no types yet.
+
+Spec: dfinity/candid `spec/Candid.md`, "Values". Beyond it, `inf` and `NaN` are floats, for they are printed so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.candid.labels import field_id
+from sandbox.candid.lexer import Source, floating, integer, string_bytes
+from sandbox.candid.parser import Parser
+from sandbox.candid.types import Env
+from sandbox.errors import PrincipalError
+from sandbox.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value as written, at offset `at` of the source.
+
+    By `kind`, `content` is: null None, bool a bool, number an int, float a float, text a str, blob bytes, opt a
+    Literal, vec a list of Literals, record a list of Members, variant a Member, principal and service a Principal,
+    func a pair of Principal and method name, annotated a pair of Literal and Type.
+    """
+
+    kind: str
+    content: Any
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A field of a record or the case of a variant; the name is None where a number or nothing is written."""
+
+    id: int
+    name: str | None
+    value: Literal
+
+    @property
+    def label(self) -> str:
+        return str(self.id) if self.name is None else self.name
+
+
+class ValueParser(Parser):
+    """Reads values; `env` gives names in annotations their meaning."""
+
+    def __init__(self, source: Source, env: Env | None = None) -> None:
+        super().__init__(source, env)
+
+    def arguments(self) -> list[Literal]:
+        """`(value, value)`, or a single value without parentheses, and nothing after it."""
+        values = self.separated("(", ",", ")", self.annotated) if self.sees("(") else [self.annotated()]
+        self.finish()
+        self.check_references()
+        return values
+
+    def annotated(self) -> Literal:
+        at = self.token.at
+        value = self.nested(self._value)
+        if not self.accept(":"):
+            return value
+        return Literal("annotated", (value, self.type()), at)
+
+    def _value(self) -> Literal:
+        token = self.token
+        match token.kind:
+            case "number":
+                return Literal("number", integer(self.source, self.advance()), token.at)
+            case "float":
+                return Literal("float", floating(self.source, self.advance()), token.at)
+            case "text":
+                return Literal("text", self.string(), token.at)
+        if self.accept("("):
+            inner = self.annotated()
+            self.expect(")")
+            return inner
+        parse = _VALUE_PARSERS.get(token.text)
+        if token.kind != "name" or parse is None:
+            self.unexpected("a value")
+        self.advance()
+        return parse(self, token.at)
+
+    def _vec_value(self, at: int) -> Literal:
+        return Literal("vec", self.separated("{", ";", "}", self.annotated), at)
+
+    def _record_value(self, at: int) -> Literal:
+        following = 0
+        seen: set[int] = set()
+
+        def member() -> Member:
+            nonlocal following
+            start = self.token.at
+            if self.token.kind in ("number", "name", "text") and self.sees("=", ahead=1):
+                made = self._member()
+            else:
+                made = Member(following, None, self.annotated())
+            if made.id in seen:
+                self.fail(f"the field {made.label} is given twice", start)
+            seen.add(made.id)
+            following = made.id + 1
+            return made
+
+        return Literal("record", self.separated("{", ";", "}", member), at)
+
+    def _variant_value(self, at: int) -> Literal:
+        cases = self.separated("{", ";", "}", self._member)
+        if len(cases) != 1:
+            self.fail("a variant has exactly one case", at)
+        return Literal("variant", cases[0], at)
+
+    def _member(self) -> Member:
+        at = self.token.at
+        number, name = (self.field_number(), None) if self.token.kind == "number" else (0, self.name())
+        value = self.annotated() if self.accept("=") else Literal("null", None, at)
+        return Member(number if name is None else field_id(name), name, value)
+
+    def _blob_value(self, at: int) -> Literal:
+        if self.token.kind != "text":
+            self.unexpected("a string")
+        return Literal("blob", string_bytes(self.source, self.advance()), at)
+
+    def _principal(self) -> Principal:
+        at = self.token.at
+        try:
+            return Principal.from_text(self.string())
+        except PrincipalError as error:
+            self.fail(str(error), at)
+
+    def _func_value(self, at: int) -> Literal:
+        principal = self._principal()
+        self.expect(".")
+        return Literal("func", (principal, self.name()), at)
+
+
+_VALUE_PARSERS: dict[str, Callable[[ValueParser, int], Literal]] = {
+    "null": lambda parser, at: Literal("null", None, at),
+    "true": lambda parser, at: Literal("bool", True, at),
+    "false": lambda parser, at: Literal("bool", False, at),
+    "inf": lambda parser, at: Literal("float", float("inf"), at),
+    "NaN": lambda parser, at: Literal("float", float("nan"), at),
+    "opt": lambda parser, at: Literal("opt", parser.nested(parser._value), at),
+    "vec": ValueParser._vec_value,
+    "record": ValueParser._record_value,
+    "variant": ValueParser._variant_value,
+    "blob": ValueParser._blob_value,
+    "principal": lambda parser, at: Literal("principal", parser._principal(), at),
+    "service": lambda parser, at: Literal("service", parser._principal(), at),
+    "func": ValueParser._func_value,
+}

@@ -1,0 +1,266 @@
+"""Literals and types: the Python value of a literal at a type, and the type of a literal that is given none.
+
+`Typist` follows the coercion rules of the spec. With `exact` it accepts only what fits as written: an unknown field
+or an option whose content does not fit is an error, where coercion would drop the one and make the other null.
+
+Spec: dfinity/candid `spec/Candid.md`, "Values" and "Coercion".
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from sandbox.candid.labels import clipped, name_text
+from sandbox.candid.lexer import Source
+from sandbox.candid.reader import STRUCT_CODES
+from sandbox.candid.subtyping import subtype
+from sandbox.candid.types import (
+    BLOB,
+    BOOL,
+    EMPTY,
+    FLOAT32,
+    FLOAT64,
+    INT,
+    NAT,
+    NAT8,
+    NULL,
+    PRINCIPAL,
+    RESERVED,
+    TEXT,
+    Field,
+    FuncType,
+    OptType,
+    PrimType,
+    RecordType,
+    ServiceType,
+    Type,
+    VariantType,
+    VecType,
+)
+from sandbox.candid.value_parser import Literal, Member
+from sandbox.candid.values import Func, Service, Some
+from sandbox.errors import CandidTypeError
+
+_PRIMITIVE_KINDS = {NULL: "null", BOOL: "bool", TEXT: "text", PRINCIPAL: "principal"}
+
+
+class _Misfit(Exception):
+    """A literal that does not fit a type."""
+
+    def __init__(self, problem: str, at: int) -> None:
+        super().__init__(problem)
+        self.at = at
+
+
+@dataclass(frozen=True, slots=True)
+class Typist:
+    """Turns the literals of a source into Python values."""
+
+    source: Source
+    exact: bool
+
+    def arguments(self, literals: list[Literal], types: tuple[Type, ...]) -> list[Any]:
+        """The Python values at these types; arguments that may be null may be missing."""
+        if self.exact and len(literals) > len(types):
+            raise CandidTypeError(f"expected {len(types)} arguments, got {len(literals)}")
+        values: list[Any] = []
+        for number, found in enumerate(types):
+            if number < len(literals):
+                values.append(self._argument(number, literals[number], found))
+            elif found.nullable:
+                values.append(None)
+            else:
+                raise CandidTypeError(f"argument {number} : {found} is missing")
+        return values
+
+    def _argument(self, number: int, literal: Literal, found: Type) -> Any:
+        try:
+            return self.value(literal, found)
+        except _Misfit as error:
+            raise CandidTypeError(f"{self.source.place(error.at)}: argument {number}: {error}") from None
+
+    def value(self, literal: Literal, found: Type) -> Any:
+        """The Python value of a literal at a type."""
+        found = found.resolve()
+        if literal.kind == "annotated":
+            inner, annotation = literal.content
+            if not subtype(annotation, found):
+                raise _Misfit(f"expected {found}, got a value of type {annotation}", literal.at)
+            self.value(inner, annotation)
+            return self.value(inner, found)
+        match found:
+            case OptType():
+                return self._opt(literal, found.inner)
+            case VecType():
+                return self._vec(literal, found)
+            case RecordType() if literal.kind == "record":
+                return self._record(literal, found)
+            case VariantType() if literal.kind == "variant":
+                return self._variant(literal, found)
+            case ServiceType() if literal.kind == "service":
+                return Service(literal.content)
+            case FuncType() if literal.kind == "func":
+                return Func(*literal.content)
+            case PrimType():
+                return _primitive(literal, found)
+        raise _unfit(literal, found)
+
+    def _opt(self, literal: Literal, inner: Type) -> Any:
+        if literal.kind == "null":
+            return None
+        content = literal.content if literal.kind == "opt" else literal
+        if literal.kind != "opt" and inner.nullable:
+            raise _unfit(literal, OptType(inner))
+        try:
+            value = self.value(content, inner)
+        except _Misfit:
+            if self.exact:
+                raise
+            return None
+        return Some(value) if inner.nullable else value
+
+    def _vec(self, literal: Literal, found: VecType) -> Any:
+        is_blob = found.inner.resolve() == NAT8
+        if literal.kind == "blob" and is_blob:
+            return literal.content
+        if literal.kind != "vec":
+            raise _unfit(literal, found)
+        values = [self.value(item, found.inner) for item in literal.content]
+        return bytes(values) if is_blob else values
+
+    def _record(self, literal: Literal, found: RecordType) -> Any:
+        given: dict[int, Member] = {member.id: member for member in literal.content}
+        values: dict[str, Any] = {}
+        for field in found.fields:
+            member = given.pop(field.id, None)
+            if member is not None:
+                values[field.key] = self.value(member.value, field.type)
+            elif field.type.nullable:
+                values[field.key] = None
+            else:
+                raise _Misfit(f"the field {field.label} : {field.type} is missing", literal.at)
+        if self.exact and given:
+            member = next(iter(given.values()))
+            known = ", ".join(field.label for field in found.fields) or "none"
+            raise _Misfit(f"unknown field {name_text(member.label)}; the fields are: {known}", member.value.at)
+        return tuple(values.values()) if found.is_tuple else values
+
+    def _variant(self, literal: Literal, found: VariantType) -> Any:
+        member: Member = literal.content
+        for case in found.fields:
+            if case.id == member.id:
+                return {case.key: self.value(member.value, case.type)}
+        known = ", ".join(case.label for case in found.fields) or "none"
+        raise _Misfit(f"unknown variant case {name_text(member.label)}; the cases are: {known}", literal.at)
+
+
+def _primitive(literal: Literal, found: PrimType) -> Any:
+    kind, content = literal.kind, literal.content
+    if found == RESERVED:
+        return None
+    if kind == _PRIMITIVE_KINDS.get(found) or (found == PRINCIPAL and kind == "service"):
+        return content
+    if kind == "number" and (found == INT or (found == NAT and content >= 0)):
+        return content
+    if found in STRUCT_CODES and (kind == "number" or (kind == "float" and found in (FLOAT32, FLOAT64))):
+        layout = struct.Struct("<" + STRUCT_CODES[found])
+        try:
+            return layout.unpack(layout.pack(content))[0]
+        except (struct.error, OverflowError):
+            raise _Misfit(f"{clipped(content)} is out of the range of {found}", literal.at) from None
+    raise _unfit(literal, found)
+
+
+def _unfit(literal: Literal, found: Type) -> _Misfit:
+    shown = f" {clipped(literal.content)}" if literal.kind in ("number", "float", "text", "bool") else ""
+    return _Misfit(f"expected {found}, got {literal.kind}{shown}", literal.at)
+
+
+# Literals without a type.
+
+
+def infer(literal: Literal, source: Source) -> Type:
+    """The type of a literal that stands alone: whole numbers are int, others float64."""
+    return _Inference(source).type(literal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inference:
+    source: Source
+
+    def type(self, literal: Literal) -> Type:
+        content = literal.content
+        match literal.kind:
+            case "annotated":
+                annotation: Type = content[1]
+                return annotation
+            case "opt":
+                return OptType(self.type(content))
+            case "vec":
+                nothing: Type = EMPTY
+                return VecType(reduce(self._join, content, nothing))
+            case "record":
+                return RecordType(tuple(Field(m.id, self.type(m.value), m.name) for m in content))
+            case "variant":
+                return VariantType((Field(content.id, self.type(content.value), content.name),))
+        return _LONE_TYPES[literal.kind]
+
+    def _join(self, one: Type, item: Literal) -> Type:
+        joined = join(one, self.type(item))
+        if joined is None:
+            raise CandidTypeError(f"{self.source.place(item.at)}: this element has another type than those before it")
+        return joined
+
+
+_LONE_TYPES: dict[str, Type] = {
+    "null": NULL,
+    "bool": BOOL,
+    "number": INT,
+    "float": FLOAT64,
+    "text": TEXT,
+    "blob": BLOB,
+    "principal": PRINCIPAL,
+    "service": ServiceType(()),
+    "func": FuncType((), ()),
+}
+
+
+def join(one: Type, other: Type) -> Type | None:
+    """The least type for values of both, or None where only `reserved` or an option would do."""
+    if one in (other, EMPTY):
+        return other
+    if other == EMPTY:
+        return one
+    match one, other:
+        case OptType(left), OptType(right):
+            return _map(OptType, join(left, right))
+        case (PrimType(name="null"), OptType()) | (OptType(), PrimType(name="null")):
+            return one if isinstance(one, OptType) else other
+        case VecType(left), VecType(right):
+            return _map(VecType, join(left, right))
+        case RecordType(), RecordType() if [f.id for f in one.fields] == [f.id for f in other.fields]:
+            return _joined_fields(RecordType, one.fields, other.fields)
+        case VariantType(), VariantType():
+            return _joined_fields(VariantType, one.fields, other.fields)
+    return one if subtype(other, one) else other if subtype(one, other) else None
+
+
+def _map(make: Callable[[Type], Type], inner: Type | None) -> Type | None:
+    return None if inner is None else make(inner)
+
+
+def _joined_fields(
+    make: Callable[[tuple[Field, ...]], Type], one: tuple[Field, ...], other: tuple[Field, ...]
+) -> Type | None:
+    fields = {field.id: field for field in one}
+    for field in other:
+        mine = fields.get(field.id)
+        joined = field.type if mine is None else join(mine.type, field.type)
+        if joined is None:
+            return None
+        fields[field.id] = Field(field.id, joined, field.name if mine is None else mine.name)
+    return make(tuple(fields.values()))
