@@ -1,0 +1,183 @@
+"""What the platform and the engine want to know of a module, read once.
+
+Facts hold ranges into the module instead of copies of it. They are read by `sandbox.wasm.parse.read_facts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sandbox.wasm.code import uses_data_drop
+from sandbox.wasm.names import function_names
+from sandbox.wasm.reader import Section
+from sandbox.wasm.types import (
+    CustomSection,
+    DataSegment,
+    ElementSegment,
+    Export,
+    FuncType,
+    Global,
+    Import,
+    Kind,
+    Memory,
+    Table,
+)
+
+METHOD_KINDS = ("update", "query", "composite_query")
+ENTRY_POINTS = (
+    "canister_init",
+    "canister_pre_upgrade",
+    "canister_post_upgrade",
+    "canister_inspect_message",
+    "canister_heartbeat",
+    "canister_global_timer",
+    "canister_on_low_wasm_memory",
+)
+"""System entry points (interface specification, "Entry points"), in its order."""
+
+PUBLIC_PREFIX = "icp:public "
+PRIVATE_PREFIX = "icp:private "
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """Facts about one decoded module. Lists follow the index spaces: imports first, then definitions."""
+
+    wasm: bytes = field(repr=False)
+    sections: tuple[Section, ...] = field(repr=False)
+    types: tuple[FuncType, ...] = field(repr=False)
+    imports: tuple[Import, ...] = field(repr=False)
+    functions: tuple[int, ...] = field(repr=False)
+    """Type indices, imported functions first."""
+    tables: tuple[Table, ...]
+    memories: tuple[Memory, ...]
+    globals: tuple[Global, ...] = field(repr=False)
+    exports: tuple[Export, ...] = field(repr=False)
+    start: int | None
+    elements: tuple[ElementSegment, ...] = field(repr=False)
+    data_count: int | None
+    bodies: tuple[tuple[int, int], ...] = field(repr=False)
+    """Ranges of the function bodies, locals included, their size prefix not."""
+    data: tuple[DataSegment, ...] = field(repr=False)
+    customs: tuple[CustomSection, ...] = field(repr=False)
+
+    @property
+    def memory(self) -> Memory | None:
+        """Memory 0, or None."""
+        return self.memories[0] if self.memories else None
+
+    @property
+    def is64(self) -> bool:
+        """True where memory 0 is 64-bit."""
+        return bool(self.memories) and self.memories[0].is64
+
+    @property
+    def pointer(self) -> str:
+        """The letter of type `I`: `l` with a 64-bit memory, else `i` (digest 2.2)."""
+        return "l" if self.is64 else "i"
+
+    @cached_property
+    def imported_functions(self) -> int:
+        """How many functions are imported: the index of the first defined one."""
+        return sum(entry.kind is Kind.FUNCTION for entry in self.imports)
+
+    @property
+    def defined_functions(self) -> int:
+        """How many functions the module defines."""
+        return len(self.functions) - self.imported_functions
+
+    def function_type(self, index: int) -> FuncType | None:
+        """The type of function `index`, or None where the module has no such function."""
+        if index >= len(self.functions):
+            return None
+        return self.types[self.functions[index]]
+
+    @cached_property
+    def methods(self) -> dict[str, str]:
+        """Exported methods, name → `update`, `query` or `composite_query`, in export order."""
+        found: dict[str, str] = {}
+        for kind, name in method_exports(self.exports):
+            found.setdefault(name, kind)
+        return found
+
+    @cached_property
+    def entry_points(self) -> frozenset[str]:
+        """The system entry points that the module exports as functions."""
+        return frozenset(e.name for e in self.exports if e.kind is Kind.FUNCTION and e.name in ENTRY_POINTS)
+
+    @cached_property
+    def custom_sections(self) -> dict[str, list[bytes]]:
+        """Contents of all custom sections by name, in file order."""
+        found: dict[str, list[bytes]] = {}
+        for custom in self.customs:
+            found.setdefault(custom.name, []).append(self.wasm[custom.start : custom.end])
+        return found
+
+    @cached_property
+    def public_metadata(self) -> dict[str, bytes]:
+        """Contents of the `icp:public NAME` sections by NAME (digest 2.5)."""
+        return self._metadata(PUBLIC_PREFIX)
+
+    @cached_property
+    def private_metadata(self) -> dict[str, bytes]:
+        """Contents of the `icp:private NAME` sections by NAME (digest 2.5)."""
+        return self._metadata(PRIVATE_PREFIX)
+
+    def _metadata(self, prefix: str) -> dict[str, bytes]:
+        return {
+            custom.name.removeprefix(prefix): self.wasm[custom.start : custom.end]
+            for custom in self.customs
+            if custom.name.startswith(prefix)
+        }
+
+    @property
+    def uses_enhanced_persistence(self) -> bool:
+        """True for Motoko's enhanced orthogonal persistence; only the presence of the section counts (digest 5.3)."""
+        return any(
+            "enhanced-orthogonal-persistence" in found for found in (self.private_metadata, self.public_metadata)
+        )
+
+    @cached_property
+    def function_names(self) -> dict[int, str]:
+        """Function index → name out of the name section; empty where there is none or it is malformed."""
+        for custom in self.customs:
+            if custom.name == "name":
+                return function_names(self.wasm, custom.start, custom.end)
+        return {}
+
+    def function_name(self, index: int) -> str | None:
+        """What to call function `index` in a backtrace: its name, else one of its exports or its import."""
+        return self.function_names.get(index) or self._other_names.get(index)
+
+    @cached_property
+    def _other_names(self) -> dict[int, str]:
+        names: dict[int, str] = {}
+        imported = (entry for entry in self.imports if entry.kind is Kind.FUNCTION)
+        for index, entry in enumerate(imported):
+            names[index] = f"{entry.module}.{entry.name}"
+        for export in self.exports:
+            if export.kind is Kind.FUNCTION:
+                names.setdefault(export.index, export.name)
+        return names
+
+    @cached_property
+    def uses_data_drop(self) -> bool:
+        """True where a message can change what a later `memory.init` sees in the same instance.
+
+        Then an instance serves one message only: on the platform every message starts with no segment dropped. Dropping
+        active data segments changes nothing (instantiation dropped them), and dropping element segments cannot be seen
+        because `table.init` is refused; so only `data.drop` in a module with passive data segments counts.
+        """
+        return any(segment.offset is None for segment in self.data) and uses_data_drop(self.wasm, self.bodies)
+
+
+def method_exports(exports: tuple[Export, ...]) -> Iterator[tuple[str, str]]:
+    """(kind, name) of every exported method, repetitions included, in export order."""
+    for export in exports:
+        if export.kind is not Kind.FUNCTION or not export.name.startswith("canister_"):
+            continue
+        kind, space, name = export.name.removeprefix("canister_").partition(" ")
+        if space and kind in METHOD_KINDS:
+            yield kind, name

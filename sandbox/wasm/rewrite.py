@@ -1,0 +1,252 @@
+"""Makes a module a disposable view of a canister's state (architecture, section 4). No function body is touched.
+
+1. The memory becomes the import `sandbox.heap`, so that the heap outlives the instance.
+2. Two appended functions copy all mutable globals to and from the imported memory `sandbox.scratch`.
+3. The start function becomes an export: it runs once per install or upgrade, never at instantiation.
+4. Active data segments become empty passive ones: the same indices, and the same bytes for `memory.init` as an active
+   segment has after instantiation (none). What they held is applied by the caller at install.
+5. Table 0 is exported, so that callbacks can be reached.
+
+No import of a function is added and functions are appended at the end: function indices stay, and with them the name
+section. The module must have been validated by the engine *as submitted*: here it gets a memory and two functions that
+its bodies would otherwise be free to use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sandbox.codec.leb128 import encode_unsigned
+from sandbox.limits import WASM_PAGE
+from sandbox.wasm.facts import ModuleFacts
+from sandbox.wasm.reader import HEADER, RANK, Id
+from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, Kind, Memory
+from sandbox.wasm.writer import extended, name, section, vector
+
+VERSION = 1
+"""Changes with every change of what the rewrite produces: part of the name of compiled code in the cache."""
+
+IMPORT_MODULE = "sandbox"
+HEAP = "heap"
+SCRATCH = "scratch"
+RESERVED_PREFIX = "canister_sandbox "
+SAVE_GLOBALS = RESERVED_PREFIX + "save_globals"
+LOAD_GLOBALS = RESERVED_PREFIX + "load_globals"
+START = RESERVED_PREFIX + "start"
+TABLE = RESERVED_PREFIX + "table"
+
+SLOT = 16
+"""Bytes of scratch memory for one global; its value stands at the beginning, little-endian, floats as raw bits."""
+SIZES = {"i": 4, "l": 8, "f": 4, "d": 8, "v": 16}
+"""Bytes of a value of each type."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalSlot:
+    """A mutable global and where `save_globals` puts it; `export` is one of its export names or None."""
+
+    index: int
+    type: str
+    offset: int
+    export: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotGlobal:
+    """One global of a snapshot. `offset`: its slot if mutable. Immutable ones are exported: read them by that name."""
+
+    index: int
+    type: str
+    mutable: bool
+    offset: int | None
+    export: str | None
+    value: int | None
+    """The value of an immutable global as unsigned bits, where the module states it as a constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveData:
+    """Bytes `start:end` of the submitted (decoded) module that belong at `offset` of the heap, in order."""
+
+    offset: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The rewritten module and how to use it."""
+
+    wasm: bytes = field(repr=False)
+    heap: Memory | None
+    """The type of the import `sandbox.heap`; None: the module has no memory and does not import one."""
+    scratch_pages: int
+    """The smallest size of the import `sandbox.scratch`, a 32-bit memory."""
+    globals: tuple[GlobalSlot, ...]
+    """All mutable globals in index order."""
+    snapshot_globals: tuple[SnapshotGlobal, ...]
+    """Mutable or exported globals: exports in export order, then unexported mutable ones by index (digest 6.2)."""
+    data: tuple[ActiveData, ...]
+    start: str | None
+    """The export that holds the start function, or None."""
+    table: str | None
+    """An export that holds table 0, or None where the module has no table."""
+
+
+def rewrite(wasm: bytes, facts: ModuleFacts) -> Rewritten:
+    """Rewrite a module that `validate` accepted; `facts` are those of the same bytes."""
+    slots = _slots(facts)
+    pages = max(1, -(-len(slots) * SLOT // WASM_PAGE))
+    table = _table_export(facts)
+    return Rewritten(
+        wasm=_assemble(wasm, facts, _replacements(wasm, facts, slots, pages)),
+        heap=facts.memory,
+        scratch_pages=pages,
+        globals=slots,
+        snapshot_globals=tuple(_snapshot_globals(facts, slots)),
+        data=tuple(_active(facts)),
+        start=None if facts.start is None else START,
+        table=table if table is not None else TABLE if facts.tables else None,
+    )
+
+
+def _slots(facts: ModuleFacts) -> tuple[GlobalSlot, ...]:
+    exported = {e.index: e.name for e in reversed(facts.exports) if e.kind is Kind.GLOBAL}
+    mutable = [(index, g.type) for index, g in enumerate(facts.globals) if g.mutable and g.type in NUMERIC]
+    return tuple(
+        GlobalSlot(index, type_, place * SLOT, exported.get(index)) for place, (index, type_) in enumerate(mutable)
+    )
+
+
+def _snapshot_globals(facts: ModuleFacts, slots: tuple[GlobalSlot, ...]) -> Iterator[SnapshotGlobal]:
+    offsets = {slot.index: slot.offset for slot in slots}
+    exported = set()
+    for export in facts.exports:
+        if export.kind is Kind.GLOBAL:
+            exported.add(export.index)
+            found = facts.globals[export.index]
+            value = None if found.mutable else found.value
+            yield SnapshotGlobal(export.index, found.type, found.mutable, offsets.get(export.index), export.name, value)
+    for slot in slots:
+        if slot.index not in exported:
+            yield SnapshotGlobal(slot.index, slot.type, True, slot.offset, None, None)
+
+
+def _active(facts: ModuleFacts) -> Iterator[ActiveData]:
+    for segment in facts.data:
+        if segment.offset is not None:
+            yield ActiveData(segment.offset.bits or 0, segment.start, segment.end)
+
+
+def _table_export(facts: ModuleFacts) -> str | None:
+    names = (e.name for e in facts.exports if e.kind is Kind.TABLE and e.index == 0)
+    return next(names, None)
+
+
+def _replacements(
+    wasm: bytes, facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int
+) -> dict[Id, tuple[bytes, ...] | None]:
+    """New contents by section id; None removes the section. Every section that is not mentioned stays."""
+    old = {s.id: s for s in facts.sections}
+    nullary = facts.types.index(NULLARY) if NULLARY in facts.types else len(facts.types)
+    type_index = encode_unsigned(nullary)
+    scratch_index = 0 if facts.memory is None else 1
+    new: dict[Id, tuple[bytes, ...] | None] = {
+        Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts, pages)),
+        Id.FUNCTION: extended(wasm, old.get(Id.FUNCTION), [type_index, type_index]),
+        Id.MEMORY: None,
+        Id.EXPORT: extended(wasm, old.get(Id.EXPORT), _exports(facts)),
+        Id.START: None,
+        Id.CODE: extended(wasm, old.get(Id.CODE), [_save(slots, scratch_index), _load(slots, scratch_index)]),
+    }
+    if nullary == len(facts.types):
+        new[Id.TYPE] = extended(wasm, old.get(Id.TYPE), [b"\x60\0\0"])
+    if any(segment.offset is not None for segment in facts.data):
+        new[Id.DATA] = (vector([_passive(wasm, segment) for segment in facts.data]),)
+    return new
+
+
+def _memory_imports(facts: ModuleFacts, pages: int) -> list[bytes]:
+    scratch = _import(SCRATCH, Memory(pages, None, False))
+    return [scratch] if facts.memory is None else [_import(HEAP, facts.memory), scratch]
+
+
+def _import(import_name: str, memory: Memory) -> bytes:
+    flags = (memory.maximum is not None) | memory.is64 << 2
+    maximum = b"" if memory.maximum is None else encode_unsigned(memory.maximum)
+    limits = bytes([flags]) + encode_unsigned(memory.minimum) + maximum
+    return name(IMPORT_MODULE) + name(import_name) + b"\x02" + limits
+
+
+def _exports(facts: ModuleFacts) -> list[bytes]:
+    functions = len(facts.functions)
+    added = [
+        name(SAVE_GLOBALS) + b"\0" + encode_unsigned(functions),
+        name(LOAD_GLOBALS) + b"\0" + encode_unsigned(functions + 1),
+    ]
+    if facts.start is not None:
+        added.append(name(START) + b"\0" + encode_unsigned(facts.start))
+    if facts.tables and _table_export(facts) is None:
+        added.append(name(TABLE) + b"\1\0")
+    return added
+
+
+def _passive(wasm: bytes, segment: DataSegment) -> bytes:
+    if segment.offset is not None:
+        return b"\1\0"
+    return b"\1" + encode_unsigned(segment.end - segment.start) + wasm[segment.start : segment.end]
+
+
+_LOADS = {"i": b"\x28", "l": b"\x29", "f": b"\x2a", "d": b"\x2b", "v": b"\xfd\x00"}
+_STORES = {"i": b"\x36", "l": b"\x37", "f": b"\x38", "d": b"\x39", "v": b"\xfd\x0b"}
+_ALIGNED = {"i": 2, "l": 3, "f": 2, "d": 3, "v": 4}
+_ZERO = b"\x41\0"  # i32.const 0
+
+
+def _memory_argument(slot: GlobalSlot, memory: int) -> bytes:
+    return bytes([_ALIGNED[slot.type] | 0x40]) + encode_unsigned(memory) + encode_unsigned(slot.offset)
+
+
+def _save(slots: tuple[GlobalSlot, ...], memory: int) -> bytes:
+    return _body(
+        _ZERO + b"\x23" + encode_unsigned(slot.index) + _STORES[slot.type] + _memory_argument(slot, memory)
+        for slot in slots
+    )
+
+
+def _load(slots: tuple[GlobalSlot, ...], memory: int) -> bytes:
+    return _body(
+        _ZERO + _LOADS[slot.type] + _memory_argument(slot, memory) + b"\x24" + encode_unsigned(slot.index)
+        for slot in slots
+    )
+
+
+def _body(instructions: Iterator[bytes]) -> bytes:
+    code = b"\0" + b"".join(instructions) + b"\x0b"
+    return encode_unsigned(len(code)) + code
+
+
+def _assemble(wasm: bytes, facts: ModuleFacts, new: dict[Id, tuple[bytes, ...] | None]) -> bytes:
+    """The sections of `wasm` with those of `new` in place of the old ones, or where the order wants them."""
+    have = {s.id for s in facts.sections}
+    missing = sorted((i for i, content in new.items() if content is not None and i not in have), key=RANK.__getitem__)
+    last = max((place for place, s in enumerate(facts.sections) if s.id is not Id.CUSTOM), default=-1)
+    parts = [HEADER]
+
+    def insert(before: int) -> None:
+        while missing and RANK[missing[0]] < before:
+            id_ = missing.pop(0)
+            parts.append(section(id_, *(new[id_] or ())))
+
+    for place, old in enumerate(facts.sections):
+        if old.id is not Id.CUSTOM:
+            insert(RANK[old.id])
+        elif place > last:
+            insert(len(RANK))
+        if old.id not in new:
+            parts.append(wasm[old.at : old.end])
+        elif (content := new[old.id]) is not None:
+            parts.append(section(old.id, *content))
+    insert(len(RANK))
+    return b"".join(parts)
