@@ -1,0 +1,228 @@
+"""Which pages of a private mapping were written? Three ways to know, with the same answers.
+
+scan     `PAGEMAP_SCAN` (Linux 6.7 and later): the kernel lists private pages. Costs the pages that are mapped.
+pagemap  `/proc/self/pagemap` (older Linux): 8 bytes are read for each page that may have been touched.
+compare  neither (macOS, gVisor): the mapping is compared with the committed bytes.
+
+In the arena a touched page exists in the file, so `pagemap` and `compare` look only where the file has data: a sparse
+memory costs its data. A named file does not tell; there they look at the whole size (pagemap about 2 ms per GiB).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import weakref
+from typing import Final, Protocol
+
+from sandbox.errors import Unsupported
+from sandbox.memory import host
+from sandbox.memory.host import PAGE, Run
+from sandbox.memory.store import Store, extents
+
+
+class Strategy(Protocol):
+    """A way to find and to drop the pages that a private mapping of a store holds for itself."""
+
+    name: str
+    stale_exact: bool
+    """True if `dirty` is right even after the file was changed by others."""
+
+    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
+        """Ascending runs of pages, at least those that differ from the store's bytes."""
+
+    def drop(self, base: int, runs: list[Run], store: Store) -> None:
+        """Show the store's bytes again at `runs`; everything there must be a mapping of the store."""
+
+
+class _Scan(ctypes.Structure):
+    _fields_ = (
+        ("size", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+        ("start", ctypes.c_uint64),
+        ("end", ctypes.c_uint64),
+        ("walk_end", ctypes.c_uint64),
+        ("vec", ctypes.c_uint64),
+        ("vec_len", ctypes.c_uint64),
+        ("max_pages", ctypes.c_uint64),
+        ("category_inverted", ctypes.c_uint64),
+        ("category_mask", ctypes.c_uint64),
+        ("category_anyof_mask", ctypes.c_uint64),
+        ("return_mask", ctypes.c_uint64),
+    )
+    start: int
+    end: int
+    walk_end: int
+
+
+_IS_FILE, _IS_PRESENT, _IS_SWAPPED, _IS_ZERO = 1 << 2, 1 << 3, 1 << 4, 1 << 5
+_PAGEMAP_SCAN: Final = (3 << 30) | (ctypes.sizeof(_Scan) << 16) | (ord("f") << 8) | 16
+_REGIONS: Final = 4096  # of three 64-bit numbers: start, end, categories
+
+
+class Scan:
+    """Asks the kernel for pages that are neither the file's nor the shared zero page."""
+
+    name = "scan"
+    stale_exact = True
+
+    def __init__(self) -> None:
+        self._fd = _open_pagemap(self)
+        self._ioctl = host.libc.ioctl
+        self._ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
+        self._buffer = (ctypes.c_uint64 * (3 * _REGIONS))()
+        self._regions = memoryview(self._buffer).cast("B").cast("Q")
+        private = _IS_FILE | _IS_ZERO
+        self._arg = _Scan(
+            size=ctypes.sizeof(_Scan),
+            vec=ctypes.addressof(self._buffer),
+            vec_len=_REGIONS,
+            category_inverted=private,
+            category_mask=private,
+            category_anyof_mask=_IS_PRESENT | _IS_SWAPPED,
+            return_mask=_IS_PRESENT | _IS_SWAPPED,
+        )
+        self._address = ctypes.addressof(self._arg)
+
+    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
+        arg, runs, position, end = self._arg, [], base, base + size
+        while position < end:
+            arg.start, arg.end = position, end
+            count = self._ioctl(self._fd, _PAGEMAP_SCAN, self._address)
+            if count < 0:
+                code = ctypes.get_errno()
+                raise OSError(code, f"PAGEMAP_SCAN: {os.strerror(code)}")
+            found = self._regions[: 3 * count].tolist()
+            for index in range(0, 3 * count, 3):
+                start = found[index]
+                runs.append((start - base, found[index + 1] - start))
+            if count < _REGIONS:
+                break
+            position = arg.walk_end
+        return runs
+
+    def drop(self, base: int, runs: list[Run], store: Store) -> None:
+        for offset, length in runs:
+            host.drop_private(base + offset, length)
+
+
+class PageMap:
+    """Reads the kernel's word for every page that may have been touched."""
+
+    name = "pagemap"
+    stale_exact = False
+
+    _AT_ONCE = 1 << 16
+
+    def __init__(self) -> None:
+        self._fd = _open_pagemap(self)
+
+    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
+        pages: list[int] = []
+        for offset, length in _candidates(size, store):
+            first = offset // PAGE
+            for start, count in host.pieces(first, -(-(offset + length) // PAGE) - first, self._AT_ONCE):
+                words = os.pread(self._fd, 8 * count, (base // PAGE + start) * 8)
+                if len(words) != 8 * count:
+                    raise OSError(0, "/proc/self/pagemap ended early")
+                pages += _private(words, start)
+        return host.page_runs(pages)
+
+    def drop(self, base: int, runs: list[Run], store: Store) -> None:
+        for offset, length in runs:
+            host.drop_private(base + offset, length)
+
+
+def _private(words: bytes, first: int) -> list[int]:
+    """Pages that are present (bit 63) or swapped (62) and belong to no file (61)."""
+    if not any(words):
+        return []
+    return [
+        first + index for index, (word,) in enumerate(struct.iter_unpack("=Q", words)) if word >> 61 in (0b010, 0b100)
+    ]
+
+
+class Compare:
+    """Compares bytes; drops pages by mapping the file anew, which works where MADV_DONTNEED keeps them."""
+
+    name = "compare"
+    stale_exact = False
+
+    _AT_ONCE = 1 << 16
+
+    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
+        fd, origin = store.fd, store.origin
+        pages: list[int] = []
+        differs = host.libc.memcmp
+        for offset, length in _candidates(size, store):
+            for start, count in host.pieces(offset, length, self._AT_ONCE):
+                committed = host.read_padded(fd, count, origin + start)
+                if not differs(base + start, committed, count):
+                    continue
+                pages += [
+                    (start + position) // PAGE
+                    for position in range(0, count, PAGE)
+                    if differs(base + start + position, committed[position : position + PAGE], PAGE)
+                ]
+        return host.page_runs(pages)
+
+    def drop(self, base: int, runs: list[Run], store: Store) -> None:
+        fd, origin = store.fd, store.origin
+        if len(runs) > 64:
+            runs = [(runs[0][0], runs[-1][0] + runs[-1][1] - runs[0][0])]
+        for offset, length in runs:
+            host.map_private(base + offset, length, fd, origin + offset)
+
+
+def _candidates(size: int, store: Store) -> list[Run]:
+    """Where touched pages can be."""
+    return extents(store, size) if store.shared else [(0, size)]
+
+
+def _open_pagemap(owner: object) -> int:
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    weakref.finalize(owner, os.close, fd).atexit = False
+    return fd
+
+
+STRATEGIES: Final[dict[str, type[Scan] | type[PageMap] | type[Compare]]] = {
+    "scan": Scan,
+    "pagemap": PageMap,
+    "compare": Compare,
+}
+
+
+def choose(name: str | None, trial: Store) -> Strategy:
+    """The strategy `name`, or the best that works here; every choice is tried on a page of `trial` first.
+
+    `trial` is an empty store of an arena. Raises Unsupported for a name that does not work on this machine.
+    """
+    if name is not None and name not in STRATEGIES:
+        raise ValueError(f"no memory strategy {name!r}; there are {', '.join(STRATEGIES)}")
+    for candidate in STRATEGIES if name is None else [name]:
+        try:
+            strategy = STRATEGIES[candidate]()
+            if _works(strategy, trial):
+                return strategy
+        except OSError:
+            continue
+    raise Unsupported(f"memory strategy {name!r} on this machine")
+
+
+def _works(strategy: Strategy, store: Store) -> bool:
+    """Does it find exactly the one page of four that was written, another being read, and bring it back?"""
+    size = 4 * PAGE
+    host.write_all(store.fd, b"\1" * size, store.origin)
+    base = host.reserve(size)
+    try:
+        host.map_private(base, size, store.fd, store.origin)
+        ctypes.string_at(base, 1)
+        ctypes.memset(base + 2 * PAGE, 2, 1)
+        if strategy.dirty(base, size, store) != [(2 * PAGE, PAGE)]:
+            return False
+        strategy.drop(base, [(2 * PAGE, PAGE)], store)
+        return not strategy.dirty(base, size, store) and ctypes.string_at(base + 2 * PAGE, 1) == b"\1"
+    finally:
+        host.unmap(base, size)
+        store.set_size(size, 0)

@@ -1,0 +1,74 @@
+"""What must happen before the committed bytes of any memory of a pool change: marks take images, the journal writes."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from sandbox.memory.history import Image
+
+if TYPE_CHECKING:
+    from sandbox.memory.committed import Memory
+    from sandbox.memory.journal import Journal
+
+
+class Guard:
+    """Shared by the memories of one pool."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        """Changes with every new mark: a memory that knows the present epoch has nothing to do."""
+        self.marks: weakref.WeakSet[Mark] = weakref.WeakSet()
+        self.journal: Journal | None = None
+
+    def mark(self) -> Mark:
+        """A new mark: no memory has been written since."""
+        self.epoch += 1
+        return Mark(self)
+
+    def join(self, memory: Memory) -> None:
+        """Let every mark keep the memory as it is, if it does not hold an older state of it."""
+        for mark in self.marks:
+            mark.keep(memory)
+
+
+class Mark:
+    """A moment of a whole pool, to which every memory written since can be taken back.
+
+    Free until a memory is written; from then on it holds that memory's image. Marks nest and are released in any order;
+    one that nobody references is released. A memory that was closed since is not brought back.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._images: dict[Memory, Image] = {}
+        guard.marks.add(self)
+
+    def keep(self, memory: Memory) -> None:
+        """Remember the memory as it is now, unless an earlier state of it is known."""
+        if memory not in self._images:
+            self._images[memory] = memory.image()
+
+    def undo(self) -> None:
+        """Take every memory written since the mark back to what it was, and release the mark.
+
+        Costs the pages written since. Memories stay valid; views of those taken back are stale. A memory made since the
+        mark ends up as it was when it was made. If one memory cannot be restored (StateError), the others are, and the
+        mark stays for another attempt.
+        """
+        failed: Exception | None = None
+        for memory, image in list(self._images.items()):
+            if memory.closed:
+                continue
+            try:
+                memory.restore(image)
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        self.release()
+
+    def release(self) -> None:
+        """Forget the moment; does nothing the second time."""
+        self._guard.marks.discard(self)
+        self._images.clear()

@@ -1,0 +1,197 @@
+"""The operating system, as far as memories need it: mappings, sparse files, errors that say what and where.
+
+Everything foreign (ctypes, ioctl, platform constants) is in this file and in `dirty`; the rest of the package is plain
+Python over these functions. Offsets and lengths are bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from sandbox.errors import StateError
+
+Run = tuple[int, int]
+"""An offset and a length in bytes."""
+
+PAGE: Final = mmap.PAGESIZE
+ZEROS: Final = bytes(PAGE)
+CHUNK: Final = 1 << 20  # the unit of bulk copies: bounds what one of them holds in Python
+
+LINUX: Final = sys.platform.startswith("linux")
+
+PROT_NONE: Final = 0
+PROT_RW: Final = 3
+_PRIVATE: Final = 0x02
+_FIXED: Final = 0x10
+_ANON: Final = 0x20 if LINUX else 0x1000
+_NORESERVE: Final = 0x4000 if LINUX else 0x40
+_MADV_DONTNEED: Final = 4
+_MADV_NOHUGEPAGE: Final = 15
+_PUNCH: Final = 0x03  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+_FAILED: Final = ctypes.c_void_p(-1).value
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+libc.memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+if LINUX:
+    libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+# Called once per dirty run: kept free of what a general call costs (releasing the interpreter, saving errno).
+_quick = ctypes.PyDLL(None)
+_madvise = _quick.madvise
+_madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def failure(error: OSError, action: str, where: str) -> StateError:
+    """A clear error for a failed system call: what was tried, where, and why it could not be done."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason = f"no space left ({reason})"
+    return StateError(f"{action}: {where}: {reason}")
+
+
+def _last_error(action: str) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{action}: {os.strerror(code)}")
+
+
+def reserve(length: int) -> int:
+    """The address of `length` bytes of inaccessible address space; raises OSError when there is none."""
+    address: int | None = libc.mmap(None, length, PROT_NONE, _PRIVATE | _ANON | _NORESERVE, -1, 0)
+    if address is None or address == _FAILED:
+        raise _last_error(f"reserving {length} bytes of address space")
+    if LINUX:
+        _madvise(address, length, _MADV_NOHUGEPAGE)  # a touched page must not count as 2 MiB; fails harmlessly
+    return address
+
+
+def map_private(address: int, length: int, fd: int, offset: int) -> None:
+    """Show `length` bytes of a file from `offset` at `address`, copy-on-write; replaces what was mapped there."""
+    if length and libc.mmap(address, length, PROT_RW, _PRIVATE | _FIXED | _NORESERVE, fd, offset) != address:
+        raise _last_error(f"mapping {length} bytes")
+
+
+def map_zeros(address: int, length: int) -> None:
+    """Fresh zeros that belong to no file at `address`; replaces what was mapped there."""
+    if length and libc.mmap(address, length, PROT_RW, _PRIVATE | _FIXED | _ANON | _NORESERVE, -1, 0) != address:
+        raise _last_error(f"mapping {length} bytes")
+    if length and LINUX:
+        _madvise(address, length, _MADV_NOHUGEPAGE)
+
+
+def unmap(address: int, length: int) -> None:
+    """Give address space back."""
+    libc.munmap(address, length)
+
+
+def drop_private(address: int, length: int) -> None:
+    """Forget private pages (Linux): the mapping shows its file again, or zeros where it has none."""
+    if _madvise(address, length, _MADV_DONTNEED):
+        raise OSError(errno.EINVAL, f"dropping {length} bytes of private pages")
+
+
+def anonymous_file() -> int:
+    """The descriptor of an empty file without a name, gone with its last descriptor."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("canister-memories", os.MFD_CLOEXEC)
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def write_all(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    """Write every byte of `data` at `offset`, however many calls that takes."""
+    written = os.pwrite(fd, data, offset)
+    if written < len(data):
+        rest = memoryview(data)
+        while written < len(rest):
+            written += os.pwrite(fd, rest[written:], offset + written)
+
+
+def read_padded(fd: int, length: int, offset: int) -> bytes:
+    """Exactly `length` bytes from `offset`; bytes past the end of the file are zero."""
+    data = os.pread(fd, length, offset)
+    if len(data) == length:
+        return data
+    parts, have = [data], len(data)
+    while have < length:
+        data = os.pread(fd, length - have, offset + have)
+        if not data:
+            parts.append(bytes(length - have))
+            break
+        parts.append(data)
+        have += len(data)
+    return b"".join(parts)
+
+
+def data_runs(fd: int, start: int, end: int) -> list[Run]:
+    """Where a sparse file holds data in [start, end), as runs relative to `start`; everything else is zero.
+
+    Costs what is there, not the length of the range. A file system that cannot tell holes answers with the whole range.
+    """
+    runs: list[Run] = []
+    position = start
+    while position < end:
+        try:
+            data = os.lseek(fd, position, os.SEEK_DATA)
+            if data >= end:
+                break
+            position = min(os.lseek(fd, data, os.SEEK_HOLE), end)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data after this point
+                break
+            runs.append((position - start, end - position))
+            break
+        runs.append((data - start, position - data))
+    return runs
+
+
+def clear(fd: int, start: int, end: int) -> None:
+    """Make [start, end) of a file read as zeros, giving the space back where the file system can."""
+    if end <= start:
+        return
+    if LINUX and libc.fallocate(fd, _PUNCH, start, end - start) == 0:
+        return
+    zeros = bytes(CHUNK)
+    for offset, length in data_runs(fd, start, end):
+        for position, part in pieces(offset, length):
+            write_all(fd, zeros[:part], start + position)
+
+
+def pieces(offset: int, length: int, size: int = CHUNK) -> Iterable[Run]:
+    """A run cut into runs of at most `size` bytes."""
+    end = offset + length
+    while offset < end:
+        part = min(size, end - offset)
+        yield offset, part
+        offset += part
+
+
+def clipped(runs: Iterable[Run], end: int) -> list[Run]:
+    """The parts of `runs` before `end`."""
+    return [(offset, min(length, end - offset)) for offset, length in runs if offset < end]
+
+
+def page_runs(pages: Iterable[int]) -> list[Run]:
+    """Ascending page numbers as runs of bytes."""
+    runs: list[Run] = []
+    first = last = -2
+    for page in pages:
+        if page != last + 1:
+            if first >= 0:
+                runs.append((first * PAGE, (last + 1 - first) * PAGE))
+            first = page
+        last = page
+    if first >= 0:
+        runs.append((first * PAGE, (last + 1 - first) * PAGE))
+    return runs

@@ -1,0 +1,103 @@
+"""The memories of one sandbox, in one place: all anonymous, or all files of one directory."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+
+from sandbox.errors import StateError
+from sandbox.memory import dirty, host
+from sandbox.memory.committed import Memory, check_size
+from sandbox.memory.guard import Guard, Mark
+from sandbox.memory.store import Arena, Handles, NamedFile, Store
+
+_SUFFIX = ".memory"
+
+
+class Pool:
+    """Makes memories and marks. With a `directory`, every memory is a sparse file there whose bytes are committed as
+    soon as a call returns, so they survive the process; without, memories live and die with the pool.
+
+    `strategy` names the way to find dirty pages (`scan`, `pagemap`, `compare`); None chooses the best that works here.
+    Two pools never share anything. A pool and what it made belong to one thread at a time; dropping references is safe
+    in any.
+    """
+
+    def __init__(self, directory: Path | None = None, strategy: str | None = None) -> None:
+        self.directory = directory
+        try:
+            self._arena = Arena()
+            self._strategy = dirty.choose(strategy, self._arena.slot())
+            if directory is not None:
+                directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise host.failure(error, "making room for memories", str(directory or "memory")) from error
+        self._handles = Handles()
+        self._guard = Guard()
+        self._live: weakref.WeakValueDictionary[str, Memory] = weakref.WeakValueDictionary()
+        self._next = 1 + max((_number(name) for name in self.names()), default=0)
+
+    @property
+    def strategy(self) -> str:
+        """The name of the strategy in use."""
+        return self._strategy.name
+
+    def memory(self, size: int = 0) -> Memory:
+        """A new memory of `size` zero bytes."""
+        check_size(size)
+        memory = self._create()
+        if size:
+            memory.resize(size)
+        return memory
+
+    def open(self, name: str) -> Memory:
+        """The memory with this name in the pool's directory; the same object while anyone holds it. Copies nothing."""
+        memory = self._live.get(name)
+        if memory is not None and not memory.closed:
+            return memory
+        if self.directory is None or name not in self.names():
+            raise StateError(f"no memory {name!r} in {self.directory or 'a pool without a directory'}")
+        return self._file(name)
+
+    def names(self) -> list[str]:
+        """The names of all memories in the directory, oldest first."""
+        if self.directory is None:
+            return []
+        return sorted((entry for entry in os.listdir(self.directory) if _number(entry)), key=_number)
+
+    def mark(self) -> Mark:
+        """A moment to which all memories of the pool can be taken back; O(1)."""
+        return self._guard.mark()
+
+    def _create(self) -> Memory:
+        try:
+            if self.directory is None:
+                return self._build(self._arena.slot(), 0)
+            name = f"{self._next:08d}{_SUFFIX}"
+            path = self.directory / name
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            self._next += 1
+            return self._file(name)
+        except OSError as error:
+            raise host.failure(error, "making a memory", str(self.directory or "memory")) from error
+
+    def _file(self, name: str) -> Memory:
+        assert self.directory is not None
+        path = self.directory / name
+        size = path.stat().st_size
+        if size % host.PAGE:
+            raise StateError(f"{path}: {size} bytes are not a whole number of pages of {host.PAGE}")
+        memory = self._build(NamedFile(self._handles, path), size)
+        self._live[name] = memory
+        weakref.finalize(memory, self._handles.close, path).atexit = False
+        return memory
+
+    def _build(self, store: Store, size: int) -> Memory:
+        return Memory(store, size, self._guard, self._strategy, self.memory)
+
+
+def _number(name: str) -> int:
+    """The number in a memory's file name; 0 for any other file."""
+    stem = name.removesuffix(_SUFFIX)
+    return int(stem) if stem != name and stem.isascii() and stem.isdigit() else 0

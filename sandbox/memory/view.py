@@ -1,0 +1,198 @@
+"""A private copy-on-write mapping of a memory: what is written stays private until it is committed."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+import weakref
+from typing import TYPE_CHECKING, Final
+
+from sandbox.errors import StateError
+from sandbox.memory import host
+from sandbox.memory.host import PAGE, Run
+from sandbox.memory.store import SLOT
+
+if TYPE_CHECKING:
+    from sandbox.memory.committed import Memory
+
+_SLOW_SCAN: Final = 300e-6  # seconds
+_SLOW_SCANS: Final = 12  # dropping all mapped pages costs about as much as this many scans of them
+
+
+class View:
+    """Made by `Memory.view`. Closed when nobody references it; the memory stays open at least that long.
+
+    `base` is an address, `size` the accessible bytes there, `capacity` the bytes to which it can grow in place; after
+    those, guard bytes stay inaccessible. Pages that were never written show the committed bytes of now.
+    """
+
+    def __init__(self, memory: Memory, minimum: int, reserve: int, guard: int, movable: bool) -> None:
+        self.memory = memory
+        self.base = 0
+        self.size = _whole(max(minimum, memory.size))
+        self.capacity = 0
+        self._guard = _whole(guard)
+        self._movable = movable
+        self._seen = memory.generation
+        self._slow = 0
+        self._map(_whole(max(reserve, self.size)))
+        memory.views.add(self)
+
+    def _map(self, capacity: int) -> None:
+        """Reserve address space and show the committed bytes in it; growth past them is zero."""
+        memory, store = self.memory, self.memory.store
+        length = max(capacity + self._guard, PAGE)
+        base = host.reserve(length)
+        self._unmap = weakref.finalize(self, host.unmap, base, length)
+        shown = self.size if store.shared else memory.size
+        if shown:
+            host.map_private(base, shown, store.fd, store.origin)
+        host.map_zeros(base + shown, self.size - shown)
+        self.base, self.capacity = base, capacity
+        self._bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
+
+    @property
+    def stale(self) -> bool:
+        """True if the memory was changed by anyone but this view: it must be rolled back or dropped."""
+        return self._seen != self.memory.generation
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A copy of bytes as the view shows them; ValueError if they are not all inside."""
+        self._check(offset, length)
+        return ctypes.string_at(self.base + offset, length) if length else b""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Change bytes of the view; ValueError if they are not all inside."""
+        self._check(offset, len(data))
+        ctypes.memmove(self.base + offset, data, len(data))
+
+    def grow(self, new_size: int) -> bool:
+        """Make the view larger with zeros. False, with nothing changed, if there is no address space for it.
+
+        In place up to `capacity`; beyond that a movable view gets a new `base`.
+        """
+        self._check()
+        size = _whole(new_size)
+        if size <= self.size:
+            return size == self.size
+        if size > SLOT:
+            return False
+        try:
+            if size > self.capacity:
+                return self._movable and self._move(size)
+            start, store = self.base + self.size, self.memory.store
+            if store.shared:
+                host.map_private(start, size - self.size, store.fd, store.origin + self.size)
+            else:
+                host.map_zeros(start, size - self.size)
+        except OSError:
+            return False
+        self.size = size
+        return True
+
+    def _move(self, size: int) -> bool:
+        """Map everything anew with room for growth, taking the dirty pages along."""
+        dirty, old, old_size, old_base = self.dirty(), self._unmap, self.size, self.base
+        self.size = size
+        try:
+            self._map(2 * size)
+        except OSError:
+            self.size, self._unmap = old_size, old
+            return False
+        for offset, length in dirty:
+            ctypes.memmove(self.base + offset, old_base + offset, length)
+        old()
+        return True
+
+    def dirty(self) -> list[Run]:
+        """Ascending runs of pages written since the last commit or rollback. Of a stale view it may be incomplete."""
+        self._check()
+        began = time.perf_counter()
+        memory = self.memory
+        try:
+            runs = memory.strategy.dirty(self.base, self.size, memory.store)
+        except OSError as error:
+            raise host.failure(error, "looking for dirty pages", memory.store.where) from error
+        if time.perf_counter() - began > _SLOW_SCAN:
+            self._slow += 1
+        return runs
+
+    def commit(self) -> int:
+        """Make what was written, and the size, the memory's committed state; returns the bytes written.
+
+        All or nothing: after StateError the memory is as before and the view still holds what was written. A stale view
+        is refused.
+        """
+        memory = self.memory
+        if self.stale:
+            raise StateError("committing a view of a memory that was changed since")
+        runs, size = self.dirty(), self.size
+        if not runs and size == memory.size:
+            return 0
+        before = memory.size
+        written = memory.absorb(runs, self._bytes, size)
+        self._seen = memory.generation
+        self._refresh(runs, before)
+        return written
+
+    def rollback(self) -> bool:
+        """Forget what was written since the last commit; a stale view shows the memory's present bytes again.
+
+        False if the view has another size than the memory, because it had grown or the memory was resized: then it
+        cannot go on and must be closed.
+        """
+        self._check()
+        memory = self.memory
+        if self.size != memory.size:
+            return False
+        if self.stale and not memory.strategy.stale_exact:
+            runs = [(0, self.size)] if self.size else []
+        else:
+            runs = self.dirty()
+        self._refresh(runs, self.size)
+        self._seen = memory.generation
+        return True
+
+    def _refresh(self, runs: list[Run], shown: int) -> None:
+        """Drop the private pages `runs`; everything past `shown` is shown from the memory for the first time."""
+        store, strategy = self.memory.store, self.memory.strategy
+        if self._slow >= _SLOW_SCANS:
+            self._slow, runs = 0, [(0, self.size)]
+        if shown < self.size and not store.shared:
+            host.map_private(self.base + shown, self.size - shown, store.fd, store.origin + shown)
+            runs = host.clipped(runs, shown)
+        strategy.drop(self.base, runs, store)
+
+    def cut(self, size: int) -> None:
+        """The memory's file is about to end at `size`: what the view shows past it becomes zeros, not a fault."""
+        if self._unmap.alive and size < self.size:
+            host.map_zeros(self.base + size, self.size - size)
+
+    def close(self) -> None:
+        """Give the address space back; nothing may use `base` any more. Does nothing the second time."""
+        if not self._unmap.alive:
+            return
+        memory, size = self.memory, self.size
+        self._bytes = memoryview(b"")
+        self._unmap()
+        memory.views.discard(self)
+        if memory.store.shared and size > memory.size and not memory.closed:
+            self._give_back(size)
+
+    def _give_back(self, size: int) -> None:
+        """Growth that was not committed has left zero pages in the arena."""
+        memory = self.memory
+        if all(other.size <= memory.size for other in memory.views):
+            memory.store.set_size(size, memory.size)
+
+    def _check(self, offset: int = 0, length: int = 0) -> None:
+        if not self._unmap.alive:
+            raise StateError("this view was closed")
+        if self.memory.closed:
+            raise StateError("this view's memory was closed")
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise ValueError(f"{length} bytes at {offset} are not inside {self.size} bytes")
+
+
+def _whole(length: int) -> int:
+    return -(-length // PAGE) * PAGE
