@@ -9,7 +9,7 @@ not UTF-8 do not trap: the replica replaces the bad bytes.
 from __future__ import annotations
 
 from sandbox.errors import ErrorCode
-from sandbox.ic0.access import heap_of, load, violation
+from sandbox.ic0.access import load, violation
 from sandbox.ic0.identity import principal
 from sandbox.ic0.state import Call, Execution, GuestTrap
 from sandbox.limits import INTER_CANISTER_PAYLOAD, METHOD_NAME
@@ -39,7 +39,6 @@ def drop_pending(x: Execution) -> None:
 def call_new(x: Execution, *args: int) -> None:
     """Arguments: address and size of callee and of method name; function and environment for reply and for reject."""
     callee_src, callee_size, name_src, name_size, reply_fun, reply_env, reject_fun, reject_env = args
-    heap_of(x)
     drop_pending(x)
     if name_size > METHOD_NAME:
         raise violation(f"Size of method_name {name_size} exceeds the allowed limit of {METHOD_NAME}.")
@@ -61,7 +60,6 @@ def call_on_cleanup(x: Execution, fun: int, env: int) -> None:
 
 
 def call_data_append(x: Execution, src: int, size: int) -> None:
-    heap_of(x)
     call = _pending(x, "ic0.call_data_append")
     total = _payload(call) + size
     if total > INTER_CANISTER_PAYLOAD:

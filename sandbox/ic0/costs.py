@@ -5,7 +5,7 @@ Prices come from `Environment.cost_model`, a table from names to functions; what
     cost_call(method_name_size, payload_size)
     cost_create_canister()
     cost_http_request(request_size, max_response_size)
-    cost_http_request_v2(request, roundtrip_ms, raw_response, transformed_response, transform_instructions)
+    cost_http_request_v2(parameters)        Candid bytes as the canister passed them; None if they do not decode
     cost_sign_with_ecdsa(key_name, curve)
     cost_sign_with_schnorr(key_name, algorithm)
     cost_vetkd_derive_key(key_name, curve)
@@ -15,7 +15,7 @@ Prices come from `Environment.cost_model`, a table from names to functions; what
 
 from __future__ import annotations
 
-from sandbox.ic0.access import heap_of, load, store_cycles, violation
+from sandbox.ic0.access import load, store_cycles, violation
 from sandbox.ic0.state import Execution
 
 SUCCESS, UNKNOWN_CURVE, UNKNOWN_KEY = 0, 1, 2
@@ -24,7 +24,7 @@ SCHNORR_ALGORITHMS = 2
 VETKD_CURVES = 1
 
 
-def _price(x: Execution, name: str, *args: int | str) -> int | None:
+def _price(x: Execution, name: str, *args: int | str | bytes) -> int | None:
     function = x.env.cost_model.get(name)
     return 0 if function is None else function(*args)
 
@@ -72,6 +72,7 @@ def _sign(x: Execution, name: str, kinds: int, args: tuple[int, int, int, int]) 
 
 def cost_http_request_v2(x: Execution, src: int, size: int, dst: int) -> None:
     """Known to the replica, not in the specification: its parameters are a Candid record."""
-    heap_of(x)
-    load(x, "ic0.cost_http_request_v2 heap", src, size)
-    store_cycles(x, "ic0_cost_http_request_v2", _price(x, "cost_http_request_v2") or 0, dst)
+    price = _price(x, "cost_http_request_v2", load(x, "ic0.cost_http_request_v2 heap", src, size))
+    if price is None:
+        raise violation("Failed to decode HttpRequestV2CostParams from Candid: not the expected record")
+    store_cycles(x, "ic0_cost_http_request_v2", price, dst)

@@ -7,7 +7,7 @@ checks: `dfinity/ic` `system_api.rs`; that nothing is available after the respon
 from __future__ import annotations
 
 from sandbox.errors import ErrorCode
-from sandbox.ic0.access import heap_of, store_cycles, violation
+from sandbox.ic0.access import store_cycles, violation
 from sandbox.ic0.state import Execution, GuestTrap
 from sandbox.principal import Principal
 
@@ -76,7 +76,6 @@ def cycles_burn128(x: Execution, high: int, low: int, dst: int) -> None:
 
 def mint_cycles128(x: Execution, high: int, low: int, dst: int) -> None:
     """For the Cycles Minting Canister alone; not in the specification."""
-    heap_of(x)
     if x.env.canister_id != CYCLES_MINTING_CANISTER:
         raise violation(
             "ic0.mint_cycles128 cannot be executed on non Cycles Minting Canister: "

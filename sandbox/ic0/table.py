@@ -154,8 +154,8 @@ def uses_heap(row: Row) -> bool:
     return "I" in row.params and row.name not in _NO_ADDRESS
 
 
-def wrong_mode(row: Row, x: Execution) -> GuestTrap:
-    """The trap of a function that may not be called now; as in the replica a missing memory is noticed before."""
+def refusal(row: Row, x: Execution) -> GuestTrap:
+    """The trap of a function that may not be called now; as in the replica a missing memory comes before all else."""
     if x.heap is None and uses_heap(row):
         return no_memory()
     printed = _PRINTED.get(row.name, f"ic0_{row.name}")
@@ -171,15 +171,24 @@ def bind(row: Row) -> Callable[..., int | None]:
         raise ValueError(f"{row.name} is a function of the companion module")
     function: Callable[..., int | None] = row.function
     allowed = int(row.modes)
-    if row.modes == EVERYWHERE:
-        return function
+    if not uses_heap(row):
+        return function if row.modes == EVERYWHERE else _with_mode(row, function, allowed)
 
-    def checked(x: Execution, *args: int) -> int | None:
+    def with_heap(x: Execution, *args: int) -> int | None:
+        if x.heap is not None and x.mode_bit & allowed:
+            return function(x, *args)
+        raise refusal(row, x)
+
+    return with_heap
+
+
+def _with_mode(row: Row, function: Callable[..., int | None], allowed: int) -> Callable[..., int | None]:
+    def with_mode(x: Execution, *args: int) -> int | None:
         if x.mode_bit & allowed:
             return function(x, *args)
-        raise wrong_mode(row, x)
+        raise refusal(row, x)
 
-    return checked
+    return with_mode
 
 
 def modes_of(row: Row) -> tuple[Mode, ...]:
