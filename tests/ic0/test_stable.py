@@ -1,0 +1,449 @@
+"""The companion module: interface specification, "Stable memory"; run directly under the engine."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Any
+
+import pytest
+import wasmtime
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.errors import ErrorCode
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.stable import FAILURES, MEMORIES, PAGE, Failure, companion_wat, control_record, page_limit
+from sandbox.ic0.table import ROWS, signatures
+from sandbox.limits import GIB, STABLE_PAGES, WASM_PAGE
+
+MOST = (1 << 64) - 1
+LIMIT = 1 << 19
+Size = tuple[bool, int | None]
+"""64-bit heap or not; its pages, None for no heap."""
+
+
+class Failed(Exception):
+    """`fail` was called."""
+
+
+@lru_cache
+def engine() -> wasmtime.Engine:
+    config = wasmtime.Config()
+    config.wasm_memory64 = True
+    config.wasm_multi_memory = True
+    config.consume_fuel = True
+    return wasmtime.Engine(config)
+
+
+@lru_cache
+def module(size: Size) -> wasmtime.Module:
+    return wasmtime.Module(engine(), companion_wat(*size, heap_max=10))
+
+
+class Companion:
+    """An instance, called with unsigned numbers."""
+
+    def __init__(self, pointer64: bool = True, heap: int | None = 1, accessible: int = LIMIT, modifiable: int = LIMIT):
+        self.store = wasmtime.Store(engine())
+        self.store.set_fuel(1 << 40)
+        self.failure: int | None = None
+        one = wasmtime.FuncType([wasmtime.ValType.i32()], [])
+        fail = wasmtime.Func(self.store, one, self.fail)
+        self.exports: Any = wasmtime.Instance(self.store, module((pointer64, heap)), [fail]).exports(self.store)
+        self.serial = 0
+        self.limits = (accessible, modifiable)
+        self.begin()
+
+    def fail(self, number: int) -> None:
+        self.failure = number
+        raise Failed
+
+    def begin(self) -> None:
+        """The next message."""
+        self.serial += 1
+        self.exports["control"].write(self.store, control_record(self.serial, *self.limits), 0)
+
+    def call(self, name: str, *args: int) -> int:
+        bits = 32 if name.startswith("stable_") else 64
+        signed = [arg - (1 << bits) if arg >> (bits - 1) else arg for arg in args]
+        result = self.exports[name](self.store, *signed)
+        return 0 if result is None else result % (1 << bits)
+
+    def failing(self, name: str, *args: int) -> Failure:
+        with pytest.raises((Failed, wasmtime.WasmtimeError, wasmtime.Trap)):
+            self.call(name, *args)
+        assert self.failure is not None, "the engine trapped, not the companion"
+        failure, self.failure = Failure(self.failure), None
+        return failure
+
+    def content(self, memory: str, start: int, stop: int) -> bytes:
+        return bytes(self.exports[memory].read(self.store, start, stop))
+
+    def put(self, memory: str, at: int, data: bytes) -> None:
+        self.exports[memory].write(self.store, data, at)
+
+
+KINDS = pytest.mark.parametrize("pointer64", [True, False], ids=["wasm64", "wasm32"])
+
+
+@KINDS
+def test_exports_are_the_tables_functions(pointer64: bool) -> None:
+    names = {row.name for row in ROWS if row.function is None} & set(signatures("l" if pointer64 else "i"))
+    letters = {"i": wasmtime.ValType.i32(), "l": wasmtime.ValType.i64()}
+    exports = {export.name: export.type for export in module((pointer64, 1)).exports}
+    assert set(exports) == names | {"heap", "stable", "control"}
+    for name in names:
+        params, results = signatures("l")[name] if pointer64 else signatures("i")[name]
+        kind = exports[name]
+        assert isinstance(kind, wasmtime.FuncType)
+        assert [str(letters[letter]) for letter in params] == [str(param) for param in kind.params]
+        assert [str(letters[letter]) for letter in results] == [str(result) for result in kind.results]
+
+
+@KINDS
+def test_memories_are_defined_in_the_promised_order(pointer64: bool) -> None:
+    text = companion_wat(pointer64, 3, 9)
+    places = [text.index(f"(memory ${name} ") for name in MEMORIES]
+    assert places == sorted(places)
+    assert text.count("(memory $") - len(MEMORIES) == 0
+    without = companion_wat(pointer64, None)
+    assert "$heap (export" not in without
+    heap = next(export.type for export in wasmtime.Module(engine(), text).exports if export.name == "heap")
+    assert isinstance(heap, wasmtime.MemoryType)
+    assert (heap.limits.min, heap.limits.max, heap.is_64) == (3, 9, pointer64)
+
+
+def test_growth_to_the_limit_and_no_further() -> None:
+    c = Companion()
+    assert c.call("stable64_size") == 0
+    assert c.call("stable64_grow", 3) == 0
+    assert c.call("stable64_grow", 0) == 3
+    assert c.call("stable64_grow", MOST) == MOST
+    assert c.call("stable64_grow", 1 << 48) == MOST
+    assert c.call("stable64_grow", STABLE_PAGES - 2) == MOST
+    assert c.call("stable64_size") == 3
+    assert c.call("stable64_grow", STABLE_PAGES - 3) == 3
+    assert c.call("stable64_size") == STABLE_PAGES
+    assert c.call("stable64_grow", 1) == MOST
+
+
+def test_the_last_page_of_the_largest_memory_works() -> None:
+    c = Companion()
+    c.call("stable64_grow", STABLE_PAGES)
+    end = STABLE_PAGES * WASM_PAGE
+    c.put("heap", 0, b"end")
+    c.call("stable64_write", end - 3, 0, 3)
+    c.call("stable64_read", 100, end - 3, 3)
+    assert c.content("heap", 100, 103) == b"end"
+    assert c.failing("stable64_write", end - 2, 0, 3) is Failure.STABLE_OUT_OF_BOUNDS
+
+
+def test_32_bit_growth() -> None:
+    c = Companion(pointer64=False)
+    assert c.call("stable_grow", 2) == 0
+    assert c.call("stable_size") == 2
+    assert c.call("stable_grow", 65_535) == (1 << 32) - 1
+    assert c.call("stable_grow", (1 << 32) - 1) == (1 << 32) - 1
+    assert c.call("stable_grow", 65_534) == 2
+    assert c.call("stable_size") == 65_536
+    assert c.call("stable_grow", 0) == 65_536
+
+
+def test_32_bit_functions_refuse_a_larger_memory() -> None:
+    c = Companion(pointer64=False, accessible=0, modifiable=0)
+    c.call("stable64_grow", 65_537)
+    for name, arguments in (
+        ("stable_size", ()),
+        ("stable_grow", (0,)),
+        ("stable_grow", ((1 << 32) - 1,)),
+        ("stable_read", (0, 0, 1)),
+        ("stable_write", (0, 0, 1)),
+        ("stable_write", (0, 0, 0)),
+    ):
+        assert c.failing(name, *arguments) is Failure.TOO_BIG_FOR_32_BIT
+    c.call("stable_read", 0, 0, 0)
+    assert c.call("stable64_size") == 65_537
+
+
+@KINDS
+def test_an_empty_access_is_not_checked(pointer64: bool) -> None:
+    c = Companion(pointer64, accessible=0, modifiable=0)
+    c.call("stable64_write", MOST, MOST, 0)
+    c.call("stable64_read", MOST, MOST, 0)
+    if not pointer64:
+        c.call("stable_read", 1, 1, 0)
+        c.call("stable_write", 0, (1 << 32) - 1, 0)
+        assert c.failing("stable_write", 1, 0, 0) is Failure.STABLE_OUT_OF_BOUNDS
+
+
+@KINDS
+@pytest.mark.parametrize("warm", [False, True], ids=["first access", "page accessed before"])
+def test_ranges(pointer64: bool, warm: bool) -> None:
+    c = Companion(pointer64)
+    c.call("stable64_grow", 1)
+    if warm:
+        c.call("stable64_write", 0, 0, WASM_PAGE)
+    for size in (1, 4, 8, 9, PAGE, PAGE + 1):
+        last = WASM_PAGE - size
+        c.call("stable64_write", last, last, size)
+        c.call("stable64_read", last, last, size)
+        for far in (last + 1, WASM_PAGE, WASM_PAGE + 1, 1 << 32, (1 << 32) + 1, MOST - size + 1, MOST):
+            assert c.failing("stable64_write", far, 0, size) is Failure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_read", 0, far, size) is Failure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_write", 0, far, size) is Failure.HEAP_OUT_OF_BOUNDS
+            assert c.failing("stable64_read", far, 0, size) is Failure.HEAP_OUT_OF_BOUNDS
+            # stable memory is checked first
+            assert c.failing("stable64_write", far, far, size) is Failure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_read", far, far, size) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 1, 0, MOST) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 0, 0, MOST) is Failure.STABLE_OUT_OF_BOUNDS
+
+
+def test_32_bit_ranges_do_not_wrap() -> None:
+    c = Companion(pointer64=False)
+    c.call("stable_grow", 65_536)
+    most = (1 << 32) - 1
+    c.call("stable_write", most, 0, 1)
+    assert c.failing("stable_write", most, 0, 2) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable_read", 0, most, 2) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable_write", 0, most, 2) is Failure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable_read", most, 0, 8) is Failure.HEAP_OUT_OF_BOUNDS
+
+
+@KINDS
+def test_a_module_without_a_memory_has_no_heap_to_copy_from(pointer64: bool) -> None:
+    c = Companion(pointer64, heap=None)
+    assert c.call("stable64_grow", 1) == 0
+    assert c.failing("stable64_write", 0, 0, 1) is Failure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable64_read", 0, 0, 8) is Failure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable64_read", 0, WASM_PAGE, 8) is Failure.STABLE_OUT_OF_BOUNDS
+    c.call("stable64_read", 5, 5, 0)
+
+
+def test_the_heap_may_grow() -> None:
+    c = Companion()
+    c.call("stable64_grow", 1)
+    assert c.failing("stable64_write", 0, WASM_PAGE, 8) is Failure.HEAP_OUT_OF_BOUNDS
+    c.exports["heap"].grow(c.store, 1)
+    c.put("heap", WASM_PAGE, b"12345678")
+    c.call("stable64_write", 0, WASM_PAGE, 8)
+    assert c.content("stable", 0, 8) == b"12345678"
+
+
+def test_pages_count_once_in_a_message() -> None:
+    c = Companion(accessible=3, modifiable=2)
+    c.call("stable64_grow", 1)
+    for _ in range(5):
+        c.call("stable64_write", 0, 0, 8)
+        c.call("stable64_write", 2 * PAGE - 1, 0, 1)
+        c.call("stable64_read", 0, 10 * PAGE, PAGE)
+        c.call("stable64_read", 0, 0, 2 * PAGE)
+    assert c.failing("stable64_read", 0, 11 * PAGE - 1, 2) is Failure.ACCESS_LIMIT
+
+
+def test_modifying_a_page_that_was_read_is_no_new_access() -> None:
+    c = Companion(accessible=1, modifiable=1)
+    c.call("stable64_grow", 1)
+    c.call("stable64_read", 0, 0, PAGE)
+    c.call("stable64_write", PAGE - 1, 0, 1)
+    c.call("stable64_write", 0, 0, PAGE)
+    c.call("stable64_read", 0, 0, PAGE)
+    assert c.failing("stable64_write", PAGE, 0, 1) is Failure.ACCESS_LIMIT
+
+
+def test_reading_does_not_modify() -> None:
+    c = Companion(accessible=16, modifiable=1)
+    c.call("stable64_grow", 1)
+    c.call("stable64_read", 0, 0, WASM_PAGE)
+    c.call("stable64_write", 5 * PAGE, 0, 1)
+    assert c.failing("stable64_write", 0, 0, 1) is Failure.MODIFY_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("accessible", "modifiable", "failure"),
+    [(0, 0, Failure.ACCESS_LIMIT), (1, 0, Failure.ACCESS_LIMIT), (2, 1, Failure.MODIFY_LIMIT)],
+)
+def test_the_access_limit_comes_before_the_modify_limit(accessible: int, modifiable: int, failure: Failure) -> None:
+    c = Companion(accessible=accessible, modifiable=modifiable)
+    c.call("stable64_grow", 1)
+    assert c.failing("stable64_write", PAGE - 1, 0, 2) is failure
+
+
+def test_limits_come_between_stable_range_and_heap_range() -> None:
+    c = Companion(pointer64=False, accessible=0, modifiable=0)
+    c.call("stable64_grow", 1)
+    assert c.failing("stable64_write", WASM_PAGE, 0, 1) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 0, WASM_PAGE, 1) is Failure.ACCESS_LIMIT
+    assert c.failing("stable64_write", 0, 1 << 32, 1) is Failure.HEAP_OUT_OF_BOUNDS
+    wide = Companion(pointer64=True, accessible=0, modifiable=0)
+    wide.call("stable64_grow", 1)
+    assert wide.failing("stable64_write", 0, 6 * GIB, 1) is Failure.ACCESS_LIMIT
+    assert wide.failing("stable64_write", 0, 6 * GIB + 1, 1) is Failure.HEAP_OUT_OF_BOUNDS
+
+
+def test_every_message_starts_counting_anew() -> None:
+    c = Companion(accessible=1, modifiable=1)
+    c.call("stable64_grow", 1)
+    for _ in range(600):
+        c.begin()
+        c.call("stable64_write", PAGE, 0, 8)
+        c.call("stable64_read", 0, PAGE, 8)
+        assert c.failing("stable64_read", 0, 2 * PAGE, 8) is Failure.ACCESS_LIMIT
+
+
+def test_limits_may_differ_from_message_to_message() -> None:
+    c = Companion(accessible=2, modifiable=0)
+    c.call("stable64_grow", 1)
+    assert c.failing("stable64_write", 0, 0, 1) is Failure.MODIFY_LIMIT
+    c.limits = (2, 2)
+    c.begin()
+    c.call("stable64_write", 0, 0, 2 * PAGE)
+    c.limits = (MOST, MOST)
+    c.begin()
+    c.call("stable64_write", 0, 0, 16 * PAGE)
+
+
+def test_fuel_depends_on_the_message_alone() -> None:
+    def used(c: Companion) -> int:
+        c.begin()
+        before = c.store.get_fuel()
+        for page in (0, 1, 1, 0):
+            c.call("stable64_write", page * PAGE + 8, 0, 8)
+            c.call("stable64_read", 0, page * PAGE, 100)
+        return before - c.store.get_fuel()
+
+    old, new = Companion(), Companion()
+    for c in (old, new):
+        c.call("stable64_grow", 2)
+    for _ in range(300):
+        old.begin()
+        old.call("stable64_write", 3 * PAGE, 0, PAGE)
+    assert used(old) == used(new) == used(old)
+
+
+def test_limits_by_mode() -> None:
+    pages = {mode: page_limit(mode) * PAGE // GIB for mode in Mode}
+    upgrade = {Mode.INIT, Mode.PRE_UPGRADE}
+    message = {Mode.START, Mode.UPDATE, Mode.REPLY, Mode.REJECT, Mode.CLEANUP}
+    message |= {Mode.HEARTBEAT, Mode.GLOBAL_TIMER, Mode.LOW_WASM_MEMORY}
+    assert {mode for mode in Mode if pages[mode] == 8} == upgrade
+    assert {mode for mode in Mode if pages[mode] == 2} == message
+    assert {mode for mode in Mode if pages[mode] == 1} == set(Mode) - upgrade - message
+
+
+def test_texts() -> None:
+    assert set(FAILURES) == set(Failure)
+    assert FAILURES[Failure.HEAP_OUT_OF_BOUNDS] == (ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds")
+    code, text = FAILURES[Failure.MODIFY_LIMIT]
+    assert code is ErrorCode.CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED
+    assert text == (
+        "Canister exceeded memory access limits: Exceeded the limit for the number of modified pages in the stable "
+        "memory in a single execution: limit 2097152 KB for regular messages, 8388608 KB for upgrade messages and "
+        "1048576 KB for queries."
+    )
+    assert FAILURES[Failure.ACCESS_LIMIT][1] == (
+        "Canister exceeded memory access limits: Exceeded the limit for the number of accessed pages in the stable "
+        "memory in a single message execution: limit 2097152 KB for regular messages and 1048576 KB for queries."
+    )
+
+
+class Model:
+    """Stable memory in Python; `None` for a return, a `Failure` for a trap."""
+
+    def __init__(self, pointer64: bool, accessible: int, modifiable: int) -> None:
+        self.heap = bytearray(i * 7 % 251 for i in range(WASM_PAGE))
+        self.stable = bytearray()
+        self.most = 6 * GIB if pointer64 else (1 << 32) - 1
+        self.limits = (accessible, modifiable)
+        self.begin()
+
+    def begin(self) -> None:
+        self.accessed: set[int] = set()
+        self.modified: set[int] = set()
+
+    def access(self, write: bool, off: int, heap: int, size: int) -> Failure | None:
+        if size == 0:
+            return None
+        if off + size > len(self.stable):
+            return Failure.STABLE_OUT_OF_BOUNDS
+        if heap > self.most or size > self.most:
+            return Failure.HEAP_OUT_OF_BOUNDS
+        pages = set(range(off // PAGE, (off + size - 1) // PAGE + 1))
+        if len(self.accessed | pages) > self.limits[0]:
+            return Failure.ACCESS_LIMIT
+        if write and len(self.modified | pages) > self.limits[1]:
+            return Failure.MODIFY_LIMIT
+        if heap + size > len(self.heap):
+            return Failure.HEAP_OUT_OF_BOUNDS
+        self.accessed |= pages
+        if write:
+            self.modified |= pages
+            self.stable[off : off + size] = self.heap[heap : heap + size]
+        else:
+            self.heap[heap : heap + size] = self.stable[off : off + size]
+        return None
+
+
+NEAR = st.integers(-9, 9)
+PLACES = st.builds(
+    lambda base, delta: (base + delta) % (1 << 64),
+    st.sampled_from([0, 8, PAGE, 3 * PAGE, WASM_PAGE, 2 * WASM_PAGE, 1 << 32, 6 * GIB, 1 << 63]),
+    NEAR,
+)
+SIZES = st.one_of(
+    st.integers(0, 17), st.just(8), st.integers(PAGE - 2, PAGE + 2), st.integers(0, 2 * WASM_PAGE), PLACES
+)
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["read", "write"]), PLACES | st.integers(0, WASM_PAGE), PLACES, SIZES),
+    st.tuples(st.just("grow"), st.sampled_from([0, 1, 1, STABLE_PAGES, MOST])),
+    st.tuples(st.just("message")),
+)
+
+
+def same(c: Companion, model: Model, step: tuple[Any, ...]) -> bool:
+    """Do `step` in both; whether it returned."""
+    if step[0] == "message":
+        c.begin()
+        model.begin()
+        return True
+    if step[0] == "grow":
+        old = len(model.stable) // WASM_PAGE
+        possible = old + step[1] <= STABLE_PAGES and step[1] < STABLE_PAGES
+        if step[1] != STABLE_PAGES or old:
+            assert c.call("stable64_grow", step[1]) == (old if possible else MOST)
+            model.stable += bytes(WASM_PAGE * (step[1] if possible else 0))
+        return True
+    name, off, heap, size = step
+    expected = model.access(name == "write", off, heap, size)
+    arguments = (off, heap, size) if name == "write" else (heap, off, size)
+    if expected is None:
+        c.call(f"stable64_{name}", *arguments)
+    else:
+        assert c.failing(f"stable64_{name}", *arguments) is expected
+    return expected is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    pointer64=st.booleans(),
+    accessible=st.sampled_from([2, 5, LIMIT]),
+    modifiable=st.sampled_from([1, 3, LIMIT]),
+    steps=st.lists(STEPS, max_size=30),
+)
+def test_the_companion_does_what_the_model_does(
+    pointer64: bool, accessible: int, modifiable: int, steps: list[tuple[Any, ...]]
+) -> None:
+    c, model = Companion(pointer64, 1, accessible, modifiable), Model(pointer64, accessible, modifiable)
+    c.put("heap", 0, bytes(model.heap))
+    for step in [("grow", 1), *steps]:
+        if not same(c, model, step):
+            same(c, model, ("message",))  # a message that trapped is over
+    assert c.content("heap", 0, WASM_PAGE) == bytes(model.heap)
+    assert c.call("stable64_size") * WASM_PAGE == len(model.stable)
+    if model.stable:
+        assert c.content("stable", 0, len(model.stable)) == bytes(model.stable)
+
+
+def test_the_control_record_is_three_little_endian_words() -> None:
+    assert control_record(1, 2, MOST) == struct.pack("<QQQ", 1, 2, MOST)
