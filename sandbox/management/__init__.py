@@ -1,1 +1,1 @@
-"""."""
+"""The management canister `aaaaa-aa`: one function per method, each from the present state to a transition."""

@@ -1,0 +1,192 @@
+"""One canister of a sandbox, by its id: a handle without state of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api import typed
+from sandbox.api.records import CanisterStatus, RawState, Snapshot, total_size
+from sandbox.canister import code as modules
+from sandbox.execution import CallResult
+from sandbox.management import code, lifecycle, settings
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, LogRecord
+
+if TYPE_CHECKING:
+    from sandbox.api.sandbox import Sandbox
+
+Who = Principal | str | None
+
+
+class Canister:
+    """A canister. Management methods act as its first controller unless `sender` says who; calls as anonymous.
+
+    `did`: its interface as text or as a `.did` file, where the module does not carry one.
+    Every method that the platform rejects raises `CallRejected`, and then nothing but logs has changed.
+    """
+
+    def __init__(self, sandbox: Sandbox, canister_id: Principal, did: str | Path | None = None) -> None:
+        self._sandbox = sandbox
+        self.id = canister_id
+        self.did = did
+
+    def __repr__(self) -> str:
+        return f"Canister({self.id})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Canister) and (self.id, self._sandbox) == (other.id, other._sandbox)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    # --- code
+
+    def install(
+        self,
+        wasm: bytes | str | Path,
+        arg: Any = None,
+        mode: str = "install",
+        sender: Who = None,
+        *,
+        skip_pre_upgrade: bool = False,
+        wasm_memory_persistence: str | None = None,
+    ) -> CallResult:
+        """Install, reinstall or upgrade to `wasm` (bytes or a file, gzip allowed).
+
+        `arg`: Candid bytes, or a value (a tuple: several) of the types that the module declares. The result carries
+        the instructions of all hooks.
+        """
+        if mode not in ("install", "reinstall", "upgrade"):
+            raise ValueError(f"mode is install, reinstall or upgrade, not {mode!r}")
+        if wasm_memory_persistence not in (None, "keep", "replace"):
+            raise ValueError(f"wasm_memory_persistence is keep or replace, not {wasm_memory_persistence!r}")
+        module = Path(wasm).read_bytes() if isinstance(wasm, str | Path) else bytes(wasm)
+        argument = arg if isinstance(arg, bytes) else typed.EMPTY_ARGUMENT
+        if arg is not None and not isinstance(arg, bytes):
+            argument = typed.init_argument(modules.submit(module), arg)
+        request = code.InstallCode(
+            canister_id=self.id,
+            module=module,
+            arg=argument,
+            mode=mode,
+            skip_pre_upgrade=skip_pre_upgrade,
+            persistence=wasm_memory_persistence,
+        )
+        return self._sandbox.manage(lambda world: code.install_code(world, request), self._manager(sender), self.id)
+
+    def upgrade(self, wasm: bytes | str | Path, arg: Any = None, sender: Who = None, **options: Any) -> CallResult:
+        """`install(mode="upgrade")`; with enhanced orthogonal persistence it keeps the heap unless told otherwise."""
+        if "wasm_memory_persistence" not in options and self.keeps_heap:
+            options["wasm_memory_persistence"] = "keep"
+        return self.install(wasm, arg, "upgrade", sender, **options)
+
+    @property
+    def keeps_heap(self) -> bool:
+        """Whether the present module uses enhanced orthogonal persistence (its heap survives upgrades)."""
+        present = self._state.code
+        return present is not None and modules.prepare(present).facts.uses_enhanced_persistence
+
+    def uninstall(self, sender: Who = None) -> None:
+        """Make the canister empty; its snapshots, settings and cycles stay."""
+        self._sandbox.manage(lambda world: lifecycle.uninstall_code(world, self.id), self._manager(sender), self.id)
+
+    # --- calls
+
+    def call(self, method: str, *values: Any, sender: Who = None) -> Any:
+        """Call with Python values by the canister's interface; a query method is called as a query.
+
+        Returns None, the value, or a tuple, as the method has no, one or several results. A value that does not fit is
+        a `CandidTypeError` that names the field.
+        """
+        function = typed.interface_of(self._state.code, self.did).method(method)
+        arg = typed.encode_arguments(function, values)
+        ask = self.query if typed.is_query(function) else self.update
+        result = ask(method, arg, sender=sender)
+        assert result.reply is not None
+        return typed.decode_results(function, result.reply)
+
+    def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+        """An update call with raw bytes; `CallRejected` carries the result if it is rejected."""
+        return self._sandbox.update(self.id, method, arg, sender).or_raise()
+
+    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+        """A query call with raw bytes; whatever it changes is forgotten."""
+        return self._sandbox.query(self.id, method, arg, sender).or_raise()
+
+    # --- lifecycle
+
+    def start(self, sender: Who = None) -> None:
+        self._sandbox.manage(lambda world: lifecycle.start_canister(world, self.id), self._manager(sender), self.id)
+
+    def stop(self, sender: Who = None) -> None:
+        self._sandbox.manage(lambda world: lifecycle.stop_canister(world, self.id), self._manager(sender), self.id)
+
+    def delete(self, sender: Who = None) -> None:
+        """Remove a stopped canister and its snapshots for good."""
+        self._sandbox.manage(lambda world: lifecycle.delete_canister(world, self.id), self._manager(sender), self.id)
+
+    def update_settings(self, sender: Who = None, **values: Any) -> None:
+        """Change the settings named; those not named stay."""
+        update: Mapping[str, Any] = values
+        self._sandbox.manage(
+            lambda world: settings.update_settings(world, self.id, update), self._manager(sender), self.id
+        )
+
+    def status(self) -> CanisterStatus:
+        """What the platform tells a controller."""
+        state = self._state
+        snapshots = sum(total_size(s) for s in state.snapshots)
+        module = len(state.code.submitted) if state.code else 0
+        return CanisterStatus(
+            canister_id=state.id,
+            status=state.status.name.lower(),
+            version=state.version,
+            module_hash=state.code.hash if state.code else None,
+            settings=state.settings,
+            heap_size=state.heap.size,
+            stable_size=state.stable.size,
+            snapshots_size=snapshots,
+            cycles=state.cycles,
+            memory_size=module + state.heap.size + state.stable.size + len(state.globals) + snapshots,
+        )
+
+    def logs(self) -> tuple[LogRecord, ...]:
+        """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps."""
+        return self._state.logs
+
+    def metadata(self, name: str) -> bytes | None:
+        """A metadata section of the module, such as `candid:service`; None if there is none."""
+        present = self._state.code
+        return typed.metadata(present, name) if present is not None else None
+
+    # --- snapshots
+
+    def take_snapshot(self, label: str | None = None, sender: Who = None) -> Snapshot:
+        """Keep the present state; copies nothing. By default it replaces the canister's earlier snapshot."""
+        return self._sandbox.snapshots.take(self.id, label, sender=self._manager(sender))
+
+    def load_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
+        """Bring back module, globals, heap, stable memory and certified data."""
+        self._sandbox.snapshots.load(snapshot_id, self.id, sender=self._manager(sender))
+
+    def list_snapshots(self, sender: Who = None) -> list[Snapshot]:
+        return self._sandbox.snapshots.list(self.id, sender=self._manager(sender))
+
+    def delete_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
+        self._sandbox.snapshots.delete(snapshot_id, sender=self._manager(sender))
+
+    def raw_state(self) -> RawState:
+        """The exact bytes of everything."""
+        return self._sandbox.raw_state(self)
+
+    @property
+    def _state(self) -> CanisterState:
+        return self._sandbox.state_of(self.id)
+
+    def _manager(self, sender: Who) -> Principal:
+        if sender is not None:
+            return self._sandbox.who(sender)
+        controllers = self._state.settings.controllers
+        return controllers[0] if controllers else Principal.anonymous()

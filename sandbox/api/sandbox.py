@@ -1,0 +1,173 @@
+"""`Sandbox`: one subnet, in memory or in a directory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sandbox.api.canister import Canister
+from sandbox.api.identity import identity
+from sandbox.api.records import RawState
+from sandbox.api.snapshots import SnapshotManager
+from sandbox.canister.live import Machines
+from sandbox.execution import Call, CallResult, apply, query, update
+from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
+from sandbox.management import lifecycle
+from sandbox.management.rejects import canister_not_found
+from sandbox.management.transition import Transition, World
+from sandbox.memory import Pool
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, InstructionLimits, Subnet
+
+GENESIS = 1_620_328_630_000_000_000
+"""When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
+
+OnLog = Callable[[Principal, str], None]
+
+
+class Sandbox:
+    """A subnet of canisters in this process.
+
+    `seed`: everything random derives from it. `on_log`: called with each text that a canister prints, as it happens.
+    `max_snapshots`: per canister, 1 to 10; with 1 a new one replaces the old. `instruction_limits`: what a message may
+    execute. `strategy`: how written pages are found (`scan`, `pagemap`, `compare`; None: the best one here).
+    One thread at a time may use a sandbox; sandboxes are independent of each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        on_log: OnLog | None = None,
+        max_snapshots: int = 1,
+        instruction_limits: InstructionLimits | None = None,
+        strategy: str | None = None,
+    ) -> None:
+        if not 1 <= max_snapshots <= SNAPSHOTS:
+            raise ValueError(f"max_snapshots is 1 to {SNAPSHOTS}, not {max_snapshots}")
+        self.on_log = on_log
+        self._subnet = Subnet(
+            pool=Pool(strategy=strategy),
+            time=GENESIS,
+            seed=seed,
+            max_snapshots=max_snapshots,
+            instruction_limits=instruction_limits or InstructionLimits(),
+        )
+        self._machines = Machines()
+        self.snapshots = SnapshotManager(self)
+
+    # --- who and what
+
+    def identity(self, name: str) -> Principal:
+        """The principal of user `name`: always the same."""
+        return identity(name)
+
+    def who(self, value: Principal | str | None) -> Principal:
+        """A principal from a principal or its text; None is anonymous."""
+        return Principal.anonymous() if value is None else Principal.of(value)
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds since 1970; moves only when told to."""
+        return self._subnet.time
+
+    def create_canister(
+        self,
+        controllers: Iterable[Principal | str] | None = None,
+        canister_id: Principal | str | None = None,
+        cycles: int | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> Canister:
+        """A new empty canister; controlled by user `default` unless `controllers` are given."""
+        update = dict(settings or {})
+        if controllers is not None:
+            update["controllers"] = [Principal.of(c) for c in controllers]
+        specified = None if canister_id is None else Principal.of(canister_id)
+        amount = PROVISIONAL_BALANCE if cycles is None else cycles
+        created = self.transition(
+            lambda world: lifecycle.create_canister(world, update, specified, amount), identity("default")
+        )
+        assert isinstance(created, Principal)
+        return Canister(self, created)
+
+    def canister(self, canister_id: Principal | str, did: str | Path | None = None) -> Canister:
+        """The canister with this id; a reject if there is none."""
+        principal = Principal.of(canister_id)
+        self.state_of(principal)
+        return Canister(self, principal, did)
+
+    def canisters(self) -> list[Canister]:
+        """All canisters, by id."""
+        return [Canister(self, canister_id) for canister_id in sorted(self._subnet.canisters)]
+
+    # --- calls
+
+    def update(
+        self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
+    ) -> CallResult:
+        """An update call; the result says how it ended."""
+        call = Call(canister_id, method, arg, self.who(sender), self.on_log)
+        return update(self._subnet, self._machines, call)
+
+    def query(
+        self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
+    ) -> CallResult:
+        """A query call; the result says how it ended."""
+        call = Call(canister_id, method, arg, self.who(sender), self.on_log)
+        return query(self._subnet, self._machines, call)
+
+    def world(self, caller: Principal) -> World:
+        """The subnet as a management handler sees it."""
+        return World(self._subnet, self._machines, caller, self.on_log)
+
+    def transition(self, handler: Callable[[World], Transition], caller: Principal) -> object:
+        """Carry out what a management handler decides; returns its reply."""
+        transition = handler(self.world(caller))
+        apply(self._subnet, self._machines, transition)
+        return transition.reply
+
+    def manage(self, handler: Callable[[World], Transition], caller: Principal, canister_id: Principal) -> CallResult:
+        """The same, with the evidence of the hooks that ran."""
+        transition = handler(self.world(caller))
+        apply(self._subnet, self._machines, transition)
+        logs = tuple(text.decode(errors="replace") for x in transition.executions for text in x.logs)
+        return CallResult(canister_id, "", reply=b"", instructions=transition.instructions, logs=logs)
+
+    # --- state
+
+    def state_of(self, canister_id: Principal) -> CanisterState:
+        """The canister's present value; a reject if there is no such canister."""
+        state = self._subnet.canisters.get(canister_id)
+        if state is None:
+            raise canister_not_found(canister_id)
+        return state
+
+    def first_controller(self, canister_id: Principal) -> Principal:
+        """The canister's first controller, or anonymous."""
+        controllers = self.state_of(canister_id).settings.controllers
+        return controllers[0] if controllers else Principal.anonymous()
+
+    def raw_state(self, canister: Canister | Principal | str) -> RawState:
+        """The exact bytes of everything that a canister is made of."""
+        state = self.state_of(canister.id if isinstance(canister, Canister) else Principal.of(canister))
+        return RawState(
+            module=state.code.submitted if state.code else None,
+            globals=state.globals,
+            heap=state.heap.read(0, state.heap.size),
+            stable=state.stable.read(0, state.stable.size),
+        )
+
+    @contextmanager
+    def anchor(self) -> Iterator[None]:
+        """Everything done within is undone at the end; costs what was changed. Anchors nest."""
+        saved = copy.copy(self._subnet)
+        saved.canisters = dict(self._subnet.canisters)
+        mark = self._subnet.pool.mark()
+        try:
+            yield
+        finally:
+            mark.undo()
+            self._subnet = saved

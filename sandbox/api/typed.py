@@ -1,0 +1,77 @@
+"""Typed calls: Python values in and out by way of the interface that a module carries or a user gives."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
+from sandbox.canister.code import prepare
+from sandbox.errors import CandidError, SandboxError
+from sandbox.state import Code
+
+EMPTY_ARGUMENT = b"DIDL\x00\x00"
+
+
+def interface_of(code: Code | None, did: str | Path | None) -> Interface:
+    """The interface given as text or as a file, else the one in the module's `candid:service`."""
+    if did is not None:
+        return load_did(did) if isinstance(did, Path) or str(did).endswith(".did") else parse_did(did)
+    if code is None:
+        raise SandboxError("the canister has no module, hence no interface; give one with did=")
+    return _embedded(code)
+
+
+@lru_cache(maxsize=256)
+def _embedded(code: Code) -> Interface:
+    text = metadata(code, "candid:service")
+    if text is None:
+        raise SandboxError("the module has no candid:service section; give its interface with did=")
+    return parse_did(text.decode())
+
+
+def metadata(code: Code, name: str) -> bytes | None:
+    """Content of the module's metadata section `name`, public or private."""
+    facts = prepare(code).facts
+    return facts.public_metadata.get(name, facts.private_metadata.get(name))
+
+
+def init_types(code: Code, did: str | Path | None = None) -> tuple[Type, ...]:
+    """The types of the installation argument: `candid:args`, else what the interface says, else none."""
+    text = metadata(code, "candid:args") if did is None else None
+    if text is not None:
+        return parse_types(text.decode())
+    try:
+        return interface_of(code, did).init_args or ()
+    except SandboxError as error:
+        if isinstance(error, CandidError):
+            raise
+        return ()
+
+
+def init_argument(code: Code, arg: Any, did: str | Path | None = None) -> bytes:
+    """Bytes of an installation argument: bytes as they are, None as no values, a tuple as several, else one value."""
+    if isinstance(arg, bytes | bytearray | memoryview):
+        return bytes(arg)
+    if arg is None:
+        return EMPTY_ARGUMENT
+    return encode(init_types(code, did), list(arg) if isinstance(arg, tuple) else [arg])
+
+
+def encode_arguments(function: FuncType, values: tuple[Any, ...]) -> bytes:
+    """The argument of a call: one value for each parameter."""
+    return encode(function.args, list(values))
+
+
+def decode_results(function: FuncType, reply: bytes) -> Any:
+    """None, the value, or a tuple of values, as the method has no, one or several results."""
+    values = decode(function.results, reply)
+    if not values:
+        return None
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def is_query(function: FuncType) -> bool:
+    """Whether a call of the method is a query call by its interface."""
+    return bool({"query", "composite_query"} & set(function.modes))

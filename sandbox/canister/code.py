@@ -1,0 +1,80 @@
+"""From the bytes that a user submitted to code that can run: checked, rewritten, compiled, once per module."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sandbox import engine, wasm
+from sandbox.ic0 import stable, table
+from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.state import Code
+
+_KEPT = 64
+_prepared: OrderedDict[bytes, Prepared] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A module that passed every rule of the platform; shared by all canisters that run it."""
+
+    hash: bytes
+    facts: wasm.ModuleFacts
+    rewritten: wasm.Rewritten
+    compiled: engine.Compiled
+    support: engine.Compiled
+    """Stable memory in WebAssembly; defines heap, stable memory and its own small memories."""
+    scratch: engine.Compiled
+    """Defines the memory through which globals are copied."""
+
+    @property
+    def pointer(self) -> str:
+        """`i` or `l`: the letter of the module's pointers."""
+        return self.facts.pointer
+
+    @property
+    def heap_minimum(self) -> int:
+        """Bytes that the heap has at least."""
+        return self.facts.memory.minimum * WASM_PAGE if self.facts.memory else 0
+
+
+def submit(module: bytes) -> Code:
+    """The module as the state keeps it; not checked."""
+    return Code(module, hashlib.sha256(module).digest())
+
+
+def prepare(code: Code) -> Prepared:
+    """Check, rewrite and compile; `InvalidModule` with the replica's reason if a rule is broken."""
+    known = _prepared.get(code.hash)
+    if known is None:
+        known = _prepared[code.hash] = _prepare(code)
+        while len(_prepared) > _KEPT:
+            _prepared.popitem(last=False)
+    _prepared.move_to_end(code.hash)
+    return known
+
+
+def _prepare(code: Code) -> Prepared:
+    binary = wasm.decode_module(code.submitted)
+    runtime = engine.runtime()
+    facts = wasm.read_facts(binary)
+    wasm.validate(facts, table.SIGNATURES, table.ONLY_32_BIT)
+    runtime.validate(binary)
+    rewritten = wasm.rewrite(facts)
+    memory = facts.memory
+    most = (WASM64_MEMORY if memory and memory.is64 else WASM32_MEMORY) // WASM_PAGE
+    support = stable.companion_wat(
+        pointer64=facts.pointer == "l",
+        heap_min=memory.minimum if memory else None,
+        heap_max=(most if memory.maximum is None else min(memory.maximum, most)) if memory else None,
+    )
+    scratch = f'(module (memory (export "scratch") {rewritten.scratch_pages}))'
+    return Prepared(
+        hash=code.hash,
+        facts=facts,
+        rewritten=rewritten,
+        compiled=runtime.compile(rewritten.wasm),
+        support=runtime.compile_text(support),
+        scratch=runtime.compile_text(scratch),
+    )

@@ -1,0 +1,167 @@
+"""Install, reinstall and upgrade as functions from a state to what the canister would become. Commits nothing.
+
+Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade" (digest 5.2,
+5.3). All hooks of one deployment share one budget of instructions; a trap in any of them undoes everything, and since
+nothing is committed before the end, undoing means dropping the views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sandbox import engine
+from sandbox.canister import failure
+from sandbox.canister.code import Prepared
+from sandbox.canister.failure import Failure
+from sandbox.canister.live import Live, Machines, heap_view, stable_view
+from sandbox.canister.run import Outcome, run
+from sandbox.errors import ErrorCode
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.state import Environment, Execution
+from sandbox.memory import Pool, View
+from sandbox.state import CanisterState
+
+_MISSING_OPTION = (
+    "Missing upgrade option: Enhanced orthogonal persistence requires the `wasm_memory_persistence` upgrade option."
+)
+_INVALID_OPTION = (
+    "Invalid upgrade option: The `wasm_memory_persistence: opt Keep` upgrade option requires that the new canister "
+    "module supports enhanced orthogonal persistence."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is to be deployed: how, with which argument, seen by the hooks in which environment.
+
+    `environment` is the world as `canister_init` or `canister_post_upgrade` sees it (version already raised); hooks of
+    the old code see `old_version` and `old_timer`.
+    """
+
+    prepared: Prepared
+    arg: bytes
+    environment: Environment
+    instructions: int
+    heap_limit: int = 0
+    skip_pre_upgrade: bool = False
+    persistence: str | None = None
+    """None, `keep` or `replace`."""
+    old_version: int = 0
+    old_timer: int = 0
+    on_log: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The outcome of a deployment. `live` shows the new state and is uncommitted; None if there is a `failure`."""
+
+    live: Live | None
+    failure: Failure | None
+    executions: tuple[Execution, ...]
+    """Of the hooks that ran, in order."""
+    instructions: int
+
+
+class _Hooks:
+    """Runs the hooks of one deployment one after another, on one budget."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.executions: list[Execution] = []
+        self.used = 0
+
+    def run(self, live: Live, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
+        """Run `export` if the module has it."""
+        if export is None or not live.instance.has(export):
+            return None
+        execution = Execution(mode, environment, self.deployment.arg if mode is Mode.INIT else b"")
+        execution.on_log = self.deployment.on_log
+        if mode is Mode.PRE_UPGRADE:
+            execution.arg = b""
+        self.executions.append(execution)
+        budget = self.deployment.instructions
+        outcome: Outcome = run(live, export, execution, budget - self.used, self.deployment.heap_limit)
+        self.used += outcome.instructions
+        problem = outcome.failure
+        if problem is not None and problem.code is ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED:
+            problem = failure.of_engine_trap(engine.EngineTrap(engine.TrapKind.OUT_OF_FUEL, "", ()), budget)
+        return problem
+
+    def end(self, live: Live | None, problem: Failure | None) -> Deployed:
+        return Deployed(live, problem, tuple(self.executions), self.used)
+
+
+def install(pool: Pool, deployment: Deployment) -> Deployed:
+    """Fresh heap, fresh globals, empty stable memory; then start and `canister_init`."""
+    hooks, prepared = _Hooks(deployment), deployment.prepared
+    live, problem = _instantiate(prepared, heap_view(pool.memory(), prepared), stable_view(pool.memory()), fresh=True)
+    if live is None:
+        return hooks.end(None, problem)
+    problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
+    problem = problem or hooks.run(live, "canister_init", Mode.INIT, deployment.environment)
+    if problem is not None:
+        live.close()
+        return hooks.end(None, problem)
+    return hooks.end(live, None)
+
+
+def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: Deployment) -> Deployed:
+    """Old code's `canister_pre_upgrade`, new code over the stable memory (and the heap, if kept), start,
+    `canister_post_upgrade`. On success the views of the old instance belong to the new one."""
+    hooks, prepared = _Hooks(deployment), deployment.prepared
+    old = machines.open(state)
+    problem = None
+    if not deployment.skip_pre_upgrade:
+        before = replace(
+            deployment.environment, version=deployment.old_version, global_timer=deployment.old_timer
+        )
+        problem = hooks.run(old, "canister_pre_upgrade", Mode.PRE_UPGRADE, before)
+    problem = problem or _persistence_problem(old.prepared, deployment)
+    live: Live | None = None
+    if problem is None:
+        keep = deployment.persistence == "keep"
+        heap = _kept(old.heap, prepared) if keep else heap_view(pool.memory(), prepared)
+        live, problem = _instantiate(prepared, heap, old.stable, fresh=not keep)
+    if live is not None:
+        problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
+        problem = problem or hooks.run(live, "canister_post_upgrade", Mode.INIT, deployment.environment)
+    if problem is not None:
+        if live is not None:
+            live.instance.close()
+            if live.heap is not old.heap:
+                live.heap.close()
+        machines.rollback(state.id)
+        return hooks.end(None, problem)
+    assert live is not None
+    machines.release(state.id, live)
+    return hooks.end(live, None)
+
+
+def _kept(heap: View, prepared: Prepared) -> View:
+    if heap.size < prepared.heap_minimum:
+        heap.grow(prepared.heap_minimum)
+    return heap
+
+
+def _persistence_problem(old: Prepared, deployment: Deployment) -> Failure | None:
+    """The checks of `wasm_memory_persistence` (`dfinity/ic` `rs/execution_environment/src/execution/upgrade.rs`)."""
+    if deployment.persistence is None and old.facts.uses_enhanced_persistence:
+        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _MISSING_OPTION)
+    if deployment.persistence == "keep" and not deployment.prepared.facts.uses_enhanced_persistence:
+        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _INVALID_OPTION)
+    return None
+
+
+def _instantiate(prepared: Prepared, heap: View, stable: View, fresh: bool) -> tuple[Live | None, Failure | None]:
+    """An instance with its initial globals; with `fresh`, active data segments are put into the heap."""
+    try:
+        live = Live(prepared, heap, stable)
+        if fresh:
+            for segment in prepared.rewritten.data:
+                live.guest.write(segment.offset, prepared.facts.wasm[segment.start : segment.end])
+    except engine.EngineTrap as trap:
+        return None, failure.of_engine_trap(trap, 0)
+    except engine.OutOfBounds:
+        return None, Failure(ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds")
+    return live, None

@@ -1,0 +1,41 @@
+"""The canister's log: interface specification, "Canister logs" (digest 5.7).
+
+At most 4 KiB of content, the oldest records give way. A trap leaves a record too, with its backtrace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister.failure import Failure
+from sandbox.ic0.state import Execution
+from sandbox.limits import LOG_SIZE
+from sandbox.state import CanisterState, LogRecord
+
+
+def recorded(
+    state: CanisterState, executions: tuple[Execution, ...], failure: Failure | None, time: int
+) -> CanisterState:
+    """The canister with what these executions printed, and with the trap that ended them, if one did."""
+    contents = [text for execution in executions for text in execution.logs]
+    if failure is not None:
+        contents.append(trap_record(failure))
+    if not contents:
+        return state
+    first = state.next_log_index
+    new = tuple(LogRecord(first + k, time, content) for k, content in enumerate(contents))
+    return replace(state, logs=_newest((*state.logs, *new)), next_log_index=first + len(new))
+
+
+def trap_record(failure: Failure) -> bytes:
+    """`[TRAP]: ` and the error, then the backtrace (`dfinity/ic` `rs/execution_environment/src/execution/common.rs`)."""
+    trace = failure.trace()
+    return f"[TRAP]: {failure.text}{chr(10) + trace if trace else ''}".encode()[:LOG_SIZE]
+
+
+def _newest(records: tuple[LogRecord, ...]) -> tuple[LogRecord, ...]:
+    room, first = LOG_SIZE, len(records)
+    while first and len(records[first - 1].content) <= room:
+        first -= 1
+        room -= len(records[first].content)
+    return records[first:]

@@ -1,0 +1,31 @@
+"""What a call leaves behind: the same evidence whether it succeeded or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.errors import CallRejected, Reject
+from sandbox.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """The answer to a call. Exactly one of `reply` and `reject` is not None.
+
+    `instructions`: executed by all hooks and methods of the call; `logs`: what the canister printed, in order;
+    `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise.
+    """
+
+    canister_id: Principal
+    method: str
+    reply: bytes | None = None
+    reject: Reject | None = None
+    instructions: int = 0
+    logs: tuple[str, ...] = ()
+    backtrace: tuple[str, ...] = ()
+
+    def or_raise(self) -> CallResult:
+        """Itself, if it is a reply; else `CallRejected` that carries it."""
+        if self.reject is not None:
+            raise CallRejected(self.reject, self)
+        return self

@@ -1,0 +1,118 @@
+"""`install_code`: install, reinstall, upgrade (digest 5.2, 5.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sandbox.canister import code as modules
+from sandbox.canister.code import Prepared
+from sandbox.canister.failure import Failure
+from sandbox.canister.install import Deployed, Deployment, install, upgrade
+from sandbox.errors import ErrorCode, InvalidModule
+from sandbox.ic0.state import Environment
+from sandbox.management import rejects
+from sandbox.management.transition import Transition, World, history
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Change, Code
+
+
+@dataclass(frozen=True, slots=True)
+class InstallCode:
+    """The argument of `install_code`. `mode`: install, reinstall or upgrade; `persistence`: None, keep or replace."""
+
+    canister_id: Principal
+    module: bytes
+    arg: bytes = b""
+    mode: str = "install"
+    skip_pre_upgrade: bool = False
+    persistence: str | None = None
+
+
+def install_code(world: World, argument: InstallCode) -> Transition:
+    """New code; on a trap of any hook nothing changes and the transition carries the failure."""
+    state = world.controlled(argument.canister_id)
+    if argument.mode == "install" and state.code is not None:
+        raise rejects.not_empty(state.id)
+    if argument.mode == "upgrade" and state.code is None:
+        empty = "Attempted to execute a message, but the canister contains no Wasm module."
+        problem = Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, empty)
+        raise rejects.rejected(problem.code, problem.message(state.id))
+    code = modules.submit(argument.module)
+    deployment = _deployment(world, state, argument, _prepared(state, code))
+    if argument.mode == "upgrade":
+        deployed = upgrade(world.subnet.pool, world.machines, state, deployment)
+    else:
+        deployed = install(world.subnet.pool, deployment)
+    if deployed.live is None:
+        return Transition(
+            canister=state,
+            executions=deployed.executions,
+            failure=deployed.failure,
+            instructions=deployed.instructions,
+        )
+    new = _new_state(world, state, argument, code, deployed)
+    return Transition(
+        canister=new, live=deployed.live, executions=deployed.executions, instructions=deployed.instructions
+    )
+
+
+def _prepared(state: CanisterState, code: Code) -> Prepared:
+    try:
+        return modules.prepare(code)
+    except InvalidModule as error:
+        text = f"Canister's Wasm module is not valid: {error}"
+        problem = Failure(ErrorCode.CANISTER_INVALID_WASM, text)
+        raise rejects.rejected(problem.code, problem.message(state.id)) from error
+
+
+def _deployment(world: World, state: CanisterState, argument: InstallCode, prepared: Prepared) -> Deployment:
+    subnet, on_log = world.subnet, world.on_log
+    environment = Environment(
+        canister_id=state.id,
+        caller=world.caller,
+        time=subnet.time,
+        controllers=frozenset(state.settings.controllers),
+        status=state.status.value,
+        version=state.version + 1,
+        global_timer=0,
+        environment_variables=state.settings.environment_variables,
+        cycles=state.cycles,
+    )
+    return Deployment(
+        prepared=prepared,
+        arg=argument.arg,
+        environment=environment,
+        instructions=subnet.instruction_limits.install,
+        heap_limit=state.settings.wasm_memory_limit,
+        skip_pre_upgrade=argument.skip_pre_upgrade,
+        persistence=argument.persistence,
+        old_version=state.version,
+        old_timer=state.global_timer,
+        on_log=None if on_log is None else lambda text: on_log(state.id, text),
+    )
+
+
+def _new_state(
+    world: World, state: CanisterState, argument: InstallCode, code: Code, deployed: Deployed
+) -> CanisterState:
+    assert deployed.live is not None
+    version, now = state.version + 1, world.subnet.time
+    details = (("mode", argument.mode), ("module_hash", code.hash))
+    certified, timer = (state.certified_data if argument.mode == "upgrade" else b""), 0
+    for execution in deployed.executions:
+        certified = execution.certified_data if execution.certified_data is not None else certified
+    if deployed.executions and deployed.executions[-1].global_timer is not None:
+        timer = deployed.executions[-1].global_timer
+    return replace(
+        state,
+        code=code,
+        heap=deployed.live.heap.memory,
+        stable=deployed.live.stable.memory,
+        certified_data=certified,
+        global_timer=timer,
+        version=version,
+        logs=state.logs if argument.mode == "upgrade" else (),
+        history=history(state, Change(now, version, world.caller, "code_deployment", details)),
+        total_changes=state.total_changes + 1,
+        last_installed_at=now,
+    )

@@ -1,0 +1,100 @@
+"""`update_settings` and the settings of `create_canister`: bounds and texts (digest 5.6, 4.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from sandbox import limits
+from sandbox.management import rejects
+from sandbox.management.transition import Transition, World, history
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Change, Settings, Visibility
+
+SettingsUpdate = Mapping[str, Any]
+"""Settings by their names in the specification; those that are absent stay as they are."""
+
+_NAMES = frozenset(f.name for f in fields(Settings))
+_BOUNDS = {
+    "compute_allocation": 100,
+    "memory_allocation": (1 << 64) - 1,
+    "freezing_threshold": (1 << 64) - 1,
+    "reserved_cycles_limit": (1 << 128) - 1,
+    "minimum_incoming_canister_call_cycles": (1 << 128) - 1,
+    "wasm_memory_limit": limits.WASM_MEMORY_LIMIT_BOUND,
+    "wasm_memory_threshold": limits.WASM_MEMORY_LIMIT_BOUND,
+}
+
+
+def update_settings(world: World, canister_id: Principal, update: SettingsUpdate) -> Transition:
+    """The settings given replace the old ones; version + 1; a history entry only if `controllers` is among them."""
+    state = world.controlled(canister_id)
+    version = state.version + 1
+    new = replace(state, settings=apply_settings(state, update), version=version)
+    if "controllers" in update:
+        details = (("controllers", new.settings.controllers),)
+        change = Change(world.subnet.time, version, world.caller, "controllers_change", details)
+        new = replace(new, history=history(state, change), total_changes=state.total_changes + 1)
+    return Transition(canister=new)
+
+
+def apply_settings(state: CanisterState, update: SettingsUpdate) -> Settings:
+    """The canister's settings with `update` in them; a reject names the first that breaks a bound."""
+    unknown = sorted(set(update) - _NAMES)
+    if unknown:
+        raise rejects.invalid_settings(f"unknown settings: {', '.join(unknown)}")
+    values: dict[str, Any] = {}
+    for name, value in update.items():
+        values[name] = _checked(name, value)
+    limit = values.get("wasm_memory_limit", 0)
+    if limit and limit < state.heap.size:
+        raise rejects.invalid_settings(
+            f"Invalid settings: 'wasm_memory_limit' of {limit} bytes is below the current Wasm memory usage of "
+            f"{state.heap.size} bytes."
+        )
+    return replace(state.settings, **values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _BOUNDS:
+        if not isinstance(value, int) or not 0 <= value <= _BOUNDS[name]:
+            raise rejects.invalid_settings(f"Invalid settings: '{name}' must be between 0 and {_BOUNDS[name]}, found {value!r}.")
+        return value
+    if name == "controllers":
+        controllers = tuple(dict.fromkeys(Principal.of(c) for c in value))
+        if len(controllers) > limits.CONTROLLERS:
+            raise rejects.invalid_settings(
+                f"Invalid settings: 'controllers' length exceeds maximum size allowed of {limits.CONTROLLERS}."
+            )
+        return controllers
+    if name == "environment_variables":
+        return _environment(dict(value))
+    return _visibility(name, value)
+
+
+def _environment(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    if len(variables) > limits.ENVIRONMENT_VARIABLES:
+        raise rejects.invalid_payload(
+            f"Too many environment variables: {len(variables)} (max: {limits.ENVIRONMENT_VARIABLES})"
+        )
+    for name, value in variables.items():
+        for what, text in (("name", name), ("value", value)):
+            if len(text.encode()) > limits.ENVIRONMENT_VARIABLE_SIZE:
+                raise rejects.invalid_payload(
+                    f'Environment variable {what} "{text}" exceeds the maximum allowed length of '
+                    f"{limits.ENVIRONMENT_VARIABLE_SIZE}.",
+                )
+    return tuple(sorted(variables.items(), key=lambda item: item[0].encode()))
+
+
+def _visibility(name: str, value: Any) -> Visibility:
+    if isinstance(value, Visibility):
+        result = value
+    elif value in ("controllers", "public"):
+        result = Visibility(public=value == "public")
+    else:
+        result = Visibility(allowed_viewers=tuple(Principal.of(p) for p in value))
+    if len(result.allowed_viewers) > limits.VIEWERS:
+        raise rejects.invalid_settings(f"Invalid settings: '{name}' length exceeds maximum size allowed of {limits.VIEWERS}.")
+    return result

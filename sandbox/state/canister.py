@@ -1,0 +1,71 @@
+"""One canister as a value: (module, heap, stable memory, globals, a small record of the rest)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from sandbox.memory import Memory
+from sandbox.principal import Principal
+from sandbox.state.code import Code
+from sandbox.state.settings import Settings
+from sandbox.state.snapshot import SnapshotState
+
+
+class Status(Enum):
+    """The values are those of `ic0.canister_status`."""
+
+    RUNNING = 1
+    STOPPING = 2
+    STOPPED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the canister's history: interface specification, "IC method canister_info".
+
+    `kind` is one of creation, code_deployment, code_uninstall, load_snapshot, controllers_change; `details` holds its
+    fields, in the specification's spelling.
+    """
+
+    timestamp: int
+    version: int
+    """The canister's version after the change."""
+    user: Principal
+    kind: str
+    details: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    index: int
+    timestamp: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CanisterState:
+    """Everything that a canister is. `heap` and `stable` are handles: their committed bytes belong to the newest value
+    that holds them; an older value is brought back through an image or a mark of the memory pool."""
+
+    id: Principal
+    settings: Settings
+    heap: Memory
+    stable: Memory
+    created_at: int
+    status: Status = Status.RUNNING
+    version: int = 0
+    code: Code | None = None
+    globals: bytes = b""
+    """Mutable globals, 16 bytes each, in the order of the rewrite (`wasm.rewrite`)."""
+    certified_data: bytes = b""
+    global_timer: int = 0
+    cycles: int = 0
+    history: tuple[Change, ...] = ()
+    total_changes: int = 0
+    logs: tuple[LogRecord, ...] = ()
+    next_log_index: int = 0
+    snapshots: tuple[SnapshotState, ...] = ()
+    """By id, oldest first."""
+    next_snapshot: int = 0
+    last_installed_at: int = 0

@@ -1,0 +1,38 @@
+"""Settings of a canister: interface specification, "IC method create_canister"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.limits import FREEZING_THRESHOLD_DEFAULT, RESERVED_CYCLES_LIMIT_DEFAULT
+from sandbox.principal import Principal
+
+Environment = tuple[tuple[str, str], ...]
+"""Environment variables, sorted by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Who, besides the controllers, may see something: nobody, everybody, or those named."""
+
+    public: bool = False
+    allowed_viewers: tuple[Principal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, with the platform's defaults. Sizes in bytes, thresholds in seconds, amounts in cycles."""
+
+    controllers: tuple[Principal, ...]
+    compute_allocation: int = 0
+    memory_allocation: int = 0
+    freezing_threshold: int = FREEZING_THRESHOLD_DEFAULT
+    reserved_cycles_limit: int = RESERVED_CYCLES_LIMIT_DEFAULT
+    minimum_incoming_canister_call_cycles: int = 0
+    wasm_memory_limit: int = 0
+    """0: none (specification; the replica's own default is 3 GiB)."""
+    wasm_memory_threshold: int = 0
+    log_visibility: Visibility = Visibility()
+    snapshot_visibility: Visibility = Visibility()
+    status_visibility: Visibility = Visibility()
+    environment_variables: Environment = ()
