@@ -50,23 +50,26 @@ def load(x: Execution, context: str, src: int, size: int) -> bytes:
 def copy_out(x: Execution, name: str, what: str, blob: bytes, target: tuple[int, int, int]) -> None:
     """Copy `blob[offset : offset + size]` to `dst`, where `target` is `(dst, offset, size)`.
 
-    The heap's range is checked before the blob's, also for a size of zero.
+    Both ranges are checked, also for a size of zero; if both are wrong it is the heap's that is told.
     """
     dst, offset, size = target
     heap = heap_of(x)
-    if dst + size > heap.size:
-        raise out_of_range(f"{name} heap", dst, size, heap.size)
     if offset + size > len(blob):
+        if dst + size > heap.size:
+            raise out_of_range(f"{name} heap", dst, size, heap.size)
         raise out_of_range(f"{name} {what}", offset, size, len(blob))
-    heap.write(dst, blob[offset : offset + size])
+    try:
+        heap.write(dst, blob[offset : offset + size])
+    except OutOfBounds as error:
+        raise out_of_range(f"{name} heap", dst, size, error.size) from None
 
 
 def store_cycles(x: Execution, name: str, amount: int, dst: int) -> None:
     """Store an amount as 16 bytes, little-endian."""
-    heap = heap_of(x)
-    if dst + 16 > heap.size:
+    try:
+        heap_of(x).write(dst, amount.to_bytes(16, "little"))
+    except OutOfBounds as error:
         raise violation(
             f"{name} failed because dst + size is out of bounds."
-            f"Found dst = {dst} and size = 16 while must be <= {heap.size}"
-        )
-    heap.write(dst, amount.to_bytes(16, "little"))
+            f"Found dst = {dst} and size = 16 while must be <= {error.size}"
+        ) from None

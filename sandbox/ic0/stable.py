@@ -9,13 +9,13 @@
   address or a size cannot be one of any heap, "heap out of bounds" comes before the limits;
 - one message may access (read or write) and modify a limited number of distinct 4 KiB pages.
 
-How pages are counted: memory `touched` has 32 bits for each page of the largest stable memory. Memory `control` is
+How pages are counted: memory `touched` has 64 bits for each page of the largest stable memory. Memory `control` is
 written by the host before each message: at 0 a serial number, at 8 how many pages may be accessed, at 16 how many
 modified (each an unsigned 64-bit integer, little-endian). When the serial differs from the last one seen, a new epoch
 begins: what is in `touched` counts only if it bears the present epoch, so nothing is cleared between messages. The
 serial 2^64-1 must not be used. The work done, and so the fuel used, depends on the message alone, not on what the
 instance did before.
-`touched` is declared at its full size, 500 MiB of address space: only the parts that cover accessed pages become real.
+`touched` is declared at its full size, 1,000 MiB of address space; only the parts for accessed pages become real.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sandbox.limits import (
 
 PAGE = 4096
 """The unit in which accesses are counted."""
-TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 4 // WASM_PAGE)
+TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 8 // WASM_PAGE)
 MEMORIES = ("heap", "stable", "touched", "control")
 """In definition order; a module without a memory has no `heap`."""
 
@@ -147,40 +147,37 @@ def _copy(any_size: str, eight_bytes: str) -> dict[str, str]:
 
 _READ = {
     # accessed in this message already, whether modified or not
-    "known": "(i32.eq (i32.or (i32.load $touched (local.get $cell)) (i32.const 1)) (global.get $dirty))",
+    "known": "(i64.eq (i64.or (i64.load $touched (local.get $cell)) (i64.const 1)) (global.get $dirty))",
     "modifies": "0",
 }
 _WRITE = {
-    "known": "(i32.eq (i32.load $touched (local.get $cell)) (global.get $dirty))",
+    "known": "(i64.eq (i64.load $touched (local.get $cell)) (global.get $dirty))",
     "modifies": "1",
 }
 
 # A cell of `touched` is an even number, the epoch, plus 1 if the page was modified. `$dirty` is the epoch plus 1.
 _COUNTING = """
 (global $serial (mut i64) (i64.const -1))
-(global $dirty (mut i32) (i32.const 1))
+(global $dirty (mut i64) (i64.const 1))
 (global $accessible (mut i64) (i64.const 0))
 (global $modifiable (mut i64) (i64.const 0))
 (func $begin
   (global.set $serial (i64.load $control (i32.const 0)))
   (global.set $accessible (i64.load $control (i32.const 8)))
   (global.set $modifiable (i64.load $control (i32.const 16)))
-  (global.set $dirty (i32.add (global.get $dirty) (i32.const 2)))
-  (if (i32.eq (global.get $dirty) (i32.const 1)) (then
-    (memory.fill $touched (i32.const 0) (i32.const 0) (i32.shl (memory.size $touched) (i32.const 16)))
-    (global.set $dirty (i32.const 3)))))
+  (global.set $dirty (i64.add (global.get $dirty) (i64.const 2))))
 (func $touch (param $cell i32) (param $end i32) (param $modifies i32)
-  (local $old i32) (local $accessed i64) (local $modified i64)
+  (local $old i64) (local $accessed i64) (local $modified i64)
   (loop $next
-    (local.set $old (i32.load $touched (local.get $cell)))
-    (if (i32.ne (i32.or (local.get $old) (i32.const 1)) (global.get $dirty)) (then
-      (local.set $old (i32.sub (global.get $dirty) (i32.const 1)))
+    (local.set $old (i64.load $touched (local.get $cell)))
+    (if (i64.ne (i64.or (local.get $old) (i64.const 1)) (global.get $dirty)) (then
+      (local.set $old (i64.sub (global.get $dirty) (i64.const 1)))
       (local.set $accessed (i64.add (local.get $accessed) (i64.const 1)))))
-    (if (i32.and (local.get $modifies) (i32.ne (local.get $old) (global.get $dirty))) (then
+    (if (i32.and (local.get $modifies) (i64.ne (local.get $old) (global.get $dirty))) (then
       (local.set $old (global.get $dirty))
       (local.set $modified (i64.add (local.get $modified) (i64.const 1)))))
-    (i32.store $touched (local.get $cell) (local.get $old))
-    (br_if $next (i32.lt_u (local.tee $cell (i32.add (local.get $cell) (i32.const 4))) (local.get $end))))
+    (i64.store $touched (local.get $cell) (local.get $old))
+    (br_if $next (i32.lt_u (local.tee $cell (i32.add (local.get $cell) (i32.const 8))) (local.get $end))))
   (if (i64.gt_u (local.get $accessed) (global.get $accessible)) (then (call $fail (i32.const 4)) unreachable))
   (if (i64.gt_u (local.get $modified) (global.get $modifiable)) (then (call $fail (i32.const 5)) unreachable))
   (global.set $accessible (i64.sub (global.get $accessible) (local.get $accessed)))
@@ -195,7 +192,7 @@ _ACCESS = """
     (br_if $slow (i64.ge_u (i64.sub (local.get $len) (i64.const 1)) (i64.const 4096)))
     (br_if $slow (i64.ge_u (local.get $off) {stable_bytes}))
     (br_if $slow (i64.gt_u (i64.add (i64.and (local.get $off) (i64.const 4095)) (local.get $len)) (i64.const 4096)))
-    (local.set $cell (i32.shl (i32.wrap_i64 (i64.shr_u (local.get $off) (i64.const 12))) (i32.const 2)))
+    (local.set $cell (i32.shl (i32.wrap_i64 (i64.shr_u (local.get $off) (i64.const 12))) (i32.const 3)))
     (br_if $slow (i32.eqz {known}))
     (br_if $slow (i64.ge_u (local.get $heap) {heap_bytes}))
     (br_if $slow (i64.gt_u (i64.add (local.get $heap) (local.get $len)) {heap_bytes}))
@@ -213,8 +210,8 @@ _ACCESS = """
     (then (call $fail (i32.const 1)) unreachable))
   (if (i64.ne (i64.load $control (i32.const 0)) (global.get $serial)) (then (call $begin)))
   (call $touch
-    (i32.shl (i32.wrap_i64 (i64.shr_u (local.get $off) (i64.const 12))) (i32.const 2))
-    (i32.shl (i32.wrap_i64 (i64.shr_u (i64.add (local.get $end) (i64.const 4095)) (i64.const 12))) (i32.const 2))
+    (i32.shl (i32.wrap_i64 (i64.shr_u (local.get $off) (i64.const 12))) (i32.const 3))
+    (i32.shl (i32.wrap_i64 (i64.shr_u (i64.add (local.get $end) (i64.const 4095)) (i64.const 12))) (i32.const 3))
     (i32.const {modifies}))
   (if (i64.gt_u (i64.add (local.get $heap) (local.get $len)) {heap_bytes})
     (then (call $fail (i32.const 1)) unreachable))
