@@ -21,6 +21,7 @@ from sandbox.management.transition import Transition, World
 from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, InstructionLimits, Subnet
+from sandbox.store import StateDirectory
 
 GENESIS = 1_620_328_630_000_000_000
 """When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
@@ -46,18 +47,76 @@ class Sandbox:
         instruction_limits: InstructionLimits | None = None,
         strategy: str | None = None,
     ) -> None:
-        if not 1 <= max_snapshots <= SNAPSHOTS:
-            raise ValueError(f"max_snapshots is 1 to {SNAPSHOTS}, not {max_snapshots}")
+        self._set_up(Pool(strategy=strategy), on_log)
+        self._subnet.seed = seed
+        self._configure(max_snapshots, instruction_limits)
+
+    def _set_up(self, pool: Pool, on_log: OnLog | None) -> None:
         self.on_log = on_log
-        self._subnet = Subnet(
-            pool=Pool(strategy=strategy),
-            time=GENESIS,
-            seed=seed,
-            max_snapshots=max_snapshots,
-            instruction_limits=instruction_limits or InstructionLimits(),
-        )
+        self._subnet = Subnet(pool=pool, time=GENESIS)
         self._machines = Machines()
+        self._directory: StateDirectory | None = None
         self.snapshots = SnapshotManager(self)
+
+    def _configure(self, max_snapshots: int | None, instruction_limits: InstructionLimits | None) -> None:
+        if max_snapshots is not None:
+            if not 1 <= max_snapshots <= SNAPSHOTS:
+                raise ValueError(f"max_snapshots is 1 to {SNAPSHOTS}, not {max_snapshots}")
+            self._subnet.max_snapshots = max_snapshots
+        self._subnet.instruction_limits = instruction_limits or InstructionLimits()
+
+    # --- on disk
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        on_log: OnLog | None = None,
+        max_snapshots: int | None = None,
+        instruction_limits: InstructionLimits | None = None,
+        strategy: str | None = None,
+        lock_timeout: float = 10.0,
+    ) -> Sandbox:
+        """The sandbox kept in directory `path`, made if absent; use it in a `with`.
+
+        `save()` and the end of the `with` make what was done permanent; if the process dies before, or an exception
+        leaves the `with`, the directory is what it was at the last save. Another process that opens it meanwhile waits
+        `lock_timeout` seconds, then gets `StateLocked`. Time, seed and `max_snapshots` are kept with the state.
+        """
+        directory = StateDirectory(Path(path), lock_timeout, strategy)
+        self = cls.__new__(cls)
+        try:
+            self._set_up(directory.pool, on_log)
+            directory.load(self._subnet)
+            self._configure(max_snapshots, instruction_limits)
+        except BaseException:
+            directory.close()
+            raise
+        self._directory = directory
+        return self
+
+    def save(self) -> None:
+        """Make everything done so far permanent, all or nothing; a sandbox in memory has nothing to do."""
+        if self._directory is not None:
+            self._directory.save(self._subnet)
+
+    def close(self) -> None:
+        """Free everything, without saving."""
+        self._machines.clear()
+        self._subnet.canisters.clear()
+        if self._directory is not None:
+            self._directory.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.save()
+        finally:
+            self.close()
 
     # --- who and what
 

@@ -1,1 +1,5 @@
-"""A sandbox on disk: a directory that is always the state before or after a command, never between."""
+"""A sandbox on disk: a directory that always holds the state before or after a save, never something between."""
+
+from sandbox.store.directory import StateDirectory
+
+__all__ = ["StateDirectory"]

@@ -1,0 +1,152 @@
+"""Records of the state as CBOR-ready values and back. Memories are names of files, modules their SHA-256.
+
+Version 1. A field that a later version adds gets a default here, so that old files load for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sandbox.errors import StateCorrupt
+from sandbox.memory import Memory
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Change, Code, LogRecord, Settings, SnapshotState, Status, Subnet, Visibility
+
+_PLAIN = ("version", "globals", "certified_data", "global_timer", "cycles", "created_at", "last_installed_at")
+_COUNTERS = ("total_changes", "next_log_index", "next_snapshot")
+_SNAPSHOT = ("id", "label", "taken_at", "canister_version", "globals", "certified_data", "global_timer")
+_SUBNET = ("time", "seed", "next_canister", "max_snapshots")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the parts that records only name come from."""
+
+    memory: Callable[[str], Memory]
+    module: Callable[[bytes], bytes]
+
+
+def encode_subnet(subnet: Subnet) -> dict[str, Any]:
+    """Everything but the bytes of memories and modules."""
+    return {
+        **{name: getattr(subnet, name) for name in _SUBNET},
+        "deleted": sorted(bytes(p) for p in subnet.deleted),
+        "canisters": [encode_canister(subnet.canisters[key]) for key in sorted(subnet.canisters)],
+    }
+
+
+def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> None:
+    """Fill a fresh subnet; `StateCorrupt` if the record is not one of ours."""
+    try:
+        for name in _SUBNET:
+            setattr(subnet, name, record[name])
+        subnet.deleted = frozenset(Principal(raw) for raw in record["deleted"])
+        states = [decode_canister(item, sources) for item in record["canisters"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateCorrupt(f"the manifest does not describe a state: {error!r}") from error
+    subnet.canisters = {state.id: state for state in states}
+
+
+def encode_canister(state: CanisterState) -> dict[str, Any]:
+    return {
+        "id": bytes(state.id),
+        "settings": encode_settings(state.settings),
+        "status": state.status.value,
+        "code": state.code.hash if state.code else None,
+        "heap": state.heap.name,
+        "stable": state.stable.name,
+        **{name: getattr(state, name) for name in (*_PLAIN, *_COUNTERS)},
+        "history": [_encode_change(change) for change in state.history],
+        "logs": [[record.index, record.timestamp, record.content] for record in state.logs],
+        "snapshots": [encode_snapshot(snapshot) for snapshot in state.snapshots],
+    }
+
+
+def decode_canister(record: dict[str, Any], sources: Sources) -> CanisterState:
+    return CanisterState(
+        id=Principal(record["id"]),
+        settings=decode_settings(record["settings"]),
+        status=Status(record["status"]),
+        code=_code(record["code"], sources),
+        heap=sources.memory(record["heap"]),
+        stable=sources.memory(record["stable"]),
+        history=tuple(_decode_change(item) for item in record["history"]),
+        logs=tuple(LogRecord(*item) for item in record["logs"]),
+        snapshots=tuple(decode_snapshot(item, sources) for item in record["snapshots"]),
+        **{name: record[name] for name in (*_PLAIN, *_COUNTERS)},
+    )
+
+
+def encode_snapshot(snapshot: SnapshotState) -> dict[str, Any]:
+    """The images must be settled: each the present content of a memory that nobody changes."""
+    return {
+        **{name: getattr(snapshot, name) for name in _SNAPSHOT},
+        "canister_id": bytes(snapshot.canister_id),
+        "code": snapshot.code.hash,
+        "heap": snapshot.heap.memory.name,
+        "stable": snapshot.stable.memory.name,
+    }
+
+
+def decode_snapshot(record: dict[str, Any], sources: Sources) -> SnapshotState:
+    code = _code(record["code"], sources)
+    assert code is not None
+    return SnapshotState(
+        canister_id=Principal(record["canister_id"]),
+        code=code,
+        heap=sources.memory(record["heap"]).image(),
+        stable=sources.memory(record["stable"]).image(),
+        **{name: record[name] for name in _SNAPSHOT},
+    )
+
+
+def encode_settings(settings: Settings) -> dict[str, Any]:
+    return {field.name: _encode_value(getattr(settings, field.name)) for field in fields(settings)}
+
+
+def decode_settings(record: dict[str, Any]) -> Settings:
+    values = dict(record)
+    values["controllers"] = tuple(Principal(raw) for raw in record["controllers"])
+    values["environment_variables"] = tuple((name, value) for name, value in record["environment_variables"])
+    for name in ("log_visibility", "snapshot_visibility", "status_visibility"):
+        public, viewers = record[name]
+        values[name] = Visibility(public, tuple(Principal(raw) for raw in viewers))
+    return Settings(**values)
+
+
+def _encode_value(value: Any) -> Any:
+    """Principals, visibilities and tuples of them as plain values."""
+    if isinstance(value, Principal):
+        return bytes(value)
+    if isinstance(value, Visibility):
+        return [value.public, [bytes(p) for p in value.allowed_viewers]]
+    return [_encode_value(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _encode_change(change: Change) -> list[Any]:
+    details = [[name, _encode_value(value), _shape(value)] for name, value in change.details]
+    return [change.timestamp, change.version, bytes(change.user), change.kind, details]
+
+
+def _decode_change(item: list[Any]) -> Change:
+    timestamp, version, user, kind, details = item
+    decoded = tuple((name, _decode_value(value, shape)) for name, value, shape in details)
+    return Change(timestamp, version, Principal(user), kind, decoded)
+
+
+def _shape(value: object) -> str:
+    if isinstance(value, Principal):
+        return "principal"
+    return "principals" if isinstance(value, tuple) else "plain"
+
+
+def _decode_value(value: Any, shape: str) -> object:
+    if shape == "principal":
+        return Principal(value)
+    return tuple(Principal(raw) for raw in value) if shape == "principals" else value
+
+
+def _code(digest: bytes | None, sources: Sources) -> Code | None:
+    return None if digest is None else Code(sources.module(digest), digest)
