@@ -25,6 +25,8 @@ EXPORTED_METHOD_NAMES_SIZE: Final = 20_000
 FUNCTION_SIZE: Final = 1_000_000  # instructions in one body
 FUNCTION_COMPLEXITY: Final = 1_000_000
 FUNCTION_NAME_SIZE: Final = MIB
+TABLES: Final = 1
+TABLE_ELEMENTS: Final = 1_000_000
 
 # Memories (7)
 WASM32_MEMORY: Final = 4 * GIB

@@ -3,7 +3,7 @@
     wasm = decode_module(submitted)          raw or gzip
     facts = read_facts(wasm)
     validate(facts, allowed_imports, only_32_bit)
-    rewritten = rewrite(wasm, facts)
+    rewritten = rewrite(facts)
 
 All raise `InvalidModule`, nothing else, whatever the bytes are.
 """
@@ -31,6 +31,7 @@ from sandbox.wasm.rewrite import (
 )
 from sandbox.wasm.types import Export, FuncType, Global, Import, Kind, Memory
 from sandbox.wasm.types import Table as TableType
+from sandbox.wasm.validation import validate
 from sandbox.wasm.writer import add_metadata, strip_custom
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "read_facts",
     "rewrite",
     "strip_custom",
+    "validate",
 ]

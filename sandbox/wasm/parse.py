@@ -13,7 +13,6 @@ from sandbox.wasm.facts import ModuleFacts
 from sandbox.wasm.reader import Id, Reader, Section, malformed, sections
 from sandbox.wasm.types import (
     KINDS,
-    TYPE_NAMES,
     VALUE_TYPES,
     CustomSection,
     DataSegment,
@@ -345,11 +344,3 @@ def _element(reader: Reader) -> ElementSegment:
     else:
         reader.skip_integers(count)
     return ElementSegment(mode, table, offset, type_, count)
-
-
-def type_list(letters: str) -> str:
-    """A list of value types as the replica prints it: `[I32, I64]`."""
-    return "[" + ", ".join(_REPLICA_NAMES[letter] for letter in letters) + "]"
-
-
-_REPLICA_NAMES = {letter: f"Ref({name})" if letter in "rx" else name.upper() for letter, name in TYPE_NAMES.items()}

@@ -94,13 +94,13 @@ class Rewritten:
     """An export that holds table 0, or None where the module has no table."""
 
 
-def rewrite(wasm: bytes, facts: ModuleFacts) -> Rewritten:
-    """Rewrite a module that `validate` accepted; `facts` are those of the same bytes."""
+def rewrite(facts: ModuleFacts) -> Rewritten:
+    """Rewrite a module that `validate` and the engine accepted."""
     slots = _slots(facts)
     pages = max(1, -(-len(slots) * SLOT // WASM_PAGE))
     table = _table_export(facts)
     return Rewritten(
-        wasm=_assemble(wasm, facts, _replacements(wasm, facts, slots, pages)),
+        wasm=_assemble(facts, _replacements(facts, slots, pages)),
         heap=facts.memory,
         scratch_pages=pages,
         globals=slots,
@@ -144,11 +144,9 @@ def _table_export(facts: ModuleFacts) -> str | None:
     return next(names, None)
 
 
-def _replacements(
-    wasm: bytes, facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int
-) -> dict[Id, tuple[bytes, ...] | None]:
+def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int) -> dict[Id, tuple[bytes, ...] | None]:
     """New contents by section id; None removes the section. Every section that is not mentioned stays."""
-    old = {s.id: s for s in facts.sections}
+    wasm, old = facts.wasm, {s.id: s for s in facts.sections}
     nullary = facts.types.index(NULLARY) if NULLARY in facts.types else len(facts.types)
     type_index = encode_unsigned(nullary)
     scratch_index = 0 if facts.memory is None else 1
@@ -227,8 +225,8 @@ def _body(instructions: Iterator[bytes]) -> bytes:
     return encode_unsigned(len(code)) + code
 
 
-def _assemble(wasm: bytes, facts: ModuleFacts, new: dict[Id, tuple[bytes, ...] | None]) -> bytes:
-    """The sections of `wasm` with those of `new` in place of the old ones, or where the order wants them."""
+def _assemble(facts: ModuleFacts, new: dict[Id, tuple[bytes, ...] | None]) -> bytes:
+    """The sections of the module with those of `new` in place of the old ones, or where the order wants them."""
     have = {s.id for s in facts.sections}
     missing = sorted((i for i, content in new.items() if content is not None and i not in have), key=RANK.__getitem__)
     last = max((place for place, s in enumerate(facts.sections) if s.id is not Id.CUSTOM), default=-1)
@@ -245,7 +243,7 @@ def _assemble(wasm: bytes, facts: ModuleFacts, new: dict[Id, tuple[bytes, ...] |
         elif place > last:
             insert(len(RANK))
         if old.id not in new:
-            parts.append(wasm[old.at : old.end])
+            parts.append(facts.wasm[old.at : old.end])
         elif (content := new[old.id]) is not None:
             parts.append(section(old.id, *content))
     insert(len(RANK))

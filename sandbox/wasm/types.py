@@ -14,6 +14,11 @@ NUMERIC = frozenset("ilfdv")
 """Types whose values are plain bits: what a global of a canister may hold (digest 2.2)."""
 
 
+def as_replica_prints(letters: str) -> str:
+    """A list of value types as the replica prints it in its errors: `[I32, I64]`."""
+    return "[" + ", ".join(f"Ref({TYPE_NAMES[t]})" if t in "rx" else TYPE_NAMES[t].upper() for t in letters) + "]"
+
+
 class Kind(StrEnum):
     """What an import or an export is."""
 
