@@ -12,6 +12,7 @@ from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.state import Code
 
 _KEPT = 64
+_IMPORTS = {row.name: (row.params, row.results) for row in table.ROWS}
 _prepared: OrderedDict[bytes, Prepared] = OrderedDict()
 
 
@@ -59,7 +60,7 @@ def _prepare(code: Code) -> Prepared:
     binary = wasm.decode_module(code.submitted)
     runtime = engine.runtime()
     facts = wasm.read_facts(binary)
-    wasm.validate(facts, table.SIGNATURES, table.ONLY_32_BIT)
+    wasm.validate(facts, _IMPORTS, table.ONLY_32_BIT)
     runtime.validate(binary)
     rewritten = wasm.rewrite(facts)
     memory = facts.memory

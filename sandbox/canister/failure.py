@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from sandbox.canister.demangle import demangle
 from sandbox.engine import EngineTrap, Frame, HostFailure, TrapKind
 from sandbox.errors import ErrorCode
-from sandbox.ic0.help import suggestion
+from sandbox.ic0 import help
+from sandbox.ic0.stable import COMPANION
 from sandbox.ic0.state import GuestTrap
 from sandbox.limits import ERROR_DESCRIPTION
 from sandbox.principal import Principal
+from sandbox.wasm import Kind, ModuleFacts
 
 _BAD_SIGNATURE = "Canister violated contract: function invocation does not match its signature"
 _TRAPS = {
@@ -37,37 +39,45 @@ class Failure:
 
     def message(self, canister_id: Principal, with_backtrace: bool = True) -> str:
         """What the caller is told; the backtrace only if the caller may read the canister's logs."""
-        trace = f"\n{self.trace()}" if with_backtrace and self.backtrace else ""
-        hint = suggestion(self.code, self.text)
-        whole = f"Error from Canister {canister_id}: {self.text}{trace}" + (f".\n{hint}" if hint else "")
-        return clip(whole)
+        text = help.with_backtrace(self.code, self.text, self.trace()) if with_backtrace else self.text
+        hint = help.suggestion(self.code, self.text)
+        return clip(f"Error from Canister {canister_id}: {text}" + (f".\n{hint}" if hint else ""))
 
     def trace(self) -> str:
         """The backtrace as the replica prints it, ending in a line break; empty if there is none."""
-        return "".join(f"{line}\n" for line in ("Canister Backtrace:", *self.backtrace)) if self.backtrace else ""
+        return help.backtrace(self.backtrace)
+
+    def log_record(self) -> bytes | None:
+        """What the canister's log keeps of it; None if nothing."""
+        return help.log_record(self.code, self.text, self.trace())
 
 
-def of_guest_trap(trap: GuestTrap, frames: tuple[Frame, ...] = ()) -> Failure:
+def of_guest_trap(trap: GuestTrap, facts: ModuleFacts | None = None, frames: tuple[Frame, ...] = ()) -> Failure:
     """A system call refused or was told to trap."""
-    return Failure(trap.code, trap.text, _names(frames))
+    return Failure(trap.code, trap.text, _names(facts, frames))
 
 
-def of_engine_trap(trap: EngineTrap, limit: int) -> Failure:
+def of_engine_trap(trap: EngineTrap, facts: ModuleFacts | None, limit: int) -> Failure:
     """Wasm itself trapped; `limit` is what the message was allowed to execute."""
     if trap.kind is TrapKind.OUT_OF_FUEL:
-        text = f"Canister exceeded the limit of {limit} instructions for single message execution."
-        return Failure(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text)
+        return instruction_limit(limit)
     if trap.kind is TrapKind.BAD_SIGNATURE:
-        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _BAD_SIGNATURE)
+        return callback_signature()
     text = f"Canister trapped: {_TRAPS.get(trap.kind, 'unknown')}"
-    return Failure(ErrorCode.CANISTER_TRAPPED, text, _names(trap.frames))
+    return Failure(ErrorCode.CANISTER_TRAPPED, text, _names(facts, trap.frames))
 
 
-def of_host_failure(failure: HostFailure) -> Failure:
+def of_host_failure(failure: HostFailure, facts: ModuleFacts | None) -> Failure:
     """A host function raised: a `GuestTrap` is the guest's doing, everything else is ours and goes on."""
     if isinstance(failure.cause, GuestTrap):
-        return of_guest_trap(failure.cause, failure.frames)
+        return of_guest_trap(failure.cause, facts, failure.frames)
     raise failure.cause
+
+
+def instruction_limit(limit: int) -> Failure:
+    """The message executed all it was allowed to."""
+    text = f"Canister exceeded the limit of {limit} instructions for single message execution."
+    return Failure(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text)
 
 
 def function_not_found(index: int) -> Failure:
@@ -77,7 +87,7 @@ def function_not_found(index: int) -> Failure:
 
 
 def callback_signature() -> Failure:
-    """A callback of another type than (I) -> ()."""
+    """A callback, or an indirect call, of another type than the function has."""
     return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _BAD_SIGNATURE)
 
 
@@ -87,5 +97,22 @@ def clip(text: str) -> str:
     return text if len(raw) <= ERROR_DESCRIPTION else raw[:ERROR_DESCRIPTION].decode(errors="ignore")
 
 
-def _names(frames: tuple[Frame, ...]) -> tuple[str, ...]:
-    return tuple(demangle(f.name) if f.name is not None else f"unknown function at index {f.index}" for f in frames)
+def _names(facts: ModuleFacts | None, frames: tuple[Frame, ...]) -> tuple[str, ...]:
+    """One line for each frame; none at all if no function has a name, as in the replica.
+
+    What the companion module adds to the stack stands for one frame: the import, under the canister's own name for it.
+    """
+    inside = [frame for frame in frames if frame.module == COMPANION]
+    names = [(frame.index, frame.name) for frame in frames if frame.module != COMPANION]
+    if inside and facts is not None:
+        names.insert(0, _import(facts, inside[-1].name or ""))
+    if all(name is None for _, name in names):
+        return ()
+    return tuple(demangle(n) if n is not None else f"unknown function at index {index}" for index, n in names)
+
+
+def _import(facts: ModuleFacts, name: str) -> tuple[int, str | None]:
+    """(index, name in the name section) of the import `name`."""
+    functions = [entry.name for entry in facts.imports if entry.kind is Kind.FUNCTION]
+    index = functions.index(name) if name in functions else 0
+    return index, facts.function_names.get(index)

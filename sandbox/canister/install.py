@@ -85,7 +85,7 @@ class _Hooks:
         self.used += outcome.instructions
         problem = outcome.failure
         if problem is not None and problem.code is ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED:
-            problem = failure.of_engine_trap(engine.EngineTrap(engine.TrapKind.OUT_OF_FUEL, "", ()), budget)
+            problem = failure.instruction_limit(budget)
         return problem
 
     def end(self, live: Live | None, problem: Failure | None) -> Deployed:
@@ -113,9 +113,7 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
     old = machines.open(state)
     problem = None
     if not deployment.skip_pre_upgrade:
-        before = replace(
-            deployment.environment, version=deployment.old_version, global_timer=deployment.old_timer
-        )
+        before = replace(deployment.environment, version=deployment.old_version, global_timer=deployment.old_timer)
         problem = hooks.run(old, "canister_pre_upgrade", Mode.PRE_UPGRADE, before)
     problem = problem or _persistence_problem(old.prepared, deployment)
     live: Live | None = None
@@ -161,7 +159,7 @@ def _instantiate(prepared: Prepared, heap: View, stable: View, fresh: bool) -> t
             for segment in prepared.rewritten.data:
                 live.guest.write(segment.offset, prepared.facts.wasm[segment.start : segment.end])
     except engine.EngineTrap as trap:
-        return None, failure.of_engine_trap(trap, 0)
+        return None, failure.of_engine_trap(trap, prepared.facts, 0)
     except engine.OutOfBounds:
         return None, Failure(ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds")
     return live, None

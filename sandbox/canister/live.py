@@ -1,7 +1,7 @@
 """A canister brought to life: an instance over private views of its memories. Disposable: drop it and nothing is lost.
 
-A live canister shows the committed state plus what the present message has written. `commit` makes the latter permanent,
-`rollback` forgets it; both cost what was written. `Machines` keeps the most recently used ones.
+A live canister shows the committed state plus what the present message has written. `commit` makes the latter
+permanent, `rollback` forgets it; both cost what was written. `Machines` keeps the most recently used ones.
 """
 
 from __future__ import annotations

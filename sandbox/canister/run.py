@@ -44,9 +44,9 @@ def run(live: Live, entry: str | Callback, execution: Execution, instructions: i
         else:
             _call_back(live, entry)
     except engine.EngineTrap as trap:
-        problem = failure.of_engine_trap(trap, instructions)
+        problem = failure.of_engine_trap(trap, live.prepared.facts, instructions)
     except engine.HostFailure as stopped:
-        problem = failure.of_host_failure(stopped)
+        problem = failure.of_host_failure(stopped, live.prepared.facts)
     except GuestTrap as trap:
         problem = failure.of_guest_trap(trap)
     if live.limited.peak:
@@ -78,6 +78,6 @@ def _over_limit(limit: int, peak: int) -> Failure:
         f"Canister exceeded its current Wasm memory limit of {limit} bytes. The peak Wasm memory usage was {peak} "
         "bytes. If the canister reaches 4GiB, then it may stop functioning and may become unrecoverable. Please reach "
         "out to the canister owner to investigate the reason for the increased memory usage. It might be necessary to "
-        "move data from the Wasm memory to the stable memory. If such high Wasm memory usage is expected and safe, then "
-        "the developer can increase the Wasm memory limit in the canister settings.",
+        "move data from the Wasm memory to the stable memory. If such high Wasm memory usage is expected and safe, "
+        "then the developer can increase the Wasm memory limit in the canister settings.",
     )

@@ -23,7 +23,7 @@ MAJOR = 50
 
 _NEEDED = (
     "wasmtime_config_host_memory_creator_set",
-    "wasmtime_config_gc_support_set",
+    "wasmtime_config_async_stack_size_set",
     "wasmtime_func_new_unchecked",
     "wasmtime_func_call_unchecked",
     "wasmtime_context_set_fuel",
@@ -38,6 +38,8 @@ _NEEDED = (
     "wasm_trap_delete",
 )
 
+RawFrame = tuple[int, str | None, str | None]
+"""(function index, function name, module name)."""
 Slots = Any
 """A ctypes array of 64-bit words; the value k of a call stands in word 2 k (a raw value takes 16 bytes)."""
 
@@ -133,6 +135,12 @@ def call(context: int, function: int, words: Slots, count: int) -> tuple[Any, An
     return error, trap.value
 
 
+def set_stack(config: wasmtime.Config, size: int) -> None:
+    """Bytes of host stack that Wasm may use. The engine wants the stack of asynchronous calls, unused here, larger."""
+    raw.wasmtime_config_async_stack_size_set(config.ptr(), 2 * size)
+    config.max_wasm_stack = size
+
+
 def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, Any], int]) -> object:
     """Hand linear memories out ourselves: `new(reserved, guard, out)` fills `out` and returns 0 or an error.
 
@@ -181,8 +189,8 @@ def table_function(store: wasmtime.Store, table: wasmtime.Table, index: int) -> 
     return wasmtime.Func._from_raw(copy)
 
 
-def take_trap(trap: int) -> tuple[int | None, str, list[tuple[int, str | None]]]:
-    """(code or None, message, [(function index, name)] innermost first) of a trap, which is freed."""
+def take_trap(trap: int) -> tuple[int | None, str, list[RawFrame]]:
+    """(code or None, message, frames innermost first) of a trap, which is freed."""
     pointer = ctypes.cast(trap, ctypes.POINTER(raw.wasm_trap_t))
     code = ctypes.c_uint8()
     has_code = raw.wasmtime_trap_code(pointer, ctypes.byref(code))
@@ -195,7 +203,7 @@ def take_trap(trap: int) -> tuple[int | None, str, list[tuple[int, str | None]]]
     return (code.value if has_code else None), text, frames
 
 
-def take_error(error: int) -> tuple[str, list[tuple[int, str | None]]]:
+def take_error(error: int) -> tuple[str, list[RawFrame]]:
     """(message, frames innermost first) of an error, which is freed."""
     pointer = ctypes.cast(error, ctypes.POINTER(raw.wasmtime_error_t))
     message = raw.wasm_byte_vec_t()
@@ -207,13 +215,17 @@ def take_error(error: int) -> tuple[str, list[tuple[int, str | None]]]:
     return text, frames
 
 
-def _frames(fill: Callable[[Any], None]) -> list[tuple[int, str | None]]:
+def _frames(fill: Callable[[Any], None]) -> list[RawFrame]:
     vector = raw.wasm_frame_vec_t()
     fill(ctypes.byref(vector))
     frames = []
     for k in range(vector.size):
-        name = raw.wasmtime_frame_func_name(vector.data[k])
-        text = ctypes.string_at(name[0].data, name[0].size).decode(errors="replace") if name else None
-        frames.append((int(raw.wasm_frame_func_index(vector.data[k])), text))
+        frame = vector.data[k]
+        function, module = raw.wasmtime_frame_func_name(frame), raw.wasmtime_frame_module_name(frame)
+        frames.append((int(raw.wasm_frame_func_index(frame)), _text(function), _text(module)))
     raw.wasm_frame_vec_delete(ctypes.byref(vector))
     return frames
+
+
+def _text(name: Any) -> str | None:
+    return ctypes.string_at(name[0].data, name[0].size).decode(errors="replace") if name else None

@@ -24,7 +24,10 @@ _WORDS = 16
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
-    """A function for the guest. `params` and `results` are letters: `i` i32, `l` i64; at most one result."""
+    """A function for the guest. `params` and `results` are letters: `i` i32, `l` i64; at most one result.
+
+    `function` is given `Instance.context[0]` and the arguments, unsigned.
+    """
 
     params: str
     results: str
@@ -55,6 +58,8 @@ class Instance:
         self._words = (ctypes.c_uint64 * _WORDS)()
         self._fuel = ctypes.c_uint64()
         self._limit = 0
+        self.context: list[Any] = [None]
+        """Entry 0 is the first argument of every host function: what the present call is about."""
         self._raised: list[BaseException] = []
         """What a host function raised during the present call: no reference back to this instance, hence no cycle."""
         self._keep: list[object] = []
@@ -71,7 +76,7 @@ class Instance:
         self._exports = self._instance.exports(self._store)
 
     def _instantiate(self, compiled: Compiled) -> wasmtime.Instance:
-        imports = [self._link(name, kind) for _, name, kind in compiled.imports]
+        imports = [self._link(name) for _, name in compiled.imports]
         try:
             return wasmtime.Instance(self._store, compiled.module, imports)
         except wasmtime.Trap as trap:
@@ -80,12 +85,13 @@ class Instance:
         except wasmtime.WasmtimeError as error:
             raise EngineTrap(TrapKind.OTHER, str(error), ()) from error
 
-    def _link(self, name: str, kind: Any) -> Any:
+    def _link(self, name: str) -> Any:
         if name not in self._linked:
             host = self._functions[name]
-            callback = bindings.HOST_CALLBACK(
-                _adapter(host.params, host.results)(host.function, self._raised.append, bindings.new_trap)
+            adapted = _adapter(host.params, host.results)(
+                host.function, self.context, self._raised.append, bindings.new_trap
             )
+            callback = bindings.HOST_CALLBACK(adapted)
             self._keep.append(callback)
             types = wasmtime.FuncType([_TYPES[p]() for p in host.params], [_TYPES[r]() for r in host.results])
             self._linked[name] = bindings.new_function(self._store, types, callback)
@@ -147,7 +153,7 @@ class Instance:
             assert error is not None
             code = None
             text, found = bindings.take_error(error)
-        frames = tuple(Frame(index, name) for index, name in found)
+        frames = tuple(Frame(*frame) for frame in found)
         cause = self._raised[0] if self._raised else None
         self._raised.clear()
         if isinstance(cause, Exception):
@@ -163,10 +169,10 @@ def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
 
     An i32 stands in the low half of its word; the high half is not defined.
     """
-    values = ", ".join(f"w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
-    call = f"w[0] = function({values})" if results else f"function({values})"
+    values = "".join(f", w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
+    call = f"w[0] = function(context[0]{values})" if results else f"function(context[0]{values})"
     source = f"""
-def make(function, remember, new_trap):
+def make(function, context, remember, new_trap):
     def callback(env, caller, w, n):
         try:
             {call}

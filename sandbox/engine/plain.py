@@ -17,6 +17,7 @@ _libc.mmap.argtypes = [
     ctypes.c_long,
 ]
 _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 _PROT_NONE = 0
@@ -35,7 +36,10 @@ class PlainMemory:
         self.size = 0
         self.capacity = capacity
         self.close = weakref.finalize(self, _libc.munmap, base, length)
-        self.grow(size)
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            _libc.madvise(base, capacity, mmap.MADV_NOHUGEPAGE)
+        if not self.grow(size):
+            raise MemoryError(f"no memory of {size} bytes")
 
     def grow(self, new_size: int) -> bool:
         """Make the first `new_size` bytes accessible; False beyond the capacity."""

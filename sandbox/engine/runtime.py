@@ -49,8 +49,8 @@ class Compiled:
     """Machine code of one module, ready to be instantiated."""
 
     module: wasmtime.Module
-    imports: tuple[tuple[str, str, Any], ...]
-    """(module, name, wasmtime's type) of every import, in order."""
+    imports: tuple[tuple[str, str], ...]
+    """(module, name) of every import, in order."""
 
 
 class Runtime:
@@ -65,7 +65,7 @@ class Runtime:
         self._creator = bindings.set_host_memories(config, self._new_memory)
         self.engine = wasmtime.Engine(config)
         self._validator = wasmtime.Engine(_configuration(several_memories=False))
-        self.version = f"wasmtime-{bindings.installed_version('wasmtime')}-{CONFIGURATION}-{sys.platform}"
+        self.version = f"wasmtime-{bindings.installed_version()}-{CONFIGURATION}-{sys.platform}"
 
     def validate(self, wasm: bytes) -> None:
         """Raise `InvalidModule` with the engine's reason unless `wasm` is valid WebAssembly of the allowed features."""
@@ -89,7 +89,7 @@ class Runtime:
             except wasmtime.WasmtimeError as error:
                 raise InvalidModule(f"Wasmtime failed to compile the module: {str(error).strip()}") from error
             cache.store(directory, name, bytes(module.serialize()))
-        return Compiled(module, tuple((i.module, i.name or "", i.type) for i in module.imports))
+        return Compiled(module, tuple((i.module, i.name or "") for i in module.imports))
 
     @lru_cache(maxsize=256)  # noqa: B019 -- there is one runtime in a process
     def compile_text(self, text: str) -> Compiled:
@@ -153,7 +153,7 @@ def _configuration(several_memories: bool) -> wasmtime.Config:
     config.memory_guard_size = GUARD
     config.memory_may_move = True
     config.memory_init_cow = False
-    config.max_wasm_stack = _stack_size()
+    bindings.set_stack(config, _stack_size())
     return config
 
 

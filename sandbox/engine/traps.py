@@ -31,10 +31,12 @@ class TrapKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One function on the Wasm stack: its index in the module and its name, where the module names it."""
+    """One function on the Wasm stack: its index in its module, its name where the module names it, and the module's own
+    name, which only modules of ours have."""
 
     index: int
     name: str | None
+    module: str | None = None
 
 
 class EngineTrap(Exception):

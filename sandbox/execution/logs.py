@@ -18,19 +18,14 @@ def recorded(
 ) -> CanisterState:
     """The canister with what these executions printed, and with the trap that ended them, if one did."""
     contents = [text for execution in executions for text in execution.logs]
-    if failure is not None:
-        contents.append(trap_record(failure))
+    record = failure.log_record() if failure is not None else None
+    if record is not None:
+        contents.append(record[:LOG_SIZE])
     if not contents:
         return state
     first = state.next_log_index
     new = tuple(LogRecord(first + k, time, content) for k, content in enumerate(contents))
     return replace(state, logs=_newest((*state.logs, *new)), next_log_index=first + len(new))
-
-
-def trap_record(failure: Failure) -> bytes:
-    """`[TRAP]: ` and the error, then the backtrace (`dfinity/ic` `rs/execution_environment/src/execution/common.rs`)."""
-    trace = failure.trace()
-    return f"[TRAP]: {failure.text}{chr(10) + trace if trace else ''}".encode()[:LOG_SIZE]
 
 
 def _newest(records: tuple[LogRecord, ...]) -> tuple[LogRecord, ...]:

@@ -207,4 +207,3 @@ def _result(state: CanisterState, call: Call, outcome: Outcome) -> CallResult:
 def _reads_logs(state: CanisterState, sender: Principal) -> bool:
     visibility = state.settings.log_visibility
     return visibility.public or sender in state.settings.controllers or sender in visibility.allowed_viewers
-

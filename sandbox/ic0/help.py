@@ -197,16 +197,10 @@ def execution_error(canister_id: object, code: ErrorCode, text: str) -> str:
     return f"Error from Canister {canister_id}: {text}" + (f".\n{found}" if found else "")
 
 
-def backtrace(frames: Iterable[tuple[int, str | None]]) -> str:
-    """The printed backtrace of (function index, name) pairs, innermost first; empty if no function has a name.
-
-    Names are to be demangled already.
-    """
-    pairs = list(frames)
-    if all(name is None for _, name in pairs):
-        return ""
-    lines = (f"unknown function at index {index}" if name is None else name for index, name in pairs)
-    return "Canister Backtrace:\n" + "".join(f"{line}\n" for line in lines)
+def backtrace(functions: Iterable[str]) -> str:
+    """The printed backtrace, innermost function first; empty if there are none."""
+    lines = "".join(f"{name}\n" for name in functions)
+    return f"Canister Backtrace:\n{lines}" if lines else ""
 
 
 def with_backtrace(code: ErrorCode, text: str, trace: str) -> str:

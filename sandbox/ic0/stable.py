@@ -39,6 +39,8 @@ from sandbox.limits import (
 PAGE = 4096
 """The unit in which accesses are counted."""
 TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 8 // WASM_PAGE)
+COMPANION = "sandbox"
+"""The companion module's own name: its functions in a backtrace are told from the canister's by it."""
 MEMORIES = ("heap", "stable", "touched", "control")
 """In definition order; a module without a memory has no `heap`."""
 
@@ -117,7 +119,7 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
         "write": (write, write8) if has_heap else ("", ""),
     }
     parts = [
-        '(module (import "sandbox" "fail" (func $fail (param i32)))',
+        f'(module ${COMPANION} (import "sandbox" "fail" (func $fail (param i32)))',
         f'(memory $heap (export "heap") {limits})' if has_heap else "",
         f'(memory $stable (export "stable") i64 0 {STABLE_PAGES})',
         f"(memory $touched {TOUCHED_PAGES} {TOUCHED_PAGES})",
@@ -218,26 +220,27 @@ _ACCESS = """
   {copy})"""
 
 _SIZE_64 = """
-(func (export "stable64_size") (result i64) (memory.size $stable))
-(func (export "stable64_grow") (param $pages i64) (result i64) (memory.grow $stable (local.get $pages)))"""
+(func $stable64_size (export "stable64_size") (result i64) (memory.size $stable))
+(func $stable64_grow (export "stable64_grow") (param $pages i64) (result i64)
+  (memory.grow $stable (local.get $pages)))"""
 
 _API_32 = """
 (func $small
   (if (i64.gt_u (memory.size $stable) (i64.const 65536)) (then (call $fail (i32.const 3)) unreachable)))
-(func (export "stable_size") (result i32)
+(func $stable_size (export "stable_size") (result i32)
   (call $small)
   (i32.wrap_i64 (memory.size $stable)))
-(func (export "stable_grow") (param $pages i32) (result i32)
+(func $stable_grow (export "stable_grow") (param $pages i32) (result i32)
   (call $small)
   (if (i64.gt_u (i64.add (memory.size $stable) (i64.extend_i32_u (local.get $pages))) (i64.const 65536))
     (then (return (i32.const -1))))
   (i32.wrap_i64 (memory.grow $stable (i64.extend_i32_u (local.get $pages)))))
-(func (export "stable_read") (param $dst i32) (param $off i32) (param $len i32)
+(func $stable_read (export "stable_read") (param $dst i32) (param $off i32) (param $len i32)
   (if (i32.eqz (local.get $len)) (then return))
   (call $small)
   (call $stable64_read
     (i64.extend_i32_u (local.get $dst)) (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $len))))
-(func (export "stable_write") (param $off i32) (param $src i32) (param $len i32)
+(func $stable_write (export "stable_write") (param $off i32) (param $src i32) (param $len i32)
   (call $small)
   (if (i64.gt_u (i64.add (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $len)))
       (i64.shl (memory.size $stable) (i64.const 16)))

@@ -7,8 +7,8 @@
     journal-G             how to take the memories back to generation G
 
 The rename of the manifest is the one moment at which a save happens. Before it, `journal-G` with G its own
-generation says that the memories have moved on: opening takes them back. After it, the journal is of an older generation
-and void. Nothing is believed that contradicts its checksum.
+generation says that the memories have moved on: opening takes them back. After it, the journal is of an older
+generation and void. Nothing is believed that contradicts its checksum.
 """
 
 from __future__ import annotations

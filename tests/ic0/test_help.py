@@ -84,7 +84,7 @@ def test_errors_without_help(code: ErrorCode, text: str) -> None:
 
 def test_the_whole_text_of_an_explicit_trap() -> None:
     canister = Principal.from_index(0)
-    trace = backtrace([(7, "inner"), (300, None), (5, "outer")])
+    trace = backtrace(["inner", "unknown function at index 300", "outer"])
     code, text = Code.CANISTER_CALLED_TRAP, "Canister called `ic0.trap` with message: 'uh oh'"
     assert trace == "Canister Backtrace:\ninner\nunknown function at index 300\nouter\n"
     assert execution_error(canister, code, with_backtrace(code, text, trace)) == (
@@ -98,7 +98,6 @@ def test_the_whole_text_of_an_explicit_trap() -> None:
 
 
 def test_a_backtrace_without_a_single_name_is_none() -> None:
-    assert backtrace([(1, None), (2, None)]) == ""
     assert backtrace([]) == ""
     assert with_backtrace(Code.CANISTER_TRAPPED, "text", "") == "text"
 
