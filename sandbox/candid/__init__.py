@@ -35,7 +35,7 @@ Spec: dfinity/candid `spec/Candid.md`. This package knows no canister; it import
 
 from __future__ import annotations
 
-from sandbox.candid.codec import decode, decode_to_text, decode_untyped, encode, encode_text, parse_values
+from sandbox.candid.codec import decode, decode_to_text, decode_untyped, encode, encode_text, parse_values, values_text
 from sandbox.candid.interface import Interface, field_names, load_did, parse_did, parse_type, parse_types
 from sandbox.candid.labels import field_id
 from sandbox.candid.subtyping import Verdict, explain_subtype, service_compatible, subtype
@@ -72,7 +72,6 @@ from sandbox.candid.types import (
     VariantType,
     VecType,
 )
-from sandbox.candid.value_printer import value_text, values_text
 from sandbox.candid.values import Func, Service, Some, Variant
 
 __all__ = [
@@ -128,6 +127,5 @@ __all__ = [
     "parse_values",
     "service_compatible",
     "subtype",
-    "value_text",
     "values_text",
 ]

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from sandbox.candid import value_printer
 from sandbox.candid.decoder import decode_as_is, decode_at
 from sandbox.candid.encoder import encode_at
+from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.interface import environment, parse_types
 from sandbox.candid.lexer import Source
 from sandbox.candid.types import Type
 from sandbox.candid.value_parser import ValueParser
-from sandbox.candid.value_printer import values_text
 from sandbox.candid.value_typing import Typist, infer
+from sandbox.errors import CandidSyntaxError
 
 Types: TypeAlias = Sequence[Type] | str
 
@@ -38,6 +40,7 @@ def decode_untyped(data: bytes, names: Iterable[str] = ()) -> tuple[tuple[Type, 
     return decode_as_is(data, names)
 
 
+@bounded_nesting(CandidSyntaxError)
 def encode_text(text: str, types: Types | None = None, env: Mapping[str, Type] | None = None) -> bytes:
     """The message that text such as `(1, record { a = "x" })` stands for.
 
@@ -50,6 +53,7 @@ def encode_text(text: str, types: Types | None = None, env: Mapping[str, Type] |
     return encode_at(wanted, Typist(source, exact=True).arguments(literals, wanted))
 
 
+@bounded_nesting(CandidSyntaxError)
 def parse_values(text: str, types: Types, env: Mapping[str, Type] | None = None, *, exact: bool = True) -> list[Any]:
     """The Python values of Candid text; with `exact=False` they are coerced as the spec says for messages."""
     source = Source(text)
@@ -60,9 +64,14 @@ def parse_values(text: str, types: Types, env: Mapping[str, Type] | None = None,
 def decode_to_text(data: bytes, types: Types | None = None, names: Iterable[str] = ()) -> str:
     """A message as Candid text, at the types given or else at its own (`names` as in `decode_untyped`)."""
     if types is None:
-        return values_text(*decode_as_is(data, names))
+        return value_printer.values_text(*decode_as_is(data, names))
     wanted = _types(types)
-    return values_text(wanted, decode_at(wanted, data))
+    return value_printer.values_text(wanted, decode_at(wanted, data))
+
+
+def values_text(types: Types, values: Sequence[Any]) -> str:
+    """Python values as Candid text, in any of the forms that `encode` accepts."""
+    return decode_to_text(encode(types, values), types)
 
 
 def _types(types: Types) -> tuple[Type, ...]:

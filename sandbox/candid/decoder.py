@@ -31,7 +31,7 @@ from sandbox.candid.reader import (
     reading,
     skip_future,
 )
-from sandbox.candid.subtyping import subtype
+from sandbox.candid.subtyping import Comparison
 from sandbox.candid.types import (
     EMPTY,
     INT,
@@ -139,6 +139,7 @@ class _Builder:
     def __init__(self) -> None:
         self.readers: dict[tuple[Type, Type], Read | None] = {}
         self.sized: dict[Type, bool] = {}
+        self.comparison = Comparison(_MAX_PAIRS)
         self.depth = 0
 
     def reader(self, wire: Type, expected: Type) -> Read:
@@ -179,15 +180,21 @@ class _Builder:
                 return self._record(wire, expected)
             case VariantType(), VariantType():
                 return self._variant(wire, expected)
-            case FuncType(), FuncType() if _is_subtype(wire, expected):
+            case FuncType(), FuncType() if self._is_subtype(wire, expected):
                 return read_func
-            case ServiceType(), ServiceType() if _is_subtype(wire, expected):
+            case ServiceType(), ServiceType() if self._is_subtype(wire, expected):
                 return _read_service
             case ServiceType(), _ if expected == PRINCIPAL:
                 return read_principal
             case FutureType(), FutureType():
                 return skip_future
         return _failing(f"expected {_short(expected)}, the message has {_short(wire)}")
+
+    def _is_subtype(self, wire: Type, expected: Type) -> bool:
+        try:
+            return self.comparison.check(wire, expected).holds
+        except CandidTypeError as error:
+            raise Malformed(str(error)) from None
 
     def _ignored(self, wire: Type) -> Read:
         if wire == RESERVED:
@@ -362,13 +369,6 @@ def _array_reader(code: str) -> Read:
 def _exhausted(reader: Reader) -> None:
     reader.spend(0)
     raise RecursionError
-
-
-def _is_subtype(wire: Type, expected: Type) -> bool:
-    try:
-        return subtype(wire, expected, max_pairs=_MAX_PAIRS)
-    except CandidTypeError as error:
-        raise Malformed(str(error)) from None
 
 
 def _short(found: Type) -> str:

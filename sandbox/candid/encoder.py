@@ -14,10 +14,13 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from sandbox.candid.labels import key_id
+from sandbox.candid.guard import bounded_nesting
+from sandbox.candid.labels import clipped, key_id
 from sandbox.candid.message import MAGIC
 from sandbox.candid.reader import STRUCT_CODES
 from sandbox.candid.types import (
+    FLOAT32,
+    FLOAT64,
     FUNC,
     FUNC_MODES,
     NAT8,
@@ -52,6 +55,7 @@ from sandbox.candid.writer import (
 from sandbox.errors import CandidTypeError
 
 
+@bounded_nesting(CandidTypeError)
 def encode_at(types: Sequence[Type], values: Sequence[Any]) -> bytes:
     """The message with these values at these types."""
     if len(types) != len(values):
@@ -64,8 +68,6 @@ def encode_at(types: Sequence[Type], values: Sequence[Any]) -> bytes:
         except Misfit as error:
             place = f"argument {number}" + "".join(reversed(error.path))
             raise CandidTypeError(f"{place}: {error}") from None
-        except RecursionError:
-            raise CandidTypeError(f"argument {number}: the value is nested too deeply") from None
     return bytes(out)
 
 
@@ -180,17 +182,19 @@ class _Builder:
         element = found.inner.resolve()
         write, expected = self.writer(element), str(found)
         is_blob, code = element == NAT8, STRUCT_CODES.get(element)
+        plain = {int, float} if element in (FLOAT32, FLOAT64) else {int}
 
         def write_vec(out: bytearray, value: Any) -> None:
             if is_blob and isinstance(value, (bytes, bytearray, memoryview)):
-                write_nat(out, len(value))
-                out += value
+                raw = bytes(value)
+                write_nat(out, len(raw))
+                out += raw
                 return
             if not isinstance(value, (list, tuple)):
                 raise misfit(expected, value)
             write_nat(out, len(value))
-            if code is not None and {int}.issuperset(map(type, value)):
-                with suppress(struct.error):
+            if code is not None and plain.issuperset(map(type, value)):
+                with suppress(struct.error, OverflowError):
                     out += struct.pack(f"<{len(value)}{code}", *value)
                     return
             index = 0
@@ -249,7 +253,7 @@ def _aligned(record: RecordType, value: Any) -> dict[str, Any]:
         field = by_key.get(key) or (by_id.get(key_id(key)) if isinstance(key, (str, int)) else None)
         if field is None:
             known = ", ".join(by_key) or "none"
-            raise Misfit(f"unknown field {key!r}; the fields are: {known}")
+            raise Misfit(f"unknown field {clipped(key)}; the fields are: {known}")
         if field.key in aligned:
             raise Misfit(f"the field {field.key} is given twice")
         aligned[field.key] = item
@@ -264,7 +268,7 @@ def _aligned(record: RecordType, value: Any) -> dict[str, Any]:
 def _tag_and_value(variant: VariantType, value: Any) -> tuple[Any, Any]:
     if type(value) is dict and len(value) == 1:
         return next(iter(value.items()))
-    if isinstance(value, Variant):
+    if isinstance(value, Variant) and isinstance(value.tag, (str, int)):
         return value.tag, value.value
     if isinstance(value, str):
         return value, None
@@ -276,7 +280,7 @@ def _known_case(variant: VariantType, tag: Any) -> str:
         for case in variant.fields:
             if case.id == key_id(tag):
                 return case.key
-    raise Misfit(f"unknown variant case {tag!r}; the cases are: {_case_names(variant)}")
+    raise Misfit(f"unknown variant case {clipped(tag)}; the cases are: {_case_names(variant)}")
 
 
 def _case_names(variant: VariantType) -> str:

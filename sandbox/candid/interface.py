@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text
 from sandbox.candid.layout import Doc, parenthesised, render
 from sandbox.candid.lexer import Source
@@ -27,7 +28,7 @@ from sandbox.candid.types import (
     VariantType,
     VecType,
 )
-from sandbox.errors import CandidTypeError
+from sandbox.errors import CandidSyntaxError, CandidTypeError
 
 Resolve = Callable[[str], str]
 """The text behind an import path; the path is relative to the first file."""
@@ -64,16 +65,17 @@ class Interface:
 
     def __str__(self) -> str:
         """The interface as `.did` text, without comments and imports."""
-        lines: list[Doc] = [(f"type {name} = ", self.types[name].doc(), ";\n") for name in sorted(self.types)]
+        lines: list[Doc] = [(f"type {name} = ", self.types[name].doc(), ";\n") for name in self.types]
         if self.service:
             init = () if self.init_args is None else (parenthesised(t.doc() for t in self.init_args), " -> ")
             lines.append(("service : ", init, self.service.body(), "\n"))
         return "".join(map(render, lines))
 
 
+@bounded_nesting(CandidSyntaxError)
 def parse_did(text: str, resolve: Resolve | None = None, *, file: str = "") -> Interface:
     """Parse `.did` text; `resolve` gives the texts of imported files, `file` names this one in errors."""
-    return _Loader(resolve).load(text, file)
+    return _Loader(resolve).load(text, posixpath.normpath(file) if file else "")
 
 
 def load_did(path: Path | str) -> Interface:
@@ -83,6 +85,7 @@ def load_did(path: Path | str) -> Interface:
     return parse_did(path.read_text("utf-8"), lambda name: (folder / name).read_text("utf-8"), file=path.name)
 
 
+@bounded_nesting(CandidSyntaxError)
 def parse_type(text: str, env: Mapping[str, Type] | None = None) -> Type:
     """Parse one type; `env` (the `types` of an interface) gives the meaning of names."""
     parser = Parser(Source(text), environment(env))
@@ -102,6 +105,7 @@ def _closed_types(text: str) -> tuple[Type, ...]:
     return _types(text, None)
 
 
+@bounded_nesting(CandidSyntaxError)
 def _types(text: str, env: Mapping[str, Type] | None) -> tuple[Type, ...]:
     parser = Parser(Source(text), environment(env))
     types, _ = parser.types()
@@ -157,6 +161,7 @@ class _Loader:
         self.loaded: dict[str, Interface | None] = {}
 
     def load(self, text: str, path: str) -> Interface:
+        self.loaded[path] = None
         parser = _FileParser(Source(text, path), self.env)
         parser.program()
         methods = [method for request in parser.imports for method in self._imported(parser, request)]
@@ -173,7 +178,6 @@ class _Loader:
         path, wants_service, at = request
         full = posixpath.normpath(posixpath.join(posixpath.dirname(parser.source.file), path))
         if full not in self.loaded:
-            self.loaded[full] = None
             self.loaded[full] = self.load(self._text(parser, full, at), full)
         found = self.loaded[full]
         if not wants_service:

@@ -6,6 +6,7 @@ Spec: dfinity/candid `spec/Candid.md`, "Names", "Shorthand: Symbolic Field Ids" 
 from __future__ import annotations
 
 import re
+import reprlib
 from functools import lru_cache
 
 MAX_FIELD_ID = 0xFFFF_FFFF
@@ -69,10 +70,13 @@ def number_text(value: int) -> str:
 
 def clipped(value: object, limit: int = 40) -> str:
     """A short text for `value`, whatever it is, for error messages."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        text = number_text(value) if value.bit_length() > _DECIMAL_BITS else str(value)
+    if isinstance(value, int) and value.bit_length() > _DECIMAL_BITS:
+        text = number_text(value)
     elif isinstance(value, (str, bytes)):
         text = repr(value[: limit + 1])
     else:
-        text = repr(value)
+        try:
+            text = reprlib.repr(value)
+        except ValueError:
+            text = f"a {type(value).__name__}"
     return text if len(text) <= limit else text[: limit - 1] + "…"

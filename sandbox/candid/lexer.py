@@ -1,6 +1,7 @@
 """Candid text into tokens.
 
-Spec: dfinity/candid `spec/Candid.md`, "Comments" and "Values" (`<id>`, `<nat>`, `<float>`, `<text>`).
+Spec: dfinity/candid `spec/Candid.md`, "Comments" and "Values" (`<id>`, `<nat>`, `<float>`, `<text>`). As in other tools
+and unlike the spec, underscores may stand anywhere behind the first digit of a number.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import NamedTuple
 
 from sandbox.errors import CandidSyntaxError
 
-_DIGITS = r"[0-9](?:_?[0-9])*"
-_HEX = r"[0-9a-fA-F](?:_?[0-9a-fA-F])*"
+_DIGITS = r"[0-9][0-9_]*"
+_HEX = r"[0-9a-fA-F][0-9a-fA-F_]*"
 _TOKEN = re.compile(
     rf"""
       (?P<space>  [ \t\r\n]+ | //[^\n]* )
@@ -27,12 +28,15 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F](?:_?[0-9a-fA-F])*)\}|([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPE = re.compile(rf"\\(?:u\{{({_HEX})\}}|([0-9a-fA-F]{{2}})|(.))", re.DOTALL)
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
 
 
 class Token(NamedTuple):
-    """`kind` is name, number, float, text, mark or end; `at` is the offset in the source."""
+    """`kind` is name, number, float, text, mark or end; `at` is the offset in the source.
+
+    The text of a string keeps its quotes, so that no string equals a mark or a keyword.
+    """
 
     kind: str
     text: str
@@ -59,8 +63,10 @@ class Source:
 
 
 def tokenize(source: Source) -> list[Token]:
-    """All tokens, ended by one of kind `end`."""
-    text, at, tokens = source.text, 0, []
+    """All tokens, ended by two of kind `end`, so that one may look one token ahead."""
+    text, at = source.text, 0
+    tokens: list[Token] = []
+    _check_unicode(source)
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
@@ -72,8 +78,14 @@ def tokenize(source: Source) -> list[Token]:
         if kind != "space":
             tokens.append(Token(kind, match[0], at))
         at = match.end()
-    tokens.append(Token("end", "", at))
-    return tokens
+    return [*tokens, Token("end", "", at), Token("end", "", at)]
+
+
+def _check_unicode(source: Source) -> None:
+    try:
+        source.text.encode()
+    except UnicodeEncodeError as error:
+        raise source.error("a lone surrogate is not Unicode", error.start) from None
 
 
 def _comment_end(source: Source, start: int) -> int:
@@ -89,14 +101,16 @@ def string_bytes(source: Source, token: Token) -> bytes:
     """The bytes that a string literal stands for."""
     body, out, last = token.text[1:-1], bytearray(), 0
     for escape in _ESCAPE.finditer(body):
-        out += _utf8(source, body[last : escape.start()], token)
+        out += body[last : escape.start()].encode()
         out += _unescaped(source, escape, token)
         last = escape.end()
-    return bytes(out + _utf8(source, body[last:], token))
+    return bytes(out) + body[last:].encode()
 
 
 def string_text(source: Source, token: Token) -> str:
     """The text that a string literal stands for."""
+    if "\\" not in token.text:
+        return token.text[1:-1]
     try:
         return string_bytes(source, token).decode()
     except UnicodeDecodeError:
@@ -116,13 +130,6 @@ def _unescaped(source: Source, escape: re.Match[str], token: Token) -> bytes:
     if char not in _SIMPLE_ESCAPES:
         raise source.error(f"unknown escape {escape[0]}", token.at + 1 + escape.start())
     return _SIMPLE_ESCAPES[char].encode()
-
-
-def _utf8(source: Source, text: str, token: Token) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise source.error("this string is not valid Unicode", token.at) from None
 
 
 def integer(source: Source, token: Token) -> int:

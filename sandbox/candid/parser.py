@@ -32,6 +32,9 @@ from sandbox.errors import CandidTypeError
 MAX_TEXT_DEPTH = 120
 """How deeply types and values may be nested in text."""
 
+MAX_ALIASES = 100
+"""How many names in a row may stand for one another until one has a definition."""
+
 _T = TypeVar("_T")
 
 
@@ -53,9 +56,6 @@ class Parser:
     def token(self) -> Token:
         return self.tokens[self.position]
 
-    def peek(self, ahead: int = 1) -> Token:
-        return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
-
     def advance(self) -> Token:
         token = self.token
         self.position += token.kind != "end"
@@ -63,14 +63,13 @@ class Parser:
 
     def sees(self, *words: str, ahead: int = 0) -> bool:
         """Whether one of these marks or keywords is next."""
-        token = self.peek(ahead)
-        return token.text in words and token.kind in ("mark", "name")
+        return self.tokens[self.position + ahead].text in words
 
     def accept(self, word: str) -> bool:
-        if self.sees(word):
-            self.position += 1
-            return True
-        return False
+        if self.tokens[self.position].text != word:
+            return False
+        self.position += 1
+        return True
 
     def expect(self, word: str) -> None:
         if not self.accept(word):
@@ -251,17 +250,15 @@ class Parser:
                 self.fail(f"the method type {token.text} is not a function", token.at)
 
     def _check_definition(self, token: Token) -> None:
-        seen = set()
         name = token.text
-        while name not in seen:
-            seen.add(name)
+        for _ in range(MAX_ALIASES):
             definition = self.env.get(name)
             if definition is None:
                 self.fail(f"the type {name} is not defined", token.at)
             if not isinstance(definition, NamedType):
                 return
             name = definition.name
-        self.fail(f"the type {name} is defined as itself", token.at)
+        self.fail(f"the type {token.text} is defined as itself, or by more than {MAX_ALIASES} other names", token.at)
 
 
 _TYPE_PARSERS: dict[str, Callable[[Parser], Type]] = {

@@ -51,31 +51,46 @@ class _Pair(NamedTuple):
     sup: Type
 
 
+class Comparison:
+    """Answers questions about subtypes, with one bound on the work for them all."""
+
+    def __init__(self, max_pairs: int = MAX_PAIRS) -> None:
+        self.pairs_left = max_pairs
+        self.proven: set[tuple[Type, Type]] = set()
+
+    def check(self, sub: Type, sup: Type, path: str = "") -> Verdict:
+        """Whether `sub` is a subtype of `sup`; `path` is what the reason calls them."""
+        todo = [_Pair(path, sub, sup)]
+        met: set[tuple[Type, Type]] = set()
+        while todo:
+            pair = todo.pop()
+            types = (pair.sub, pair.sup)
+            if types in met or types in self.proven:
+                continue
+            met.add(types)
+            self.pairs_left -= 1
+            if self.pairs_left < 0:
+                raise CandidTypeError("these types are too large to compare")
+            try:
+                todo.extend(_premises(pair))
+            except _Refuted as refuted:
+                return Verdict(False, str(refuted))
+        self.proven |= met
+        return Verdict(True)
+
+
 class _Refuted(Exception):
     """The first pair that does not hold."""
 
 
-def subtype(sub: Type, sup: Type, *, max_pairs: int = MAX_PAIRS) -> bool:
+def subtype(sub: Type, sup: Type) -> bool:
     """Whether every value of `sub` can be read as `sup`."""
-    return explain_subtype(sub, sup, max_pairs=max_pairs).holds
+    return Comparison().check(sub, sup).holds
 
 
-def explain_subtype(sub: Type, sup: Type, path: str = "", *, max_pairs: int = MAX_PAIRS) -> Verdict:
-    """`subtype` with the reason; `path` is what the reason calls the two types."""
-    todo = [_Pair(path, sub, sup)]
-    seen: set[tuple[Type, Type]] = set()
-    while todo:
-        pair = todo.pop()
-        if (pair.sub, pair.sup) in seen:
-            continue
-        seen.add((pair.sub, pair.sup))
-        if len(seen) > max_pairs:
-            raise CandidTypeError("these types are too large to compare")
-        try:
-            todo.extend(_premises(pair))
-        except _Refuted as refuted:
-            return Verdict(False, str(refuted))
-    return Verdict(True)
+def explain_subtype(sub: Type, sup: Type) -> Verdict:
+    """`subtype` with the reason."""
+    return Comparison().check(sub, sup)
 
 
 def service_compatible(new: Interface | ServiceType, old: Interface | ServiceType) -> Verdict:

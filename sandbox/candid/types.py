@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sandbox.candid.labels import MAX_FIELD_ID, field_id, name_text
+from sandbox.candid.labels import MAX_FIELD_ID, field_id, name_text, number_text
 from sandbox.candid.layout import Doc, braced, parenthesised, render
 from sandbox.errors import CandidTypeError
 
@@ -156,7 +156,7 @@ class Field:
     @property
     def label(self) -> str:
         """The label in Candid text: the name, else the id."""
-        return str(self.id) if self.name is None else name_text(self.name)
+        return number_text(self.id) if self.name is None else name_text(self.name)
 
     @classmethod
     def named(cls, name: str, type: Type) -> Field:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from typing import Any
 
+from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text, number_text, quoted
 from sandbox.candid.layout import Doc, braced, parenthesised, render
 from sandbox.candid.types import (
@@ -17,7 +19,6 @@ from sandbox.candid.types import (
     NAT8,
     NULL,
     TEXT,
-    Field,
     FuncType,
     OptType,
     RecordType,
@@ -35,20 +36,10 @@ MAX_BROKEN_VECTOR = 10
 _BARE_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"\"'`\\")
 
 
-def values_text(types: tuple[Type, ...], values: list[Any]) -> str:
+@bounded_nesting(CandidTypeError)
+def values_text(types: tuple[Type, ...], values: Iterable[Any]) -> str:
     """`(value, value)`."""
-    try:
-        return render(parenthesised(map(_doc, values, types)))
-    except RecursionError:
-        raise CandidTypeError("the value is nested too deeply to be printed") from None
-
-
-def value_text(found: Type, value: Any) -> str:
-    """One value."""
-    try:
-        return render(_doc(value, found))
-    except RecursionError:
-        raise CandidTypeError("the value is nested too deeply to be printed") from None
+    return render(parenthesised(map(_doc, values, types)))
 
 
 def _doc(value: Any, found: Type) -> Doc:
@@ -77,25 +68,21 @@ def _opt_doc(value: Any, found: OptType) -> Doc:
         return "null"
     doc = _doc(value.value if isinstance(value, Some) else value, found.inner)
     annotated = isinstance(doc, str) and doc.endswith(f" : {found.inner.resolve()}")
-    return ("opt ", parenthesised([doc])) if annotated else ("opt ", doc)
+    return f"opt ({doc})" if annotated else ("opt ", doc)
 
 
 def _record_items(value: Any, found: RecordType) -> list[Doc]:
     if found.is_tuple:
         return [_doc(item, field.type) for item, field in zip(value, found.fields, strict=True)]
-    return [(f"{_label(field)} = ", _doc(value[field.key], field.type)) for field in found.fields]
+    return [(f"{field.label} = ", _doc(value[field.key], field.type)) for field in found.fields]
 
 
 def _variant_doc(value: dict[str, Any], found: VariantType) -> Doc:
     ((tag, content),) = value.items()
     case = next(case for case in found.fields if case.key == tag)
     if case.type.resolve() == NULL:
-        return ("variant ", braced([_label(case)]))
-    return ("variant ", braced([(f"{_label(case)} = ", _doc(content, case.type))]))
-
-
-def _label(field: Field) -> str:
-    return number_text(field.id) if field.name is None else name_text(field.name)
+        return ("variant ", braced([case.label]))
+    return ("variant ", braced([(f"{case.label} = ", _doc(content, case.type))]))
 
 
 def _primitive_text(value: Any, found: Type) -> str:

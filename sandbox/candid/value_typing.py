@@ -88,6 +88,8 @@ class Typist:
         found = found.resolve()
         if literal.kind == "annotated":
             inner, annotation = literal.content
+            if annotation.resolve() == found:
+                return self.value(inner, found)
             if not subtype(annotation, found):
                 raise _Misfit(f"expected {found}, got a value of type {annotation}", literal.at)
             self.value(inner, annotation)

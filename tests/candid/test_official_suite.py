@@ -1,4 +1,4 @@
-"""The official conformance suite, run from a checkout of dfinity/candid that CANDID_SUITE names (an environment variable).
+"""The official conformance suite, run from a checkout of dfinity/candid that the variable CANDID_SUITE names.
 
 Format: `test/README.md` of that repository. Nothing of the suite is kept here.
 """
