@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +11,27 @@ from sandbox.api.canister import Canister
 from sandbox.api.identity import identity
 from sandbox.api.records import RawState
 from sandbox.api.snapshots import SnapshotManager
+from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
-from sandbox.execution import Call, CallResult, apply, query, update
+from sandbox.errors import CallRejected
+from sandbox.execution import (
+    CallResult,
+    Kernel,
+    Query,
+    carry_out,
+    query,
+    run_round,
+    run_until_idle,
+    submit,
+    update,
+)
 from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
 from sandbox.management import lifecycle
 from sandbox.management.rejects import canister_not_found
 from sandbox.management.transition import Transition, World
 from sandbox.memory import Pool
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, InstructionLimits, Subnet
+from sandbox.state import CanisterState, Ingress, InstructionLimits, Subnet, copied
 from sandbox.store import StateDirectory
 
 GENESIS = 1_620_328_630_000_000_000
@@ -168,15 +179,54 @@ class Sandbox:
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """An update call; the result says how it ended."""
-        call = Call(canister_id, method, arg, self.who(sender), self.on_log)
-        return update(self._subnet, self._machines, call)
+        kernel = self._kernel()
+        return update(kernel, Ingress(kernel.new_id(), canister_id, method, arg, self.who(sender)))
 
     def query(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """A query call; the result says how it ended."""
-        call = Call(canister_id, method, arg, self.who(sender), self.on_log)
-        return query(self._subnet, self._machines, call)
+        return query(self._kernel(), Query(canister_id, method, arg, self.who(sender)))
+
+    def submit(
+        self,
+        canister: Canister | Principal | str,
+        method: str,
+        arg: bytes = EMPTY_ARGUMENT,
+        sender: Principal | str | None = None,
+    ) -> int:
+        """Let a user's update call in without executing it; the answer's number, for `ingress_status`."""
+        kernel = self._kernel()
+        message = Ingress(kernel.new_id(), _id(canister), method, arg, self.who(sender))
+        submit(kernel, message)
+        return message.message_id
+
+    def ingress_status(self, message_id: int) -> CallResult | CallRejected | None:
+        """The answer to a submitted call, None while there is none."""
+        result = self._subnet.results.get(message_id)
+        if result is None or result.reject is None:
+            return result
+        return CallRejected(result.reject, result)
+
+    def advance_time(self, seconds: float = 0, nanoseconds: int = 0) -> None:
+        """Let time pass. Nothing runs by itself: `tick()` runs what is due then."""
+        step = round(seconds * 1_000_000_000) + nanoseconds
+        if step < 0:
+            raise ValueError("time never goes back")
+        self._subnet.time += step
+
+    def set_time(self, nanoseconds: int) -> None:
+        """Let time pass until `nanoseconds` since 1970."""
+        self.advance_time(nanoseconds=nanoseconds - self._subnet.time)
+
+    def tick(self, rounds: int = 1) -> None:
+        """Rounds: due timers and heartbeats, then messages."""
+        for _ in range(rounds):
+            run_round(self._kernel())
+
+    def run_until_idle(self) -> int:
+        """Rounds until no message and no due timer is left; how many it took."""
+        return run_until_idle(self._kernel())
 
     def world(self, caller: Principal) -> World:
         """The subnet as a management handler sees it."""
@@ -184,16 +234,16 @@ class Sandbox:
 
     def transition(self, handler: Callable[[World], Transition], caller: Principal) -> object:
         """Carry out what a management handler decides; returns its reply."""
-        transition = handler(self.world(caller))
-        apply(self._subnet, self._machines, transition)
-        return transition.reply
+        return carry_out(self._kernel(), handler(self.world(caller))).reply
 
     def manage(self, handler: Callable[[World], Transition], caller: Principal, canister_id: Principal) -> CallResult:
         """The same, with the evidence of the hooks that ran."""
-        transition = handler(self.world(caller))
-        apply(self._subnet, self._machines, transition)
-        logs = tuple(text.decode(errors="replace") for x in transition.executions for text in x.logs)
-        return CallResult(canister_id, "", reply=b"", instructions=transition.instructions, logs=logs)
+        kernel = self._kernel()
+        carry_out(kernel, handler(self.world(caller)))
+        return CallResult(canister_id, "", reply=b"", instructions=kernel.executed, logs=tuple(kernel.printed))
+
+    def _kernel(self) -> Kernel:
+        return Kernel(self._subnet, self._machines, self.on_log)
 
     # --- state
 
@@ -211,7 +261,7 @@ class Sandbox:
 
     def raw_state(self, canister: Canister | Principal | str) -> RawState:
         """The exact bytes of everything that a canister is made of."""
-        state = self.state_of(canister.id if isinstance(canister, Canister) else Principal.of(canister))
+        state = self.state_of(_id(canister))
         return RawState(
             module=state.code.submitted if state.code else None,
             globals=state.globals,
@@ -222,11 +272,14 @@ class Sandbox:
     @contextmanager
     def anchor(self) -> Iterator[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
-        saved = copy.copy(self._subnet)
-        saved.canisters = dict(self._subnet.canisters)
+        saved = copied(self._subnet)
         mark = self._subnet.pool.mark()
         try:
             yield
         finally:
             mark.undo()
             self._subnet = saved
+
+
+def _id(canister: Canister | Principal | str) -> Principal:
+    return canister.id if isinstance(canister, Canister) else Principal.of(canister)

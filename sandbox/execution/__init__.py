@@ -1,7 +1,9 @@
 """The transitions of the specification: messages, management calls, commits. The only writer of the subnet."""
 
-from sandbox.execution.apply import apply
-from sandbox.execution.messages import Call, query, update
+from sandbox.execution.kernel import Kernel
+from sandbox.execution.management import carry_out
+from sandbox.execution.queries import Query, query
 from sandbox.execution.result import CallResult
+from sandbox.execution.rounds import run_round, run_until_idle, submit, update
 
-__all__ = ["Call", "CallResult", "apply", "query", "update"]
+__all__ = ["CallResult", "Kernel", "Query", "carry_out", "query", "run_round", "run_until_idle", "submit", "update"]

@@ -1,36 +1,73 @@
-"""The one commit point: what a handler or an execution wants becomes the subnet's new state, or nothing does."""
+"""What a management handler decided becomes the subnet's new state, or nothing does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.live import Machines
-from sandbox.errors import CallRejected, Reject
+from sandbox.errors import ErrorCode, Reject
+from sandbox.execution.finish import respond, stop_if_done
+from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
+from sandbox.execution.result import CallResult
 from sandbox.management.transition import Transition
-from sandbox.state import Subnet
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Status
 
 
-def apply(subnet: Subnet, machines: Machines, transition: Transition) -> None:
+def apply(kernel: Kernel, transition: Transition) -> None:
     """Carry out `transition`. If hooks trapped, only their logs are kept and `CallRejected` is raised."""
-    state = transition.canister
+    subnet, state = kernel.subnet, transition.canister
     if state is not None:
         state = recorded(state, transition.executions, transition.failure, subnet.time)
     if transition.failure is not None:
         assert state is not None
         subnet.canisters[state.id] = state
         problem = transition.failure
-        raise CallRejected(Reject.of(problem.code, problem.message(state.id)))
+        evidence = CallResult(
+            canister_id=state.id,
+            method="install_code",
+            reject=Reject.of(problem.code, problem.message(state.id)),
+            instructions=transition.instructions,
+            logs=tuple(text.decode(errors="replace") for x in transition.executions for text in x.logs),
+            backtrace=problem.backtrace,
+        )
+        evidence.or_raise()
     for memory, image in transition.restored:
         memory.restore(image)
-    if transition.live is not None:
-        assert state is not None
-        state = replace(state, globals=transition.live.commit())
-        machines.adopt(state.id, transition.live)
     if state is not None:
-        subnet.canisters[state.id] = state
-        subnet.next_canister = max(subnet.next_canister, transition.next_canister)
+        _replace(kernel, state, transition)
+    subnet.next_canister = max(subnet.next_canister, transition.next_canister)
     if transition.removed is not None:
-        machines.drop(transition.removed)
+        kernel.machines.drop(transition.removed)
         del subnet.canisters[transition.removed]
         subnet.deleted |= {transition.removed}
+
+
+def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> None:
+    subnet = kernel.subnet
+    before = subnet.canisters.get(state.id)
+    if transition.live is not None:
+        state = replace(state, globals=transition.live.commit())
+        kernel.machines.adopt(state.id, transition.live)
+    subnet.canisters[state.id] = state
+    if before is not None and before.code is not None and state.code is None:
+        _reject_open_calls(kernel, state.id)
+    if state.status is Status.STOPPING:
+        stop_if_done(kernel, state)
+    elif before is not None and before.status is Status.STOPPING and state.status is Status.RUNNING:
+        _cancel_stops(kernel, state.id)
+
+
+def _reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
+    """Uninstalling answers every open call and leaves its callbacks without a canister to run on."""
+    text = "Canister has been uninstalled."
+    for context in [c for c in kernel.subnet.contexts.values() if c.canister_id == canister_id]:
+        if not context.responded:
+            context = respond(kernel, context, Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, text))
+        kernel.subnet.contexts[context.id] = replace(context, deleted=True)
+
+
+def _cancel_stops(kernel: Kernel, canister_id: Principal) -> None:
+    text = f"Canister {canister_id}'s stop request was cancelled."
+    for context in kernel.subnet.stops.pop(canister_id, ()):
+        respond(kernel, context, Reject.of(ErrorCode.CANISTER_STOPPING_CANCELLED, text))

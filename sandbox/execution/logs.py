@@ -10,6 +10,7 @@ from dataclasses import replace
 from sandbox.canister.failure import Failure
 from sandbox.ic0.state import Execution
 from sandbox.limits import LOG_SIZE
+from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord
 
 
@@ -34,3 +35,9 @@ def _newest(records: tuple[LogRecord, ...]) -> tuple[LogRecord, ...]:
         first -= 1
         room -= len(records[first].content)
     return records[first:]
+
+
+def reads_logs(state: CanisterState, reader: Principal) -> bool:
+    """Whether `reader` may see the canister's logs, and the backtraces in its errors."""
+    visibility = state.settings.log_visibility
+    return visibility.public or reader in state.settings.controllers or reader in visibility.allowed_viewers

@@ -12,9 +12,7 @@ from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, Settings, Status, Subnet
 
 
-def create_canister(
-    world: World, settings: SettingsUpdate, specified_id: Principal | None, cycles: int
-) -> Transition:
+def create_canister(world: World, settings: SettingsUpdate, specified_id: Principal | None, cycles: int) -> Transition:
     """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise."""
     subnet = world.subnet
     canister_id, following = specified_id, subnet.next_canister
@@ -22,7 +20,8 @@ def create_canister(
         canister_id, following = Principal.from_index(following), following + 1
     if _taken(subnet, canister_id):
         raise rejects.rejected(
-            ErrorCode.CANISTER_ID_ALREADY_EXISTS, f"Unsuccessful canister creation: canister id {canister_id} already exists."
+            ErrorCode.CANISTER_ID_ALREADY_EXISTS,
+            f"Unsuccessful canister creation: canister id {canister_id} already exists.",
         )
     state = CanisterState(
         id=canister_id,
@@ -33,9 +32,7 @@ def create_canister(
         cycles=cycles,
     )
     state = replace(state, settings=apply_settings(state, settings))
-    change = Change(
-        subnet.time, 0, world.caller, "creation", (("controllers", state.settings.controllers),)
-    )
+    change = Change(subnet.time, 0, world.caller, "creation", (("controllers", state.settings.controllers),))
     return Transition(
         canister=replace(state, history=history(state, change), total_changes=1),
         next_canister=following,
@@ -54,10 +51,10 @@ def start_canister(world: World, canister_id: Principal) -> Transition:
 
 
 def stop_canister(world: World, canister_id: Principal) -> Transition:
-    """Stopping, then stopped: at once, since no call context outlives a message here."""
+    """Stopping; stopped as soon as no call to the canister is open."""
     state = world.controlled(canister_id)
-    bumps = 1 if state.status is Status.STOPPED else 2
-    return Transition(canister=replace(state, status=Status.STOPPED, version=state.version + bumps))
+    status = Status.STOPPED if state.status is Status.STOPPED else Status.STOPPING
+    return Transition(canister=replace(state, status=status, version=state.version + 1))
 
 
 def delete_canister(world: World, canister_id: Principal) -> Transition:

@@ -1,7 +1,7 @@
 """Rejects of the management canister in the replica's words.
 
-Source: `dfinity/ic` `rs/execution_environment/src/canister_manager/types.rs` (`CanisterManagerError`: texts, and the help
-that is appended to some of them).
+Source: `dfinity/ic` `rs/execution_environment/src/canister_manager/types.rs` (`CanisterManagerError`: texts, and the
+help that is appended to some of them).
 """
 
 from __future__ import annotations

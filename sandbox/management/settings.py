@@ -59,7 +59,9 @@ def apply_settings(state: CanisterState, update: SettingsUpdate) -> Settings:
 def _checked(name: str, value: Any) -> Any:
     if name in _BOUNDS:
         if not isinstance(value, int) or not 0 <= value <= _BOUNDS[name]:
-            raise rejects.invalid_settings(f"Invalid settings: '{name}' must be between 0 and {_BOUNDS[name]}, found {value!r}.")
+            raise rejects.invalid_settings(
+                f"Invalid settings: '{name}' must be between 0 and {_BOUNDS[name]}, found {value!r}."
+            )
         return value
     if name == "controllers":
         controllers = tuple(dict.fromkeys(Principal.of(c) for c in value))
@@ -96,5 +98,7 @@ def _visibility(name: str, value: Any) -> Visibility:
     else:
         result = Visibility(allowed_viewers=tuple(Principal.of(p) for p in value))
     if len(result.allowed_viewers) > limits.VIEWERS:
-        raise rejects.invalid_settings(f"Invalid settings: '{name}' length exceeds maximum size allowed of {limits.VIEWERS}.")
+        raise rejects.invalid_settings(
+            f"Invalid settings: '{name}' length exceeds maximum size allowed of {limits.VIEWERS}."
+        )
     return result

@@ -1,7 +1,7 @@
 """Take, load, list and delete snapshots: the rules of who may, when, and what changes (digest 6.5, 6.6).
 
-Taking copies nothing: a snapshot holds images of the two memories. Loading writes back the pages that differ. A load does
-not run start, init or hooks; status, settings, cycles, logs and the timer stay; the version goes up, never back.
+Taking copies nothing: a snapshot holds images of the two memories. Loading writes back the pages that differ. A load
+does not run start, init or hooks; status, settings, cycles, logs and the timer stay; the version goes up, never back.
 """
 
 from __future__ import annotations
@@ -123,4 +123,3 @@ def locate(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[Sn
 def _memory(image: Image, in_use: set[Memory]) -> Memory:
     """The memory that the image was taken of, to be restored to it; a copy if another canister lives in that memory."""
     return image.memory if image.memory not in in_use else image.memory.fork(image)
-

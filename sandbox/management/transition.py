@@ -14,6 +14,7 @@ from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, Subnet
 
+
 @dataclass(frozen=True, slots=True)
 class World:
     """The present subnet, its live canisters, and who asks."""

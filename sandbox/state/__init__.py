@@ -2,20 +2,45 @@
 
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
 from sandbox.state.code import Code
+from sandbox.state.messages import (
+    Callback,
+    CallContext,
+    CanisterOrigin,
+    Ingress,
+    Message,
+    Origin,
+    Request,
+    Response,
+    SystemOrigin,
+    Task,
+    UserOrigin,
+)
 from sandbox.state.settings import Environment, Settings, Visibility
 from sandbox.state.snapshot import SnapshotState
-from sandbox.state.subnet import InstructionLimits, Subnet
+from sandbox.state.subnet import InstructionLimits, Subnet, copied
 
 __all__ = [
+    "CallContext",
+    "Callback",
+    "CanisterOrigin",
     "CanisterState",
     "Change",
     "Code",
     "Environment",
+    "Ingress",
     "InstructionLimits",
     "LogRecord",
+    "Message",
+    "Origin",
+    "Request",
+    "Response",
     "Settings",
     "SnapshotState",
     "Status",
     "Subnet",
+    "SystemOrigin",
+    "Task",
+    "UserOrigin",
     "Visibility",
+    "copied",
 ]

@@ -1,13 +1,17 @@
-"""The subnet: all canisters, the time, and the rules that the user chose for this sandbox."""
+"""The subnet: all canisters, the messages between them, the time, and the rules that the user chose."""
 
 from __future__ import annotations
 
+import copy
+from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from sandbox import limits
 from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.state.canister import CanisterState
+from sandbox.state.messages import Callback, CallContext, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +40,30 @@ class Subnet:
     instruction_limits: InstructionLimits = InstructionLimits()
     max_snapshots: int = 1
     """Snapshots that a canister may have; a new one replaces the oldest when there are as many."""
+    queue: deque[Message] = field(default_factory=deque)
+    """Messages to be executed, in this order."""
+    contexts: dict[int, CallContext] = field(default_factory=dict)
+    callbacks: dict[int, Callback] = field(default_factory=dict)
+    slots: dict[Principal, dict[Principal, int]] = field(default_factory=dict)
+    """Calls of a canister to a canister that have no answer yet."""
+    stops: dict[Principal, tuple[CallContext, ...]] = field(default_factory=dict)
+    """Calls of `stop_canister` that wait for the canister to be stopped."""
+    results: dict[int, Any] = field(default_factory=dict)
+    """Answers to users' calls (`CallResult`) that nobody has taken yet, by message number."""
+    next_id: int = 0
+    """The next number of a message, context or callback."""
+    random_draws: int = 0
+    """How often randomness was drawn from the seed."""
+
+
+def copied(subnet: Subnet) -> Subnet:
+    """The same value in a record of its own; costs the number of canisters and open calls, not what they hold."""
+    twin = copy.copy(subnet)
+    twin.canisters = dict(subnet.canisters)
+    twin.queue = deque(subnet.queue)
+    twin.contexts = dict(subnet.contexts)
+    twin.callbacks = dict(subnet.callbacks)
+    twin.slots = {caller: dict(counts) for caller, counts in subnet.slots.items()}
+    twin.stops = dict(subnet.stops)
+    twin.results = dict(subnet.results)
+    return twin

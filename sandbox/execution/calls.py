@@ -1,0 +1,139 @@
+"""A call begins: interface specification, "Call context creation" and "Message execution" (digest 4.1, 4.8).
+
+A call runs an update method, or a query method whose changes are forgotten. What cannot be run is rejected in the order
+of the replica: no such canister, not running, no module, no such method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister.code import prepare
+from sandbox.canister.run import Outcome
+from sandbox.errors import ErrorCode, Reject
+from sandbox.execution.finish import close, finish, respond
+from sandbox.execution.kernel import ENTRY, Kernel, no_method, no_module
+from sandbox.execution.logs import reads_logs
+from sandbox.execution.result import CallResult
+from sandbox.ic0.modes import Mode
+from sandbox.principal import Principal
+from sandbox.state import CallContext, CanisterOrigin, CanisterState, Ingress, Origin, Request, Status, UserOrigin
+
+_MODES = {"update": Mode.UPDATE, "query": Mode.REPLICATED_QUERY}
+
+
+def begin_ingress(kernel: Kernel, message: Ingress) -> None:
+    """Execute a user's update call."""
+    context = _context(kernel, UserOrigin(message.message_id), message.sender, message.canister_id, message.method)
+    state = kernel.subnet.canisters.get(message.canister_id)
+    refused = unavailable(state, message.canister_id)
+    if state is None or refused is not None:
+        assert refused is not None
+        respond(kernel, context, refused)
+        return
+    _begin(kernel, state, context, message.arg)
+
+
+def begin_request(kernel: Kernel, message: Request) -> None:
+    """Execute another canister's call."""
+    origin = CanisterOrigin(message.callback_id)
+    context = _context(kernel, origin, message.caller, message.canister_id, message.method)
+    context = replace(context, available=message.cycles, deadline=message.deadline)
+    state = kernel.subnet.canisters.get(message.canister_id)
+    refused = _refused_request(state, message)
+    if state is None or refused is not None:
+        assert refused is not None
+        respond(kernel, context, refused)
+        return
+    _begin(kernel, state, context, message.arg)
+
+
+def _context(kernel: Kernel, origin: Origin, caller: Principal, canister_id: Principal, method: str) -> CallContext:
+    return CallContext(kernel.new_id(), canister_id, origin, caller, method)
+
+
+def _begin(kernel: Kernel, state: CanisterState, context: CallContext, arg: bytes) -> None:
+    if state.code is None:
+        close(kernel, context, no_module())
+        return
+    kind = prepare(state.code).facts.methods.get(context.method)
+    if kind == "composite_query":
+        respond(kernel, context, _composite())
+        return
+    if kind is None:
+        close(kernel, context, no_method(context.method, "update"))
+        return
+    mode = _MODES[kind]
+    live = kernel.machines.open(state)
+    execution = kernel.execution(state, mode, context.caller, arg, context)
+    limits = kernel.subnet.instruction_limits
+    limit = limits.update if mode is Mode.UPDATE else limits.query
+    outcome = kernel.run(live, f"{ENTRY[mode]} {context.method}", execution, limit, state.settings.wasm_memory_limit)
+    finish(kernel, state, live, context, outcome)
+
+
+def inspect(kernel: Kernel, message: Ingress) -> CallResult | None:
+    """Whether a user's call is let in: None, or how it was refused. Nothing that happens here remains."""
+    state = kernel.subnet.canisters.get(message.canister_id)
+    refused = unavailable(state, message.canister_id)
+    if state is None or refused is not None or state.code is None:
+        problem = no_module()
+        refused = refused or Reject.of(problem.code, problem.message(message.canister_id))
+        return CallResult(message.canister_id, message.method, reject=refused)
+    if "canister_inspect_message" not in prepare(state.code).facts.entry_points:
+        return None
+    live = kernel.machines.open(state)
+    execution = kernel.execution(state, Mode.INSPECT, message.sender, message.arg)
+    execution.inspected_method = message.method
+    outcome = kernel.run(live, "canister_inspect_message", execution, kernel.subnet.instruction_limits.inspect)
+    kernel.machines.rollback(state.id)
+    if outcome.failure is None and execution.message_accepted:
+        return None
+    return _not_let_in(state, message, outcome)
+
+
+def _not_let_in(state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
+    problem = outcome.failure
+    if problem is None:
+        reject = Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
+    else:
+        reject = Reject.of(problem.code, problem.message(state.id, reads_logs(state, message.sender)))
+    return CallResult(
+        message.canister_id,
+        message.method,
+        reject=reject,
+        instructions=outcome.instructions,
+        logs=tuple(text.decode(errors="replace") for text in outcome.execution.logs),
+        backtrace=problem.backtrace if problem is not None else (),
+    )
+
+
+def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject | None:
+    """Why a user's call or query is not taken by this canister, if it is not."""
+    if state is None:
+        return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {canister_id} not found")
+    if state.status is not Status.RUNNING:
+        code = ErrorCode.CANISTER_STOPPED if state.status is Status.STOPPED else ErrorCode.CANISTER_STOPPING
+        return Reject.of(code, f"Canister {canister_id} is not running")
+    return None
+
+
+def _refused_request(state: CanisterState | None, message: Request) -> Reject | None:
+    """Why another canister's call is not taken, if it is not."""
+    name = message.canister_id
+    if state is None:
+        return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
+    if state.status is Status.STOPPING:
+        return Reject.of(ErrorCode.CANISTER_STOPPING, f"Canister {name} is stopping")
+    if state.status is Status.STOPPED:
+        return Reject.of(
+            ErrorCode.CANISTER_STOPPED,
+            f"Canister {name} is stopped and therefore does not have a CallContextManager",
+        )
+    return None
+
+
+def _composite() -> Reject:
+    return Reject.of(
+        ErrorCode.COMPOSITE_QUERY_CALLED_IN_REPLICATED_MODE, "Composite query cannot be called in replicated mode"
+    )

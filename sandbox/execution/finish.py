@@ -1,0 +1,172 @@
+"""How an execution ends: effects are committed or forgotten, calls are sent, the caller is answered, contexts close.
+
+Interface specification, "Message execution", "Call context starvation", "Call context removal" (digest 4.1-4.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister.failure import Failure
+from sandbox.canister.live import Live
+from sandbox.canister.run import Outcome
+from sandbox.errors import ErrorCode, Reject, RejectCode
+from sandbox.execution.kernel import Kernel
+from sandbox.execution.logs import reads_logs, recorded
+from sandbox.execution.result import CallResult
+from sandbox.ic0.calls import drop_pending
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.state import Call, Execution, Replied
+from sandbox.principal import Principal
+from sandbox.state import (
+    Callback,
+    CallContext,
+    CanisterOrigin,
+    CanisterState,
+    Request,
+    Response,
+    Status,
+    UserOrigin,
+)
+
+
+def finish(kernel: Kernel, state: CanisterState, live: Live, context: CallContext, outcome: Outcome) -> None:
+    """End an execution that belongs to `context`; `state` is what it started from."""
+    commit(kernel, state, live, outcome)
+    execution, failure = outcome.execution, outcome.failure
+    context = replace(context, instructions=context.instructions + outcome.instructions)
+    if failure is None:
+        context = replace(
+            context, available=execution.available, outstanding=context.outstanding + len(execution.calls)
+        )
+        if execution.calls:
+            _send(kernel, state.id, context, execution.calls)
+        if execution.response is not None:
+            context = respond(kernel, context, _answer(execution))
+    close(kernel, context, failure)
+
+
+def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -> None:
+    """Make what the execution did to its canister permanent, if it returned and may change state."""
+    execution, subnet = outcome.execution, kernel.subnet
+    drop_pending(execution)
+    if outcome.failure is not None:
+        kernel.machines.rollback(state.id)
+        subnet.canisters[state.id] = recorded(state, (execution,), outcome.failure, subnet.time)
+        return
+    spent = execution.burned + execution.sent - execution.accepted - execution.minted
+    if execution.mode is Mode.REPLICATED_QUERY:
+        kernel.machines.rollback(state.id)
+        new = replace(state, cycles=state.cycles - spent) if spent else state
+    else:
+        new = replace(
+            state,
+            globals=live.commit(),
+            version=state.version + 1,
+            certified_data=state.certified_data if execution.certified_data is None else execution.certified_data,
+            global_timer=state.global_timer if execution.global_timer is None else execution.global_timer,
+            cycles=state.cycles - spent,
+        )
+        if live.prepared.facts.uses_data_drop:
+            kernel.machines.drop(state.id)
+    subnet.canisters[state.id] = recorded(new, (execution,), None, subnet.time) if execution.logs else new
+
+
+def respond(
+    kernel: Kernel, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
+) -> CallContext:
+    """Answer whoever made the call; cycles that were not accepted go back with it."""
+    origin = context.origin
+    if isinstance(origin, UserOrigin):
+        kernel.subnet.results[origin.message_id] = CallResult(
+            canister_id=context.canister_id,
+            method=context.method,
+            reply=answer if isinstance(answer, bytes) else None,
+            reject=_to_user(answer) if isinstance(answer, Reject) else None,
+            instructions=context.instructions,
+            logs=tuple(kernel.printed),
+            backtrace=backtrace,
+        )
+    elif isinstance(origin, CanisterOrigin):
+        kernel.subnet.queue.append(Response(origin.callback_id, answer, context.available))
+    return replace(context, responded=True, available=0)
+
+
+def _to_user(reject: Reject) -> Reject:
+    """A canister's own reject has no error code until it reaches a user."""
+    return reject if reject.error_code is not None else replace(reject, error_code=ErrorCode.CANISTER_REJECTED_MESSAGE)
+
+
+def close(kernel: Kernel, context: CallContext, failure: Failure | None = None) -> None:
+    """Keep a context that still waits for something; else answer for it, if it has not, and forget it."""
+    subnet = kernel.subnet
+    if context.outstanding:
+        subnet.contexts[context.id] = context
+        return
+    if not context.responded:
+        respond(kernel, context, _no_answer(kernel, context, failure), failure.backtrace if failure else ())
+    subnet.contexts.pop(context.id, None)
+    state = subnet.canisters.get(context.canister_id)
+    if state is not None and state.status is Status.STOPPING:
+        stop_if_done(kernel, state)
+
+
+def stop_if_done(kernel: Kernel, state: CanisterState) -> None:
+    """A stopping canister without open call contexts is stopped, and those who asked for it are told."""
+    subnet = kernel.subnet
+    if any(context.canister_id == state.id and not context.deleted for context in subnet.contexts.values()):
+        return
+    subnet.canisters[state.id] = replace(state, status=Status.STOPPED, version=state.version + 1)
+    for waiting in subnet.stops.pop(state.id, ()):
+        respond(kernel, waiting, b"DIDL\x00\x00")
+
+
+def _send(kernel: Kernel, sender: Principal, context: CallContext, calls: list[Call]) -> None:
+    subnet = kernel.subnet
+    slots = subnet.slots.setdefault(sender, {})
+    for call in calls:
+        callback = Callback(
+            id=kernel.new_id(),
+            context_id=context.id,
+            canister_id=sender,
+            callee=call.callee,
+            on_reply=call.on_reply,
+            on_reject=call.on_reject,
+            on_cleanup=call.on_cleanup,
+        )
+        subnet.callbacks[callback.id] = callback
+        slots[call.callee] = slots.get(call.callee, 0) + 1
+        subnet.queue.append(
+            Request(
+                callback_id=callback.id,
+                caller=sender,
+                canister_id=call.callee,
+                method=call.method,
+                arg=bytes(call.arg),
+                cycles=call.cycles,
+                deadline=_deadline(kernel, call),
+            )
+        )
+
+
+def _deadline(kernel: Kernel, call: Call) -> int:
+    return 0 if call.timeout_seconds is None else kernel.subnet.time + call.timeout_seconds * 1_000_000_000
+
+
+def _answer(execution: Execution) -> bytes | Reject:
+    response = execution.response
+    if isinstance(response, Replied):
+        return response.data
+    assert response is not None
+    return Reject(RejectCode.CANISTER_REJECT, response.message)
+
+
+def _no_answer(kernel: Kernel, context: CallContext, failure: Failure | None) -> Reject:
+    """What the caller is told when nobody answered: the trap, or that there was no answer."""
+    if failure is not None:
+        state = kernel.subnet.canisters.get(context.canister_id)
+        shown = state is not None and reads_logs(state, context.caller)
+        return Reject.of(failure.code, failure.message(context.canister_id, shown))
+    if isinstance(context.origin, CanisterOrigin):
+        return Reject(RejectCode.CANISTER_ERROR, "No response")
+    return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, f"Canister {context.canister_id} did not reply to the call")

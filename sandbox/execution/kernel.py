@@ -1,0 +1,87 @@
+"""What every transition works on: the subnet, its live canisters, and the environment that an execution sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sandbox.canister.failure import Failure
+from sandbox.canister.live import Live, Machines
+from sandbox.canister.run import Callback, Outcome, run
+from sandbox.errors import ErrorCode
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.state import Environment, Execution
+from sandbox.principal import Principal
+from sandbox.state import CallContext, CanisterState, Subnet
+
+ENTRY = {
+    Mode.UPDATE: "canister_update",
+    Mode.REPLICATED_QUERY: "canister_query",
+    Mode.NON_REPLICATED_QUERY: "canister_query",
+    Mode.COMPOSITE_QUERY: "canister_composite_query",
+}
+_NO_SLOTS: dict[Principal, int] = {}
+
+
+@dataclass(slots=True)
+class Kernel:
+    """The one writer of a subnet. `on_log` is told what canisters print, as it happens; `printed` collects it."""
+
+    subnet: Subnet
+    machines: Machines
+    on_log: Callable[[Principal, str], None] | None = None
+    printed: list[str] = field(default_factory=list)
+    executed: int = 0
+    """Instructions executed so far."""
+
+    def new_id(self) -> int:
+        """A number that was never used before."""
+        self.subnet.next_id += 1
+        return self.subnet.next_id
+
+    def execution(
+        self, state: CanisterState, mode: Mode, caller: Principal, arg: bytes = b"", context: CallContext | None = None
+    ) -> Execution:
+        """A fresh execution on `state`, for a call context if there is one."""
+        subnet = self.subnet
+        environment = Environment(
+            canister_id=state.id,
+            caller=caller,
+            time=subnet.time,
+            controllers=frozenset(state.settings.controllers),
+            status=state.status.value,
+            version=state.version,
+            global_timer=state.global_timer,
+            environment_variables=state.settings.environment_variables,
+            cycles=state.cycles,
+            used_slots=subnet.slots.get(state.id, _NO_SLOTS),
+            deadline=context.deadline if context is not None else 0,
+            call_context_instructions=context.instructions if context is not None else 0,
+        )
+        execution = Execution(mode, environment, arg)
+        if context is not None:
+            execution.available = context.available
+            execution.already_responded = context.responded
+        on_log = self.on_log
+        if on_log is not None:
+            execution.on_log = lambda text: on_log(state.id, text)
+        return execution
+
+    def run(self, live: Live, entry: str | Callback, execution: Execution, limit: int, heap_limit: int = 0) -> Outcome:
+        """Run an entry point of a live canister; the evidence is collected, nothing is committed."""
+        outcome = run(live, entry, execution, limit, heap_limit)
+        self.executed += outcome.instructions
+        if execution.logs:
+            self.printed.extend(text.decode(errors="replace") for text in execution.logs)
+        return outcome
+
+
+def no_method(method: str, kind: str) -> Failure:
+    """The canister exports no method of this kind by this name."""
+    return Failure(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Canister has no {kind} method '{method}'.")
+
+
+def no_module() -> Failure:
+    """The canister is empty."""
+    text = "Attempted to execute a message, but the canister contains no Wasm module."
+    return Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)

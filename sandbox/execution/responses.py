@@ -1,0 +1,99 @@
+"""An answer arrives: interface specification, "Callbacks" (digest 4.2).
+
+Refunded cycles are credited first and stay, whatever the callback does. If the callback traps, its changes are
+forgotten and the cleanup function, if there is one, runs from the state before it; what cleanup does is kept if it returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister import run as entry
+from sandbox.canister.failure import Failure
+from sandbox.canister.run import Outcome
+from sandbox.errors import Reject
+from sandbox.execution.finish import close, commit, finish
+from sandbox.execution.kernel import Kernel
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.state import Execution
+from sandbox.state import Callback, CallContext, CanisterState, Response
+
+
+def deliver(kernel: Kernel, message: Response) -> None:
+    """Run the callback that waits for this answer."""
+    subnet = kernel.subnet
+    callback = subnet.callbacks.pop(message.callback_id)
+    _free_slot(kernel, callback)
+    context = subnet.contexts[callback.context_id]
+    context = replace(context, outstanding=context.outstanding - 1)
+    state = subnet.canisters.get(callback.canister_id)
+    if state is None:
+        close(kernel, context)
+        return
+    if message.refund:
+        state = replace(state, cycles=state.cycles + message.refund)
+        subnet.canisters[state.id] = state
+    if context.deleted or state.code is None:
+        close(kernel, context)
+        return
+    _run_callback(kernel, state, context, callback, message)
+
+
+def _run_callback(
+    kernel: Kernel, state: CanisterState, context: CallContext, callback: Callback, message: Response
+) -> None:
+    execution = _execution(kernel, state, context, message)
+    function = callback.on_reply if isinstance(message.answer, bytes) else callback.on_reject
+    live = kernel.machines.open(state)
+    outcome = kernel.run(live, entry.Callback(*function), execution, kernel.subnet.instruction_limits.update)
+    if outcome.failure is not None and callback.on_cleanup is not None:
+        outcome = _clean_up(kernel, state, context, callback.on_cleanup, outcome)
+        context = replace(context, instructions=context.instructions + outcome.instructions)
+        close(kernel, context, outcome.failure)
+        return
+    finish(kernel, state, live, context, outcome)
+
+
+def _execution(kernel: Kernel, state: CanisterState, context: CallContext, message: Response) -> Execution:
+    if isinstance(message.answer, Reject):
+        execution = kernel.execution(state, Mode.REJECT, context.caller, b"", context)
+        execution.reject_code = message.answer.reject_code.value
+        execution.reject_message = told(message.answer)
+    else:
+        execution = kernel.execution(state, Mode.REPLY, context.caller, message.answer, context)
+    execution.refunded = message.refund
+    return execution
+
+
+def _clean_up(
+    kernel: Kernel, state: CanisterState, context: CallContext, function: tuple[int, int], trapped: Outcome
+) -> Outcome:
+    """Run cleanup after a callback trapped; the outcome has the callback's failure in any case."""
+    assert trapped.failure is not None
+    kernel.machines.rollback(state.id)
+    live = kernel.machines.open(state)
+    execution = kernel.execution(state, Mode.CLEANUP, context.caller, b"", context)
+    execution.reject_code = trapped.execution.reject_code
+    outcome = kernel.run(live, entry.Callback(*function), execution, kernel.subnet.instruction_limits.update)
+    commit(kernel, state, live, outcome)
+    failure = trapped.failure
+    if outcome.failure is not None:
+        text = f"{failure.text}\n\ncall_on_cleanup also failed:\n\n{outcome.failure.text}"
+        failure = Failure(failure.code, text, failure.backtrace)
+    return Outcome(execution, failure, trapped.instructions + outcome.instructions)
+
+
+def told(reject: Reject) -> str:
+    """The text of a reject as a calling canister reads it: those of the system begin with their error code."""
+    return reject.message if reject.error_code is None else f"{reject.error_code}: {reject.message}"
+
+
+def _free_slot(kernel: Kernel, callback: Callback) -> None:
+    counts = kernel.subnet.slots.get(callback.canister_id)
+    if counts is None:
+        return
+    counts[callback.callee] = counts.get(callback.callee, 1) - 1
+    if not counts[callback.callee]:
+        del counts[callback.callee]
+        if not counts:
+            del kernel.subnet.slots[callback.canister_id]

@@ -1,0 +1,83 @@
+"""Messages one after another: a user's call until its answer, rounds of tasks and messages, rounds until all is quiet.
+
+One queue in order of sending keeps the order between every pair of canisters, which is all that the specification asks
+for. A round runs due timers and heartbeats, then messages until none is left or the round's instructions are used up.
+"""
+
+from __future__ import annotations
+
+from sandbox.errors import SandboxError
+from sandbox.execution import calls, management, responses, tasks
+from sandbox.execution.kernel import Kernel
+from sandbox.execution.result import CallResult
+from sandbox.limits import INSTRUCTIONS_ROUND
+from sandbox.principal import Principal
+from sandbox.state import Ingress, Message, Request, Response
+
+_MANAGEMENT = Principal.management()
+
+
+def step(kernel: Kernel) -> bool:
+    """Execute the next message; False if there is none."""
+    queue = kernel.subnet.queue
+    if not queue:
+        return False
+    _execute(kernel, queue.popleft())
+    return True
+
+
+def _execute(kernel: Kernel, message: Message) -> None:
+    managed = isinstance(message, Ingress | Request) and message.canister_id == _MANAGEMENT
+    receiver = management if managed else calls
+    if isinstance(message, Ingress):
+        receiver.begin_ingress(kernel, message)
+    elif isinstance(message, Request):
+        receiver.begin_request(kernel, message)
+    elif isinstance(message, Response):
+        responses.deliver(kernel, message)
+    else:
+        tasks.execute(kernel, message)
+
+
+def submit(kernel: Kernel, message: Ingress) -> None:
+    """Let a user's call in, or refuse it; it is executed when its turn comes."""
+    refused = None if message.canister_id == _MANAGEMENT else calls.inspect(kernel, message)
+    if refused is not None:
+        kernel.subnet.results[message.message_id] = refused
+    else:
+        kernel.subnet.queue.append(message)
+
+
+def update(kernel: Kernel, message: Ingress) -> CallResult:
+    """A user's call from its submission to its answer; what else it set in motion stays queued."""
+    submit(kernel, message)
+    results = kernel.subnet.results
+    while message.message_id not in results:
+        if not step(kernel):
+            raise SandboxError(
+                f"the call of {message.method!r} on {message.canister_id} has no answer yet and nothing is left to "
+                "execute: it waits for a canister to stop, or for time to pass"
+            )
+    result = results.pop(message.message_id)
+    assert isinstance(result, CallResult)
+    return result
+
+
+def run_round(kernel: Kernel) -> int:
+    """One round; returns how many tasks and messages it executed."""
+    due = tasks.due(kernel)
+    for task in due:
+        tasks.execute(kernel, task)
+    count, end = len(due), kernel.executed + INSTRUCTIONS_ROUND
+    while kernel.executed < end and step(kernel):
+        count += 1
+    return count
+
+
+def run_until_idle(kernel: Kernel, most: int = 10_000) -> int:
+    """Rounds until no message and no due timer is left; `SandboxError` if that is not reached within `most` rounds."""
+    for rounds in range(1, most + 1):
+        run_round(kernel)
+        if not kernel.subnet.queue and not tasks.due(kernel, heartbeats=False):
+            return rounds
+    raise SandboxError(f"still not idle after {most} rounds: {len(kernel.subnet.queue)} messages are queued")

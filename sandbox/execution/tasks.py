@@ -1,0 +1,58 @@
+"""System tasks: heartbeat, global timer (digest 4.9). They answer nobody; a trap only leaves a log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister.code import prepare
+from sandbox.execution.finish import finish
+from sandbox.execution.kernel import Kernel
+from sandbox.ic0.modes import Mode
+from sandbox.principal import Principal
+from sandbox.state import CallContext, CanisterState, Status, SystemOrigin, Task
+
+_MODES = {
+    "heartbeat": Mode.HEARTBEAT,
+    "global_timer": Mode.GLOBAL_TIMER,
+    "on_low_wasm_memory": Mode.LOW_WASM_MEMORY,
+}
+
+
+def due(kernel: Kernel, heartbeats: bool = True) -> list[Task]:
+    """The tasks to be run now, by canister id; a heartbeat of every canister that has one, and due timers."""
+    tasks = []
+    for canister_id in sorted(kernel.subnet.canisters):
+        state = kernel.subnet.canisters[canister_id]
+        if state.status is not Status.RUNNING or state.code is None:
+            continue
+        if heartbeats and _exports(state, "heartbeat"):
+            tasks.append(Task(canister_id, "heartbeat"))
+        if timer_due(kernel, state):
+            tasks.append(Task(canister_id, "global_timer"))
+    return tasks
+
+
+def timer_due(kernel: Kernel, state: CanisterState) -> bool:
+    """Whether the canister's timer is set and its time has come."""
+    return 0 < state.global_timer <= kernel.subnet.time and _exports(state, "global_timer")
+
+
+def execute(kernel: Kernel, task: Task) -> None:
+    """Run a task, if its canister still takes it. The timer is off before it runs, and stays off if it traps."""
+    state = kernel.subnet.canisters.get(task.canister_id)
+    if state is None or state.status is not Status.RUNNING or not _exports(state, task.kind):
+        return
+    if task.kind == "global_timer":
+        if not timer_due(kernel, state):
+            return
+        state = replace(state, global_timer=0)
+    caller = Principal.management()
+    context = CallContext(kernel.new_id(), state.id, SystemOrigin(), caller, f"canister_{task.kind}", responded=True)
+    live = kernel.machines.open(state)
+    execution = kernel.execution(state, _MODES[task.kind], caller, b"", context)
+    outcome = kernel.run(live, f"canister_{task.kind}", execution, kernel.subnet.instruction_limits.update)
+    finish(kernel, state, live, context, outcome)
+
+
+def _exports(state: CanisterState, kind: str) -> bool:
+    return state.code is not None and f"canister_{kind}" in prepare(state.code).facts.entry_points

@@ -1,0 +1,107 @@
+"""Calls under way: who waits for an answer, which functions await one, and the messages between canisters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.errors import Reject
+from sandbox.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class UserOrigin:
+    """A user's update call; `message_id` is its number among all of this sandbox."""
+
+    message_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CanisterOrigin:
+    """Another canister's call; the answer goes to its callback."""
+
+    callback_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemOrigin:
+    """A heartbeat, a timer or the low-memory hook; nobody waits for an answer."""
+
+
+Origin = UserOrigin | CanisterOrigin | SystemOrigin
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """One call being processed: interface specification, "Call contexts"."""
+
+    id: int
+    canister_id: Principal
+    origin: Origin
+    caller: Principal
+    method: str
+    responded: bool = False
+    deleted: bool = False
+    """The canister was uninstalled meanwhile: answers to its own calls are dropped."""
+    available: int = 0
+    """Cycles of the call that are not accepted yet."""
+    outstanding: int = 0
+    """Calls made in this context whose answers are still to come."""
+    instructions: int = 0
+    deadline: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What to run when the answer to a call arrives. Functions are (table index, environment)."""
+
+    id: int
+    context_id: int
+    canister_id: Principal
+    callee: Principal
+    on_reply: tuple[int, int]
+    on_reject: tuple[int, int]
+    on_cleanup: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """A user's update call."""
+
+    message_id: int
+    canister_id: Principal
+    method: str
+    arg: bytes
+    sender: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A canister's call to a canister."""
+
+    callback_id: int
+    caller: Principal
+    canister_id: Principal
+    method: str
+    arg: bytes
+    cycles: int = 0
+    deadline: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a request: bytes, or a reject. `refund`: cycles that were not accepted."""
+
+    callback_id: int
+    answer: bytes | Reject
+    refund: int
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A system task: `kind` is `heartbeat`, `global_timer` or `on_low_wasm_memory`."""
+
+    canister_id: Principal
+    kind: str
+
+
+Message = Ingress | Request | Response | Task
