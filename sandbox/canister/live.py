@@ -94,7 +94,7 @@ class Live:
         """Get ready for one message: its limits, and the memory that its system calls see."""
         control = self._control
         control[0] += 1
-        control[1] = control[2] = stable_api.page_limit(execution.mode)
+        control[1] = control[2] = stable_api.page_limit(execution.mode_bit)
         self.limited.limit, self.limited.peak = heap_limit, 0
         execution.heap = self.guest if self.prepared.facts.memory else None
         execution.instructions = self.instance.fuel_used
@@ -128,12 +128,16 @@ class Live:
     def commit(self) -> bytes:
         """Make what was written the committed state, of both memories or of neither; returns the globals."""
         values = self.save_globals()
-        before = self.stable.memory.image()
-        self.stable.commit()
+        stable = self.stable
+        if stable.size == stable.memory.size and not stable.dirty():
+            self.heap.commit()
+            return values
+        before = stable.memory.image()
+        stable.commit()
         try:
             self.heap.commit()
         except BaseException:
-            self.stable.memory.restore(before)
+            stable.memory.restore(before)
             raise
         return values
 
@@ -142,6 +146,12 @@ class Live:
         self.globals = None
         heap, stable = self.heap.rollback(), self.stable.rollback()
         return heap and stable
+
+    def refresh(self) -> bool:
+        """Show the memories' present bytes, also if something else has changed them; False if that cannot be."""
+        if self.heap.stale or self.stable.stale:
+            return self.rollback()
+        return True
 
     def close(self, keep_views: bool = False) -> None:
         """Free the instance, and the views unless another instance has taken them over."""
@@ -162,7 +172,7 @@ class Machines:
         """The live canister that shows exactly `state`; the canister must have code."""
         assert state.code is not None
         live = self._live.get(state.id)
-        if live is not None and not _shows(live, state):
+        if live is not None and not (_fits(live, state) and live.refresh()):
             self.drop(state.id)
             live = None
         if live is None:
@@ -206,14 +216,14 @@ class Machines:
             self.drop(canister_id)
 
 
-def _shows(live: Live, state: CanisterState) -> bool:
-    assert state.code is not None
+def _fits(live: Live, state: CanisterState) -> bool:
+    """Whether it is an instance of the state's module over the state's memories."""
+    code = state.code
     return (
-        live.prepared.hash == state.code.hash
+        code is not None
+        and live.prepared.hash == code.hash
         and live.heap.memory is state.heap
         and live.stable.memory is state.stable
-        and not live.heap.stale
-        and not live.stable.stale
     )
 
 

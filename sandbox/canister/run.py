@@ -12,7 +12,7 @@ from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution, GuestTrap
 
-_LIMITED = Mode.UPDATE | Mode.INIT
+_LIMITED = int(Mode.UPDATE | Mode.INIT)
 """Where `wasm_memory_limit` is enforced (digest 4.9)."""
 
 
@@ -35,8 +35,7 @@ class Outcome:
 
 def run(live: Live, entry: str | Callback, execution: Execution, instructions: int, heap_limit: int = 0) -> Outcome:
     """Run the export or callback `entry` with at most `instructions`; `heap_limit` in bytes, 0 for none."""
-    mode = execution.mode
-    live.begin(execution, instructions, heap_limit if mode & _LIMITED else 0)
+    live.begin(execution, instructions, heap_limit if execution.mode_bit & _LIMITED else 0)
     problem: Failure | None = None
     try:
         if isinstance(entry, str):

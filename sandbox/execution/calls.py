@@ -6,8 +6,6 @@ of the replica: no such canister, not running, no module, no such method.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sandbox.canister.code import prepare
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject
@@ -17,7 +15,17 @@ from sandbox.execution.logs import reads_logs
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
 from sandbox.principal import Principal
-from sandbox.state import CallContext, CanisterOrigin, CanisterState, Ingress, Origin, Request, Status, UserOrigin
+from sandbox.state import (
+    CallContext,
+    CanisterOrigin,
+    CanisterState,
+    Ingress,
+    Origin,
+    Request,
+    Status,
+    UserOrigin,
+    evolve,
+)
 
 _MODES = {"update": Mode.UPDATE, "query": Mode.REPLICATED_QUERY}
 
@@ -38,7 +46,7 @@ def begin_request(kernel: Kernel, message: Request) -> None:
     """Execute another canister's call."""
     origin = CanisterOrigin(message.callback_id)
     context = _context(kernel, origin, message.caller, message.canister_id, message.method)
-    context = replace(context, available=message.cycles, deadline=message.deadline)
+    context = evolve(context, available=message.cycles, deadline=message.deadline)
     state = kernel.subnet.canisters.get(message.canister_id)
     refused = _refused_request(state, message)
     if state is None or refused is not None:

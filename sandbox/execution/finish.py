@@ -27,6 +27,7 @@ from sandbox.state import (
     Response,
     Status,
     UserOrigin,
+    evolve,
 )
 
 
@@ -34,16 +35,21 @@ def finish(kernel: Kernel, state: CanisterState, live: Live, context: CallContex
     """End an execution that belongs to `context`; `state` is what it started from."""
     commit(kernel, state, live, outcome)
     execution, failure = outcome.execution, outcome.failure
-    context = replace(context, instructions=context.instructions + outcome.instructions)
-    if failure is None:
-        context = replace(
-            context, available=execution.available, outstanding=context.outstanding + len(execution.calls)
-        )
-        if execution.calls:
-            _send(kernel, state.id, context, execution.calls)
-        if execution.response is not None:
-            context = respond(kernel, context, _answer(execution))
-    close(kernel, context, failure)
+    instructions = context.instructions + outcome.instructions
+    if failure is not None:
+        close(kernel, evolve(context, instructions=instructions), failure)
+        return
+    context = evolve(
+        context,
+        instructions=instructions,
+        available=execution.available,
+        outstanding=context.outstanding + len(execution.calls),
+    )
+    if execution.calls:
+        _send(kernel, state.id, context, execution.calls)
+    if execution.response is not None:
+        context = respond(kernel, context, _answer(execution))
+    close(kernel, context)
 
 
 def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -> None:
@@ -59,7 +65,7 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
         kernel.machines.rollback(state.id)
         new = replace(state, cycles=state.cycles - spent) if spent else state
     else:
-        new = replace(
+        new = evolve(
             state,
             globals=live.commit(),
             version=state.version + 1,
@@ -89,7 +95,7 @@ def respond(
         )
     elif isinstance(origin, CanisterOrigin):
         kernel.subnet.queue.append(Response(origin.callback_id, answer, context.available))
-    return replace(context, responded=True, available=0)
+    return evolve(context, responded=True, available=0)
 
 
 def _to_user(reject: Reject) -> Reject:

@@ -1,8 +1,8 @@
 """Query calls: interface specification, "Query call" and "Composite queries" (digest 4.7).
 
 Nothing of a query remains. A composite query may call queries of other canisters: each of these starts from the
-committed state of its canister, while the composite's own callbacks see what it has done so far. Depth and instructions of the
-whole graph are limited.
+committed state of its canister, while the composite's own callbacks see what it has done so far. Depth and
+instructions of the whole graph are limited.
 """
 
 from __future__ import annotations

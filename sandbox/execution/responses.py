@@ -1,12 +1,11 @@
 """An answer arrives: interface specification, "Callbacks" (digest 4.2).
 
 Refunded cycles are credited first and stay, whatever the callback does. If the callback traps, its changes are
-forgotten and the cleanup function, if there is one, runs from the state before it; what cleanup does is kept if it returns.
+forgotten and the cleanup function, if there is one, runs from the state before it; what cleanup does is kept if it
+returns.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from sandbox.canister import run as entry
 from sandbox.canister.failure import Failure
@@ -16,7 +15,7 @@ from sandbox.execution.finish import close, commit, finish
 from sandbox.execution.kernel import Kernel
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
-from sandbox.state import Callback, CallContext, CanisterState, Response
+from sandbox.state import Callback, CallContext, CanisterState, Response, evolve
 
 
 def deliver(kernel: Kernel, message: Response) -> None:
@@ -25,13 +24,13 @@ def deliver(kernel: Kernel, message: Response) -> None:
     callback = subnet.callbacks.pop(message.callback_id)
     _free_slot(kernel, callback)
     context = subnet.contexts[callback.context_id]
-    context = replace(context, outstanding=context.outstanding - 1)
+    context = evolve(context, outstanding=context.outstanding - 1)
     state = subnet.canisters.get(callback.canister_id)
     if state is None:
         close(kernel, context)
         return
     if message.refund:
-        state = replace(state, cycles=state.cycles + message.refund)
+        state = evolve(state, cycles=state.cycles + message.refund)
         subnet.canisters[state.id] = state
     if context.deleted or state.code is None:
         close(kernel, context)
@@ -48,7 +47,7 @@ def _run_callback(
     outcome = kernel.run(live, entry.Callback(*function), execution, kernel.subnet.instruction_limits.update)
     if outcome.failure is not None and callback.on_cleanup is not None:
         outcome = _clean_up(kernel, state, context, callback.on_cleanup, outcome)
-        context = replace(context, instructions=context.instructions + outcome.instructions)
+        context = evolve(context, instructions=context.instructions + outcome.instructions)
         close(kernel, context, outcome.failure)
         return
     finish(kernel, state, live, context, outcome)

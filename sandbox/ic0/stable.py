@@ -24,7 +24,7 @@ import struct
 from enum import IntEnum
 
 from sandbox.errors import ErrorCode
-from sandbox.ic0.modes import CC, CQ, CRT, CRY, NRQ, RQ, TQ, F, G, I, Mode
+from sandbox.ic0.modes import CC, CQ, CRT, CRY, NRQ, RQ, TQ, F, G, I
 from sandbox.limits import (
     KIB,
     STABLE_ACCESS_MESSAGE,
@@ -81,7 +81,7 @@ FAILURES: dict[int, tuple[ErrorCode, str]] = {
 }
 
 
-def page_limit(mode: Mode) -> int:
+def page_limit(mode: int) -> int:
     """How many 4 KiB pages an execution in `mode` may access, and as many modify."""
     if mode & _LONG:
         return STABLE_ACCESS_UPGRADE // PAGE

@@ -2,6 +2,7 @@
 
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
 from sandbox.state.code import Code
+from sandbox.state.evolve import evolve
 from sandbox.state.messages import (
     Callback,
     CallContext,
@@ -43,4 +44,5 @@ __all__ = [
     "UserOrigin",
     "Visibility",
     "copied",
+    "evolve",
 ]

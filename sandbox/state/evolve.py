@@ -1,0 +1,35 @@
+"""`dataclasses.replace`, several times faster: for records that change with every message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+
+def evolve(record: Record, **changes: Any) -> Record:
+    """A copy of a frozen record with some fields changed; `KeyError` if it has no such field.
+
+    For records with `slots=True` that do no work of their own when they are made.
+    """
+    kind: type[Any] = type(record)
+    copy, writers = _tools(kind)
+    new: Record = copy(record)
+    for name, value in changes.items():
+        writers[name](new, value)
+    return new
+
+
+@cache
+def _tools(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
+    """A copier, generated field by field, and the slots' own writers, which do not know that the record is frozen."""
+    names = [field.name for field in fields(kind)]
+    writers = {name: kind.__dict__[name].__set__ for name in names}
+    lines = "".join(f"    set_{name}(new, old.{name})\n" for name in names)
+    scope: dict[str, Any] = {f"set_{name}": writers[name] for name in names}
+    scope |= {"make": kind.__new__, "kind": kind}
+    exec(f"def copy(old):\n    new = make(kind)\n{lines}    return new\n", scope)
+    return scope["copy"], writers
