@@ -1,0 +1,218 @@
+"""`install`, `call` and `query`: Candid text in, Candid text or JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import RenderableType
+from rich.text import Text
+
+from sandbox import candid
+from sandbox.api import Canister
+from sandbox.api.typed import EMPTY_ARGUMENT, init_types
+from sandbox.api.typed import is_query as is_query_function
+from sandbox.canister.code import submit
+from sandbox.cli import output
+from sandbox.cli.app import App, Command, F, Misuse, canister_argument, with_app
+from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
+from sandbox.execution import CallResult
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A call as the command line gives it."""
+
+    method: str
+    argument: str | None
+    file: Path | None
+    did: Path | None
+    raw: bool
+
+    def text(self) -> str:
+        if self.argument is not None and self.file is not None:
+            raise Misuse("give the argument or --arg-file, not both")
+        return read_text(self.file) if self.file else self.argument or "()"
+
+
+@click.command(cls=Command)
+@canister_argument
+@click.argument("file", type=FILE)
+@click.option("--mode", type=click.Choice(["install", "reinstall", "upgrade"]), default="install", show_default=True)
+@click.option("--arg", metavar="CANDID", help="The argument, such as '(record { greeting = \"Hi\" })'.")
+@click.option("--arg-file", type=FILE, help="A file that holds the argument.")
+@click.option("--did", type=FILE, help="The interface, where the module does not carry it.")
+@click.option("--skip-pre-upgrade", is_flag=True, help="Upgrade without asking the old module to save its data.")
+@click.option(
+    "--wasm-memory-persistence",
+    type=click.Choice(["keep", "replace"]),
+    help="Whether an upgrade keeps the heap; by default it does with enhanced orthogonal persistence.",
+)
+@with_app
+def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> None:
+    """Install the module FILE (raw or gzip) into CANISTER, replace it, or upgrade to it."""
+    skip, persistence = options["skip_pre_upgrade"], options["wasm_memory_persistence"]
+    if mode != "upgrade" and (skip or persistence):
+        raise Misuse("--skip-pre-upgrade and --wasm-memory-persistence belong to --mode upgrade")
+    wasm = file.read_bytes()
+    with app.session() as session:
+        target = session.canister(canister)
+        argument = _init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
+        if mode == "upgrade":
+            how = {"skip_pre_upgrade": skip} | ({"wasm_memory_persistence": persistence} if persistence else {})
+            result = target.upgrade(wasm, argument, app.sender, **how)
+        else:
+            result = target.install(wasm, argument, mode, app.sender)
+        title, digest = session.title(target.id), submit(wasm).hash
+    facts = {"canister_id": target.id, "mode": mode, "module_hash": digest, "instructions": result.instructions}
+    done = {"install": "installed", "reinstall": "reinstalled", "upgrade": "upgraded"}[mode]
+    app.emit(
+        facts | {"logs": result.logs},
+        Text.assemble((f"{done} ", "green"), f"{file.name} in {title}, {result.instructions:,} instructions"),
+    )
+
+
+def _init_argument(wasm: bytes, request: Request) -> bytes:
+    if request.argument is None and request.file is None:
+        return EMPTY_ARGUMENT
+    try:
+        types = init_types(submit(wasm), request.did)
+    except InvalidModule:
+        return EMPTY_ARGUMENT  # the platform refuses the module, and says why
+    if types:
+        return candid.encode_text(request.text(), types)
+    return candid.encode_text(request.text())
+
+
+def _call_options(function: F) -> F:
+    options: list[Callable[[F], F]] = [
+        canister_argument,
+        click.argument("method"),
+        click.argument("argument", metavar="[CANDID]", required=False),
+        click.option("--arg-file", "file", type=FILE, help="A file that holds the argument."),
+        click.option("--did", type=FILE, help="The interface, where the module does not carry it."),
+        click.option("--raw", is_flag=True, help="Argument and reply are bytes in hexadecimal, whatever they mean."),
+        with_app,
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command(cls=Command)
+@click.option("--update", is_flag=True, help="An update call, even if the interface says that METHOD is a query.")
+@_call_options
+def call(app: App, canister: str, update: bool, **options: Any) -> None:
+    """Call METHOD of CANISTER with an argument such as '(1, "x")'.
+
+    A method that the interface declares as a query is called as one.
+    """
+    _perform(app, canister, Request(**options), as_query=False if update else None)
+
+
+@click.command(cls=Command)
+@_call_options
+def query(app: App, canister: str, **options: Any) -> None:
+    """Query METHOD of CANISTER: nothing of what it does remains."""
+    _perform(app, canister, Request(**options), as_query=True)
+
+
+def _perform(app: App, canister: str, request: Request, as_query: bool | None) -> None:
+    with app.session(save=as_query is not True) as session:
+        target = session.canister(canister)
+        interface = _interface(target, request.did)
+        function = interface.methods.get(request.method) if interface else None
+        argument = _argument(request, function)
+        if as_query is None:
+            as_query = function is not None and is_query_function(function)
+        ask = target.query if as_query else target.update
+        try:
+            result = ask(request.method, argument, app.sender)
+        except CallRejected as error:
+            raise _with_methods(error, interface) from None
+    facts, parts = _answer(app, result, request, interface, function)
+    if request.raw:
+        app.emit(facts, Text(facts["reply_hex"]))
+    else:
+        app.emit(facts, *parts)
+
+
+def _interface(target: Canister, did: Path | None) -> candid.Interface | None:
+    if did is not None:
+        return candid.load_did(did)
+    text = target.metadata("candid:service")
+    return None if text is None else candid.parse_did(text.decode("utf-8", "replace"))
+
+
+def _argument(request: Request, function: candid.FuncType | None) -> bytes:
+    if request.raw:
+        try:
+            return bytes.fromhex(request.text() if request.argument or request.file else "")
+        except ValueError as error:
+            raise Misuse(f"the argument is not hexadecimal: {error}") from None
+    if function is None:
+        return candid.encode_text(request.text())
+    return candid.encode_text(request.text(), function.args)
+
+
+def _with_methods(error: CallRejected, interface: candid.Interface | None) -> CallRejected:
+    """Where the canister has no such method, say which ones its interface has."""
+    if error.error_code is not ErrorCode.CANISTER_METHOD_NOT_FOUND or interface is None:
+        return error
+    known = ", ".join(interface.methods) or "none"
+    reject: Reject = replace(error.reject, message=f"{error.message}\nMethods of its interface: {known}")
+    return CallRejected(reject, error.result)
+
+
+def _answer(
+    app: App,
+    result: CallResult,
+    request: Request,
+    interface: candid.Interface | None,
+    function: candid.FuncType | None,
+) -> tuple[dict[str, Any], list[RenderableType]]:
+    """The reply at the types of the interface, else at its own, else as bytes."""
+    reply = result.reply or b""
+    facts: dict[str, Any] = {
+        "canister_id": result.canister_id,
+        "method": result.method,
+        "reply": None,
+        "candid": None,
+        "reply_hex": reply.hex(),
+        "instructions": result.instructions,
+        "logs": result.logs,
+    }
+    if request.raw:
+        return facts, []
+    try:
+        types, values = _decode(app, reply, interface, function)
+    except CandidError as error:
+        app.note(f"the reply is not Candid ({error}); its bytes:")
+        return facts, [Text(reply.hex())]
+    text = candid.values_text(types, values)
+    facts |= {"reply": values, "candid": text}
+    return facts, [output.candid(text)]
+
+
+def _decode(
+    app: App, reply: bytes, interface: candid.Interface | None, function: candid.FuncType | None
+) -> tuple[tuple[candid.Type, ...], list[Any]]:
+    if function is not None:
+        try:
+            return function.results, candid.decode(function.results, reply)
+        except CandidError as error:
+            app.note(f"the reply does not fit the interface: {error}")
+    return candid.decode_untyped(reply, interface.field_names() if interface else ())
+
+
+def read_text(file: Path) -> str:
+    """The text in a file that the user named."""
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise Misuse(f"{file} is not text: {error}") from None

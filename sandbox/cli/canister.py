@@ -1,0 +1,201 @@
+"""`canister`: the life of a canister."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sandbox.api import CanisterStatus
+from sandbox.cli import output
+from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
+from sandbox.cli.calls import call, install, query
+from sandbox.cli.names import problem_with
+from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
+from sandbox.wasm import decode_module, read_facts
+
+
+@click.group(cls=Group)
+def canister() -> None:
+    """Create, install, call and manage canisters.
+
+    CANISTER is an id, or the name given at creation. An argument is Candid text such as '(1, "x")'.
+    """
+
+
+@canister.command()
+@click.argument("name", required=False)
+@click.option("--id", "canister_id", metavar="ID", help="The id that it shall have.")
+@click.option("--cycles", type=click.IntRange(0), help="What it owns at first.")
+@setting_options
+@with_app
+def create(app: App, name: str | None, canister_id: str | None, cycles: int | None, **options: Any) -> None:
+    """Create an empty canister, and call it NAME from now on; its controller is the user who acts."""
+    problem = None if name is None else problem_with(name)
+    if problem is not None:
+        raise Misuse(problem)
+    with app.session(create=True) as session:
+        taken = None if name is None else session.names.get(name)
+        if taken is not None:
+            raise Misuse(f"there is a canister named {name!r} already: {taken}")
+        update = chosen(session, options)
+        controllers = update.pop("controllers", [app.sender])
+        wanted = session.principal(canister_id) if canister_id else None
+        created = session.sandbox.create_canister(controllers, wanted, cycles, update)
+        if name is not None:
+            session.names.add(name, created.id)
+        title = session.title(created.id)
+    app.emit({"canister_id": created.id, "name": name}, Text.assemble(("created ", "green"), title))
+
+
+@canister.command(name="list")
+@with_app
+def list_(app: App) -> None:
+    """List all canisters."""
+    with app.session(save=False) as session:
+        found = [(session.names.of(c.id), c.status()) for c in session.sandbox.canisters()]
+    facts = [{"name": name, **_summary(status)} for name, status in found]
+    headers = ("name", "id", "status", "module", "heap", "stable", "snapshots")
+    rows = [
+        (
+            name or "",
+            status.canister_id,
+            status.status,
+            status.module_hash.hex()[:12] if status.module_hash else "none",
+            output.size(status.heap_size),
+            output.size(status.stable_size),
+            output.size(status.snapshots_size),
+        )
+        for name, status in found
+    ]
+    if rows:
+        app.emit(facts, output.table(headers, rows, right=headers[4:]))
+    else:
+        app.emit(facts, "No canisters yet: canister-sandbox canister create NAME")
+
+
+@canister.command()
+@canister_argument
+@with_app
+def status(app: App, canister: str) -> None:
+    """Show what CANISTER is now: status, module, sizes, settings."""
+    with app.session(save=False) as session:
+        target = session.canister(canister)
+        found, name = target.status(), session.names.of(target.id)
+    settings = settings_facts(found.settings)
+    summary = {"name": name, **_summary(found)}
+    text = {
+        "canister": f"{name} ({found.canister_id})" if name else str(found.canister_id),
+        "status": found.status,
+        "version": found.version,
+        "module": found.module_hash.hex() if found.module_hash else "none",
+        "heap": _bytes(found.heap_size),
+        "stable memory": _bytes(found.stable_size),
+        "snapshots": _bytes(found.snapshots_size),
+        "memory in all": _bytes(found.memory_size),
+        "cycles": f"{found.cycles:,}",
+    }
+    app.emit({**summary, "settings": settings}, output.fields(text | settings_text(settings)))
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} bytes" + (f" ({output.size(count)})" if count >= 1024 else "")
+
+
+def _summary(status: CanisterStatus) -> dict[str, Any]:
+    return {
+        "canister_id": status.canister_id,
+        "status": status.status,
+        "version": status.version,
+        "module_hash": status.module_hash,
+        "heap_size": status.heap_size,
+        "stable_size": status.stable_size,
+        "snapshots_size": status.snapshots_size,
+        "memory_size": status.memory_size,
+        "cycles": status.cycles,
+    }
+
+
+def _simple(name: str, done: str, text: str) -> click.Command:
+    """A command that does one thing to a canister and has nothing else to say."""
+
+    @with_app
+    def run(app: App, canister: str) -> None:
+        with app.session() as session:
+            target = session.canister(canister)
+            title = session.title(target.id)
+            getattr(target, name)(app.sender)
+        app.emit({"canister_id": target.id, "done": done}, Text.assemble((f"{done} ", "green"), title))
+
+    return Command(name, callback=run, params=[click.Argument(["canister"], metavar="CANISTER")], help=text)
+
+
+@canister.command()
+@canister_argument
+@with_app
+def logs(app: App, canister: str) -> None:
+    """Print the log of CANISTER: what it printed, and its traps; the newest 4 KiB."""
+    with app.session(save=False) as session:
+        records = session.canister(canister).logs()
+    texts = [record.content.decode("utf-8", "replace") for record in records]
+    facts = [
+        {"index": record.index, "timestamp": record.timestamp, "text": text}
+        for record, text in zip(records, texts, strict=True)
+    ]
+    lines = [_log_line(record.index, text) for record, text in zip(records, texts, strict=True)]
+    if not lines:
+        app.note("the log is empty")
+    app.emit(facts, *lines)
+
+
+def _log_line(index: int, text: str) -> Text:
+    indented = text.rstrip().replace("\n", "\n      ")
+    return Text.assemble((f"{index:>4}  ", "dim"), (indented, "red" if text.startswith("[TRAP]") else ""))
+
+
+@canister.command()
+@canister_argument
+@click.argument("name", required=False)
+@with_app
+def metadata(app: App, canister: str, name: str | None) -> None:
+    """Print the metadata section NAME of the module of CANISTER, such as candid:service; without NAME, list all."""
+    with app.session(save=False) as session:
+        target = session.canister(canister)
+        content = None if name is None else target.metadata(name)
+        sections = _sections(session, canister)
+    if name is None:
+        facts = [{"name": n, "visibility": kind, "size": count} for n, kind, count in sections]
+        headers = ("name", "visibility", "bytes")
+        app.emit(facts, output.table(headers, sections, right=["bytes"]) if sections else "The module has no metadata.")
+        return
+    if content is None:
+        known = ", ".join(section for section, _, _ in sections) or "none"
+        raise Misuse(f"{canister} has no metadata section {name!r} (it has: {known})")
+    text = content.decode("utf-8", "replace")
+    app.emit({"name": name, "text": text}, Text(text.rstrip("\n")))
+
+
+def _sections(session: Session, canister: str) -> list[tuple[str, str, int]]:
+    code = session.sandbox.state_of(session.principal(canister)).code
+    if code is None:
+        return []
+    facts = read_facts(decode_module(code.submitted))
+    return [
+        (name, kind, len(content))
+        for kind, found in (("public", facts.public_metadata), ("private", facts.private_metadata))
+        for name, content in found.items()
+    ]
+
+
+for command in (
+    install,
+    call,
+    query,
+    settings,
+    _simple("start", "started", "Start CANISTER: it takes calls again."),
+    _simple("stop", "stopped", "Stop CANISTER: it takes no calls until it is started."),
+    _simple("uninstall", "uninstalled", "Remove module and memory of CANISTER; its snapshots and settings stay."),
+    _simple("delete", "deleted", "Delete CANISTER, which must be stopped, and its snapshots, for good."),
+):
+    canister.add_command(command)

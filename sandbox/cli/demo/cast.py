@@ -1,0 +1,65 @@
+"""Who plays: three real canisters, the versions of each, and the people that they keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FIXTURES = Path(__file__).resolve().parents[3] / "fixtures" / "wasm"
+PEOPLE = 3_000
+BATCH = 250
+EDITS = 40
+
+_FIRST = ("Ada", "Alan", "Barbara", "Claude", "Donald", "Edsger", "Grace", "John", "Katherine", "Leslie", "Niklaus")
+_LAST = ("Allen", "Dijkstra", "Hamilton", "Hopper", "Johnson", "Knuth", "Lamport", "Liskov", "Lovelace", "Turing")
+
+
+@dataclass(frozen=True)
+class Role:
+    """One canister: its first version, what it is upgraded to, and, where there is one, the version that cannot save
+    its own data. File names in the fixtures."""
+
+    title: str
+    v1: str
+    traps: str
+    drops: str
+    good: str
+    pretraps: str | None = None
+
+    def modules(self) -> list[str]:
+        return [name for name in (self.v1, self.traps, self.drops, self.good, self.pretraps) if name]
+
+
+def _motoko(kind: str, title: str) -> Role:
+    names = ("people_v1", "people_v2_traps", "people_v2_drops", "people_v2_good", "people_v1_pretraps")
+    return Role(title, *(f"{name}.{kind}.wasm" for name in names))
+
+
+ROLES = (
+    _motoko("enhanced", "Motoko enhanced"),
+    _motoko("classical", "Motoko classical"),
+    Role(
+        "Rust with stable structures",
+        "people_stable_rs_v1.wasm",
+        "people_stable_rs_v2_traps.wasm",
+        "people_stable_rs_v2_drops.wasm",
+        "people_stable_rs_v2_good.wasm",
+    ),
+)
+
+
+def missing(folder: Path) -> list[str]:
+    """Modules that the demo needs and `folder` does not have."""
+    return [name for role in ROLES for name in role.modules() if not (folder / name).is_file()]
+
+
+def person(index: int) -> dict[str, Any]:
+    """The `index`th person, as the canisters take them."""
+    first, last = _FIRST[index % len(_FIRST)], _LAST[index // len(_FIRST) % len(_LAST)]
+    return {
+        "name": f"{first} {last}",
+        "email": f"{first}.{last}.{index}@example.org".lower(),
+        "age": 20 + index % 60,
+        "tags": [f"group-{index % 7}", "even" if index % 2 == 0 else "odd"],
+    }

@@ -1,0 +1,129 @@
+"""How results look: text for people, in colour on a terminal and plain in a pipe, or one JSON document."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console, RenderableType
+from rich.highlighter import RegexHighlighter
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from sandbox.candid import Func, Service, Some, Variant
+from sandbox.principal import Principal
+
+_PIPE_WIDTH = 100_000
+"""Nothing is wrapped, cut or ruled in a pipe."""
+
+_THEME = Theme({"candid.string": "green", "candid.number": "cyan", "candid.word": "dim", "candid.name": "bold"})
+
+
+class CandidHighlighter(RegexHighlighter):
+    """Strings, numbers, field names and type words of Candid text."""
+
+    base_style = "candid."
+    highlights = (
+        r"(?P<word>\b(?:record|variant|vec|opt|blob|principal|service|func|null|true|false)\b)",
+        r"(?P<word>: (?:nat|int|float)\d*\b)",
+        r"(?P<name>\b\w+)(?= = )",
+        r"(?P<number>(?<![\w.])[-+]?\d[\d_]*(?:\.\d+)?(?:e[-+]?\d+)?\b)",
+        r'(?P<string>"(?:[^"\\]|\\.)*")',
+    )
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on the present standard output or error."""
+    found = Console(stderr=stderr, highlight=False, theme=_THEME)
+    if not found.is_terminal:
+        found.width = _PIPE_WIDTH
+    return found
+
+
+def show(*parts: RenderableType, stderr: bool = False) -> None:
+    """Print for people: strings are text, never markup."""
+    target = console(stderr=stderr)
+    for part in parts:
+        item = Text(part) if isinstance(part, str) else part
+        if target.is_terminal:
+            target.print(item, soft_wrap=isinstance(item, Text))
+            continue
+        with target.capture() as captured:
+            target.print(item, soft_wrap=isinstance(item, Text))
+        click.echo("\n".join(line.rstrip() for line in captured.get().split("\n")), nl=False, err=stderr)
+
+
+def print_json(facts: object) -> None:
+    click.echo(json.dumps(to_json(facts), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def candid(text: str) -> Text:
+    """Candid text in colour."""
+    return CandidHighlighter()(Text(text))
+
+
+def table(headers: Iterable[str], rows: Iterable[Iterable[object]], right: Iterable[str] = ()) -> Table:
+    """Rows under headers; the columns named in `right` hold numbers."""
+    lines = box.SIMPLE_HEAD if console().is_terminal else None
+    result = Table(box=lines, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for header in headers:
+        result.add_column(header, justify="right" if header in set(right) else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return result
+
+
+def fields(pairs: Mapping[str, object]) -> Table:
+    """Names and values, one a line."""
+    result = Table.grid(padding=(0, 2))
+    result.add_column(style="bold")
+    result.add_column(overflow="fold")
+    for name, value in pairs.items():
+        result.add_row(Text(name), value if isinstance(value, Text) else Text(str(value)))
+    return result
+
+
+def size(count: int) -> str:
+    """`6.8 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    power = min(int(math.log2(count) // 10), 4)
+    return f"{count / (1 << 10 * power):.1f} {' KMGT'[power]}iB"
+
+
+def to_json(value: Any) -> Any:
+    """JSON of what the sandbox answers with: bytes in hexadecimal, principals as text, numbers that JSON has no
+    notation for as text, an option of an option as a list of none or one."""
+    match value:
+        case None | bool() | int() | str():
+            return str(value) if isinstance(value, str) else value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case bytes():
+            return value.hex()
+        case Principal():
+            return str(value)
+        case Service():
+            return str(value.principal)
+        case Func():
+            return {"principal": str(value.principal), "method": value.method}
+        case Some():
+            return [to_json(value.value)]
+        case Variant():
+            return {value.tag: to_json(value.value)}
+        case Mapping():
+            return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [to_json(item) for item in value]
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def one_line(text: str) -> str:
+    """Text for a table cell: line breaks and control characters become spaces."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()

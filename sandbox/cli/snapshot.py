@@ -1,0 +1,166 @@
+"""`snapshot`: keep the state of a canister and bring it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sandbox.api import Canister, Snapshot
+from sandbox.cli import output
+from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
+from sandbox.limits import SNAPSHOTS
+
+_NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
+
+
+@click.group(cls=Group)
+def snapshot() -> None:
+    """Take, load, list and delete snapshots."""
+
+
+@snapshot.command()
+@canister_argument
+@click.option("--label", metavar="TEXT", help="What to remember it by.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1, SNAPSHOTS),
+    help=f"How many snapshots a canister of this state may have, 1 to {SNAPSHOTS}; kept for later. With 1, the "
+    "default, a new one replaces the old.",
+)
+@_NO_STOP
+@with_app
+def take(app: App, canister: str, label: str | None, keep: int | None, no_stop: bool) -> None:
+    """Keep the present state of CANISTER.
+
+    A running canister is stopped before and started again afterwards.
+    """
+    with app.session(max_snapshots=keep) as session:
+        target = session.canister(canister)
+        before = _ids(target)
+        with _stopped(app, target, no_stop):
+            taken = target.take_snapshot(label, app.sender)
+        gone = before - _ids(target)
+        facts = _facts(taken)
+        title = session.title(target.id)
+    app.emit(
+        facts | {"replaced": sorted(gone)},
+        Text.assemble(("taken ", "green"), f"snapshot {taken.id.hex()} of {title}"),
+        output.fields({"label": label or "none", "size": f"{taken.total_size:,} bytes", "checksum": taken.checksum}),
+    )
+    for snapshot_id in sorted(gone):
+        app.note(f"it replaces snapshot {snapshot_id} (--keep 2 keeps both)")
+
+
+@snapshot.command()
+@canister_argument
+@click.argument("which", metavar="[SNAPSHOT]", required=False)
+@_NO_STOP
+@with_app
+def load(app: App, canister: str, which: str | None, no_stop: bool) -> None:
+    """Bring CANISTER back to SNAPSHOT, an id or a label; not needed where it has only one.
+
+    Module, globals, heap, stable memory and certified data are then what they were. A running canister is stopped
+    before and started again afterwards.
+    """
+    with app.session() as session:
+        target = session.canister(canister)
+        snapshot_id = _which(session, target, which)
+        with _stopped(app, target, no_stop):
+            target.load_snapshot(snapshot_id, app.sender)
+        title = session.title(target.id)
+    app.emit(
+        {"canister_id": target.id, "loaded": snapshot_id},
+        Text.assemble(("loaded ", "green"), f"snapshot {snapshot_id} into {title}"),
+    )
+
+
+@snapshot.command(name="list")
+@click.argument("canister", metavar="[CANISTER]", required=False)
+@with_app
+def list_(app: App, canister: str | None) -> None:
+    """List the snapshots of CANISTER, or of all canisters."""
+    with app.session(save=False) as session:
+        targets = session.sandbox.canisters() if canister is None else [session.canister(canister)]
+        sender = None if canister is None else app.sender
+        found = [s for target in targets for s in target.list_snapshots(sender)]
+        facts = [_facts(s) for s in found]
+        rows = [_row(session, s) for s in found]
+    if rows:
+        app.emit(facts, output.table(("id", "canister", "label", "taken", "size", "checksum"), rows, right=["size"]))
+    else:
+        app.emit(facts, "No snapshots.")
+
+
+@snapshot.command()
+@click.argument("which", metavar="SNAPSHOT")
+@with_app
+def delete(app: App, which: str) -> None:
+    """Delete the snapshot with the id SNAPSHOT."""
+    with app.session() as session:
+        session.sandbox.snapshots.delete(which, app.sender)
+    app.emit({"deleted": which}, Text.assemble(("deleted ", "green"), f"snapshot {which}"))
+
+
+@contextmanager
+def _stopped(app: App, target: Canister, no_stop: bool) -> Iterator[None]:
+    """Within, the canister is stopped if it was running; afterwards it runs again, whatever happened."""
+    if no_stop or target.status().status != "running":
+        yield
+        return
+    target.stop(app.sender)
+    try:
+        yield
+    finally:
+        target.start(app.sender)
+
+
+def _which(session: Session, target: Canister, which: str | None) -> str:
+    """The id meant by an id, a label, or nothing. What is not known here is left to the platform to refuse."""
+    own = target.list_snapshots()
+    if which is None:
+        if len(own) != 1:
+            raise Misuse(f"which snapshot? {session.title(target.id)} has {_known(own)}")
+        return own[0].id.hex()
+    labelled = [s for s in own if s.label == which]
+    if len(labelled) > 1:
+        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {_known(labelled)}")
+    if labelled:
+        return labelled[0].id.hex()
+    try:
+        return bytes.fromhex(which).hex()
+    except ValueError:
+        raise Misuse(f"{which!r} is neither the id of a snapshot nor a label; there is {_known(own)}") from None
+
+
+def _known(snapshots: list[Snapshot]) -> str:
+    return ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in snapshots) or "none"
+
+
+def _ids(target: Canister) -> set[str]:
+    return {s.id.hex() for s in target.list_snapshots()}
+
+
+def _facts(found: Snapshot) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "canister_id": found.canister_id,
+        "taken_on": found.taken_on,
+        "label": found.label,
+        "total_size": found.total_size,
+        "checksum": found.checksum,
+    }
+
+
+def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
+    return (
+        found.id.hex(),
+        session.names.of(found.canister_id) or found.canister_id,
+        output.one_line(found.label or ""),
+        found.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
+        output.size(found.total_size),
+        found.checksum[:16],
+    )
