@@ -7,6 +7,7 @@ skipped here: `sandbox.wasm.code` reads them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sandbox.wasm.facts import ModuleFacts
@@ -32,6 +33,10 @@ _SEGMENTS = 100_000
 _TABLES_AND_MEMORIES = 100
 _PARAMETERS = 1_000
 _TABLE_ENTRIES = 10_000_000
+
+_FUNC_TYPE = re.compile(rb"\x60(?:[\x01-\x09][\x6f-\x7f]*+|\x00)(?:[\x01-\x09][\x6f-\x7f]*+|\x00)")
+_AT_ONCE = 1_000
+_REFERENCES = re.compile(rb"(?:(?:\xd2[\x80-\xff]*+[\x00-\x7f]|\xd0[\x6f\x70])\x0b){%d}+" % _AT_ONCE)
 
 
 def read_facts(wasm: bytes) -> ModuleFacts:
@@ -96,12 +101,17 @@ class _Parser:
             raise malformed("data count and data section have inconsistent lengths", len(self.wasm))
 
     def read_types(self, reader: Reader) -> None:
+        known: dict[bytes, FuncType] = {}
         for _ in range(reader.count("types", _MILLION)):
             at = reader.at
-            if (form := reader.byte()) != 0x60:
-                raise malformed(f"invalid leading byte (0x{form:x}) for type", at)
-            params = _value_types(reader, "function params")
-            self.types.append(FuncType(params, _value_types(reader, "function returns")))
+            match = _FUNC_TYPE.match(self.wasm, at, reader.end)
+            type_ = known.get(match[0]) if match else None
+            if match and type_:
+                reader.at = match.end()
+            else:
+                type_ = _func_type(reader)
+                known[self.wasm[at : reader.at]] = type_
+            self.types.append(type_)
 
     def read_imports(self, reader: Reader) -> None:
         for _ in range(reader.count("imports", _MILLION)):
@@ -223,6 +233,14 @@ _READ: dict[Id, Callable[[_Parser, Reader], None]] = {
 }
 
 
+def _func_type(reader: Reader) -> FuncType:
+    at = reader.at
+    if (form := reader.byte()) != 0x60:
+        raise malformed(f"invalid leading byte (0x{form:x}) for type", at)
+    params = _value_types(reader, "function params")
+    return FuncType(params, _value_types(reader, "function returns"))
+
+
 def _value_type(reader: Reader) -> str:
     at = reader.at
     letter = VALUE_TYPES.get(reader.byte())
@@ -339,8 +357,19 @@ def _element(reader: Reader) -> ElementSegment:
             raise malformed("only the function external type is supported in elem segment", reader.at - 1)
     count = reader.count("element segment items", _TABLE_ENTRIES)
     if flags & 4:
-        for _ in range(count):
-            _init_expr(reader)
+        _skip_references(reader, count)
     else:
         reader.skip_integers(count)
     return ElementSegment(mode, table, offset, type_, count)
+
+
+def _skip_references(reader: Reader, count: int) -> None:
+    """Go past `count` constant expressions, the usual kinds of them a thousand at a time."""
+    while count:
+        match = _REFERENCES.match(reader.data, reader.at, reader.end) if count >= _AT_ONCE else None
+        if match:
+            reader.at = match.end()
+            count -= _AT_ONCE
+        else:
+            _init_expr(reader)
+            count -= 1

@@ -16,7 +16,10 @@ from sandbox.codec.leb128 import Leb128Error, decode_signed, decode_unsigned
 from sandbox.errors import InvalidModule
 
 HEADER = b"\0asm\1\0\0\0"
-NAME_SIZE = 100_000  # longest string that the engine's parser takes
+NAME_SIZE = 100_000
+"""The longest string that the engine's parser takes."""
+SECTIONS = 10_000
+"""More sections than any toolchain writes: only so that 100 MiB of empty ones cannot fill the host's memory."""
 
 
 class Id(IntEnum):
@@ -200,6 +203,8 @@ def sections(wasm: bytes) -> list[Section]:
             if RANK[section.id] <= last:
                 raise malformed("section out of order", section.start)
             last = RANK[section.id]
+        if len(found) == SECTIONS:
+            raise undecodable(f"sections count exceeds limit of {SECTIONS}", at)
         found.append(section)
         at = section.end
     return found

@@ -22,7 +22,7 @@ from sandbox.limits import WASM_PAGE
 from sandbox.wasm.facts import ModuleFacts
 from sandbox.wasm.reader import HEADER, RANK, Id
 from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, Kind, Memory
-from sandbox.wasm.writer import extended, name, section, vector
+from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
 VERSION = 1
 """Changes with every change of what the rewrite produces: part of the name of compiled code in the cache."""
@@ -144,13 +144,13 @@ def _table_export(facts: ModuleFacts) -> str | None:
     return next(names, None)
 
 
-def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int) -> dict[Id, tuple[bytes, ...] | None]:
+def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int) -> dict[Id, tuple[Piece, ...] | None]:
     """New contents by section id; None removes the section. Every section that is not mentioned stays."""
     wasm, old = facts.wasm, {s.id: s for s in facts.sections}
     nullary = facts.types.index(NULLARY) if NULLARY in facts.types else len(facts.types)
     type_index = encode_unsigned(nullary)
     scratch_index = 0 if facts.memory is None else 1
-    new: dict[Id, tuple[bytes, ...] | None] = {
+    new: dict[Id, tuple[Piece, ...] | None] = {
         Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts, pages)),
         Id.FUNCTION: extended(wasm, old.get(Id.FUNCTION), [type_index, type_index]),
         Id.MEMORY: None,
@@ -225,17 +225,18 @@ def _body(instructions: Iterator[bytes]) -> bytes:
     return encode_unsigned(len(code)) + code
 
 
-def _assemble(facts: ModuleFacts, new: dict[Id, tuple[bytes, ...] | None]) -> bytes:
+def _assemble(facts: ModuleFacts, new: dict[Id, tuple[Piece, ...] | None]) -> bytes:
     """The sections of the module with those of `new` in place of the old ones, or where the order wants them."""
     have = {s.id for s in facts.sections}
     missing = sorted((i for i, content in new.items() if content is not None and i not in have), key=RANK.__getitem__)
     last = max((place for place, s in enumerate(facts.sections) if s.id is not Id.CUSTOM), default=-1)
-    parts = [HEADER]
+    parts: list[Piece] = [HEADER]
+    wasm = memoryview(facts.wasm)
 
     def insert(before: int) -> None:
         while missing and RANK[missing[0]] < before:
             id_ = missing.pop(0)
-            parts.append(section(id_, *(new[id_] or ())))
+            parts.extend(framed(id_, *(new[id_] or ())))
 
     for place, old in enumerate(facts.sections):
         if old.id is not Id.CUSTOM:
@@ -243,8 +244,8 @@ def _assemble(facts: ModuleFacts, new: dict[Id, tuple[bytes, ...] | None]) -> by
         elif place > last:
             insert(len(RANK))
         if old.id not in new:
-            parts.append(facts.wasm[old.at : old.end])
+            parts.append(wasm[old.at : old.end])
         elif (content := new[old.id]) is not None:
-            parts.append(section(old.id, *content))
+            parts.extend(framed(old.id, *content))
     insert(len(RANK))
     return b"".join(parts)

@@ -9,10 +9,18 @@ from sandbox.errors import InvalidModule
 from sandbox.wasm.facts import PRIVATE_PREFIX, PUBLIC_PREFIX
 from sandbox.wasm.reader import HEADER, Id, Reader, Section, sections
 
+Piece = bytes | memoryview
+"""What sections are joined from: long stretches of a module are taken as views, and copied once."""
 
-def section(id_: Id, *content: bytes) -> bytes:
+
+def section(id_: Id, *content: Piece) -> bytes:
     """One section, framed."""
-    return b"".join((bytes([id_]), encode_unsigned(sum(map(len, content))), *content))
+    return b"".join(framed(id_, *content))
+
+
+def framed(id_: Id, *content: Piece) -> tuple[Piece, ...]:
+    """The pieces of one section, its frame first."""
+    return (bytes([id_]), encode_unsigned(sum(map(len, content))), *content)
 
 
 def name(text: str) -> bytes:
@@ -26,12 +34,12 @@ def vector(items: list[bytes]) -> bytes:
     return encode_unsigned(len(items)) + b"".join(items)
 
 
-def extended(wasm: bytes, old: Section | None, items: list[bytes]) -> tuple[bytes, ...]:
+def extended(wasm: bytes, old: Section | None, items: list[bytes]) -> tuple[Piece, ...]:
     """The content of a vector section with `items` appended; `old` None: a section of these items alone."""
     if old is None:
         return (vector(items),)
     count, first = decode_unsigned(wasm, old.start, old.end)
-    return (encode_unsigned(count + len(items)), wasm[first : old.end], *items)
+    return (encode_unsigned(count + len(items)), memoryview(wasm)[first : old.end], *items)
 
 
 def custom_section(section_name: str, content: bytes) -> bytes:

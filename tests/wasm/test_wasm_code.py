@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from sandbox.codec.leb128 import encode_unsigned
 from sandbox.errors import InvalidModule
-from sandbox.wasm import code, read_facts
+from sandbox.wasm import read_facts
 from sandbox.wasm.code import check_bodies, uses_data_drop, weigh
+from sandbox.wasm.instructions import IMMEDIATES, ONE, REFUSED, RUN, step
 from sandbox.wasm.reader import HEADER, Id, Reader
 from sandbox.wasm.writer import section, vector
 
@@ -59,7 +60,7 @@ def body_ranges(wasm: bytes) -> tuple[tuple[int, int], ...]:
     return read_facts(wasm).bodies
 
 
-IMMEDIATES = {
+SHORTEST = {
     "u": b"\0",
     "z": b"\0",
     "m": b"\0\0",
@@ -74,11 +75,11 @@ IMMEDIATES = {
 
 
 def every_instruction() -> Iterator[tuple[tuple[int, int], bytes]]:
-    for (opcode, sub), letters in code._IMMEDIATES.items():
+    for (opcode, sub), letters in IMMEDIATES.items():
         if opcode == 0xFD and sub in SIMD_HOLES:
             continue
         prefix = bytes([opcode]) + (encode_unsigned(sub) if opcode in (0xFC, 0xFD) else b"")
-        yield (opcode, sub), prefix + b"".join(IMMEDIATES[letter] for letter in letters)
+        yield (opcode, sub), prefix + b"".join(SHORTEST[letter] for letter in letters)
 
 
 def surrounded(opcode: int, instruction: bytes) -> bytes:
@@ -108,7 +109,7 @@ def test_every_instruction_of_the_table_is_what_the_engine_reads() -> None:
 
 def test_no_other_single_byte_instruction_exists() -> None:
     for opcode in range(256):
-        if (opcode, 0) in code._IMMEDIATES or opcode in (0xFC, 0xFD):
+        if (opcode, 0) in IMMEDIATES or opcode in (0xFC, 0xFD):
             continue
         wasm = module(b"\0" + bytes([opcode]) + bytes(8) + b"\x0b")
         with pytest.raises(wasmtime.WasmtimeError):
@@ -120,20 +121,19 @@ def test_no_other_single_byte_instruction_exists() -> None:
 def test_runs_and_the_exact_reader_agree_on_every_instruction() -> None:
     for key, instruction in every_instruction():
         reader = Reader(instruction, 0, len(instruction))
-        assert code._step(reader) == key
+        assert step(reader) == key
         assert reader.at == len(instruction)
-        match = code._TOKEN.match(instruction)
-        ordinary = key not in {(0x0E, 0), (0x1C, 0), code._DATA_DROP} and key not in code._REFUSED
-        assert (match is not None and match.end() == len(instruction)) == ordinary, key
+        match = ONE.match(instruction)
+        assert (match is not None and match.end() == len(instruction)) == (key not in REFUSED), key
 
 
 @given(st.binary(max_size=40))
 def test_runs_and_the_exact_reader_agree_on_any_bytes(data: bytes) -> None:
-    end = code._RUN.match(data).end()  # type: ignore[union-attr]
+    end = RUN.match(data).end()  # type: ignore[union-attr]
     reader = Reader(data, 0, end)
     while reader.at < end:
-        token = code._TOKEN.match(data, reader.at)
-        code._step(reader)
+        token = ONE.match(data, reader.at)
+        step(reader)
         assert token is not None
         assert token.end() == reader.at
 
@@ -141,7 +141,7 @@ def test_runs_and_the_exact_reader_agree_on_any_bytes(data: bytes) -> None:
 @given(st.binary(max_size=60))
 def test_any_body_is_read_or_refused(data: bytes) -> None:
     try:
-        code.check_bodies(data, [(0, len(data))])
+        check_bodies(data, [(0, len(data))])
         weigh(data, 0, len(data))
     except InvalidModule:
         pass
