@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from functools import cache
 from typing import Any, TypeVar
 
 Record = TypeVar("Record")
+Tools = tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]
+
+_known: dict[type[Any], Tools] = {}
 
 
 def evolve(record: Record, **changes: Any) -> Record:
@@ -16,15 +18,14 @@ def evolve(record: Record, **changes: Any) -> Record:
     For records with `slots=True` that do no work of their own when they are made.
     """
     kind: type[Any] = type(record)
-    copy, writers = _tools(kind)
+    copy, writers = _known.get(kind) or _tools(kind)
     new: Record = copy(record)
     for name, value in changes.items():
         writers[name](new, value)
     return new
 
 
-@cache
-def _tools(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
+def _tools(kind: type[Any]) -> Tools:
     """A copier, generated field by field, and the slots' own writers, which do not know that the record is frozen."""
     names = [field.name for field in fields(kind)]
     writers = {name: kind.__dict__[name].__set__ for name in names}
@@ -32,4 +33,5 @@ def _tools(kind: type[Any]) -> tuple[Callable[[Any], Any], dict[str, Callable[[A
     scope: dict[str, Any] = {f"set_{name}": writers[name] for name in names}
     scope |= {"make": kind.__new__, "kind": kind}
     exec(f"def copy(old):\n    new = make(kind)\n{lines}    return new\n", scope)
-    return scope["copy"], writers
+    _known[kind] = tools = scope["copy"], writers
+    return tools
