@@ -95,8 +95,12 @@ class _Parser:
         reader.finish()
 
     def check_counts(self) -> None:
+        if self.defined and not self.bodies:
+            raise malformed("function section has non-zero count but code section is absent", len(self.wasm))
         if self.defined != len(self.bodies):
             raise malformed("function and code section have inconsistent lengths", len(self.wasm))
+        if self.data_count and not self.data:
+            raise malformed("data count is non-zero but data section is absent", len(self.wasm))
         if self.data_count is not None and self.data_count != len(self.data):
             raise malformed("data count and data section have inconsistent lengths", len(self.wasm))
 

@@ -101,7 +101,7 @@ class Reader:
         """The next byte."""
         at = self.at
         if at >= self.end:
-            raise malformed("unexpected end", at)
+            raise malformed("unexpected end-of-file", at)
         self.at = at + 1
         return self.data[at]
 
@@ -133,8 +133,7 @@ class Reader:
         try:
             value, self.at = decode(self.data, self.at, self.end, bits)
         except Leb128Error as error:
-            text = "unexpected end" if error.position >= self.end else str(error)
-            raise malformed(text, error.position) from None
+            raise malformed(str(error), error.position) from None
         return value
 
     def take(self, size: int) -> bytes:
@@ -146,7 +145,7 @@ class Reader:
     def skip(self, size: int) -> None:
         """Go on by `size` bytes."""
         if size > self.end - self.at:
-            raise malformed("unexpected end", self.end)
+            raise malformed("unexpected end-of-file", self.end)
         self.at += size
 
     def name(self) -> str:
@@ -187,6 +186,8 @@ _CONTINUED = bytes(range(0x80, 0x100))
 
 def sections(wasm: bytes) -> list[Section]:
     """The sections of a binary, in file order. Checks the header, the framing, known ids, order and duplicates."""
+    if len(wasm) < 4:
+        raise undecodable("unexpected end-of-file", 0)
     if wasm[:4] != HEADER[:4]:
         actual = ", ".join(f"0x{byte:x}" for byte in wasm[:4])
         text = f"magic header not detected: bad magic number - expected=[0x0, 0x61, 0x73, 0x6d], actual=[{actual}]"
@@ -211,12 +212,12 @@ def sections(wasm: bytes) -> list[Section]:
 
 
 def _section(wasm: bytes, at: int) -> Section:
-    if wasm[at] > max(Id):
-        raise undecodable(f"malformed section id: {wasm[at]}", at)
     try:
         size, start = decode_unsigned(wasm, at + 1, len(wasm))
     except Leb128Error as error:
         raise undecodable(str(error), error.position) from None
+    if wasm[at] > max(Id):
+        raise undecodable(f"malformed section id: {wasm[at]}", start)
     if size > len(wasm) - start:
         raise undecodable("unexpected end-of-file", len(wasm))
     return Section(Id(wasm[at]), at, start, start + size)

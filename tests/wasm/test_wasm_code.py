@@ -127,6 +127,33 @@ def test_runs_and_the_exact_reader_agree_on_every_instruction() -> None:
         assert (match is not None and match.end() == len(instruction)) == (key not in REFUSED), key
 
 
+LONG_SPELLINGS = [
+    *(
+        bytes([p, sub | 0x80]) + b"\x80" * pad + b"\0" + bytes(20)
+        for p in (0xFC, 0xFD)
+        for sub in range(8)
+        for pad in (0, 2)
+    ),
+    *(b"\x0e" + bytes([count]) + b"\x81\0" * (count + 1) for count in range(16)),
+    b"\x0e\x83\x80\0" + bytes(4),
+    b"\x1c\x81\x80\0\x7f",
+    b"\x28\x82\x80\0\x80\x80\0",
+    b"\xd0\xf0\xff\x7f",
+    b"\xfd\xde\x81\0",
+    b"\xfc\x89\x80\0\x80\0",
+    b"\x42" + b"\x80" * 9 + b"\0",
+]
+
+
+@pytest.mark.parametrize("spelling", LONG_SPELLINGS, ids=bytes.hex)
+def test_runs_take_integers_longer_than_they_need_to_be(spelling: bytes) -> None:
+    reader = Reader(spelling, 0, len(spelling))
+    step(reader)
+    match = ONE.match(spelling)
+    assert match is not None
+    assert match.end() == reader.at
+
+
 @given(st.binary(max_size=40))
 def test_runs_and_the_exact_reader_agree_on_any_bytes(data: bytes) -> None:
     end = RUN.match(data).end()  # type: ignore[union-attr]

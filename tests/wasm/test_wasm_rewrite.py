@@ -334,7 +334,7 @@ def test_rewritten_real_modules_are_valid(path: Path) -> None:
     facts = read_facts(wasm)
     started = time.perf_counter()
     result = rewrite(facts)
-    assert time.perf_counter() - started < 0.1
+    assert time.perf_counter() - started < 0.5
     wasmtime.Module.validate(ENGINE, result.wasm)
     assert read_facts(result.wasm).function_names == facts.function_names
     assert bodies(read_facts(result.wasm))[:-2] == bodies(facts)
