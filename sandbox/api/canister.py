@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
 from sandbox.api.records import CanisterStatus, RawState, Snapshot, total_size
 from sandbox.canister import code as modules
+from sandbox.errors import InvalidModule
 from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
 from sandbox.principal import Principal
@@ -65,7 +67,8 @@ class Canister:
         module = Path(wasm).read_bytes() if isinstance(wasm, str | Path) else bytes(wasm)
         argument = arg if isinstance(arg, bytes) else typed.EMPTY_ARGUMENT
         if arg is not None and not isinstance(arg, bytes):
-            argument = typed.init_argument(modules.submit(module), arg)
+            with suppress(InvalidModule):  # which the installation rejects
+                argument = typed.init_argument(modules.submit(module), arg)
         request = code.InstallCode(
             canister_id=self.id,
             module=module,

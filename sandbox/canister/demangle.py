@@ -52,6 +52,7 @@ def _unescape(match: re.Match[str]) -> str:
     if text in _ESCAPES:
         return _ESCAPES[text]
     try:
-        return chr(int(text[2:-1], 16))
+        character = chr(int(text[2:-1], 16))
     except (ValueError, OverflowError):
         return text
+    return character if character.isprintable() else text  # no surrogates, no control characters

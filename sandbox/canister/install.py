@@ -111,6 +111,7 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
     `canister_post_upgrade`. On success the views of the old instance belong to the new one."""
     hooks, prepared = _Hooks(deployment), deployment.prepared
     old = machines.open(state)
+    old.clean = False  # its views may become another instance's, whatever happens from here on
     problem = None
     if not deployment.skip_pre_upgrade:
         before = replace(deployment.environment, version=deployment.old_version, global_timer=deployment.old_timer)

@@ -73,6 +73,8 @@ class Live:
         self.guest = engine.GuestMemory(heap)
         self.globals: bytes | None = None
         """What the instance's globals are known to hold; None if they must be loaded first."""
+        self.clean = True
+        """Nothing was executed since the last commit or rollback: only then it shows the committed state."""
         runtime = engine.runtime()
         self._scratch = _plain(prepared.rewritten.scratch_pages)
         touched, control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
@@ -92,6 +94,7 @@ class Live:
 
     def begin(self, execution: Execution, instructions: int, heap_limit: int) -> None:
         """Get ready for one message: its limits, and the memory that its system calls see."""
+        self.clean = False
         control = self._control
         control[0] += 1
         control[1] = control[2] = stable_api.page_limit(execution.mode_bit)
@@ -131,6 +134,7 @@ class Live:
         stable = self.stable
         if stable.size == stable.memory.size and not stable.dirty():
             self.heap.commit()
+            self.clean = True
             return values
         before = stable.memory.image()
         stable.commit()
@@ -139,17 +143,19 @@ class Live:
         except BaseException:
             stable.memory.restore(before)
             raise
+        self.clean = True
         return values
 
     def rollback(self) -> bool:
         """Forget what was written; False if this live canister is of no more use."""
         self.globals = None
         heap, stable = self.heap.rollback(), self.stable.rollback()
-        return heap and stable
+        self.clean = heap and stable
+        return self.clean
 
     def refresh(self) -> bool:
         """Show the memories' present bytes, also if something else has changed them; False if that cannot be."""
-        if self.heap.stale or self.stable.stale:
+        if self.heap.stale or self.stable.stale or not self.clean:
             return self.rollback()
         return True
 
@@ -186,6 +192,8 @@ class Machines:
 
     def adopt(self, canister_id: Principal, live: Live) -> None:
         """Keep `live` as the canister's own from now on, instead of any earlier one."""
+        if self._live.get(canister_id, live) is not live:
+            self.drop(canister_id)
         self._live[canister_id] = live
         self._live.move_to_end(canister_id)
         while len(self._live) > self._kept:

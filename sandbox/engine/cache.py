@@ -33,14 +33,19 @@ def load(where: Path, name: str) -> bytes | None:
     try:
         if not _is_ours(os.stat(where)):
             return None
-        descriptor = os.open(where / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(where / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not (_is_ours(status) and stat.S_ISREG(status.st_mode)):
             return None
-        content = file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read()
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     body = len(_HEADER) + _DIGEST
     if not content.startswith(_HEADER):
         return None

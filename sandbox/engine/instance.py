@@ -102,8 +102,8 @@ class Instance:
         self._store.close()
 
     def has(self, name: str) -> bool:
-        """Whether the guest exports `name`."""
-        return name in self._exports
+        """Whether the guest exports a function `name`."""
+        return name in self._exports and isinstance(self._exports[name], wasmtime.Func)
 
     def call(self, name: str) -> None:
         """Run an export of type () -> (); `EngineTrap` or `HostFailure` if it does not return."""

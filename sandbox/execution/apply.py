@@ -49,6 +49,8 @@ def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> No
     if transition.live is not None:
         state = replace(state, globals=transition.live.commit())
         kernel.machines.adopt(state.id, transition.live)
+        if transition.live.prepared.facts.uses_data_drop:
+            kernel.machines.drop(state.id)
     subnet.canisters[state.id] = state
     if before is not None and before.code is not None and state.code is None:
         _reject_open_calls(kernel, state.id)

@@ -18,7 +18,7 @@ def recorded(
     state: CanisterState, executions: tuple[Execution, ...], failure: Failure | None, time: int
 ) -> CanisterState:
     """The canister with what these executions printed, and with the trap that ended them, if one did."""
-    contents = [text for execution in executions for text in execution.logs]
+    contents = [text[:LOG_SIZE] for execution in executions for text in execution.logs]
     record = failure.log_record() if failure is not None else None
     if record is not None:
         contents.append(record[:LOG_SIZE])

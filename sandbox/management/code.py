@@ -9,6 +9,7 @@ from sandbox.canister.code import Prepared
 from sandbox.canister.failure import Failure
 from sandbox.canister.install import Deployed, Deployment, install, upgrade
 from sandbox.errors import ErrorCode, InvalidModule
+from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment
 from sandbox.management import rejects
 from sandbox.management.transition import Transition, World, history
@@ -101,8 +102,9 @@ def _new_state(
     certified, timer = (state.certified_data if argument.mode == "upgrade" else b""), 0
     for execution in deployed.executions:
         certified = execution.certified_data if execution.certified_data is not None else certified
-    if deployed.executions and deployed.executions[-1].global_timer is not None:
-        timer = deployed.executions[-1].global_timer
+    last = deployed.executions[-1] if deployed.executions else None
+    if last is not None and last.mode is Mode.INIT and last.global_timer is not None:
+        timer = last.global_timer
     return replace(
         state,
         code=code,
@@ -110,6 +112,7 @@ def _new_state(
         stable=deployed.live.stable.memory,
         certified_data=certified,
         global_timer=timer,
+        cycles=state.cycles - sum(execution.burned for execution in deployed.executions),
         version=version,
         logs=state.logs if argument.mode == "upgrade" else (),
         history=history(state, Change(now, version, world.caller, "code_deployment", details)),

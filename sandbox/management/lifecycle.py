@@ -18,6 +18,8 @@ def create_canister(world: World, settings: SettingsUpdate, specified_id: Princi
     canister_id, following = specified_id, subnet.next_canister
     while canister_id is None or (specified_id is None and _taken(subnet, canister_id)):
         canister_id, following = Principal.from_index(following), following + 1
+    if not bytes(canister_id).endswith(b"\1"):
+        raise rejects.invalid_payload(f"The `specified_id` {canister_id} is invalid: canister ids are opaque ids.")
     if _taken(subnet, canister_id):
         raise rejects.rejected(
             ErrorCode.CANISTER_ID_ALREADY_EXISTS,

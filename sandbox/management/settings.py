@@ -58,7 +58,7 @@ def apply_settings(state: CanisterState, update: SettingsUpdate) -> Settings:
 
 def _checked(name: str, value: Any) -> Any:
     if name in _BOUNDS:
-        if not isinstance(value, int) or not 0 <= value <= _BOUNDS[name]:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _BOUNDS[name]:
             raise rejects.invalid_settings(
                 f"Invalid settings: '{name}' must be between 0 and {_BOUNDS[name]}, found {value!r}."
             )
@@ -71,23 +71,27 @@ def _checked(name: str, value: Any) -> Any:
             )
         return controllers
     if name == "environment_variables":
-        return _environment(dict(value))
+        return _environment(tuple(value.items() if isinstance(value, Mapping) else value))
     return _visibility(name, value)
 
 
-def _environment(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _environment(variables: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     if len(variables) > limits.ENVIRONMENT_VARIABLES:
         raise rejects.invalid_payload(
             f"Too many environment variables: {len(variables)} (max: {limits.ENVIRONMENT_VARIABLES})"
         )
-    for name, value in variables.items():
+    if len({name for name, _ in variables}) < len(variables):
+        raise rejects.invalid_payload("Duplicate environment variables are not allowed")
+    for name, value in variables:
         for what, text in (("name", name), ("value", value)):
+            if not isinstance(text, str):
+                raise TypeError(f"environment variable {what} {text!r} is not a text")
             if len(text.encode()) > limits.ENVIRONMENT_VARIABLE_SIZE:
                 raise rejects.invalid_payload(
                     f'Environment variable {what} "{text}" exceeds the maximum allowed length of '
                     f"{limits.ENVIRONMENT_VARIABLE_SIZE}.",
                 )
-    return tuple(sorted(variables.items(), key=lambda item: item[0].encode()))
+    return tuple(sorted(variables, key=lambda item: item[0].encode()))
 
 
 def _visibility(name: str, value: Any) -> Visibility:
@@ -95,6 +99,8 @@ def _visibility(name: str, value: Any) -> Visibility:
         result = value
     elif value in ("controllers", "public"):
         result = Visibility(public=value == "public")
+    elif isinstance(value, str | None):
+        raise TypeError(f"{name} is 'controllers', 'public' or the principals that may see it, not {value!r}")
     else:
         result = Visibility(allowed_viewers=tuple(Principal.of(p) for p in value))
     if len(result.allowed_viewers) > limits.VIEWERS:

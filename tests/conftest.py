@@ -1,0 +1,126 @@
+"""Tiny guests from text, real ones from files, and what most tests ask of a sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasmtime
+
+from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, RawState, Sandbox
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "wasm"
+FEW_INSTRUCTIONS = InstructionLimits(update=50_000_000, query=20_000_000, install=50_000_000, inspect=5_000_000)
+"""Enough for every fixture; a loop without end costs a few hundredths of a second."""
+STRATEGIES = ("scan", "pagemap", "compare")
+
+
+@cache
+def wat(text: str) -> bytes:
+    """A module from its text."""
+    return bytes(wasmtime.wat2wasm(text))
+
+
+def fixture(name: str) -> bytes:
+    """A module that `fixtures/wasm/MANIFEST.yaml` describes."""
+    return (FIXTURES / f"{name}.wasm").read_bytes()
+
+
+_SIGNATURES = {
+    "canister_version": "(result i64)",
+    "global_timer_set": "(param i64) (result i64)",
+    "time": "(result i64)",
+    "debug_print": "(param i32 i32)",
+    "trap": "(param i32 i32)",
+    "msg_arg_data_size": "(result i32)",
+    "msg_arg_data_copy": "(param i32 i32 i32)",
+    "msg_reply_data_append": "(param i32 i32)",
+    "msg_reply": "",
+    "msg_reject": "(param i32 i32)",
+    "msg_caller_size": "(result i32)",
+    "msg_caller_copy": "(param i32 i32 i32)",
+    "msg_method_name_size": "(result i32)",
+    "msg_method_name_copy": "(param i32 i32 i32)",
+    "accept_message": "",
+    "certified_data_set": "(param i32 i32)",
+    "canister_status": "(result i32)",
+    "canister_self_copy": "(param i32 i32 i32)",
+    "performance_counter": "(param i32) (result i64)",
+    "in_replicated_execution": "(result i32)",
+    "cycles_burn128": "(param i64 i64 i32)",
+    "stable64_size": "(result i64)",
+    "stable64_grow": "(param i64) (result i64)",
+    "stable64_write": "(param i64 i64 i64)",
+    "stable64_read": "(param i64 i64 i64)",
+}
+_RESULTS = """
+(func $reply (param $at i32) (param $size i32)
+  (call $msg_reply_data_append (local.get $at) (local.get $size)) (call $msg_reply))
+(func $reply64 (param $value i64)
+  (i64.store (i32.const 65528) (local.get $value)) (call $reply (i32.const 65528) (i32.const 8)))
+"""
+
+
+@cache
+def guest(body: str, memory: str = '(memory (export "memory") 1)') -> bytes:
+    """A wasm32 module around `body`: every `$name` of the system interface that it calls is imported. Also there:
+    `$reply` (address, size) and `$reply64` (number), which needs the last 8 bytes of the first page."""
+    whole = body + (_RESULTS if "$reply" in body else "")
+    names = [name for name in _SIGNATURES if re.search(rf"\${name}\b", whole)]
+    imports = "".join(f'(import "ic0" "{name}" (func ${name} {_SIGNATURES[name]}))\n' for name in names)
+    return wat(f"(module {imports}{memory}\n{whole})")
+
+
+def with_section(module: bytes, name: str, content: bytes = b"") -> bytes:
+    """The module with one more custom section at its end; all sizes below 16 KiB."""
+    body = bytes([len(name)]) + name.encode() + content
+    return module + b"\0" + bytes([len(body) & 0x7F | 0x80, len(body) >> 7]) + body
+
+
+def number(reply: bytes | None) -> int:
+    """A little-endian number."""
+    assert reply is not None
+    return int.from_bytes(reply, "little")
+
+
+def everything(sandbox: Sandbox, canister: Canister) -> tuple[RawState, Any]:
+    """All that a rejected call must leave alone: the exact bytes and the rest of the record, logs excepted."""
+    state = sandbox.state_of(canister.id)
+    rest = {
+        name: getattr(state, name)
+        for name in ("settings", "status", "version", "certified_data", "global_timer", "cycles", "history")
+    }
+    return sandbox.raw_state(canister), (rest, state.total_changes, state.last_installed_at, state.snapshots)
+
+
+def rejected(code: ErrorCode, text: str, action: Callable[..., Any], *args: Any, **options: Any) -> CallRejected:
+    """Do `action`, which must be rejected with `code` and a message that contains `text`."""
+    with pytest.raises(CallRejected) as caught:
+        action(*args, **options)
+    error = caught.value
+    assert error.error_code is code, error
+    assert error.reject_code is code.reject_code
+    assert text in error.message, error.message
+    return error
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    """A sandbox in which a loop without end ends soon."""
+    return Sandbox(instruction_limits=FEW_INSTRUCTIONS, max_snapshots=10)
+
+
+@pytest.fixture
+def install(sandbox: Sandbox) -> Callable[..., Canister]:
+    """`install(module, **options)`: a new canister of `sandbox` with this code."""
+
+    def make(module: bytes, **options: Any) -> Canister:
+        canister = sandbox.create_canister()
+        canister.install(module, **options)
+        return canister
+
+    return make
