@@ -5,6 +5,7 @@ Version 1. A field that a later version adds gets a default here, so that old fi
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,11 +14,12 @@ from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, Code, LogRecord, Settings, SnapshotState, Status, Subnet, Visibility
+from sandbox.store.tagged import tagged, untagged
 
 _PLAIN = ("version", "globals", "certified_data", "global_timer", "cycles", "created_at", "last_installed_at")
 _COUNTERS = ("total_changes", "next_log_index", "next_snapshot")
 _SNAPSHOT = ("id", "label", "taken_at", "canister_version", "globals", "certified_data", "global_timer")
-_SUBNET = ("time", "seed", "next_canister", "max_snapshots")
+_SUBNET = ("time", "seed", "next_canister", "max_snapshots", "next_id", "random_draws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,10 @@ def encode_subnet(subnet: Subnet) -> dict[str, Any]:
     return {
         **{name: getattr(subnet, name) for name in _SUBNET},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
+        "queue": tagged(list(subnet.queue)),
+        "contexts": tagged(list(subnet.contexts.values())),
+        "callbacks": tagged(list(subnet.callbacks.values())),
+        "stops": [[bytes(canister_id), tagged(waiting)] for canister_id, waiting in subnet.stops.items()],
         "canisters": [encode_canister(subnet.canisters[key]) for key in sorted(subnet.canisters)],
     }
 
@@ -44,9 +50,22 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
             setattr(subnet, name, record[name])
         subnet.deleted = frozenset(Principal(raw) for raw in record["deleted"])
         states = [decode_canister(item, sources) for item in record["canisters"]]
+        _decode_calls(record, subnet)
     except (KeyError, TypeError, ValueError) as error:
         raise StateCorrupt(f"the manifest does not describe a state: {error!r}") from error
     subnet.canisters = {state.id: state for state in states}
+
+
+def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:
+    """Open calls and queued messages. Answers that nobody took are not kept: their callers are gone."""
+    subnet.queue = deque(untagged(record["queue"]))
+    subnet.contexts = {context.id: context for context in untagged(record["contexts"])}
+    subnet.callbacks = {callback.id: callback for callback in untagged(record["callbacks"])}
+    subnet.stops = {Principal(raw): untagged(waiting) for raw, waiting in record["stops"]}
+    subnet.slots = {}
+    for callback in subnet.callbacks.values():
+        counts = subnet.slots.setdefault(callback.canister_id, {})
+        counts[callback.callee] = counts.get(callback.callee, 0) + 1
 
 
 def encode_canister(state: CanisterState) -> dict[str, Any]:
