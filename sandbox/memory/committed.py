@@ -133,7 +133,7 @@ class Memory:
         for run in source.extents():
             for offset, length in host.pieces(*run):
                 data = source.read(offset, length)
-                if data.count(0) != length:
+                if data != bytes(length):
                     other.write(offset, data)
         return other
 
@@ -231,6 +231,7 @@ class Memory:
         """Undo a change that failed half-way."""
         pages, low = self._history.since(rescue)
         store = self.store
+        self.generation += 1
         try:
             if low < largest:
                 store.set_size(largest, low)

@@ -103,8 +103,7 @@ class Scan:
         return runs
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        for offset, length in runs:
-            host.drop_private(base + offset, length)
+        host.drop_private(base, runs)
 
 
 class PageMap:
@@ -130,8 +129,7 @@ class PageMap:
         return host.page_runs(pages)
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        for offset, length in runs:
-            host.drop_private(base + offset, length)
+        host.drop_private(base, runs)
 
 
 def _private(words: bytes, first: int) -> list[int]:

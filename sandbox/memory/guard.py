@@ -18,18 +18,24 @@ class Guard:
     def __init__(self) -> None:
         self.epoch = 0
         """Changes with every new mark: a memory that knows the present epoch has nothing to do."""
-        self.marks: weakref.WeakSet[Mark] = weakref.WeakSet()
+        self.marks: dict[int, weakref.ref[Mark]] = {}
         self.journal: Journal | None = None
 
     def mark(self) -> Mark:
         """A new mark: no memory has been written since."""
         self.epoch += 1
-        return Mark(self)
+        mark = Mark(self, self.epoch)
+        self.marks[self.epoch] = weakref.ref(mark)
+        return mark
 
     def join(self, memory: Memory) -> None:
         """Let every mark keep the memory as it is, if it does not hold an older state of it."""
-        for mark in self.marks:
-            mark.keep(memory)
+        for epoch, reference in list(self.marks.items()):
+            mark = reference()
+            if mark is not None:
+                mark.keep(memory)
+            else:
+                del self.marks[epoch]
 
 
 class Mark:
@@ -39,10 +45,10 @@ class Mark:
     one that nobody references is released. A memory that was closed since is not brought back.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, epoch: int) -> None:
         self._guard = guard
+        self._epoch = epoch
         self._images: dict[Memory, Image] = {}
-        guard.marks.add(self)
 
     def keep(self, memory: Memory) -> None:
         """Remember the memory as it is now, unless an earlier state of it is known."""
@@ -70,5 +76,5 @@ class Mark:
 
     def release(self) -> None:
         """Forget the moment; does nothing the second time."""
-        self._guard.marks.discard(self)
+        self._guard.marks.pop(self._epoch, None)
         self._images.clear()

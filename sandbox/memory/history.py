@@ -61,11 +61,15 @@ class Image:
     It dies when nobody references it; nothing has to be closed. Using it after its memory was closed raises StateError.
     """
 
-    __slots__ = ("__weakref__", "_delta", "memory")
+    __slots__ = ("__weakref__", "_delta", "_history", "memory")
 
-    def __init__(self, memory: Memory, delta: Saved) -> None:
+    def __init__(self, memory: Memory, delta: Saved, history: History) -> None:
         self.memory = memory
         self._delta = delta
+        self._history = history
+
+    def __del__(self) -> None:
+        self._history.forget(self._delta)
 
     @property
     def size(self) -> int:
@@ -109,10 +113,9 @@ class History:
         image = self._latest() if self._latest is not None else None
         if image is None:
             delta = Saved(memory.size)
-            image = Image(memory, delta)
+            image = Image(memory, delta, self)
             with self._lock:
                 self.deltas.append(delta)
-            weakref.finalize(image, self._forget, delta).atexit = False
             self._latest = weakref.ref(image)
         return image
 
@@ -190,8 +193,8 @@ class History:
             delta.low = delta.size
             self._latest = weakref.ref(image)
 
-    def _forget(self, delta: Saved) -> None:
-        """An image has died; this may happen in the middle of anything, in any thread."""
+    def forget(self, delta: Saved) -> None:
+        """The image of `delta` has died; this may happen in the middle of anything, in any thread."""
         self._dead.append(delta)
         self._sweep()
 

@@ -11,6 +11,7 @@ import errno
 import mmap
 import os
 import sys
+from array import array
 from collections.abc import Iterable
 from typing import Final
 
@@ -49,6 +50,12 @@ if LINUX:
 _quick = ctypes.PyDLL(None)
 _madvise = _quick.madvise
 _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_syscall = _quick.syscall
+_syscall.restype = ctypes.c_long
+_syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_uint]
+_SYS_PROCESS_MADVISE: Final = 440  # on every architecture
+_PIDFD_SELF: Final = -10000
+_VECTOR: Final = 1024
 
 
 def failure(error: OSError, action: str, where: str) -> StateError:
@@ -93,10 +100,29 @@ def unmap(address: int, length: int) -> None:
     libc.munmap(address, length)
 
 
-def drop_private(address: int, length: int) -> None:
-    """Forget private pages (Linux): the mapping shows its file again, or zeros where it has none."""
-    if _madvise(address, length, _MADV_DONTNEED):
-        raise OSError(errno.EINVAL, f"dropping {length} bytes of private pages")
+def drop_private(base: int, runs: list[Run]) -> None:
+    """Forget the private pages of `runs` after `base` (Linux): a mapping shows its file there again.
+
+    One call does for many runs where the kernel can (6.14 and later): the processors' address caches are then flushed
+    once, which is most of the cost.
+    """
+    if len(runs) > 1:
+        runs = _drop_together(base, runs)
+    for offset, length in runs:
+        if _madvise(base + offset, length, _MADV_DONTNEED):
+            raise OSError(errno.EINVAL, f"dropping {length} bytes of private pages")
+
+
+def _drop_together(base: int, runs: list[Run]) -> list[Run]:
+    """Drop what can be dropped with few calls; returns the runs that are left."""
+    for first in range(0, len(runs), _VECTOR):
+        batch = runs[first : first + _VECTOR]
+        vector = array("Q", [number for offset, length in batch for number in (base + offset, length)])
+        address, count = vector.buffer_info()
+        done = _syscall(_SYS_PROCESS_MADVISE, _PIDFD_SELF, address, count // 2, _MADV_DONTNEED, 0)
+        if done != sum(vector[1::2]):
+            return runs[first:]
+    return []
 
 
 def anonymous_file() -> int:

@@ -1,17 +1,239 @@
-"""An undo journal (to come)."""
+"""An undo journal: what happens to a pool's files between begin and end happens together or, after a crash, not at all.
+
+Before a page of a file is overwritten for the first time since begin, its old bytes are appended here; likewise the
+first size of a file, every cut below it, and the name of every file created or deleted. Recovery puts all of that back
+and can itself be interrupted and repeated. A record that was not written completely is ignored: what it announces had
+not happened yet.
+
+File: `MAGIC`, then records: CRC-32 of the rest, kind, length of the name, a number (an offset or a size), length of the
+payload (little-endian), name, payload. Removing the file is what makes the changes final. If files are to be deleted,
+it is renamed to `<path>.done` instead, they are deleted, and then it is removed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import struct
+import weakref
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sandbox.memory.host import Run
+from sandbox.errors import StateCorrupt, StateError
+from sandbox.memory import host
+from sandbox.memory.history import Saved
+from sandbox.memory.host import PAGE, Run
 
 if TYPE_CHECKING:
     from sandbox.memory.committed import Memory
 
+MAGIC: Final = b"canister-sandbox undo 1\n"
+_HEADER: Final = struct.Struct("<BHQI")
+_CRC: Final = struct.Struct("<I")
+_SIZE, _PAGES, _LOW, _CREATED, _DELETED = 1, 2, 3, 4, 5
+
+
+class Record(NamedTuple):
+    """One entry: what was about to change in the file `name`."""
+
+    kind: int
+    name: str
+    number: int = 0
+    payload: bytes = b""
+
 
 class Journal:
-    """Placeholder."""
+    """The journal being written for the files of `directory`."""
+
+    def __init__(self, path: Path, directory: Path, durable: bool) -> None:
+        self.path = path
+        self.deleted: list[str] = []
+        self._directory = directory
+        self._durable = durable
+        self._saved: dict[str, Saved] = {}
+        self._created: set[str] = set()
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._close = weakref.finalize(self, os.close, self._fd)
+        self._end = 0
+        self._append(MAGIC)
+        if durable:
+            _sync(path.parent)
 
     def before(self, memory: Memory, runs: list[Run], low: int) -> None:
-        """Called before bytes change."""
+        """The pages `runs` of a memory, and what lies past `low`, are about to change."""
+        name = memory.name
+        if name in self._created:
+            return
+        saved = self._saved.get(name)
+        if saved is None:
+            self._append(_encode(Record(_SIZE, name, memory.size)))
+            saved = self._saved[name] = Saved(memory.size)
+        if low < saved.low:
+            lost = host.data_runs(memory.store.fd, low, min(saved.low, memory.size))
+            self._save(memory, saved, [(low + offset, length) for offset, length in lost])
+            self._append(_encode(Record(_LOW, name, low)))
+            saved.low = low
+        self._save(memory, saved, runs)
+        if self._durable:
+            os.fdatasync(self._fd)
+
+    def created(self, name: str) -> None:
+        """A file is about to be created."""
+        self._append(_encode(Record(_CREATED, name)))
+        self._created.add(name)
+        if self._durable:
+            os.fdatasync(self._fd)
+
+    def delete(self, name: str) -> None:
+        """Delete a file when the journal ends."""
+        self._append(_encode(Record(_DELETED, name)))
+        self.deleted.append(name)
+
+    def end(self) -> None:
+        """Make everything since begin final, on the disk itself."""
+        for name in sorted((self._saved.keys() | self._created) - set(self.deleted)):
+            _sync(self._directory / name)
+        if self._created:
+            _sync(self._directory)
+        if self.deleted:
+            if not _done(self.path).exists():
+                os.fdatasync(self._fd)
+                os.rename(self.path, _done(self.path))
+                _sync(self.path.parent)
+            _finish(self.path, self._directory, self.deleted)
+        else:
+            self.path.unlink(missing_ok=True)
+        _sync(self.path.parent)
+        self._close()
+
+    def _save(self, memory: Memory, saved: Saved, runs: list[Run]) -> None:
+        for run in saved.missing(runs):
+            for offset, length in host.pieces(*run):
+                old = host.read_padded(memory.store.fd, length, offset)
+                self._append(_encode(Record(_PAGES, memory.name, offset, old)))
+                saved.pages.update(dict.fromkeys(range(offset // PAGE, -(-(offset + length) // PAGE)), b""))
+
+    def _append(self, data: bytes) -> None:
+        try:
+            host.write_all(self._fd, data, self._end)
+        except OSError:
+            os.ftruncate(self._fd, self._end)
+            raise
+        self._end += len(data)
+
+
+def recover(path: Path, directory: Path) -> bool:
+    """Finish what a crash has interrupted: take the files of `directory` back to the begin of the journal at `path`.
+
+    True if there was a journal that had not ended. Raises StateCorrupt if the journal contradicts its checksums in the
+    middle or a file that it names is missing.
+    """
+    done = _done(path)
+    if done.exists():
+        _finish(path, directory, [record.name for record in _records(done) if record.kind == _DELETED])
+    if not path.exists():
+        return False
+    records = list(_records(path))
+    created = {record.name for record in records if record.kind == _CREATED}
+    for name in created:
+        (directory / name).unlink(missing_ok=True)
+    sizes = {record.name: record.number for record in records if record.kind == _SIZE}
+    lows = sizes | {record.name: record.number for record in records if record.kind == _LOW}
+    for name, size in sizes.items():
+        file = directory / name
+        if not file.exists():
+            raise StateCorrupt(f"{file} is missing, and {path} wants to take it back to {size} bytes")
+        pages = ((record.number, record.payload) for record in records if (record.kind, record.name) == (_PAGES, name))
+        _take_back(file, lows[name], size, pages)
+    _sync(directory)
+    path.unlink()
+    _sync(path.parent)
+    return True
+
+
+def pending(path: Path) -> bool:
+    """True if a journal at `path` has not been ended and cleared away."""
+    return path.exists() or _done(path).exists()
+
+
+def _take_back(file: Path, low: int, size: int, pages: Iterator[tuple[int, bytes]]) -> None:
+    fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.ftruncate(fd, low)
+        os.ftruncate(fd, size)
+        for offset, old in pages:
+            host.write_all(fd, old, offset)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _finish(path: Path, directory: Path, deleted: list[str]) -> None:
+    """Delete the files of a journal that has ended."""
+    for name in deleted:
+        (directory / name).unlink(missing_ok=True)
+    _sync(directory)
+    _done(path).unlink()
+
+
+def _encode(record: Record) -> bytes:
+    name = record.name.encode()
+    body = _HEADER.pack(record.kind, len(name), record.number, len(record.payload)) + name + record.payload
+    return _CRC.pack(zlib.crc32(body)) + body
+
+
+def _records(path: Path) -> Iterator[Record]:
+    """The complete records of a journal, in order."""
+    data = path.read_bytes()
+    if data[: len(MAGIC)] != MAGIC[: len(data)]:
+        raise StateCorrupt(f"{path} is not an undo journal of this version")
+    position = len(MAGIC)
+    while (found := _decode(data, position)) is not None:
+        record, position = found
+        yield record
+    if position < len(data) and (skipped := _length(data, position)) and _decode(data, position + skipped):
+        raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
+
+
+def _length(data: bytes, position: int) -> int:
+    """The length of the record at `position`, as far as its header says; 0 without a header."""
+    start = position + _CRC.size
+    if len(data) < start + _HEADER.size:
+        return 0
+    _, name, _, payload = _HEADER.unpack_from(data, start)
+    return int(_CRC.size + _HEADER.size + name + payload)
+
+
+def _decode(data: bytes, position: int) -> tuple[Record, int] | None:
+    """The record at `position` and where it ends; None if it is not complete and right."""
+    length = _length(data, position)
+    end = position + length
+    if not length or end > len(data):
+        return None
+    body = memoryview(data)[position + _CRC.size : end]
+    if zlib.crc32(body) != _CRC.unpack_from(data, position)[0]:
+        return None
+    kind, name, number, _ = _HEADER.unpack_from(body)
+    payload = _HEADER.size + name
+    return Record(kind, bytes(body[_HEADER.size : payload]).decode(), number, bytes(body[payload:])), end
+
+
+def _done(path: Path) -> Path:
+    return path.with_name(path.name + ".done")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or a directory is on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def begin(path: Path, directory: Path, durable: bool) -> Journal:
+    """A new journal; StateError if an earlier one has not been recovered."""
+    if pending(path):
+        raise StateError(f"{path} was left by a command that did not finish; recover first")
+    return Journal(path, directory, durable)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Container
 from pathlib import Path
 
 from sandbox.errors import StateError
-from sandbox.memory import dirty, host
+from sandbox.memory import dirty, host, journal
 from sandbox.memory.committed import Memory, check_size
 from sandbox.memory.guard import Guard, Mark
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
@@ -64,11 +65,77 @@ class Pool:
         """The names of all memories in the directory, oldest first."""
         if self.directory is None:
             return []
-        return sorted((entry for entry in os.listdir(self.directory) if _number(entry)), key=_number)
+        deleted = self._guard.journal.deleted if self._guard.journal is not None else []
+        return sorted(
+            (name for name in os.listdir(self.directory) if _number(name) and name not in deleted), key=_number
+        )
 
     def mark(self) -> Mark:
         """A moment to which all memories of the pool can be taken back; O(1)."""
         return self._guard.mark()
+
+    # Files
+
+    def prune(self, keep: Container[str]) -> list[str]:
+        """Delete the files that neither `keep` names nor a living Memory uses; returns their names."""
+        gone = [name for name in self.names() if name not in keep and name not in self._live]
+        for name in gone:
+            self._delete(name)
+        return gone
+
+    def begin_journal(self, path: Path, durable: bool = False) -> None:
+        """From here to `end_journal`, all changes to the pool's files happen together or not at all.
+
+        The journal at `path` survives the death of the process at any moment; with `durable`, of the machine too (each
+        commit then waits for the disk). StateError if `path` was left by a crash: `recover` first.
+        """
+        directory = self._need_directory()
+        if self._guard.journal is not None:
+            raise StateError(f"the journal {self._guard.journal.path} has not ended")
+        try:
+            self._guard.journal = journal.begin(path, directory, durable)
+        except OSError as error:
+            raise host.failure(error, "beginning a journal", str(path)) from error
+
+    def end_journal(self) -> None:
+        """Everything since `begin_journal` is final and on the disk. After StateError the journal is still open."""
+        current = self._guard.journal
+        if current is None:
+            raise StateError("no journal was begun")
+        try:
+            current.end()
+        except OSError as error:
+            raise host.failure(error, "ending a journal", str(current.path)) from error
+        self._guard.journal = None
+
+    def recover(self, path: Path) -> bool:
+        """Take all files back to where they were when the journal at `path` was begun; call it before opening any.
+
+        True if there was something to take back. It may be interrupted and repeated.
+        """
+        directory = self._need_directory()
+        if self._guard.journal is not None or self._live:
+            raise StateError("recovering while memories of the pool are open")
+        try:
+            found = journal.recover(path, directory)
+        except OSError as error:
+            raise host.failure(error, "recovering", str(path)) from error
+        return found
+
+    def _need_directory(self) -> Path:
+        if self.directory is None:
+            raise StateError("only a pool with a directory has files")
+        return self.directory
+
+    def _delete(self, name: str) -> None:
+        directory = self._need_directory()
+        try:
+            if self._guard.journal is not None:
+                self._guard.journal.delete(name)
+            else:
+                (directory / name).unlink()
+        except OSError as error:
+            raise host.failure(error, "deleting", str(directory / name)) from error
 
     def _create(self) -> Memory:
         try:
@@ -76,6 +143,8 @@ class Pool:
                 return self._build(self._arena.slot(), 0)
             name = f"{self._next:08d}{_SUFFIX}"
             path = self.directory / name
+            if self._guard.journal is not None:
+                self._guard.journal.created(name)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             self._next += 1
             return self._file(name)

@@ -15,8 +15,9 @@ from sandbox.memory.store import SLOT
 if TYPE_CHECKING:
     from sandbox.memory.committed import Memory
 
-_SLOW_SCAN: Final = 300e-6  # seconds
-_SLOW_SCANS: Final = 12  # dropping all mapped pages costs about as much as this many scans of them
+_SLOW: Final = 40e-6  # seconds that a scan may take, and
+_SLOW_RUN: Final = 1e-6  # for each run found
+_SLOW_SCANS: Final = 12  # mapping everything anew costs about as much as this many scans
 
 
 class View:
@@ -35,6 +36,7 @@ class View:
         self._movable = movable
         self._seen = memory.generation
         self._slow = 0
+        self._cut = False
         self._map(_whole(max(reserve, self.size)))
         memory.views.add(self)
 
@@ -44,7 +46,7 @@ class View:
         length = max(capacity + self._guard, PAGE)
         base = host.reserve(length)
         self._unmap = weakref.finalize(self, host.unmap, base, length)
-        shown = self.size if store.shared else memory.size
+        shown = self.size if store.shared else min(self.size, memory.size)
         if shown:
             host.map_private(base, shown, store.fd, store.origin)
         host.map_zeros(base + shown, self.size - shown)
@@ -113,7 +115,7 @@ class View:
             runs = memory.strategy.dirty(self.base, self.size, memory.store)
         except OSError as error:
             raise host.failure(error, "looking for dirty pages", memory.store.where) from error
-        if time.perf_counter() - began > _SLOW_SCAN:
+        if time.perf_counter() - began > _SLOW + len(runs) * _SLOW_RUN:
             self._slow += 1
         return runs
 
@@ -145,28 +147,39 @@ class View:
         memory = self.memory
         if self.size != memory.size:
             return False
-        if self.stale and not memory.strategy.stale_exact:
-            runs = [(0, self.size)] if self.size else []
+        if self._cut or (self.stale and not memory.strategy.stale_exact):
+            self._remap()
         else:
-            runs = self.dirty()
-        self._refresh(runs, self.size)
+            self._refresh(self.dirty(), self.size)
         self._seen = memory.generation
         return True
 
     def _refresh(self, runs: list[Run], shown: int) -> None:
-        """Drop the private pages `runs`; everything past `shown` is shown from the memory for the first time."""
+        """Drop the private pages `runs`; everything past `shown` is shown from the memory for the first time.
+
+        The kernel's search for dirty pages costs all pages that were ever touched. When it was slow several times,
+        everything is mapped anew, which forgets them.
+        """
         store, strategy = self.memory.store, self.memory.strategy
         if self._slow >= _SLOW_SCANS:
-            self._slow, runs = 0, [(0, self.size)]
+            self._remap()
+            return
         if shown < self.size and not store.shared:
             host.map_private(self.base + shown, self.size - shown, store.fd, store.origin + shown)
             runs = host.clipped(runs, shown)
         strategy.drop(self.base, runs, store)
 
+    def _remap(self) -> None:
+        """Show the memory's bytes everywhere, for which the sizes must be the same; costs what was mapped."""
+        store = self.memory.store
+        host.map_private(self.base, self.size, store.fd, store.origin)
+        self._slow, self._cut = 0, False
+
     def cut(self, size: int) -> None:
         """The memory's file is about to end at `size`: what the view shows past it becomes zeros, not a fault."""
         if self._unmap.alive and size < self.size:
             host.map_zeros(self.base + size, self.size - size)
+            self._cut = True
 
     def close(self) -> None:
         """Give the address space back; nothing may use `base` any more. Does nothing the second time."""
