@@ -4,6 +4,10 @@ Three things are needed from below: a creator for linear memories (so that a mem
 functions called and defined without converting every value (ten times cheaper than `wasmtime.Func`), and the code of a
 trap. They are found in `wasmtime._bindings`, which is generated from the C headers and private: hence the pinned major
 version and `check()`, run once when the engine starts.
+
+Functions that the engine calls are made with cffi. An interruption (Ctrl-C) is raised at the first instruction of the
+next Python function, outside any `try` of its own; ctypes then returns an undefined value, which the engine would take
+for an address, while cffi asks `onerror` for one.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+import cffi  # type: ignore[import-untyped]
 import wasmtime
 from wasmtime import _bindings as raw
 
@@ -68,8 +73,7 @@ def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
     return function
 
 
-_WORDS = ctypes.POINTER(ctypes.c_uint64)
-HOST_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, _WORDS, ctypes.c_size_t)
+_ffi = cffi.FFI()
 _FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _NO_FINALIZER = _FINALIZER()
 
@@ -90,7 +94,7 @@ _new_function = _prototype(
     None,
     ctypes.c_void_p,
     ctypes.c_void_p,
-    HOST_CALLBACK,
+    ctypes.c_void_p,
     ctypes.c_void_p,
     _FINALIZER,
     ctypes.c_void_p,
@@ -104,11 +108,29 @@ def context_address(store: wasmtime.Store) -> int:
     return ctypes.cast(store._context(), ctypes.c_void_p).value or 0
 
 
-def new_function(store: wasmtime.Store, kind: wasmtime.FuncType, callback: Any) -> wasmtime.Func:
-    """A host function; `callback` is a `HOST_CALLBACK` that the caller keeps alive as long as the store."""
+Remember = Callable[[BaseException], None]
+"""Where an exception goes that no frame of Python can be given."""
+
+
+def host_callback(function: Callable[[Any, Any, Any, int], int], remember: Remember) -> object:
+    """`function(env, caller, words, count)` for `new_function`. What it raises is remembered and ends the guest."""
+
+    def failed(_kind: object, error: BaseException, _trace: object) -> int:
+        remember(error)
+        return new_trap("host")
+
+    return _ffi.callback("size_t(void *, void *, uint64_t *, size_t)", function, error=0, onerror=failed)
+
+
+def _address(callback: object) -> int:
+    return int(_ffi.cast("uintptr_t", callback))
+
+
+def new_function(store: wasmtime.Store, kind: wasmtime.FuncType, callback: object) -> wasmtime.Func:
+    """A host function; `callback` is a `host_callback` that the caller keeps alive as long as the store."""
     out = raw.wasmtime_func_t()
     type_address = ctypes.cast(kind.ptr(), ctypes.c_void_p).value
-    _new_function(context_address(store), type_address, callback, None, _NO_FINALIZER, ctypes.addressof(out))
+    _new_function(context_address(store), type_address, _address(callback), None, _NO_FINALIZER, ctypes.addressof(out))
     return wasmtime.Func._from_raw(out)
 
 
@@ -148,33 +170,52 @@ def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, Any], in
     """
 
     def new_memory(_env: Any, _type: Any, _min: int, _max: int, reserved: int, guard: int, out: Any) -> int:
-        return new(reserved, guard, out)
+        address = int(_ffi.cast("uintptr_t", out))
+        return new(reserved, guard, ctypes.cast(address, ctypes.POINTER(raw.wasmtime_linear_memory_t)))
 
-    creator = raw.wasmtime_memory_creator_t(new_memory=raw.wasmtime_new_memory_callback_t(new_memory))
+    def failed(_kind: object, error: BaseException, _trace: object) -> int:
+        return new_error(f"no memory: {error!r}")
+
+    kind = "size_t(void *, void *, size_t, size_t, size_t, size_t, void *)"
+    callback = _ffi.callback(kind, new_memory, error=0, onerror=failed)
+    function = ctypes.cast(_address(callback), raw.wasmtime_new_memory_callback_t)
+    creator = raw.wasmtime_memory_creator_t(new_memory=function)
     raw.wasmtime_config_host_memory_creator_set(config.ptr(), ctypes.byref(creator))
-    return creator
+    return callback, creator
 
 
-def linear_memory(out: Any, get: Callable[[], tuple[int, int, int]], grow: Callable[[int], bool]) -> tuple[Any, Any]:
+def linear_memory(
+    out: Any, get: Callable[[], tuple[int, int, int]], grow: Callable[[int], bool], remember: Remember
+) -> tuple[object, object]:
     """Fill the C description of one linear memory; `get` gives (base, bytes, capacity), `grow` takes bytes.
 
-    Returns the callbacks, to be kept alive as long as the store.
+    Interruptions are remembered: nothing that is called here can end the guest. Returns the callbacks, to be kept alive
+    as long as the store.
     """
 
     def get_memory(_env: Any, size: Any, capacity: Any) -> int:
         base, size[0], capacity[0] = get()
         return base
 
-    def grow_memory(_env: Any, size: int) -> int:
-        try:
-            return 0 if grow(size) else new_error("the memory cannot grow")
-        except BaseException as error:
-            return new_error(f"the memory cannot grow: {error}")
+    def get_again(_kind: object, error: BaseException, trace: Any) -> int:
+        remember(error)
+        arguments = trace.tb_frame.f_locals
+        return get_memory(None, arguments["size"], arguments["capacity"])
 
-    callbacks = raw.wasmtime_memory_get_callback_t(get_memory), raw.wasmtime_memory_grow_callback_t(grow_memory)
+    def grow_memory(_env: Any, size: int) -> int:
+        return 0 if grow(size) else new_error("the memory cannot grow")
+
+    def not_grown(_kind: object, error: BaseException, _trace: object) -> int:
+        if not isinstance(error, Exception):
+            remember(error)
+        return new_error(f"the memory cannot grow: {error!r}")
+
+    getter = _ffi.callback("size_t(void *, size_t *, size_t *)", get_memory, error=0, onerror=get_again)
+    grower = _ffi.callback("size_t(void *, size_t)", grow_memory, error=0, onerror=not_grown)
     out[0].env = None
-    out[0].get_memory, out[0].grow_memory = callbacks
-    return callbacks
+    out[0].get_memory = ctypes.cast(_address(getter), raw.wasmtime_memory_get_callback_t)
+    out[0].grow_memory = ctypes.cast(_address(grower), raw.wasmtime_memory_grow_callback_t)
+    return getter, grower
 
 
 def table_function(store: wasmtime.Store, table: wasmtime.Table, index: int) -> wasmtime.Func | None:

@@ -61,13 +61,13 @@ class Instance:
         self.context: list[Any] = [None]
         """Entry 0 is the first argument of every host function: what the present call is about."""
         self._raised: list[BaseException] = []
-        """What a host function raised during the present call: no reference back to this instance, hence no cycle."""
+        """What was raised where only the engine was the caller: no reference back to this instance, hence no cycle."""
         self._keep: list[object] = []
         self._functions = functions
         self._linked: dict[str, Any] = {}
         self._calls: dict[str, tuple[Any, int]] = {}
         self.set_fuel(1 << 62)
-        with runtime.memories([memory for part in support for memory in part.memories]) as kept:
+        with runtime.memories([m for part in support for m in part.memories], self._raised.append) as kept:
             for part in support:
                 exports = self._instantiate(part.compiled).exports(self._store)
                 self._linked.update(exports.items())
@@ -88,10 +88,8 @@ class Instance:
     def _link(self, name: str) -> Any:
         if name not in self._linked:
             host = self._functions[name]
-            adapted = _adapter(host.params, host.results)(
-                host.function, self.context, self._raised.append, bindings.new_trap
-            )
-            callback = bindings.HOST_CALLBACK(adapted)
+            adapted = _adapter(host.params, host.results)(host.function, self.context)
+            callback = bindings.host_callback(adapted, self._raised.append)
             self._keep.append(callback)
             types = wasmtime.FuncType([_TYPES[p]() for p in host.params], [_TYPES[r]() for r in host.results])
             self._linked[name] = bindings.new_function(self._store, types, callback)
@@ -114,7 +112,7 @@ class Instance:
             struct = bindings.function_struct(export)
             found = self._calls[name] = struct, ctypes.addressof(struct)
         error, trap = bindings.call(self._context, found[1], self._words, 0)
-        if error or trap:
+        if error or trap or self._raised:
             self._raise(error, trap)
 
     def call_table(self, table: str, index: int, pointer: str, argument: int) -> None:
@@ -133,7 +131,7 @@ class Instance:
         self._words[0] = argument
         struct = bindings.function_struct(function)
         error, trap = bindings.call(self._context, ctypes.addressof(struct), self._words, 1)
-        if error or trap:
+        if error or trap or self._raised:
             self._raise(error, trap)
 
     def set_fuel(self, limit: int) -> None:
@@ -147,11 +145,11 @@ class Instance:
         return self._limit - self._fuel.value
 
     def _raise(self, error: int | None, trap: int | None) -> NoReturn:
+        code: int | None = None
+        text, found = "", list[bindings.RawFrame]()
         if trap:
             code, text, found = bindings.take_trap(trap)
-        else:
-            assert error is not None
-            code = None
+        elif error:
             text, found = bindings.take_error(error)
         frames = tuple(Frame(*frame) for frame in found)
         cause = self._raised[0] if self._raised else None
@@ -172,14 +170,10 @@ def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
     values = "".join(f", w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
     call = f"w[0] = function(context[0]{values})" if results else f"function(context[0]{values})"
     source = f"""
-def make(function, context, remember, new_trap):
+def make(function, context):
     def callback(env, caller, w, n):
-        try:
-            {call}
-            return 0
-        except BaseException as error:
-            remember(error)
-            return new_trap("host")
+        {call}
+        return 0
     return callback
 """
     namespace: dict[str, Any] = {}

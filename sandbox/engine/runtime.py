@@ -61,6 +61,7 @@ class Runtime:
         self._lock = threading.RLock()
         self._pending: list[LinearMemory] = []
         self._handed_out: list[object] = []
+        self._remember: bindings.Remember = _forget
         config = _configuration(several_memories=True)
         self._creator = bindings.set_host_memories(config, self._new_memory)
         self.engine = wasmtime.Engine(config)
@@ -103,24 +104,24 @@ class Runtime:
             return None
 
     @contextmanager
-    def memories(self, memories: list[LinearMemory]) -> Iterator[list[object]]:
+    def memories(self, memories: list[LinearMemory], remember: bindings.Remember) -> Iterator[list[object]]:
         """Within: memories defined by modules that get instantiated are these, in order.
 
-        Yields the list of what must stay alive as long as the store.
+        `remember` is given what interrupts them later. Yields the list of what must stay alive as long as the store.
         """
         with self._lock:
-            self._pending, self._handed_out = list(memories), []
+            self._pending, self._handed_out, self._remember = list(memories), [], remember
             try:
                 yield self._handed_out
             finally:
-                self._pending, self._handed_out = [], []
+                self._pending, self._handed_out, self._remember = [], [], _forget
 
     def _new_memory(self, _reserved: int, _guard: int, out: Any) -> int:
         if not self._pending:
             return bindings.new_error("a memory was defined that nobody provided")
         memory = self._pending.pop(0)
         get: Callable[[], tuple[int, int, int]] = lambda: (memory.base, memory.size, memory.capacity)  # noqa: E731
-        self._handed_out.append((bindings.linear_memory(out, get, memory.grow), memory))
+        self._handed_out.append((bindings.linear_memory(out, get, memory.grow, self._remember), memory))
         return 0
 
 
@@ -128,6 +129,10 @@ class Runtime:
 def runtime() -> Runtime:
     """The runtime of this process, made on first use."""
     return Runtime()
+
+
+def _forget(_: BaseException) -> None:
+    pass
 
 
 def _configuration(several_memories: bool) -> wasmtime.Config:
