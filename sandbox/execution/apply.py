@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.errors import ErrorCode, Reject
+from sandbox.execution import low_memory
 from sandbox.execution.finish import respond, stop_if_done
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
@@ -51,7 +52,7 @@ def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> No
         kernel.machines.adopt(state.id, transition.live)
         if transition.live.prepared.facts.uses_data_drop:
             kernel.machines.drop(state.id)
-    subnet.canisters[state.id] = state
+    subnet.canisters[state.id] = low_memory.watched(kernel, state)
     if before is not None and before.code is not None and state.code is None:
         _reject_open_calls(kernel, state.id)
     if state.status is Status.STOPPING:

@@ -10,7 +10,7 @@ from sandbox.canister.code import prepare
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution.finish import close, finish, respond
-from sandbox.execution.kernel import ENTRY, Kernel, no_method, no_module
+from sandbox.execution.kernel import ENTRY, Kernel, expired, no_method, no_module
 from sandbox.execution.logs import reads_logs
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
@@ -43,12 +43,12 @@ def begin_ingress(kernel: Kernel, message: Ingress) -> None:
 
 
 def begin_request(kernel: Kernel, message: Request) -> None:
-    """Execute another canister's call."""
-    origin = CanisterOrigin(message.callback_id)
+    """Execute another canister's call; one whose deadline has passed only gives its cycles back."""
+    origin = CanisterOrigin(message.callback_id, message.caller)
     context = _context(kernel, origin, message.caller, message.canister_id, message.method)
     context = evolve(context, available=message.cycles, deadline=message.deadline)
     state = kernel.subnet.canisters.get(message.canister_id)
-    refused = _refused_request(state, message)
+    refused = _expired(kernel, message) or _refused_request(state, message)
     if state is None or refused is not None:
         assert refused is not None
         respond(kernel, context, refused)
@@ -139,6 +139,10 @@ def _refused_request(state: CanisterState | None, message: Request) -> Reject | 
             f"Canister {name} is stopped and therefore does not have a CallContextManager",
         )
     return None
+
+
+def _expired(kernel: Kernel, message: Request) -> Reject | None:
+    return expired() if 0 < message.deadline <= kernel.subnet.time else None
 
 
 def _composite() -> Reject:

@@ -11,6 +11,7 @@ from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
+from sandbox.execution import low_memory
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import reads_logs, recorded
 from sandbox.execution.result import CallResult
@@ -75,7 +76,9 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
         )
         if live.prepared.facts.uses_data_drop:
             kernel.machines.drop(state.id)
-    subnet.canisters[state.id] = recorded(new, (execution,), None, subnet.time) if execution.logs else new
+    if execution.logs:
+        new = recorded(new, (execution,), None, subnet.time)
+    subnet.canisters[state.id] = low_memory.watched(kernel, new)
 
 
 def respond(
@@ -94,7 +97,7 @@ def respond(
             backtrace=backtrace,
         )
     elif isinstance(origin, CanisterOrigin):
-        kernel.subnet.queue.append(Response(origin.callback_id, answer, context.available))
+        kernel.subnet.queue.append(Response(origin.callback_id, origin.canister_id, answer, context.available))
     return evolve(context, responded=True, available=0)
 
 
@@ -139,6 +142,7 @@ def _send(kernel: Kernel, sender: Principal, context: CallContext, calls: list[C
             on_reply=call.on_reply,
             on_reject=call.on_reject,
             on_cleanup=call.on_cleanup,
+            deadline=_deadline(kernel, call),
         )
         subnet.callbacks[callback.id] = callback
         slots[call.callee] = slots.get(call.callee, 0) + 1
@@ -150,7 +154,7 @@ def _send(kernel: Kernel, sender: Principal, context: CallContext, calls: list[C
                 method=call.method,
                 arg=bytes(call.arg),
                 cycles=call.cycles,
-                deadline=_deadline(kernel, call),
+                deadline=callback.deadline,
             )
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live, Machines
 from sandbox.canister.run import Callback, Outcome, run
-from sandbox.errors import ErrorCode
+from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment, Execution
 from sandbox.principal import Principal
@@ -79,6 +79,11 @@ class Kernel:
 def no_method(method: str, kind: str) -> Failure:
     """The canister exports no method of this kind by this name."""
     return Failure(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Canister has no {kind} method '{method}'.")
+
+
+def expired() -> Reject:
+    """What a best-effort call gets when its deadline passes: nobody knows whether it was executed."""
+    return Reject(RejectCode.SYS_UNKNOWN, "Call deadline has expired.")
 
 
 def no_module() -> Failure:

@@ -19,7 +19,7 @@ _ME = Principal.management()
 
 def begin_request(kernel: Kernel, message: Request) -> None:
     """A canister's call. Cycles that the method does not take go back."""
-    origin = CanisterOrigin(message.callback_id)
+    origin = CanisterOrigin(message.callback_id, message.caller)
     context = CallContext(kernel.new_id(), _ME, origin, message.caller, message.method, available=message.cycles)
     _begin(kernel, context, message.arg)
 

@@ -12,27 +12,26 @@ from sandbox.canister.failure import Failure
 from sandbox.canister.run import Outcome
 from sandbox.errors import Reject
 from sandbox.execution.finish import close, commit, finish
-from sandbox.execution.kernel import Kernel
+from sandbox.execution.kernel import Kernel, expired
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
 from sandbox.state import Callback, CallContext, CanisterState, Response, evolve
 
 
 def deliver(kernel: Kernel, message: Response) -> None:
-    """Run the callback that waits for this answer."""
+    """Run the callback that waits for this answer; a late one to a best-effort call only gives its cycles back."""
     subnet = kernel.subnet
-    callback = subnet.callbacks.pop(message.callback_id)
+    callback = subnet.callbacks.pop(message.callback_id, None)
+    state = subnet.canisters.get(message.canister_id)
+    if state is not None and message.refund:
+        state = evolve(state, cycles=state.cycles + message.refund)
+        subnet.canisters[state.id] = state
+    if callback is None:
+        return
     _free_slot(kernel, callback)
     context = subnet.contexts[callback.context_id]
     context = evolve(context, outstanding=context.outstanding - 1)
-    state = subnet.canisters.get(callback.canister_id)
-    if state is None:
-        close(kernel, context)
-        return
-    if message.refund:
-        state = evolve(state, cycles=state.cycles + message.refund)
-        subnet.canisters[state.id] = state
-    if context.deleted or state.code is None:
+    if state is None or context.deleted or state.code is None:
         close(kernel, context)
         return
     _run_callback(kernel, state, context, callback, message)
@@ -85,6 +84,13 @@ def _clean_up(
 def told(reject: Reject) -> str:
     """The text of a reject as a calling canister reads it: those of the system begin with their error code."""
     return reject.message if reject.error_code is None else f"{reject.error_code}: {reject.message}"
+
+
+def expire(kernel: Kernel) -> None:
+    """Give up the best-effort calls whose deadline has passed."""
+    subnet = kernel.subnet
+    for callback in [c for c in subnet.callbacks.values() if 0 < c.deadline <= subnet.time]:
+        subnet.queue.append(Response(callback.id, callback.canister_id, expired(), 0))
 
 
 def _free_slot(kernel: Kernel, callback: Callback) -> None:

@@ -65,6 +65,7 @@ def update(kernel: Kernel, message: Ingress) -> CallResult:
 
 def run_round(kernel: Kernel) -> int:
     """One round; returns how many tasks and messages it executed."""
+    responses.expire(kernel)
     due = tasks.due(kernel)
     for task in due:
         tasks.execute(kernel, task)

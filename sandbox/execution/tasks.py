@@ -1,10 +1,11 @@
-"""System tasks: heartbeat, global timer (digest 4.9). They answer nobody; a trap only leaves a log."""
+"""System tasks: heartbeat, global timer, low-memory hook (digest 4.9). They answer nobody; a trap only leaves a log."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from sandbox.canister.code import prepare
+from sandbox.execution import low_memory
 from sandbox.execution.finish import finish
 from sandbox.execution.kernel import Kernel
 from sandbox.ic0.modes import Mode
@@ -46,6 +47,9 @@ def execute(kernel: Kernel, task: Task) -> None:
         if not timer_due(kernel, state):
             return
         state = replace(state, global_timer=0)
+    if task.kind == "on_low_wasm_memory":
+        state = replace(state, low_memory_hook=low_memory.EXECUTED)
+        kernel.subnet.canisters[state.id] = state
     caller = Principal.management()
     context = CallContext(kernel.new_id(), state.id, SystemOrigin(), caller, f"canister_{task.kind}", responded=True)
     live = kernel.machines.open(state)

@@ -60,6 +60,8 @@ class CanisterState:
     """Mutable globals, 16 bytes each, in the order of the rewrite (`wasm.rewrite`)."""
     certified_data: bytes = b""
     global_timer: int = 0
+    low_memory_hook: str = "condition_not_satisfied"
+    """Or `ready`, or `executed`."""
     cycles: int = 0
     history: tuple[Change, ...] = ()
     total_changes: int = 0

@@ -20,6 +20,7 @@ class CanisterOrigin:
     """Another canister's call; the answer goes to its callback."""
 
     callback_id: int
+    canister_id: Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Callback:
     on_reply: tuple[int, int]
     on_reject: tuple[int, int]
     on_cleanup: tuple[int, int] | None
+    deadline: int = 0
+    """When a best-effort call is given up, in nanoseconds since 1970; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a request: bytes, or a reject. `refund`: cycles that were not accepted."""
+    """The answer to a request of `canister_id`: bytes, or a reject. `refund`: cycles that were not accepted."""
 
     callback_id: int
+    canister_id: Principal
     answer: bytes | Reject
     refund: int
 

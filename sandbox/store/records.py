@@ -16,7 +16,16 @@ from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, Code, LogRecord, Settings, SnapshotState, Status, Subnet, Visibility
 from sandbox.store.tagged import tagged, untagged
 
-_PLAIN = ("version", "globals", "certified_data", "global_timer", "cycles", "created_at", "last_installed_at")
+_PLAIN = (
+    "version",
+    "globals",
+    "low_memory_hook",
+    "certified_data",
+    "global_timer",
+    "cycles",
+    "created_at",
+    "last_installed_at",
+)
 _COUNTERS = ("total_changes", "next_log_index", "next_snapshot")
 _SNAPSHOT = ("id", "label", "taken_at", "canister_version", "globals", "certified_data", "global_timer")
 _SUBNET = ("time", "seed", "next_canister", "max_snapshots", "next_id", "random_draws")

@@ -1,0 +1,38 @@
+"""The hook `canister_on_low_wasm_memory`: when it becomes due (interface specification, "On Low Wasm Memory").
+
+The condition is that less than `wasm_memory_threshold` bytes are left below `wasm_memory_limit`; an unset limit counts as
+4 GiB. The hook is scheduled once each time the condition comes true, before any other new message of the canister.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister.code import prepare
+from sandbox.execution.kernel import Kernel
+from sandbox.limits import WASM32_MEMORY
+from sandbox.state import CanisterState, Task
+
+NOT_SATISFIED = "condition_not_satisfied"
+READY = "ready"
+EXECUTED = "executed"
+_HOOK = "canister_on_low_wasm_memory"
+
+
+def watched(kernel: Kernel, state: CanisterState) -> CanisterState:
+    """The state with the hook's status brought up to date; a hook that became due is put first in the queue."""
+    if not state.settings.wasm_memory_threshold and state.low_memory_hook == NOT_SATISFIED:
+        return state
+    if not satisfied(state):
+        return replace(state, low_memory_hook=NOT_SATISFIED) if state.low_memory_hook != NOT_SATISFIED else state
+    if state.low_memory_hook != NOT_SATISFIED:
+        return state
+    if state.code is not None and _HOOK in prepare(state.code).facts.entry_points:
+        kernel.subnet.queue.appendleft(Task(state.id, "on_low_wasm_memory"))
+    return replace(state, low_memory_hook=READY)
+
+
+def satisfied(state: CanisterState) -> bool:
+    """Whether the canister is low on Wasm memory."""
+    limit = state.settings.wasm_memory_limit or WASM32_MEMORY
+    return limit < state.heap.size + state.settings.wasm_memory_threshold
