@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.api import Canister, RawState, Sandbox, Snapshot
 from sandbox.cli.demo.cast import BATCH, EDITS, PEOPLE, Role, person
 from sandbox.cli.demo.facts import Answers, Step, compare, lost_fields, reject_text
-from sandbox.errors import CallRejected
+from sandbox.errors import CallRejected, SandboxError
 
 
 class Act:
@@ -26,15 +26,21 @@ class Act:
     def play(self) -> None:
         """From the first installation to the good upgrade."""
         with self.sandbox:
-            canister = self.sandbox.create_canister()
-            self._fill(canister)
-            snapshot, before, raw = self._snapshot(canister)
-            self._upgrade_that_traps(canister, snapshot, raw)
-            self._upgrade_that_drops(canister, snapshot, before, raw)
-            self._work_on(canister, before)
-            self._good_upgrade(canister)
-            if self.role.pretraps is not None:
-                self._pre_upgrade_that_traps(self.role.pretraps)
+            try:
+                self._play()
+            except SandboxError as error:
+                self.tell(Step(f"broke off: {error}", 0, proof="whole story", holds=False))
+
+    def _play(self) -> None:
+        canister = self.sandbox.create_canister()
+        self._fill(canister)
+        snapshot, before, raw = self._snapshot(canister)
+        self._upgrade_that_traps(canister, snapshot, raw)
+        self._upgrade_that_drops(canister, snapshot, before, raw)
+        self._work_on(canister, before)
+        self._good_upgrade(canister)
+        if self.role.pretraps is not None:
+            self._pre_upgrade_that_traps(self.role.pretraps)
 
     def _module(self, name: str) -> Path:
         self.doing(name)

@@ -1,0 +1,52 @@
+"""JSON of every kind of value, and text for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sandbox import Principal
+from sandbox.candid import Func, Service, Some, Variant
+from sandbox.cli.output import one_line, size, to_json
+
+SELF = Principal.management()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        (True, True),
+        (10**30, 10**30),
+        (1.5, 1.5),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        ("text", "text"),
+        (b"\x00\xff", "00ff"),
+        (SELF, "aaaaa-aa"),
+        (Service(SELF), "aaaaa-aa"),
+        (Func(SELF, "f"), {"principal": "aaaaa-aa", "method": "f"}),
+        (Some(None), [None]),
+        (Variant("ok", 1), {"ok": 1}),
+        ({"a": (b"x", [1])}, {"a": ["78", [1]]}),
+    ],
+)
+def test_to_json(value: Any, expected: Any) -> None:
+    assert to_json(value) == expected
+    json.dumps(to_json(value), allow_nan=False)
+
+
+def test_to_json_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(TypeError, match="no JSON for object"):
+        to_json(object())
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (500 << 30, "500.0 GiB")])
+def test_size(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_one_line() -> None:
+    assert one_line("a\n\tb\x1b[31m") == "a b [31m"

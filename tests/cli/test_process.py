@@ -1,0 +1,133 @@
+"""The command as a process: exit codes, streams, pipes, terminals, locks, interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from tests.cli.conftest import module
+
+COMMAND = [sys.executable, "-c", "from sandbox.cli import main; main()"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE")}
+    return {**plain, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **more}
+
+
+def run(state: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "--state", str(state), *args]
+    return subprocess.run(command, capture_output=True, text=True, env=_environment(), timeout=120, check=False)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def counter(state: Path) -> Path:
+    assert run(state, "canister", "create", "c").returncode == 0
+    assert run(state, "canister", "install", "c", module("counter.classical")).returncode == 0
+    return state
+
+
+def test_exit_codes_and_streams(counter: Path) -> None:
+    done = run(counter, "canister", "call", "c", "inc")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(1 : nat)\n", "")
+    rejected = run(counter, "canister", "call", "c", "boom")
+    assert (rejected.returncode, rejected.stdout) == (1, "")
+    assert rejected.stderr.startswith("rejected: CANISTER_ERROR (5) IC0503\n")
+    misuse = run(counter, "canister", "call", "c", "inc", "(")
+    assert (misuse.returncode, misuse.stdout) == (2, "")
+    assert misuse.stderr.startswith("error: ")
+    for result in (done, rejected, misuse):
+        assert "Traceback" not in result.stderr
+        assert "\x1b" not in result.stdout + result.stderr
+    logs = run(counter, "canister", "logs", "c", "--output", "json")
+    assert "boom: on purpose" in json.loads(logs.stdout)[0]["text"]
+
+
+def test_a_terminal_gets_colours(counter: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [*COMMAND, "--state", str(counter), "canister", "call", "c", "get"]
+    subprocess.run(command, stdout=follower, stderr=follower, env=_environment(), timeout=120, check=True)
+    os.close(follower)
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    assert "\x1b[" in shown
+    assert "nat" in shown
+
+
+def test_a_reader_that_goes_away_is_no_error(counter: Path) -> None:
+    text = " ".join([*(f"'{part}'" for part in COMMAND), "--state", f"'{counter}'", "canister", "metadata", "c"])
+    piped = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {text} candid:service | true"],
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        timeout=120,
+        check=False,
+    )
+    assert piped.stderr == ""
+
+
+def test_output_in_an_encoding_without_the_letters(counter: Path) -> None:
+    command = [*COMMAND, "--state", str(counter), "canister", "call", "c", "trap_with", '("¡ay! 猫")']
+    environment = _environment(PYTHONIOENCODING="latin-1:strict")
+    result = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=False)
+    assert result.returncode == 1
+    assert "¡ay! \\u732b" in result.stderr.decode("latin-1")
+
+
+def test_two_processes_take_turns(state: Path) -> None:
+    makers = [
+        subprocess.Popen([*COMMAND, "--state", str(state), "canister", "create", f"c{k}"], env=_environment())
+        for k in range(4)
+    ]
+    assert [maker.wait(120) for maker in makers] == [0, 0, 0, 0]
+    found = json.loads(run(state, "canister", "list", "--output", "json").stdout)
+    assert sorted(c["name"] for c in found) == ["c0", "c1", "c2", "c3"]
+    assert len({c["canister_id"] for c in found}) == 4
+
+
+def test_a_state_in_use_is_waited_for_then_refused(counter: Path) -> None:
+    with Sandbox.open(counter):
+        refused = run(counter, "--lock-timeout", "0.2", "canister", "call", "c", "inc")
+        waiting = subprocess.Popen(
+            [*COMMAND, "--state", str(counter), "canister", "call", "c", "inc"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+        )
+        time.sleep(0.5)
+        assert waiting.poll() is None
+    assert refused.returncode == 2
+    assert "in use by another process" in refused.stderr
+    assert waiting.communicate(timeout=120)[0] == "(1 : nat)\n"
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupt_ends_a_message_that_never_ends(counter: Path, which: signal.Signals) -> None:
+    run(counter, "canister", "call", "c", "inc")
+    stuck = subprocess.Popen([*COMMAND, "--state", str(counter), "canister", "call", "c", "spin"], env=_environment())
+    time.sleep(2)
+    assert stuck.poll() is None
+    stuck.send_signal(which)
+    assert stuck.wait(5) == -which
+    assert run(counter, "canister", "call", "c", "get").stdout == "(1 : nat)\n"
+
+
+def test_the_state_directory_defaults_to_the_current_one(tmp_path: Path) -> None:
+    subprocess.run([*COMMAND, "canister", "create", "x"], cwd=tmp_path, env=_environment(), timeout=120, check=True)
+    assert (tmp_path / ".canister-sandbox" / "names.json").is_file()

@@ -1,0 +1,140 @@
+"""`snapshot`: keep the state of a canister and bring it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sandbox import CallRejected, Canister, ErrorCode, Sandbox
+from sandbox.errors import Reject
+from tests.cli.conftest import Cli, module
+
+Make = Callable[..., Cli]
+
+
+@pytest.fixture
+def people(with_canister: Make) -> Cli:
+    cli = with_canister("people", "people_v1.enhanced")
+    cli("canister", "call", "people", "fill", "(100)")
+    return cli
+
+
+def test_take_break_load(people: Cli) -> None:
+    checksum = people("canister", "call", "people", "checksum")
+    taken = people("snapshot", "take", "people", "--label", "before v2")
+    assert "taken snapshot" in taken
+    assert "before v2" in taken
+    people("canister", "install", "people", module("people_v2_drops.enhanced"), "--mode", "upgrade")
+    assert people("canister", "call", "people", "checksum") != checksum
+    for which in ([], ["before v2"], [people.json("snapshot", "list")[0]["id"]]):
+        people("canister", "call", "people", "fill", "(1)")
+        assert "loaded snapshot" in people("snapshot", "load", "people", *which)
+        assert people("canister", "call", "people", "checksum") == checksum
+
+
+def test_take_as_json_and_list(people: Cli) -> None:
+    facts = people.json("snapshot", "take", "people", "--label", "x")
+    assert facts["label"] == "x"
+    assert len(facts["checksum"]) == 64
+    listed = people.json("snapshot", "list", "people")
+    assert listed == people.json("snapshot", "list") == [{k: v for k, v in facts.items() if k != "replaced"}]
+    header, row = people("snapshot", "list").splitlines()
+    assert header.split() == ["id", "canister", "label", "taken", "size", "checksum"]
+    assert row.split()[:3] == [facts["id"], "people", "x"]
+
+
+def test_a_new_snapshot_replaces_the_old_and_says_so(people: Cli) -> None:
+    first = people.json("snapshot", "take", "people")
+    result = people.run("snapshot", "take", "people")
+    assert f"it replaces snapshot {first['id']}" in result.stderr
+    assert len(people.json("snapshot", "list")) == 1
+
+
+def test_keep_several(people: Cli) -> None:
+    people("snapshot", "take", "people", "--label", "a", "--keep", "2")
+    assert people.json("snapshot", "take", "people", "--label", "a")["replaced"] == []
+    assert "maximum number of snapshots" in people("snapshot", "take", "people", code=1)
+    assert "which snapshot?" in people("snapshot", "load", "people", code=2)
+    assert "several snapshots" in people("snapshot", "load", "people", "a", code=2)
+    people("snapshot", "load", "people", people.json("snapshot", "list")[0]["id"])
+
+
+def test_delete(people: Cli) -> None:
+    taken = people.json("snapshot", "take", "people")["id"]
+    assert taken in people("snapshot", "delete", taken)
+    assert people.json("snapshot", "list") == []
+    assert "IC0305" in people("snapshot", "delete", taken, code=1)
+
+
+def test_unknown_snapshot(people: Cli) -> None:
+    assert "has none" in people("snapshot", "load", "people", code=2)
+    assert "neither the id" in people("snapshot", "load", "people", "before v2", code=2)
+    assert "IC0305" in people("snapshot", "load", "people", "00" * 18, code=1)
+    assert "IC0305" in people("snapshot", "delete", "what?", code=1)
+
+
+def test_only_controllers(people: Cli) -> None:
+    assert "IC0512" in people("--as", "bob", "snapshot", "take", "people", code=1)
+    taken = people.json("snapshot", "take", "people")["id"]
+    for command in (("load", "people"), ("delete", taken), ("list", "people")):
+        assert "IC0512" in people("--as", "bob", "snapshot", *command, code=1)
+    assert people.json("canister", "status", "people")["status"] == "running"
+
+
+def test_snapshot_of_an_empty_canister(cli: Cli) -> None:
+    cli("canister", "create", "empty")
+    assert "empty canister" in cli("snapshot", "take", "empty", code=1)
+    assert cli.json("canister", "status", "empty")["status"] == "running"
+
+
+def _spied(monkeypatch: pytest.MonkeyPatch, method: str, seen: list[str], fails: bool = False) -> None:
+    original = getattr(Canister, method)
+
+    def spy(self: Canister, *args: Any, **options: Any) -> Any:
+        seen.append(self.status().status)
+        if fails:
+            raise CallRejected(Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, "no cycles"))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(Canister, method, spy)
+
+
+@pytest.mark.parametrize(("command", "method"), [("take", "take_snapshot"), ("load", "load_snapshot")])
+def test_a_running_canister_is_stopped_meanwhile(
+    people: Cli, monkeypatch: pytest.MonkeyPatch, command: str, method: str
+) -> None:
+    people("snapshot", "take", "people")
+    seen: list[str] = []
+    _spied(monkeypatch, method, seen)
+    people("snapshot", command, "people")
+    people("snapshot", command, "people", "--no-stop")
+    assert seen == ["stopped", "running"]
+    assert people.json("canister", "status", "people")["status"] == "running"
+    people("canister", "stop", "people")
+    people("snapshot", command, "people")
+    assert people.json("canister", "status", "people")["status"] == "stopped"
+
+
+@pytest.mark.parametrize(("command", "method"), [("take", "take_snapshot"), ("load", "load_snapshot")])
+def test_it_is_started_again_when_something_fails_in_between(
+    people: Cli, monkeypatch: pytest.MonkeyPatch, command: str, method: str
+) -> None:
+    people("snapshot", "take", "people")
+    seen: list[str] = []
+    _spied(monkeypatch, method, seen, fails=True)
+    assert "IC0207" in people("snapshot", command, "people", code=1)
+    assert seen == ["stopped"]
+    assert people.json("canister", "status", "people")["status"] == "running"
+    assert people("canister", "call", "people", "size") == "(100 : nat)\n"
+
+
+def test_state_of_the_command_line_is_that_of_python(people: Cli) -> None:
+    taken = people.json("snapshot", "take", "people", "--label", "shared")
+    with Sandbox.open(people.state) as sandbox:
+        [canister] = sandbox.canisters()
+        [snapshot] = canister.list_snapshots()
+        assert (snapshot.id.hex(), snapshot.label, snapshot.checksum) == (taken["id"], "shared", taken["checksum"])
+        canister.call("fill", 1)
+    assert people("canister", "call", "people", "size") == "(101 : nat)\n"
