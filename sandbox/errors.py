@@ -14,8 +14,8 @@
     ├── EngineError           the WebAssembly engine cannot be used on this machine
     └── Unsupported           a feature that is known and not offered; says its name
 
-Three kinds of failure are kept apart: a trap of the guest is a value (`canister.Trapped`), a reject of the platform is a
-value with a code (`Reject`, raised as `CallRejected` only at the public face), and misuse or a defect is an exception.
+Three kinds of failure are kept apart: a trap of the guest is a value (`canister.Failure`), a reject of the platform
+is a value with a code (`Reject`, raised as `CallRejected`), and misuse or a defect is an exception.
 Codes: digest of `dfinity/ic` `rs/types/error_types/src/lib.rs`; the first digit of a code is its reject code.
 """
 

@@ -1,7 +1,7 @@
 """The hook `canister_on_low_wasm_memory`: when it becomes due (interface specification, "On Low Wasm Memory").
 
-The condition is that less than `wasm_memory_threshold` bytes are left below `wasm_memory_limit`; an unset limit counts as
-4 GiB. The hook is scheduled once each time the condition comes true, before any other new message of the canister.
+The condition is that less than `wasm_memory_threshold` bytes are left below `wasm_memory_limit`; an unset limit counts
+as 4 GiB. The hook is scheduled once each time the condition comes true, before any other new message of the canister.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """The checksum of a snapshot: the root of a hash tree, so that it costs what changed since the last one.
 
-Leaf: BLAKE3 of a Wasm page (64 KiB). Node: BLAKE3 of 256 children of 32 bytes. Anything that holds only zeros is 32 zero
-bytes and is neither read nor stored, so that a sparse memory costs what it holds. Four levels cover 1 TiB; the root of a
-memory also covers its size. Keys of BLAKE3's derive mode keep leaves, nodes and roots apart.
+Leaf: BLAKE3 of a Wasm page (64 KiB). Node: BLAKE3 of 256 children of 32 bytes. Anything that holds only zeros is 32
+zero bytes and is neither read nor stored, so that a sparse memory costs what it holds. The root of a memory covers the
+top level and the size. Keys of BLAKE3's derive mode keep leaves, nodes and roots apart.
 """
 
 from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from itertools import pairwise
 
 import blake3
 
@@ -99,7 +100,7 @@ def _update(image: Image, levels: tuple[dict[int, bytes], ...], pages: set[int])
     for page in pages:
         inside = page * WASM_PAGE < image.size
         _set(levels[0], page, _leaf(image.read(page * WASM_PAGE, WASM_PAGE)) if inside else _ZERO)
-    for below, level in zip(levels, levels[1:], strict=False):
+    for below, level in pairwise(levels):
         changed = {index // _FAN for index in changed}
         for index in changed:
             children = [below.get(k, _ZERO) for k in range(index * _FAN, (index + 1) * _FAN)]
