@@ -18,6 +18,7 @@ from sandbox.execution import (
     CallResult,
     Kernel,
     Query,
+    advance,
     carry_out,
     query,
     run_round,
@@ -25,6 +26,7 @@ from sandbox.execution import (
     submit,
     update,
 )
+from sandbox.execution.fees import MODELS
 from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
 from sandbox.management import lifecycle
 from sandbox.management.rejects import canister_not_found
@@ -45,7 +47,8 @@ class Sandbox:
 
     `seed`: everything random derives from it. `on_log`: called with each text that a canister prints, as it happens.
     `max_snapshots`: per canister, 1 to 10; with 1 a new one replaces the old. `instruction_limits`: what a message may
-    execute. `strategy`: how written pages are found (`scan`, `pagemap`, `compare`; None: the best one here).
+    execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `strategy`: how written pages are found
+    (`scan`, `pagemap`, `compare`; None: the best one here).
     One thread at a time may use a sandbox; sandboxes are independent of each other.
     """
 
@@ -56,11 +59,12 @@ class Sandbox:
         on_log: OnLog | None = None,
         max_snapshots: int = 1,
         instruction_limits: InstructionLimits | None = None,
+        costs: str = "free",
         strategy: str | None = None,
     ) -> None:
         self._set_up(Pool(strategy=strategy), on_log)
         self._subnet.seed = seed
-        self._configure(max_snapshots, instruction_limits)
+        self._configure(max_snapshots, instruction_limits, costs)
 
     def _set_up(self, pool: Pool, on_log: OnLog | None) -> None:
         self.on_log = on_log
@@ -69,12 +73,18 @@ class Sandbox:
         self._directory: StateDirectory | None = None
         self.snapshots = SnapshotManager(self)
 
-    def _configure(self, max_snapshots: int | None, instruction_limits: InstructionLimits | None) -> None:
+    def _configure(
+        self, max_snapshots: int | None, instruction_limits: InstructionLimits | None, costs: str | None
+    ) -> None:
         if max_snapshots is not None:
             if not 1 <= max_snapshots <= SNAPSHOTS:
                 raise ValueError(f"max_snapshots is 1 to {SNAPSHOTS}, not {max_snapshots}")
             self._subnet.max_snapshots = max_snapshots
         self._subnet.instruction_limits = instruction_limits or InstructionLimits()
+        if costs is not None:
+            if costs not in MODELS:
+                raise ValueError(f"costs is one of {', '.join(MODELS)}, not {costs!r}")
+            self._subnet.costs = costs
 
     # --- on disk
 
@@ -86,6 +96,7 @@ class Sandbox:
         on_log: OnLog | None = None,
         max_snapshots: int | None = None,
         instruction_limits: InstructionLimits | None = None,
+        costs: str | None = None,
         strategy: str | None = None,
         lock_timeout: float = 10.0,
     ) -> Sandbox:
@@ -100,7 +111,7 @@ class Sandbox:
         try:
             self._set_up(directory.pool, on_log)
             directory.load(self._subnet)
-            self._configure(max_snapshots, instruction_limits)
+            self._configure(max_snapshots, instruction_limits, costs)
         except BaseException:
             directory.close()
             raise
@@ -210,10 +221,7 @@ class Sandbox:
 
     def advance_time(self, seconds: float = 0, nanoseconds: int = 0) -> None:
         """Let time pass. Nothing runs by itself: `tick()` runs what is due then."""
-        step = round(seconds * 1_000_000_000) + nanoseconds
-        if step < 0:
-            raise ValueError("time never goes back")
-        self._subnet.time += step
+        advance(self._kernel(), round(seconds * 1_000_000_000) + nanoseconds)
 
     def set_time(self, nanoseconds: int) -> None:
         """Let time pass until `nanoseconds` since 1970."""

@@ -5,5 +5,17 @@ from sandbox.execution.management import carry_out
 from sandbox.execution.queries import Query, query
 from sandbox.execution.result import CallResult
 from sandbox.execution.rounds import run_round, run_until_idle, submit, update
+from sandbox.execution.time import advance
 
-__all__ = ["CallResult", "Kernel", "Query", "carry_out", "query", "run_round", "run_until_idle", "submit", "update"]
+__all__ = [
+    "CallResult",
+    "Kernel",
+    "Query",
+    "advance",
+    "carry_out",
+    "query",
+    "run_round",
+    "run_until_idle",
+    "submit",
+    "update",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sandbox.canister.code import prepare
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject
+from sandbox.execution import fees
 from sandbox.execution.finish import close, finish, respond
 from sandbox.execution.kernel import ENTRY, Kernel, expired, no_method, no_module
 from sandbox.execution.logs import reads_logs
@@ -72,6 +73,10 @@ def _begin(kernel: Kernel, state: CanisterState, context: CallContext, arg: byte
         close(kernel, context, no_method(context.method, "update"))
         return
     mode = _MODES[kind]
+    unpaid = cannot_pay(kernel, state)
+    if unpaid is not None:
+        respond(kernel, context, unpaid)
+        return
     live = kernel.machines.open(state)
     execution = kernel.execution(state, mode, context.caller, arg, context)
     limits = kernel.subnet.instruction_limits
@@ -139,6 +144,13 @@ def _refused_request(state: CanisterState | None, message: Request) -> Reject | 
             f"Canister {name} is stopped and therefore does not have a CallContextManager",
         )
     return None
+
+
+def cannot_pay(kernel: Kernel, state: CanisterState) -> Reject | None:
+    """The reject for a canister that cannot pay for executing a message."""
+    if kernel.subnet.costs == "free" or state.code is None:
+        return None
+    return fees.missing(kernel.subnet, state, fees.prepayment(kernel.subnet, prepare(state.code).facts.is64))
 
 
 def _expired(kernel: Kernel, message: Request) -> Reject | None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sandbox.canister.code import prepare
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import low_memory
+from sandbox.execution import fees, low_memory
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import reads_logs, recorded
 from sandbox.execution.result import CallResult
@@ -57,6 +58,9 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
     """Make what the execution did to its canister permanent, if it returned and may change state."""
     execution, subnet = outcome.execution, kernel.subnet
     drop_pending(execution)
+    fee = charge(kernel, state, outcome)
+    if fee:
+        state = evolve(state, cycles=max(state.cycles - fee, 0))
     if outcome.failure is not None:
         kernel.machines.rollback(state.id)
         subnet.canisters[state.id] = recorded(state, (execution,), outcome.failure, subnet.time)
@@ -79,6 +83,21 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
     if execution.logs:
         new = recorded(new, (execution,), None, subnet.time)
     subnet.canisters[state.id] = low_memory.watched(kernel, new)
+
+
+def charge(kernel: Kernel, state: CanisterState, outcome: Outcome) -> int:
+    """The fee for an execution, whether it trapped or not."""
+    model = fees.fees(kernel.subnet)
+    if model is None:
+        return 0
+    return model.execution(outcome.instructions, state.code is not None and prepare(state.code).facts.is64)
+
+
+def prepaid_answer(kernel: Kernel, call: Call) -> int:
+    """The part of a call's prepayment that is for its answer."""
+    model = fees.fees(kernel.subnet)
+    sent = len(call.method.encode()) + len(call.arg)
+    return 0 if model is None else call.prepaid - model.call - sent * model.call_byte
 
 
 def respond(
@@ -143,6 +162,7 @@ def _send(kernel: Kernel, sender: Principal, context: CallContext, calls: list[C
             on_reject=call.on_reject,
             on_cleanup=call.on_cleanup,
             deadline=_deadline(kernel, call),
+            prepaid=prepaid_answer(kernel, call),
         )
         subnet.callbacks[callback.id] = callback
         slots[call.callee] = slots.get(call.callee, 0) + 1

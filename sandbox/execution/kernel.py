@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from sandbox.canister.code import prepare
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live, Machines
 from sandbox.canister.run import Callback, Outcome, run
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.ic0.modes import Mode
+from sandbox.execution import fees
+from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Subnet
@@ -21,6 +23,9 @@ ENTRY = {
     Mode.COMPOSITE_QUERY: "canister_composite_query",
 }
 _NO_SLOTS: dict[Principal, int] = {}
+_FREE: Mapping[str, Callable[..., int | None]] = {}
+_CHARGED = int(U | RQ | RY | RT | C | T)
+"""Modes whose execution is paid for by the canister."""
 
 
 @dataclass(slots=True)
@@ -43,7 +48,11 @@ class Kernel:
         self, state: CanisterState, mode: Mode, caller: Principal, arg: bytes = b"", context: CallContext | None = None
     ) -> Execution:
         """A fresh execution on `state`, for a call context if there is one."""
-        subnet = self.subnet
+        subnet, prices, reserved, frozen = self.subnet, _FREE, 0, 0
+        if subnet.costs != "free":
+            wasm64 = state.code is not None and prepare(state.code).facts.is64
+            prices, frozen = fees.cost_model(subnet, wasm64), fees.frozen_cycles(subnet, state)
+            reserved = fees.prepayment(subnet, wasm64) if int(mode) & _CHARGED else 0
         environment = Environment(
             canister_id=state.id,
             caller=caller,
@@ -53,7 +62,9 @@ class Kernel:
             version=state.version,
             global_timer=state.global_timer,
             environment_variables=state.settings.environment_variables,
-            cycles=state.cycles,
+            cycles=max(state.cycles - reserved, 0),
+            frozen_cycles=frozen,
+            cost_model=prices,
             used_slots=subnet.slots.get(state.id, _NO_SLOTS),
             deadline=context.deadline if context is not None else 0,
             call_context_instructions=context.instructions if context is not None else 0,

@@ -11,6 +11,7 @@ from sandbox.canister import run as entry
 from sandbox.canister.failure import Failure
 from sandbox.canister.run import Outcome
 from sandbox.errors import Reject
+from sandbox.execution import fees
 from sandbox.execution.finish import close, commit, finish
 from sandbox.execution.kernel import Kernel, expired
 from sandbox.ic0.modes import Mode
@@ -23,8 +24,9 @@ def deliver(kernel: Kernel, message: Response) -> None:
     subnet = kernel.subnet
     callback = subnet.callbacks.pop(message.callback_id, None)
     state = subnet.canisters.get(message.canister_id)
-    if state is not None and message.refund:
-        state = evolve(state, cycles=state.cycles + message.refund)
+    credit = message.refund + _unused(kernel, callback, message)
+    if state is not None and credit:
+        state = evolve(state, cycles=state.cycles + credit)
         subnet.canisters[state.id] = state
     if callback is None:
         return
@@ -84,6 +86,15 @@ def _clean_up(
 def told(reject: Reject) -> str:
     """The text of a reject as a calling canister reads it: those of the system begin with their error code."""
     return reject.message if reject.error_code is None else f"{reject.error_code}: {reject.message}"
+
+
+def _unused(kernel: Kernel, callback: Callback | None, message: Response) -> int:
+    """What was prepaid for the answer, less its transmission; executing the callback is charged apart."""
+    model = fees.fees(kernel.subnet)
+    if callback is None or model is None:
+        return 0
+    size = len(message.answer if isinstance(message.answer, bytes) else message.answer.message.encode())
+    return max(callback.prepaid - size * model.call_byte, 0)
 
 
 def expire(kernel: Kernel) -> None:

@@ -7,7 +7,7 @@ for. A round runs due timers and heartbeats, then messages until none is left or
 from __future__ import annotations
 
 from sandbox.errors import SandboxError
-from sandbox.execution import calls, management, responses, tasks
+from sandbox.execution import calls, management, responses, tasks, time
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.result import CallResult
 from sandbox.limits import INSTRUCTIONS_ROUND
@@ -42,6 +42,8 @@ def _execute(kernel: Kernel, message: Message) -> None:
 def submit(kernel: Kernel, message: Ingress) -> None:
     """Let a user's call in, or refuse it; it is executed when its turn comes."""
     refused = None if message.canister_id == _MANAGEMENT else calls.inspect(kernel, message)
+    if refused is None:
+        refused = time.charge_ingress(kernel, message)
     if refused is not None:
         kernel.subnet.results[message.message_id] = refused
     else:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sandbox.canister.code import prepare
 from sandbox.execution import low_memory
+from sandbox.execution.calls import cannot_pay
 from sandbox.execution.finish import finish
 from sandbox.execution.kernel import Kernel
 from sandbox.ic0.modes import Mode
@@ -42,6 +43,8 @@ def execute(kernel: Kernel, task: Task) -> None:
     """Run a task, if its canister still takes it. The timer is off before it runs, and stays off if it traps."""
     state = kernel.subnet.canisters.get(task.canister_id)
     if state is None or state.status is not Status.RUNNING or not _exports(state, task.kind):
+        return
+    if cannot_pay(kernel, state) is not None:
         return
     if task.kind == "global_timer":
         if not timer_due(kernel, state):

@@ -64,6 +64,8 @@ class Callback:
     on_cleanup: tuple[int, int] | None
     deadline: int = 0
     """When a best-effort call is given up, in nanoseconds since 1970; 0: never."""
+    prepaid: int = 0
+    """Cycles withdrawn for the answer: its transmission and the execution of the callback."""
 
 
 @dataclass(frozen=True, slots=True)

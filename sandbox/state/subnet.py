@@ -52,6 +52,8 @@ class Subnet:
     """Answers to users' calls (`CallResult`) that nobody has taken yet, by message number."""
     next_id: int = 0
     """The next number of a message, context or callback."""
+    costs: str = "free"
+    """The fee model: `free` or `mainnet`."""
     random_draws: int = 0
     """How often randomness was drawn from the seed."""
 

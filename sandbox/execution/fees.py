@@ -1,0 +1,128 @@
+"""What execution costs: nothing by default, or the fees of a 13-node application subnet (`costs="mainnet"`).
+
+Numbers: `dfinity/ic` `rs/config/src/subnet_config.rs` (2026) and the published table "Cycles costs". Differences from
+the replica: instructions are the engine's fuel, not the replica's weighted count; nothing is reserved for storage;
+charges for time are made when time is advanced, for the whole step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sandbox.errors import ErrorCode, Reject
+from sandbox.limits import GIB, REPLY_REPLICATED
+from sandbox.state import CanisterState, Subnet
+
+_NODES = 13
+_KEYS = frozenset({"dfx_test_key", "test_key_1", "key_1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Cycles; per message, byte, instruction, second."""
+
+    message: int = 5_000_000
+    ten_instructions: int = 10
+    wasm64_factor: int = 2
+    call: int = 260_000
+    call_byte: int = 1_000
+    ingress: int = 1_200_000
+    ingress_byte: int = 2_000
+    gib_second: int = 317_500
+    canister_second: int = 10_000
+    percent_second: int = 10_000_000
+    creation: int = 500_000_000_000
+    signature: int = 26_153_846_153
+    outcall: int = 3_000_000
+    outcall_node: int = 60_000
+    outcall_request_byte: int = 400
+    outcall_response_byte: int = 800
+
+    def execution(self, instructions: int, wasm64: bool) -> int:
+        """A message that executed so many instructions."""
+        rate = self.ten_instructions * (self.wasm64_factor if wasm64 else 1)
+        return self.message + instructions * rate // 10
+
+    def ingress_message(self, size: int) -> int:
+        """A user's message of `size` bytes of method name and argument."""
+        return self.ingress + size * self.ingress_byte
+
+    def call_upper_bound(self, payload: int, instructions: int, wasm64: bool) -> int:
+        """Withdrawn when a call is made: sending it, the largest answer, and executing the callback."""
+        transmission = self.call + (payload + REPLY_REPLICATED) * self.call_byte
+        return transmission + self.execution(instructions, wasm64)
+
+    def idle_per_second(self, state: CanisterState) -> int:
+        """What a canister costs by existing."""
+        used = max(memory_usage(state), state.settings.memory_allocation)
+        storage = used * self.gib_second // GIB
+        return storage + self.canister_second + state.settings.compute_allocation * self.percent_second
+
+    def freezing_limit(self, state: CanisterState) -> int:
+        """Cycles that keep the canister alive for its freezing threshold."""
+        return self.idle_per_second(state) * state.settings.freezing_threshold
+
+
+MAINNET = Fees()
+MODELS: Mapping[str, Fees | None] = {"free": None, "mainnet": MAINNET}
+
+
+def fees(subnet: Subnet) -> Fees | None:
+    """The fees in force; None if everything is free."""
+    return MODELS[subnet.costs]
+
+
+def memory_usage(state: CanisterState) -> int:
+    """Bytes that the canister occupies, its snapshots included."""
+    module = len(state.code.submitted) if state.code else 0
+    kept = sum(s.heap.size + s.stable.size + len(s.code.submitted) for s in state.snapshots)
+    return module + state.heap.size + state.stable.size + len(state.globals) + kept
+
+
+def frozen_cycles(subnet: Subnet, state: CanisterState) -> int:
+    """Cycles that the canister may not spend."""
+    model = fees(subnet)
+    return 0 if model is None else model.freezing_limit(state)
+
+
+def missing(subnet: Subnet, state: CanisterState, wanted: int) -> Reject | None:
+    """The reject for a canister that cannot pay `wanted` cycles without freezing; None if it can."""
+    short = wanted + frozen_cycles(subnet, state) - state.cycles
+    if short <= 0:
+        return None
+    text = f"Canister {state.id} is out of cycles: please top up the canister with at least {short} additional cycles"
+    return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, text)
+
+
+def prepayment(subnet: Subnet, wasm64: bool) -> int:
+    """Set aside before a message is executed: as much as it may cost. What it does not use it never loses."""
+    model = fees(subnet)
+    return 0 if model is None else model.execution(subnet.instruction_limits.update, wasm64)
+
+
+def cost_model(subnet: Subnet, wasm64: bool) -> Mapping[str, Callable[..., int | None]]:
+    """Prices for `ic0.cost_*` and `ic0.call_perform` (names and arguments: `ic0.costs`)."""
+    return {} if fees(subnet) is None else _prices(MODELS[subnet.costs], subnet.instruction_limits.update, wasm64)
+
+
+@lru_cache(maxsize=16)
+def _prices(model: Fees, instructions: int, wasm64: bool) -> Mapping[str, Callable[..., int | None]]:
+    def sign(key: str, _kind: int) -> int | None:
+        return model.signature if key in _KEYS else None
+
+    return {
+        "cost_call": lambda name, payload: model.call_upper_bound(name + payload, instructions, wasm64),
+        "call_perform": lambda payload: model.call_upper_bound(payload, instructions, wasm64),
+        "cost_create_canister": lambda: model.creation,
+        "cost_http_request": lambda request, response: _outcall(model, request, response),
+        "cost_sign_with_ecdsa": sign,
+        "cost_sign_with_schnorr": sign,
+        "cost_vetkd_derive_key": sign,
+    }
+
+
+def _outcall(model: Fees, request: int, response: int) -> int:
+    base = model.outcall + model.outcall_node * _NODES
+    return _NODES * (base + model.outcall_request_byte * request + model.outcall_response_byte * response)

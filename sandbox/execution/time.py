@@ -1,0 +1,61 @@
+"""Time passes, and what is paid for by time: memory, compute allocation, the canister itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.execution.fees import fees, missing
+from sandbox.execution.kernel import Kernel
+from sandbox.execution.result import CallResult
+from sandbox.state import CanisterState, Ingress
+
+
+def advance(kernel: Kernel, nanoseconds: int) -> None:
+    """Let time pass. Canisters pay for it; one that cannot loses its code, its state and its snapshots."""
+    if nanoseconds < 0:
+        raise ValueError("time never goes back")
+    subnet = kernel.subnet
+    subnet.time += nanoseconds
+    model = fees(subnet)
+    if model is None:
+        return
+    for state in list(subnet.canisters.values()):
+        due = model.idle_per_second(state) * nanoseconds // 1_000_000_000
+        if due <= state.cycles:
+            subnet.canisters[state.id] = replace(state, cycles=state.cycles - due)
+        else:
+            _deallocate(kernel, state)
+
+
+def charge_ingress(kernel: Kernel, message: Ingress) -> CallResult | None:
+    """Charge the canister for taking in a user's message; how it was refused if it cannot pay."""
+    model, state = fees(kernel.subnet), kernel.subnet.canisters.get(message.canister_id)
+    if model is None or state is None:
+        return None
+    fee = model.ingress_message(len(message.method.encode()) + len(message.arg))
+    reject = missing(kernel.subnet, state, fee)
+    if reject is not None:
+        return CallResult(message.canister_id, message.method, reject=reject)
+    kernel.subnet.canisters[state.id] = replace(state, cycles=state.cycles - fee)
+    return None
+
+
+def _deallocate(kernel: Kernel, state: CanisterState) -> None:
+    """Out of cycles: as uninstalling, and the snapshots go too (interface specification, "Canister out of cycles")."""
+    pool = kernel.subnet.pool
+    kernel.machines.drop(state.id)
+    kernel.subnet.canisters[state.id] = replace(
+        state,
+        settings=replace(state.settings, compute_allocation=0, memory_allocation=0),
+        heap=pool.memory(),
+        stable=pool.memory(),
+        code=None,
+        globals=b"",
+        certified_data=b"",
+        global_timer=0,
+        cycles=0,
+        logs=(),
+        history=(),
+        snapshots=(),
+        version=state.version + 1,
+    )
