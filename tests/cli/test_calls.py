@@ -6,11 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import wasmtime
 
 from tests.cli.conftest import Cli, module
 
 Make = Callable[..., Cli]
 PERSON = '(record { name = "Ada"; email = "ada@example.org"; age = 36; tags = vec { "a" } })'
+
+ECHO = bytes(
+    wasmtime.wat2wasm("""(module
+  (import "ic0" "msg_arg_data_size" (func $size (result i32)))
+  (import "ic0" "msg_arg_data_copy" (func $copy (param i32 i32 i32)))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "msg_reply" (func $reply))
+  (memory 1)
+  (func (export "canister_update echo")
+    (call $copy (i32.const 0) (i32.const 0) (call $size))
+    (call $append (i32.const 0) (call $size)) (call $reply))
+  (func (export "canister_update nothing") (call $reply)))""")
+)
 
 
 @pytest.fixture
@@ -140,23 +154,3 @@ def test_a_canister_without_interface(cli: Cli, tmp_path: Path) -> None:
     assert (raw.exit_code, raw.stdout) == (0, "\n")
     assert "is not Candid" in raw.stderr
     assert cli.json("canister", "call", "e", "nothing")["reply"] is None
-
-
-def _echo() -> bytes:
-    import wasmtime
-
-    return bytes(
-        wasmtime.wat2wasm("""(module
-  (import "ic0" "msg_arg_data_size" (func $size (result i32)))
-  (import "ic0" "msg_arg_data_copy" (func $copy (param i32 i32 i32)))
-  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
-  (import "ic0" "msg_reply" (func $reply))
-  (memory 1)
-  (func (export "canister_update echo")
-    (call $copy (i32.const 0) (i32.const 0) (call $size))
-    (call $append (i32.const 0) (call $size)) (call $reply))
-  (func (export "canister_update nothing") (call $reply)))""")
-    )
-
-
-ECHO = _echo()

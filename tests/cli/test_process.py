@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sandbox import Sandbox
-from tests.cli.conftest import module
+from tests.cli.conftest import Cli
 
 COMMAND = [sys.executable, "-c", "from sandbox.cli import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,10 +37,8 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def counter(state: Path) -> Path:
-    assert run(state, "canister", "create", "c").returncode == 0
-    assert run(state, "canister", "install", "c", module("counter.classical")).returncode == 0
-    return state
+def counter(with_canister: Callable[..., Cli]) -> Path:
+    return with_canister("c", "counter.classical").state
 
 
 def test_exit_codes_and_streams(counter: Path) -> None:

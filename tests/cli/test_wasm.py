@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import wasmtime
+
 from tests.cli.conftest import Cli, module
 
 
@@ -22,8 +24,6 @@ def test_inspect_as_json(cli: Cli) -> None:
 
 
 def test_a_module_that_the_platform_refuses(cli: Cli, tmp_path: Path) -> None:
-    import wasmtime
-
     file = tmp_path / "two.wasm"
     file.write_bytes(bytes(wasmtime.wat2wasm('(module (import "env" "f" (func)))')))
     shown = cli("wasm", "inspect", str(file), code=1)

@@ -1,0 +1,130 @@
+"""What the README shows is run: its Python in one go, its shell sessions with their output."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox import CallRejected, Canister, InstructionLimits, Principal, Sandbox
+from sandbox.cli import root
+from sandbox.cli.canister import canister
+from sandbox.cli.snapshot import snapshot
+from tests.cli.conftest import FIXTURES
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place where the examples find the fixtures and may leave what they like."""
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_block_is_of_a_kind_that_is_tested() -> None:
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "console"}
+    assert len(blocks("python")) >= 8
+    assert len(blocks("console")) == 2
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_python_examples() -> None:
+    names: dict[str, object] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+
+
+def test_set_up_is_exactly_two_commands() -> None:
+    assert blocks("sh") == ["./scripts/demo\n./scripts/test\n"]
+    for script in ("demo", "test"):
+        assert os.access(ROOT / "scripts" / script, os.X_OK)
+
+
+def test_shell_sessions(elsewhere: Path) -> None:
+    bin_directory = elsewhere / "bin"
+    bin_directory.mkdir()
+    command = bin_directory / "canister-sandbox"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from sandbox.cli import main; main()" "$@"\n')
+    command.chmod(0o755)
+    (bin_directory / "python").symlink_to(sys.executable)
+    path = f"{bin_directory}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    for line, expected in _sessions():
+        result = subprocess.run(
+            ["bash", "-c", line],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            cwd=elsewhere,
+            timeout=120,
+            check=False,
+        )
+        assert fnmatch.fnmatchcase(result.stdout, expected), f"$ {line}\n{result.stdout}\nis not\n{expected}"
+
+
+def _sessions() -> list[tuple[str, str]]:
+    """Commands, and patterns of what they print: `...` stands for anything."""
+    found = []
+    for part in "".join(blocks("console")).split("$ canister-sandbox ")[1:]:
+        line, _, expected = part.partition("\n")
+        pattern = re.sub(r"([*?\[])", r"[\1]", expected).replace("...", "*")
+        found.append((f"canister-sandbox {line}", pattern))
+    return found
+
+
+def test_commands_of_the_table_exist() -> None:
+    table = "\n".join(re.findall(r"^\| (`.*?) \|", README, re.MULTILINE))
+    for word in ["demo", "identity", "wasm inspect", *canister.commands, *snapshot.commands]:
+        assert re.search(rf"\b{word}\b", table), word
+    assert {"demo", "canister", "snapshot", "wasm", "identity"} == set(root.commands)
+
+
+@pytest.fixture(scope="module")
+def counter() -> Canister:
+    canister = Sandbox().create_canister()
+    canister.install(FIXTURES / "counter.enhanced.wasm")
+    return canister
+
+
+def test_what_is_missing_is_rejected_by_name(counter: Canister) -> None:
+    missing = README.partition("Not yet.")[2].partition("certificates:")[0]
+    names = re.findall(r"`(\w+)`", missing)
+    assert len(names) >= 4
+    for name in names:
+        with pytest.raises(CallRejected, match=f"IC0536.*no method '{name}'"):
+            counter.call("forward", Principal.management(), name, b"DIDL\0\0")
+
+
+def test_there_is_no_certificate(counter: Canister) -> None:
+    counter.call("set_certified", b"x")
+    assert counter.call("certificate") is None
+
+
+def test_the_strategy_of_other_platforms_can_be_tried() -> None:
+    assert 'Sandbox(strategy="compare")' in README
+    canister = Sandbox(strategy="compare").create_canister()
+    canister.install(FIXTURES / "counter.enhanced.wasm")
+    assert canister.call("inc") == 1
+
+
+def test_what_never_ends_traps() -> None:
+    assert "InstructionLimits(update=100_000_000)" in README
+    canister = Sandbox(instruction_limits=InstructionLimits(update=100_000_000)).create_canister()
+    canister.install(FIXTURES / "counter.enhanced.wasm")
+    for method, args, code in (("spin", (), "IC0522"), ("recurse_forever", (), "IC0502"), ("grow", (10**7,), "IC0522")):
+        with pytest.raises(CallRejected, match=code):
+            canister.call(method, *args)
+    assert canister.call("inc") == 1
