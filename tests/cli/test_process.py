@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -130,3 +131,21 @@ def test_an_interrupt_ends_a_message_that_never_ends(counter: Path, which: signa
 def test_the_state_directory_defaults_to_the_current_one(tmp_path: Path) -> None:
     subprocess.run([*COMMAND, "canister", "create", "x"], cwd=tmp_path, env=_environment(), timeout=120, check=True)
     assert (tmp_path / ".canister-sandbox" / "names.json").is_file()
+
+
+def test_an_interrupted_demo_leaves_the_terminal_as_it_was() -> None:
+    leader, follower = pty.openpty()
+    demo = subprocess.Popen([*COMMAND, "demo"], stdout=follower, stderr=follower, env=_environment())
+    os.close(follower)
+    shown = b""
+    while b"installed" not in shown:
+        shown += os.read(leader, 10_000)
+    demo.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):
+        while more := os.read(leader, 10_000):
+            shown += more
+    os.close(leader)
+    assert demo.wait(20) == 130
+    assert shown.count(b"\x1b[?25l") <= shown.count(b"\x1b[?25h")
+    assert b"interrupted" in shown
+    assert b"Traceback" not in shown

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sandbox import CallRejected, Canister, InstructionLimits, Principal, Sandbox
 from sandbox.cli import root
@@ -62,17 +64,20 @@ def test_shell_sessions(elsewhere: Path) -> None:
     path = f"{bin_directory}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     for line, expected in _sessions():
-        result = subprocess.run(
-            ["bash", "-c", line],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            cwd=elsewhere,
-            timeout=120,
-            check=False,
-        )
-        assert fnmatch.fnmatchcase(result.stdout, expected), f"$ {line}\n{result.stdout}\nis not\n{expected}"
+        shown = _piped(line, environment) if "|" in line else _direct(line)
+        assert fnmatch.fnmatchcase(shown, expected), f"$ {line}\n{shown}\nis not\n{expected}"
+
+
+def _direct(line: str) -> str:
+    return CliRunner().invoke(root, shlex.split(line)[1:]).output
+
+
+def _piped(line: str, environment: dict[str, str]) -> str:
+    command = ["bash", "-c", line]
+    piped, both = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.run(
+        command, stdout=piped, stderr=both, text=True, env=environment, timeout=120, check=False
+    ).stdout
 
 
 def _sessions() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def demo(app: App, fixtures: Path) -> None:
 
 
 def _play_aloud(fixtures: Path, start: float) -> Acts:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that the terminal is left as it was found
     with Teller() as teller:
         acts: Acts = []
         for role in ROLES:
