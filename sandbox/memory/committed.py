@@ -11,7 +11,7 @@ from sandbox.memory import host
 from sandbox.memory.dirty import Strategy
 from sandbox.memory.guard import Guard
 from sandbox.memory.history import History, Image, image_extents
-from sandbox.memory.host import PAGE, Run
+from sandbox.memory.host import PAGE, ZEROS, Run
 from sandbox.memory.store import Store, extents
 from sandbox.memory.view import View
 
@@ -113,7 +113,7 @@ class Memory:
             return 0
         self._join_marks()
         pages, low = history.since(image)
-        runs = host.page_runs(sorted(pages))
+        runs = host.page_runs(sorted(_told(pages, low) if low < image.size else pages))
         parts = ((start, _joined(pages, start, part)) for run in runs for start, part in host.pieces(*run))
         written = self._change(runs, parts, image.size, "restoring an image", low=min(low, self.size))
         if history.is_newest(image):
@@ -180,7 +180,7 @@ class Memory:
             return []
         older, newer = self._history.order(one, other)
         pages, low = self._history.since(older, newer)
-        changed = set(pages)
+        changed = _told(pages, low) if low < older.size else set(pages)
         if newer.size > low:
             for offset, length in self.image_extents(newer, low):
                 changed.update(range(offset // PAGE, -(-(offset + length) // PAGE)))
@@ -266,6 +266,12 @@ def _pages(offset: int, length: int) -> Run:
     """The whole pages that a range touches."""
     start = offset // PAGE * PAGE
     return start, -(-(offset + length) // PAGE) * PAGE - start
+
+
+def _told(pages: dict[int, bytes], low: int) -> set[int]:
+    """The pages that tell anything: past `low`, everything is zero anyway."""
+    limit = low // PAGE
+    return {page for page, old in pages.items() if page < limit or old is not ZEROS}
 
 
 def _joined(pages: dict[int, bytes], offset: int, length: int) -> bytes:

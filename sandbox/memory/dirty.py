@@ -53,11 +53,11 @@ class _Scan(ctypes.Structure):
     )
     start: int
     end: int
-    walk_end: int
 
 
 _IS_FILE, _IS_PRESENT, _IS_SWAPPED, _IS_ZERO = 1 << 2, 1 << 3, 1 << 4, 1 << 5
 _PAGEMAP_SCAN: Final = (3 << 30) | (ctypes.sizeof(_Scan) << 16) | (ord("f") << 8) | 16
+_PAGEMAP: Final = "/proc/self/pagemap"
 _REGIONS: Final = 4096  # of three 64-bit numbers: start, end, categories
 
 
@@ -99,7 +99,7 @@ class Scan:
                 runs.append((start - base, found[index + 1] - start))
             if count < _REGIONS:
                 break
-            position = arg.walk_end
+            position = found[-2]  # not walk_end, which is too small when the kernel filled the vector in steps
         return runs
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
@@ -179,7 +179,7 @@ def _candidates(size: int, store: Store) -> list[Run]:
 
 
 def _open_pagemap(owner: object) -> int:
-    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
     weakref.finalize(owner, os.close, fd).atexit = False
     return fd
 

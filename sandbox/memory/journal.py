@@ -51,6 +51,7 @@ class Journal:
         self.deleted: list[str] = []
         self._directory = directory
         self._durable = durable
+        self._renamed = False
         self._saved: dict[str, Saved] = {}
         self._created: set[str] = set()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -91,16 +92,17 @@ class Journal:
         self.deleted.append(name)
 
     def end(self) -> None:
-        """Make everything since begin final, on the disk itself."""
+        """Make everything since begin final, on the disk itself. May be repeated after an OSError."""
         for name in sorted((self._saved.keys() | self._created) - set(self.deleted)):
             _sync(self._directory / name)
         if self._created:
             _sync(self._directory)
         if self.deleted:
-            if not _done(self.path).exists():
+            if not self._renamed:
                 os.fdatasync(self._fd)
                 os.rename(self.path, _done(self.path))
-                _sync(self.path.parent)
+                self._renamed = True
+            _sync(self.path.parent)
             _finish(self.path, self._directory, self.deleted)
         else:
             self.path.unlink(missing_ok=True)
@@ -174,7 +176,7 @@ def _finish(path: Path, directory: Path, deleted: list[str]) -> None:
     for name in deleted:
         (directory / name).unlink(missing_ok=True)
     _sync(directory)
-    _done(path).unlink()
+    _done(path).unlink(missing_ok=True)
 
 
 def _encode(record: Record) -> bytes:
