@@ -1,12 +1,11 @@
 """Run real Internet Computer canisters, break them, and bring every byte back.
 
-    sb = Sandbox()
-    c = sb.create_canister()
-    c.install("counter.wasm")
-    c.call("inc")
-    before = c.take_snapshot(label="before v2")
-    ...
-    c.load_snapshot(before.id)
+>>> sb = Sandbox()
+>>> c = sb.create_canister()
+>>> c.install("counter.wasm")
+>>> c.call("inc")
+>>> before = c.take_snapshot(label="before v2")
+>>> c.load_snapshot(before.id)
 """
 
 from sandbox.api import Canister, CanisterStatus, RawState, Sandbox, Snapshot
