@@ -39,7 +39,7 @@ class App:
 
     @property
     def sender(self) -> Principal:
-        return identity(self.user)
+        return user(self.user)
 
     @property
     def json(self) -> bool:
@@ -119,7 +119,7 @@ class Session:
         try:
             return Principal.from_text(text)
         except PrincipalError:
-            return identity(text)
+            return user(text)
 
     def title(self, canister_id: Principal) -> str:
         """`name (id)`, or the id."""
@@ -130,6 +130,13 @@ class Session:
         if not self.app.json:
             name = self.names.of(canister_id) or str(canister_id)
             output.show(Text(f"[{name}] {text}", "dim"), stderr=True)
+
+
+def user(name: str) -> Principal:
+    """The principal of the user with this name, which may be any text but none at all."""
+    if not name.strip():
+        raise Misuse("the name of a user cannot be empty")
+    return identity(name)
 
 
 def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:

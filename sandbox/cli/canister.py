@@ -27,7 +27,7 @@ def canister() -> None:
 @canister.command()
 @click.argument("name", required=False)
 @click.option("--id", "canister_id", metavar="ID", help="The id that it shall have.")
-@click.option("--cycles", type=click.IntRange(0), help="What it owns at first.")
+@click.option("--cycles", type=click.IntRange(0, (1 << 128) - 1), help="What it owns at first.")
 @setting_options
 @with_app
 def create(app: App, name: str | None, canister_id: str | None, cycles: int | None, **options: Any) -> None:
@@ -35,12 +35,13 @@ def create(app: App, name: str | None, canister_id: str | None, cycles: int | No
     problem = None if name is None else problem_with(name)
     if problem is not None:
         raise Misuse(problem)
+    sender = app.sender
     with app.session(create=True) as session:
         taken = None if name is None else session.names.get(name)
         if taken is not None:
             raise Misuse(f"there is a canister named {name!r} already: {taken}")
         update = chosen(session, options)
-        controllers = update.pop("controllers", [app.sender])
+        controllers = update.pop("controllers", [sender])
         wanted = session.principal(canister_id) if canister_id else None
         created = session.sandbox.create_canister(controllers, wanted, cycles, update)
         if name is not None:

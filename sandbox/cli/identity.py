@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from sandbox.api.identity import identity as principal_of
 from sandbox.cli.app import App, Command, with_app
+from sandbox.cli.app import user as principal_of
 
 
 @click.command(cls=Command)
@@ -16,6 +16,6 @@ def identity(app: App, name: str | None) -> None:
 
     A name is all that a user is: the same name is the same principal everywhere.
     """
-    user = app.user if name is None else name
-    principal = principal_of(user)
-    app.emit({"name": user, "principal": principal}, str(principal))
+    who = app.user if name is None else name
+    principal = principal_of(who)
+    app.emit({"name": who, "principal": principal}, str(principal))

@@ -13,7 +13,7 @@ import click
 
 from sandbox import __version__
 from sandbox.cli import failures
-from sandbox.cli.app import App, Group
+from sandbox.cli.app import App, Group, Misuse
 from sandbox.cli.canister import canister
 from sandbox.cli.demo import demo
 from sandbox.cli.identity import identity
@@ -32,6 +32,7 @@ class Root(Group):
                 stream.reconfigure(errors="backslashreplace")
         options |= {"standalone_mode": False, "obj": app}
         try:
+            _check_text(arguments)
             code = super().main(arguments, *rest, **options)
             sys.exit(code if isinstance(code, int) else 0)
         except BrokenPipeError:
@@ -45,6 +46,13 @@ class Root(Group):
                 raise
             failures.show(found, json=app.json or _wants_json(arguments))
             sys.exit(found.code)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Bytes that are not UTF-8 reach Python as lone surrogates, which nothing below can encode."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise Misuse(f"{argument!r} is not UTF-8")
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

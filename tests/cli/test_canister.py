@@ -191,6 +191,7 @@ def test_a_refused_setting_changes_nothing(cli: Cli) -> None:
     before = cli.json("canister", "status", "c")
     refused = cli("canister", "settings", "c", "--compute-allocation", "101", "--freezing-threshold", "1", code=1)
     assert "compute_allocation" in refused
+    assert "cannot be empty" in cli("canister", "settings", "c", "--log-visibility", "bob,", code=2)
     assert "NAME=VALUE" in cli("canister", "settings", "c", "--environment-variable", "A", code=2)
     assert cli.json("canister", "status", "c") == before
 

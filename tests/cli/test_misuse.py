@@ -25,6 +25,10 @@ from tests.cli.conftest import Cli, module
         (["canister", "settings", "x", "--wasm-memory-limit", "many"], "not a valid integer"),
         (["snapshot", "take", "x", "--keep", "11"], "not in the range"),
         (["snapshot", "load", "rwlgt-iiaaa-aaaaa-aaaaa-caj"], "neither"),
+        (["canister", "create", "--cycles", str(1 << 128)], "not in the range"),
+        (["canister", "call", "x", "\udcff"], "is not UTF-8"),
+        (["--as", "", "canister", "create"], "cannot be empty"),
+        (["identity", ""], "cannot be empty"),
         (["--output", "yaml", "canister", "list"], "'yaml' is not one of"),
     ],
 )
