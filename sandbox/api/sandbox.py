@@ -168,6 +168,8 @@ class Sandbox:
             update["controllers"] = [Principal.of(c) for c in controllers]
         specified = None if canister_id is None else Principal.of(canister_id)
         amount = PROVISIONAL_BALANCE if cycles is None else cycles
+        if not 0 <= amount < 1 << 128:
+            raise ValueError(f"cycles are 0 to 2^128 - 1, not {amount}")
         created = self.transition(
             lambda world: lifecycle.create_canister(world, update, specified, amount), identity("default")
         )
