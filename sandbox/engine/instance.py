@@ -98,6 +98,9 @@ class Instance:
     def close(self) -> None:
         """Free the instance; the memories stay."""
         self._store.close()
+        self.context[0] = None
+        self._linked.clear()
+        self._keep.clear()
 
     def has(self, name: str) -> bool:
         """Whether the guest exports a function `name`."""

@@ -12,8 +12,10 @@ from tests.conftest import everything, guest, number, rejected, wat
 
 COUNTER = guest(
     """(func (export "canister_update inc")
-      (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1))) (call $reply64 (i64.load (i32.const 0))))
-    (func (export "canister_update print") (call $debug_print (i32.const 0) (i32.const 3)) (call $reply64 (i64.const 0)))
+      (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1)))
+      (call $reply64 (i64.load (i32.const 0))))
+    (func (export "canister_update print")
+      (call $debug_print (i32.const 0) (i32.const 3)) (call $reply64 (i64.const 0)))
     (func (export "canister_query status") (call $reply64 (i64.extend_i32_u (call $canister_status))))
     (func (export "canister_query version") (call $reply64 (call $canister_version)))
     (func (export "canister_update trap") unreachable)
@@ -289,6 +291,11 @@ def test_history_says_what_when_and_who(canister: Canister, sandbox: Sandbox) ->
 # --- settings
 
 
+def change(canister: Canister, name: str, value: Any) -> None:
+    values: dict[str, Any] = {name: value}
+    canister.update_settings(**values)
+
+
 @pytest.mark.parametrize(
     ("name", "most"),
     [
@@ -302,12 +309,12 @@ def test_history_says_what_when_and_who(canister: Canister, sandbox: Sandbox) ->
     ],
 )
 def test_numbers_have_bounds(name: str, most: int, canister: Canister, sandbox: Sandbox) -> None:
-    canister.update_settings(**{name: most})
+    change(canister, name, most)
     assert getattr(canister.status().settings, name) == most
     before = everything(sandbox, canister)
     for wrong in (most + 1, -1, "5", None, 1.5, True):
         code = ErrorCode.CANISTER_CONTRACT_VIOLATION
-        error = rejected(code, f"Invalid settings: '{name}'", canister.update_settings, **{name: wrong})
+        error = rejected(code, f"Invalid settings: '{name}'", change, canister, name, wrong)
         assert error.message.startswith("Could not validate the settings: ")
     assert everything(sandbox, canister) == before
 
@@ -318,11 +325,11 @@ def test_lists_have_bounds(canister: Canister, sandbox: Sandbox) -> None:
     text = "Invalid settings: 'controllers' length exceeds maximum size allowed of 10."
     rejected(code, text, canister.update_settings, controllers=many)
     for name in ("log_visibility", "snapshot_visibility", "status_visibility"):
-        rejected(code, f"'{name}' length exceeds", canister.update_settings, **{name: many})
-        canister.update_settings(**{name: many[:10]})
-        canister.update_settings(**{name: Visibility(public=True)})
+        rejected(code, f"'{name}' length exceeds", change, canister, name, many)
+        change(canister, name, many[:10])
+        change(canister, name, Visibility(public=True))
         with pytest.raises(TypeError, match=name):
-            canister.update_settings(**{name: "everybody"})
+            change(canister, name, "everybody")
     canister.update_settings(controllers=[sandbox.identity("alice"), *many[:9], many[0]])
     rejected(code, "unknown settings: colour", canister.update_settings, colour="red")
 

@@ -31,12 +31,14 @@ def teller(name: str, *, start: bool = True, extra: str = "", hooks: str = "") -
 
     timer = "(global.set $old_timer (call $global_timer_set (i64.const 0)))"
     names = ("start", "init", "pre", "post")
+    begin = f"(start $start) (func $start {line('start', False)})" if start else ""
     body = f"""
       (global $old_timer (mut i64) (i64.const 0))
-      (func $arg_size (result i32) (if (result i32) (global.get $asks) (then (call $msg_arg_data_size)) (else (i32.const 0))))
+      (func $arg_size (result i32)
+        (if (result i32) (global.get $asks) (then (call $msg_arg_data_size)) (else (i32.const 0))))
       (global $asks (mut i32) (i32.const 1))
       {"".join(map(data, names))}
-      {f"(start $start) (func $start {line("start", False)})" if start else ""}
+      {begin}
       (func (export "canister_init") {timer} {line("init", True)} {extra})
       (func (export "canister_pre_upgrade") (global.set $asks (i32.const 0)) {timer} {line("pre", True)}
         (drop (call $global_timer_set (i64.const 7))))
@@ -120,7 +122,8 @@ def test_a_timer_of_pre_upgrade_is_lost_even_without_post_upgrade(sandbox: Sandb
 
 CERTIFIED = """
 (data (i32.const 0) "abcdefgh")
-(func (export "canister_update set") (call $certified_data_set (i32.const 0) (i32.const 4)) (call $reply64 (i64.const 0)))
+(func (export "canister_update set")
+  (call $certified_data_set (i32.const 0) (i32.const 4)) (call $reply64 (i64.const 0)))
 (func (export "canister_update set_and_trap") (call $certified_data_set (i32.const 4) (i32.const 4)) unreachable)"""
 
 
@@ -152,7 +155,8 @@ MEMORY = """
 (data (i32.const 16) "{text}")
 (data $passive "passive")
 (func (export "canister_update write")
-  (global.set $counter (i64.const 99)) (i32.store8 (i32.const 16) (i32.const 88)) (i32.store8 (i32.const 200) (i32.const 89))
+  (global.set $counter (i64.const 99))
+  (i32.store8 (i32.const 16) (i32.const 88)) (i32.store8 (i32.const 200) (i32.const 89))
   (drop (call $stable64_grow (i64.const 1))) (call $stable64_write (i64.const 0) (i64.const 16) (i64.const 4))
   (call $reply64 (i64.const 0)))
 (func (export "canister_update passive")
