@@ -96,6 +96,26 @@ def test_an_image_inherits_nothing_from_past_its_own_end(pool: Pool) -> None:
     assert small.size == PAGE
 
 
+@pytest.mark.parametrize("between", [False, True], ids=["one image", "inherited"])
+def test_a_hole_that_was_cut_off_stays_zero_in_images(pool: Pool, between: bool) -> None:
+    memory = pool.memory(4 * PAGE)
+    memory.write(0, b"data")
+    image = memory.image()
+    if between:
+        memory.write(PAGE, b"x")
+        newer = memory.image()
+    memory.resize(PAGE)
+    memory.resize(4 * PAGE)
+    memory.write(3 * PAGE, b"where a hole was")
+    if between:
+        del newer
+    assert image.read(0, 4 * PAGE) == b"data" + bytes(4 * PAGE - 4)
+    assert image.extents() == [(0, PAGE)]
+    assert (3 * PAGE, PAGE) in memory.changed_since(image)
+    memory.restore(image)
+    assert memory.read(0, 4 * PAGE) == b"data" + bytes(4 * PAGE - 4)
+
+
 def test_restoring_an_old_image_keeps_the_newer_ones(pool: Pool) -> None:
     memory = pool.memory(4 * PAGE)
     images = []
