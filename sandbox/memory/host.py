@@ -182,16 +182,20 @@ def data_runs(fd: int, start: int, end: int) -> list[Run]:
     return runs
 
 
+def punch(fd: int, start: int, end: int) -> bool:
+    """Make [start, end) of a file a hole; False, with nothing changed, where the file system cannot."""
+    return end <= start or (LINUX and libc.fallocate(fd, _PUNCH, start, end - start) == 0)
+
+
 def clear(fd: int, start: int, end: int) -> None:
     """Make [start, end) of a file read as zeros, giving the space back where the file system can."""
-    if end <= start:
+    if punch(fd, start, end):
         return
-    if LINUX and libc.fallocate(fd, _PUNCH, start, end - start) == 0:
-        return
-    zeros = bytes(CHUNK)
     for offset, length in data_runs(fd, start, end):
         for position, part in pieces(offset, length):
-            write_all(fd, zeros[:part], start + position)
+            zeros = bytes(part)
+            if read_padded(fd, part, start + position) != zeros:
+                write_all(fd, zeros, start + position)
 
 
 def pieces(offset: int, length: int, size: int = CHUNK) -> Iterable[Run]:

@@ -12,6 +12,7 @@ it is renamed to `<path>.done` instead, they are deleted, and then it is removed
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import weakref
@@ -40,7 +41,7 @@ class Record(NamedTuple):
     kind: int
     name: str
     number: int = 0
-    payload: bytes = b""
+    payload: bytes | memoryview = b""
 
 
 class Journal:
@@ -159,7 +160,7 @@ def pending(path: Path) -> bool:
     return path.exists() or _done(path).exists()
 
 
-def _take_back(file: Path, low: int, size: int, pages: Iterator[tuple[int, bytes]]) -> None:
+def _take_back(file: Path, low: int, size: int, pages: Iterator[tuple[int, bytes | memoryview]]) -> None:
     fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.ftruncate(fd, low)
@@ -181,13 +182,14 @@ def _finish(path: Path, directory: Path, deleted: list[str]) -> None:
 
 def _encode(record: Record) -> bytes:
     name = record.name.encode()
-    body = _HEADER.pack(record.kind, len(name), record.number, len(record.payload)) + name + record.payload
+    body = _HEADER.pack(record.kind, len(name), record.number, len(record.payload)) + name + bytes(record.payload)
     return _CRC.pack(zlib.crc32(body)) + body
 
 
 def _records(path: Path) -> Iterator[Record]:
     """The complete records of a journal, in order."""
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StateCorrupt(f"{path} is not an undo journal of this version")
     position = len(MAGIC)
@@ -198,7 +200,7 @@ def _records(path: Path) -> Iterator[Record]:
         raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
 
 
-def _length(data: bytes, position: int) -> int:
+def _length(data: memoryview, position: int) -> int:
     """The length of the record at `position`, as far as its header says; 0 without a header."""
     start = position + _CRC.size
     if len(data) < start + _HEADER.size:
@@ -207,18 +209,18 @@ def _length(data: bytes, position: int) -> int:
     return int(_CRC.size + _HEADER.size + name + payload)
 
 
-def _decode(data: bytes, position: int) -> tuple[Record, int] | None:
+def _decode(data: memoryview, position: int) -> tuple[Record, int] | None:
     """The record at `position` and where it ends; None if it is not complete and right."""
     length = _length(data, position)
     end = position + length
     if not length or end > len(data):
         return None
-    body = memoryview(data)[position + _CRC.size : end]
+    body = data[position + _CRC.size : end]
     if zlib.crc32(body) != _CRC.unpack_from(data, position)[0]:
         return None
     kind, name, number, _ = _HEADER.unpack_from(body)
     payload = _HEADER.size + name
-    return Record(kind, bytes(body[_HEADER.size : payload]).decode(), number, bytes(body[payload:])), end
+    return Record(kind, bytes(body[_HEADER.size : payload]).decode(), number, body[payload:]), end
 
 
 def _done(path: Path) -> Path:

@@ -63,9 +63,8 @@ class Arena:
         return ArenaSlot(self, index)
 
     def _take_back(self, index: int) -> None:
-        if self._close.alive:
-            host.clear(self.fd, index * SLOT, (index + 1) * SLOT)
-            self._free.append(index)
+        if self._close.alive and host.punch(self.fd, index * SLOT, (index + 1) * SLOT):
+            self._free.append(index)  # otherwise the slot is not used again: numbers are cheaper than writing zeros
 
 
 class ArenaSlot:
@@ -86,7 +85,7 @@ class ArenaSlot:
         host.clear(self.fd, self.origin + new, self.origin + old)
 
     def release(self) -> None:
-        host.clear(self.fd, self.origin, self.origin + SLOT)
+        host.punch(self.fd, self.origin, self.origin + SLOT)
 
 
 class Handles:

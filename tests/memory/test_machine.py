@@ -269,6 +269,6 @@ def test_every_sequence_agrees_with_plain_copies(strategy: str, on_disk: bool) -
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

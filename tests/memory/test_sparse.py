@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from sandbox.memory import PAGE, Pool
+from sandbox.memory import PAGE, Pool, host
 
 GIB = 1 << 30
 FAR = 399 * GIB
@@ -91,3 +92,32 @@ def test_zeros_that_are_kept_share_one_page(arena: Pool) -> None:
     memory.write(0, b"\1" * 1000 * PAGE)
     assert len({id(page) for page in memory._history.since(image)[0].values()}) == 1
     assert image.extents() == []
+
+
+def test_a_file_system_that_knows_no_holes(arena: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seek = os.lseek
+
+    def lseek(fd: int, offset: int, whence: int) -> int:
+        if whence in (os.SEEK_DATA, os.SEEK_HOLE):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return seek(fd, offset, whence)
+
+    monkeypatch.setattr(os, "lseek", lseek)
+    monkeypatch.setattr(host, "punch", lambda *_: False)
+    memory = arena.memory(64 * PAGE)
+    view = memory.view(reserve=128 * PAGE)
+    view.write(9 * PAGE, b"data")
+    view.grow(128 * PAGE)
+    view.write(100 * PAGE, b"more")
+    assert view.commit() >= 2 * PAGE
+    image = memory.image()
+    memory.resize(PAGE)
+    memory.resize(128 * PAGE)
+    assert memory.read(0, memory.size) == bytes(memory.size)
+    fork = memory.fork(image)
+    assert memory.restore(image) >= 2 * PAGE
+    assert fork.read(0, fork.size) == memory.read(0, memory.size) == image.read(0, image.size)
+    assert memory.read(100 * PAGE, 4) == b"more"
+    del fork
+    memory.close()
+    assert arena.memory(PAGE).read(0, PAGE) == bytes(PAGE)
