@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import struct
+import sys
 import weakref
 from typing import Final, Protocol
 
@@ -132,13 +132,20 @@ class PageMap:
         host.drop_private(base, runs)
 
 
+# The highest byte of a page's word: present is bit 63, swapped 62, of a file (or shared) 61.
+_PRIVATE: Final = bytes(top >> 5 in (0b010, 0b100) for top in range(256))
+_HIGHEST: Final = slice(7 if sys.byteorder == "little" else 0, None, 8)
+
+
 def _private(words: bytes, first: int) -> list[int]:
-    """Pages that are present (bit 63) or swapped (62) and belong to no file (61)."""
-    if not any(words):
-        return []
-    return [
-        first + index for index, (word,) in enumerate(struct.iter_unpack("=Q", words)) if word >> 61 in (0b010, 0b100)
-    ]
+    """The pages that are present or swapped and belong to no file."""
+    private = words[_HIGHEST].translate(_PRIVATE)
+    pages = []
+    index = private.find(1)
+    while index >= 0:
+        pages.append(first + index)
+        index = private.find(1, index + 1)
+    return pages
 
 
 class Compare:
