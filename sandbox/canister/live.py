@@ -15,7 +15,7 @@ from sandbox.canister.code import Prepared, prepare
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
 from sandbox.ic0.state import Execution, GuestTrap
-from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.limits import INSTRUCTIONS_SYSTEM_CALL, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.memory import Memory, View
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
@@ -240,7 +240,10 @@ def _functions(pointer: str) -> dict[str, engine.HostFunction]:
     """All host functions for modules with this pointer type."""
     functions = {
         row.name: engine.HostFunction(
-            row.params.replace("I", pointer), row.results.replace("I", pointer), table.bind(row)
+            row.params.replace("I", pointer),
+            row.results.replace("I", pointer),
+            table.bind(row),
+            INSTRUCTIONS_SYSTEM_CALL,
         )
         for row in table.ROWS
         if row.function is not None

@@ -51,7 +51,10 @@ def run(live: Live, entry: str | Callback, execution: Execution, instructions: i
     if live.limited.peak:
         problem = _over_limit(live.limited.limit, live.limited.peak)
     live.globals = None
-    return Outcome(execution, problem, live.instance.fuel_used())
+    used = live.instance.fuel_used()
+    if used > instructions:
+        used, problem = instructions, problem or failure.instruction_limit(instructions)
+    return Outcome(execution, problem, used)
 
 
 def _call_back(live: Live, callback: Callback) -> None:

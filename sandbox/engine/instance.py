@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import wasmtime
@@ -20,18 +20,21 @@ from sandbox.engine.traps import EngineTrap, Frame, HostFailure, TrapKind
 
 _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
 _WORDS = 16
+_LOT = 100_000
+"""Instructions that host functions may owe before they are taken from the fuel: that is too dear for every call."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
     """A function for the guest. `params` and `results` are letters: `i` i32, `l` i64; at most one result.
 
-    `function` is given `Instance.context[0]` and the arguments, unsigned.
+    `function` is given `Instance.context[0]` and the arguments, unsigned. A call counts as `cost` instructions.
     """
 
     params: str
     results: str
     function: Callable[..., int | None]
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ class Instance:
         self._words = (ctypes.c_uint64 * _WORDS)()
         self._fuel = ctypes.c_uint64()
         self._limit = 0
-        self.context: list[Any] = [None]
-        """Entry 0 is the first argument of every host function: what the present call is about."""
+        self.context: list[Any] = [None, 0]
+        """Entry 0 is the first argument of every host function: what the present call is about. Entry 1: instructions
+        that host functions count for and that are not taken from the fuel yet."""
         self._raised: list[BaseException] = []
         """What was raised where only the engine was the caller: no reference back to this instance, hence no cycle."""
         self._keep: list[object] = []
@@ -88,7 +92,8 @@ class Instance:
     def _link(self, name: str) -> Any:
         if name not in self._linked:
             host = self._functions[name]
-            adapted = _adapter(host.params, host.results)(host.function, self.context)
+            settle = partial(_settle, self._context, self.context)
+            adapted = _adapter(host.params, host.results)(host.function, self.context, host.cost, settle)
             callback = bindings.host_callback(adapted, self._raised.append)
             self._keep.append(callback)
             types = wasmtime.FuncType([_TYPES[p]() for p in host.params], [_TYPES[r]() for r in host.results])
@@ -140,12 +145,17 @@ class Instance:
     def set_fuel(self, limit: int) -> None:
         """The guest may execute this many instructions from now on; then it traps with `OUT_OF_FUEL`."""
         self._limit = limit
+        self.context[1] = 0
         bindings.set_fuel(self._context, limit)
 
     def fuel_used(self) -> int:
-        """Instructions executed since `set_fuel`; right also while a host function runs."""
+        """Instructions executed since `set_fuel`; right also while a host function runs.
+
+        More than the limit if the last host functions went beyond it.
+        """
         bindings.get_fuel(self._context, ctypes.addressof(self._fuel))
-        return self._limit - self._fuel.value
+        used: int = self._limit - self._fuel.value + self.context[1]
+        return used
 
     def _raise(self, error: int | None, trap: int | None) -> NoReturn:
         code: int | None = None
@@ -164,6 +174,14 @@ class Instance:
         raise EngineTrap(TrapKind.of(code), text, frames)
 
 
+def _settle(store: int, context: list[Any]) -> None:
+    """Take from the fuel what host functions owe."""
+    fuel = ctypes.c_uint64()
+    bindings.get_fuel(store, ctypes.addressof(fuel))
+    bindings.set_fuel(store, max(fuel.value - context[1], 0))
+    context[1] = 0
+
+
 @cache
 def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
     """A maker of C callbacks for one signature, generated so that a call costs no loop over its values.
@@ -173,8 +191,11 @@ def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
     values = "".join(f", w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
     call = f"w[0] = function(context[0]{values})" if results else f"function(context[0]{values})"
     source = f"""
-def make(function, context):
+def make(function, context, cost, settle):
     def callback(env, caller, w, n):
+        context[1] += cost
+        if context[1] > {_LOT}:
+            settle()
         {call}
         return 0
     return callback

@@ -145,13 +145,14 @@ def test_no_function_name_is_too_strange_to_report(name: str, install: Install) 
     canister.logs()[-1].content.decode(errors="replace")
 
 
-def test_recursion_through_host_calls_is_survived(install: Install) -> None:
+def test_recursion_through_host_calls_is_survived() -> None:
     body = """(func $deep (param i32) (result i32)
       (call $debug_print (i32.const 0) (i32.const 0))
       (i32.add (i32.const 1) (call $deep (i32.add (local.get 0) (i32.const 1)))))
       (func (export "canister_update x") (drop (call $deep (i32.const 0))))
       (func (export "canister_update ok") (call $reply64 (i64.const 7)))"""
-    canister = install(guest(body))
+    canister = Sandbox().create_canister()
+    canister.install(guest(body))
     for _ in range(3):
         rejected(ErrorCode.CANISTER_TRAPPED, "stack overflow", canister.update, "x")
         assert canister.update("ok").reply == (7).to_bytes(8, "little")

@@ -209,7 +209,8 @@ def run(family: str, strategy: str, steps: list[tuple[str, int]]) -> None:
 # a sequence that has everything, so that no lucky draw is needed
 ALL: list[tuple[str, int]] = [
     ("call", 0), ("take", 0), ("call", 1), ("call", 2), ("take", 0), ("call", 3), ("call", 4), ("anchor", 0),
-    ("call", 5),    ("take", 0), ("upgrade", 0), ("call", 6), ("load", 0), ("call", 7), ("anchor", 0), ("reinstall", 0), ("take", 0),
+    ("call", 5), ("take", 0), ("upgrade", 0), ("call", 6), ("load", 0), ("call", 7), ("anchor", 0),
+    ("reinstall", 0), ("take", 0),
     ("call", 2), ("load", 1), ("undo", 0), ("upgrade", 1), ("call", 8), ("forget", 0), ("upgrade", 2), ("undo", 0),
     ("uninstall", 0), ("load", 1), ("call", 11), ("query", 12), ("upgrade", 3), ("load", 0), ("call", 14), ("take", 0),
 ]  # fmt: skip

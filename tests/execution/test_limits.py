@@ -1,0 +1,122 @@
+"""Instructions and memory: what each kind of message may use, and what is said when it wants more."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import Canister, ErrorCode, InstructionLimits, Sandbox
+from tests.conftest import everything, guest, number, rejected
+
+LIMIT = ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
+MEMORY_LIMIT = ErrorCode.CANISTER_WASM_MEMORY_LIMIT_EXCEEDED
+LIMITS = InstructionLimits(update=1_000_000, query=2_000_000, install=3_000_000, inspect=500_000)
+SPIN = "(i32.store (i32.const 8) (i32.const 1)) (loop $l (br $l))"
+
+
+def made(body: str, memory: str = "(memory 1)", **settings: int) -> tuple[Sandbox, Canister]:
+    sandbox = Sandbox(instruction_limits=LIMITS)
+    canister = sandbox.create_canister(settings=dict(settings))
+    canister.install(guest(body, memory))
+    return sandbox, canister
+
+
+def test_every_kind_of_message_has_its_own_limit() -> None:
+    sandbox, canister = made(
+        f"""(func (export "canister_update u") {SPIN}) (func (export "canister_query q") {SPIN})
+        (func (export "canister_composite_query c") {SPIN}) (func (export "canister_pre_upgrade") {SPIN})"""
+    )
+    before = everything(sandbox, canister)
+    text = "Canister exceeded the limit of {} instructions for single message execution."
+    for call, method, limit in [
+        (canister.update, "u", 1_000_000),
+        (canister.update, "q", 2_000_000),
+        (canister.query, "q", 2_000_000),
+        (canister.query, "c", 2_000_000),
+    ]:
+        error = rejected(LIMIT, text.format(limit), call, method)
+        assert error.result.instructions == limit
+    other = guest("")
+    rejected(LIMIT, text.format(3_000_000), canister.install, other, mode="upgrade")
+    assert everything(sandbox, canister) == before
+    _, canister = made(f'(func (export "canister_inspect_message") {SPIN}) (func (export "canister_update u"))')
+    rejected(LIMIT, text.format(500_000), canister.update, "u")
+
+
+def test_a_message_that_needs_exactly_its_limit_succeeds() -> None:
+    body = '(func (export "canister_update x") (drop (i32.const 1)) (call $reply64 (i64.const 1)))'
+    _, canister = made(body)
+    needed = canister.update("x").instructions
+    for limit, enough in ((needed, True), (needed - 1, False)):
+        sandbox = Sandbox(instruction_limits=InstructionLimits(update=limit))
+        canister = sandbox.create_canister()
+        canister.install(guest(body))
+        if enough:
+            assert canister.update("x").instructions == needed
+        else:
+            assert rejected(LIMIT, "", canister.update, "x").result.instructions == limit
+
+
+@pytest.mark.parametrize("calls", [1, 10, 199, 200, 201, 1000])
+def test_system_calls_count_as_instructions_and_the_counter_sees_them(calls: int) -> None:
+    body = f"""(func (export "canister_update x") (local $n i32) (local $before i64)
+      (local.set $n (i32.const {calls})) (local.set $before (call $performance_counter (i32.const 0)))
+      (loop $l (drop (call $time)) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (call $reply64 (i64.sub (call $performance_counter (i32.const 0)) (local.get $before))))"""
+    _, canister = made(body)
+    first, second = canister.update("x"), canister.update("x")
+    assert 500 * calls < number(first.reply) < 520 * calls + 1000
+    assert (first.reply, first.instructions) == (second.reply, second.instructions)
+
+
+@pytest.mark.parametrize("limit", [100_000, 1_000_000, 1_000_499, 1_000_500])
+def test_a_loop_of_system_calls_ends_at_the_limit(limit: int) -> None:
+    sandbox = Sandbox(instruction_limits=InstructionLimits(update=limit))
+    canister = sandbox.create_canister()
+    canister.install(guest('(func (export "canister_update x") (loop $l (drop (call $time)) (br $l)))'))
+    error = rejected(LIMIT, f"the limit of {limit} instructions", canister.update, "x")
+    assert error.result.instructions == limit
+
+
+GROW = """(func $grow (i32.store (i32.const 8) (i32.const 1)) (drop (memory.grow (i32.const 1))))
+(func (export "canister_update u") (call $grow) (call $reply64 (i64.extend_i32_u (memory.size))))
+(func (export "canister_query q") (call $grow) (call $reply64 (i64.extend_i32_u (memory.size))))"""
+
+
+def test_growing_beyond_the_wasm_memory_limit_fails_an_update() -> None:
+    sandbox, canister = made(GROW, wasm_memory_limit=2 * 65536)
+    assert number(canister.update("u").reply) == 2
+    before = everything(sandbox, canister)
+    text = (
+        "Canister exceeded its current Wasm memory limit of 131072 bytes. The peak Wasm memory usage was 196608 bytes."
+    )
+    for _ in range(2):
+        rejected(MEMORY_LIMIT, text, canister.update, "u")
+        assert everything(sandbox, canister) == before
+    canister.update_settings(wasm_memory_limit=3 * 65536)
+    assert number(canister.update("u").reply) == 3
+
+
+def test_the_wasm_memory_limit_does_not_bind_queries() -> None:
+    _, canister = made(GROW, wasm_memory_limit=65536)
+    assert number(canister.query("q").reply) == 2
+    assert number(canister.update("q").reply) == 2
+    assert canister.status().heap_size == 65536
+
+
+@pytest.mark.parametrize("hook", ["canister_init", "canister_post_upgrade", "canister_pre_upgrade"])
+def test_the_wasm_memory_limit_binds_init_and_post_upgrade_only(hook: str) -> None:
+    sandbox, canister = made(f'(func (export "{hook}"))', wasm_memory_limit=65536)
+    module = guest(f'(func (export "{hook}") (drop (memory.grow (i32.const 1))))')
+    mode = "reinstall" if hook == "canister_init" else "upgrade"
+    if hook == "canister_pre_upgrade":
+        canister.install(module, mode=mode)
+        canister.install(module, mode=mode)
+        return
+    before = everything(sandbox, canister)
+    rejected(MEMORY_LIMIT, "limit of 65536 bytes", canister.install, module, mode=mode)
+    assert everything(sandbox, canister) == before
+
+
+def test_a_refused_growth_is_seen_by_the_guest_where_the_limit_is_wasms_own() -> None:
+    _, canister = made(GROW, "(memory 1 1)")
+    assert number(canister.update("u").reply) == 1
