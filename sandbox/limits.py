@@ -58,6 +58,8 @@ COMPOSITE_DEPTH: Final = 6
 CERTIFIED_DATA: Final = 32
 ERROR_DESCRIPTION: Final = 8 * KIB
 DEBUG_PRINT: Final = 32 * KIB
+PRINTED_KEPT: Final = 4 * MIB  # of what one execution prints; the oldest goes first
+CALLS_SIZE: Final = 128 * MIB  # of the calls that one execution makes; our own limit
 LOG_SIZE: Final = 4 * KIB
 
 # Settings (5.6)

@@ -13,6 +13,7 @@ from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
+from sandbox.limits import PRINTED_KEPT
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Subnet
 
@@ -36,6 +37,7 @@ class Kernel:
     machines: Machines
     on_log: Callable[[Principal, str], None] | None = None
     printed: list[str] = field(default_factory=list)
+    _printed_bytes: int = 0
     executed: int = 0
     """Instructions executed so far."""
 
@@ -83,8 +85,16 @@ class Kernel:
         outcome = run(live, entry, execution, limit, heap_limit)
         self.executed += outcome.instructions
         if execution.logs:
-            self.printed.extend(text.decode(errors="replace") for text in execution.logs)
+            self.collect(execution)
         return outcome
+
+    def collect(self, execution: Execution) -> None:
+        """Keep what an execution printed, for the call's result; of very much, the newest."""
+        self.printed.extend(text.decode(errors="replace") for text in execution.logs)
+        self._printed_bytes += execution.printed
+        if self._printed_bytes > 2 * PRINTED_KEPT:
+            del self.printed[: len(self.printed) // 2]
+            self._printed_bytes //= 2
 
 
 def no_method(method: str, kind: str) -> Failure:

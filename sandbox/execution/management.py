@@ -47,7 +47,7 @@ def _begin(kernel: Kernel, context: CallContext, arg: bytes) -> None:
 def carry_out(kernel: Kernel, transition: Transition) -> Transition:
     """Apply a transition; what its hooks printed is collected."""
     for execution in transition.executions:
-        kernel.printed.extend(text.decode(errors="replace") for text in execution.logs)
+        kernel.collect(execution)
     kernel.executed += transition.instructions
     apply(kernel, transition)
     return transition

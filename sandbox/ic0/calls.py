@@ -12,7 +12,7 @@ from sandbox.errors import ErrorCode
 from sandbox.ic0.access import load, violation
 from sandbox.ic0.identity import principal
 from sandbox.ic0.state import Call, Execution, GuestTrap
-from sandbox.limits import INTER_CANISTER_PAYLOAD, METHOD_NAME
+from sandbox.limits import CALLS_SIZE, INTER_CANISTER_PAYLOAD, METHOD_NAME
 
 MAX_TIMEOUT_SECONDS = 300
 QUEUED, NOT_QUEUED = 0, 2
@@ -91,11 +91,13 @@ def call_perform(x: Execution) -> int:
     price = x.env.cost_model.get("call_perform")
     prepaid = price(_payload(call)) or 0 if price is not None else 0
     used = x.slots.get(call.callee, 0)
-    if x.liquid < prepaid or used + x.env.used_slots.get(call.callee, 0) >= x.env.call_slots:
+    full = x.sent_bytes + _payload(call) > CALLS_SIZE
+    if full or x.liquid < prepaid or used + x.env.used_slots.get(call.callee, 0) >= x.env.call_slots:
         drop_pending(x)
         return NOT_QUEUED
     call.prepaid = prepaid
     x.sent += prepaid
+    x.sent_bytes += _payload(call)
     x.slots[call.callee] = used + 1
     x.calls.append(call)
     x.pending = None

@@ -8,7 +8,10 @@ from sandbox.engine.guest import OutOfBounds
 from sandbox.errors import ErrorCode
 from sandbox.ic0.access import heap_of
 from sandbox.ic0.state import Execution, GuestTrap
-from sandbox.limits import DEBUG_PRINT
+from sandbox.limits import DEBUG_PRINT, PRINTED_KEPT
+
+_RECORD = 64
+"""What keeping a record costs beside its bytes."""
 
 
 def debug_print(x: Execution, src: int, size: int) -> None:
@@ -24,7 +27,12 @@ def debug_print(x: Execution, src: int, size: int) -> None:
         in_bounds = src + size <= heap.size
     except OutOfBounds:
         shown, in_bounds = "(debug message out of memory bounds)", False
-    x.logs.append(text if in_bounds else b"(debug_print message out of memory bounds)")
+    record = text if in_bounds else b"(debug_print message out of memory bounds)"
+    x.logs.append(record)
+    x.printed += len(record) + _RECORD
+    if x.printed > PRINTED_KEPT:
+        del x.logs[: len(x.logs) // 2 + 1]
+        x.printed = sum(map(len, x.logs)) + _RECORD * len(x.logs)
     if x.on_log is not None:
         x.on_log(shown)
 

@@ -222,7 +222,13 @@ _ACCESS = """
 _SIZE_64 = """
 (func $stable64_size (export "stable64_size") (result i64) (memory.size $stable))
 (func $stable64_grow (export "stable64_grow") (param $pages i64) (result i64)
-  (memory.grow $stable (local.get $pages)))"""
+  (local $old i64) (local $spend i32)
+  (if (i64.eqz (local.get $pages)) (then (return (memory.size $stable))))
+  (local.set $old (memory.grow $stable (local.get $pages)))
+  (if (i64.eq (local.get $old) (i64.const -1)) (then
+    (local.set $spend (i32.const 1000))
+    (loop $more (br_if $more (local.tee $spend (i32.sub (local.get $spend) (i32.const 1)))))))
+  (local.get $old))"""
 
 _API_32 = """
 (func $small
@@ -234,7 +240,7 @@ _API_32 = """
   (call $small)
   (if (i64.gt_u (i64.add (memory.size $stable) (i64.extend_i32_u (local.get $pages))) (i64.const 65536))
     (then (return (i32.const -1))))
-  (i32.wrap_i64 (memory.grow $stable (i64.extend_i32_u (local.get $pages)))))
+  (i32.wrap_i64 (call $stable64_grow (i64.extend_i32_u (local.get $pages)))))
 (func $stable_read (export "stable_read") (param $dst i32) (param $off i32) (param $len i32)
   (if (i32.eqz (local.get $len)) (then return))
   (call $small)

@@ -109,12 +109,14 @@ class Execution:
         "mode_bit",
         "on_log",
         "pending",
+        "printed",
         "refunded",
         "reject_code",
         "reject_message",
         "reply_data",
         "response",
         "sent",
+        "sent_bytes",
         "slots",
     )
 
@@ -144,7 +146,11 @@ class Execution:
         self.certified_data: bytes | None = None
         self.global_timer: int | None = None
         self.logs: list[bytes] = []
+        self.printed = 0
+        """Bytes that `logs` takes; prints beyond a limit drop the oldest."""
         self.calls: list[Call] = []
+        self.sent_bytes = 0
+        """Bytes of the calls performed so far."""
         self.pending: Call | None = None
         self.accepted = 0
         self.burned = 0

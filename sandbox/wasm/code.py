@@ -12,7 +12,19 @@ from typing import Final
 
 from sandbox import limits
 from sandbox.errors import InvalidModule
-from sandbox.wasm.instructions import BODY, CHUNK, DATA_DROP, HEAVIEST_BYTE, ONE, REFUSED, RUN, WEIGHTS, step
+from sandbox.wasm.instructions import (
+    BODY,
+    CHUNK,
+    DATA_DROP,
+    HEAVIEST_BYTE,
+    MEMORY_GROW,
+    ONE,
+    REFUSED,
+    RUN,
+    UNTIL_GROW,
+    WEIGHTS,
+    step,
+)
 from sandbox.wasm.reader import Reader
 
 _MAYBE_DATA_DROP: Final = re.compile(rb"\xfc[\x09\x89]")
@@ -79,6 +91,22 @@ def uses_data_drop(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> bool:
             except InvalidModule:
                 continue
     return False
+
+
+def memory_grows(wasm: bytes, start: int, end: int) -> list[int]:
+    """Where in the body at `start:end` the two bytes of each `memory.grow` stand. The body must be valid."""
+    found: list[int] = []
+    if wasm.find(b"\x40\x00", start, end) < 0:
+        return found
+    reader = _behind_locals(wasm, start, end)
+    while reader.at < end:
+        run = UNTIL_GROW.match(wasm, reader.at, end)
+        reader.at = run.end() if run else reader.at
+        if reader.at < end:
+            if wasm[reader.at] == MEMORY_GROW:
+                found.append(reader.at)
+            step(reader)
+    return found
 
 
 def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, int]]]:

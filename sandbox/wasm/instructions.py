@@ -112,6 +112,9 @@ ONE: Final = re.compile(_INSTRUCTION, re.DOTALL)
 RUN: Final = re.compile(rb"(?:%s)*+" % _INSTRUCTION, re.DOTALL)
 CHUNK: Final = re.compile(rb"(?:%s){1,65536}+" % _INSTRUCTION, re.DOTALL)
 """A run of bounded length."""
+MEMORY_GROW: Final = 0x40
+UNTIL_GROW: Final = re.compile(rb"(?:(?!\x40)(?:%s))*+" % _INSTRUCTION, re.DOTALL)
+"""A run without `memory.grow`."""
 BODY: Final = re.compile(rb"(?:%s)(?:%s)*+" % (_LOCALS, _INSTRUCTION), re.DOTALL)
 """Locals in up to 15 groups and a run."""
 

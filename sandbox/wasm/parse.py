@@ -168,7 +168,7 @@ class _Parser:
     def read_globals(self, reader: Reader) -> None:
         for _ in range(reader.count("globals", _MILLION)):
             type_, mutable = _value_type(reader), _mutable(reader)
-            value = _init_expr(reader)
+            value = _single(reader)
             self.globals.append(Global(type_, mutable, value.bits if value.plain else None))
 
     def read_exports(self, reader: Reader) -> None:
@@ -317,6 +317,15 @@ def _init_expr(reader: Reader) -> InitExpr:
     return InitExpr(first[0], plain, first[1] if plain else None)
 
 
+def _single(reader: Reader) -> InitExpr:
+    """A constant expression of one instruction: arithmetic in them (extended-const) is off (digest 2.6)."""
+    at = reader.at
+    expression = _init_expr(reader)
+    if not expression.plain:
+        raise malformed("constant expression required: non-constant operator", at)
+    return expression
+
+
 def _constant(reader: Reader, opcode: int, at: int) -> tuple[str, int | None]:
     """(text, bits) of one instruction of a constant expression."""
     match opcode:
@@ -352,7 +361,7 @@ def _element(reader: Reader) -> ElementSegment:
     if not flags & 1:
         mode = "active"
         table = reader.u32() if flags & 2 else 0
-        offset = _init_expr(reader)
+        offset = _single(reader)
     type_ = "r"
     if flags & 3:
         if flags & 4:
@@ -375,5 +384,5 @@ def _skip_references(reader: Reader, count: int) -> None:
             reader.at = match.end()
             count -= _AT_ONCE
         else:
-            _init_expr(reader)
+            _single(reader)
             count -= 1

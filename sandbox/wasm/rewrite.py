@@ -1,4 +1,5 @@
-"""Makes a module a disposable view of a canister's state (architecture, section 4). No function body is touched.
+"""Makes a module a disposable view of a canister's state (architecture, section 4). Only `memory.grow` is touched in
+function bodies (`sandbox.wasm.growth`).
 
 1. The memory becomes the import `sandbox.heap`, so that the heap outlives the instance.
 2. Two appended functions copy all mutable globals to and from the imported memory `sandbox.scratch`.
@@ -17,14 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sandbox.codec.leb128 import encode_unsigned
+from sandbox.codec.leb128 import decode_unsigned, encode_unsigned
 from sandbox.limits import WASM_PAGE
 from sandbox.wasm.facts import ModuleFacts
-from sandbox.wasm.reader import HEADER, RANK, Id
-from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, Kind, Memory
+from sandbox.wasm.growth import growing_bodies, growth_body, growth_type, with_calls
+from sandbox.wasm.reader import HEADER, RANK, Id, Section
+from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Memory
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
-VERSION = 1
+VERSION = 2
 """Changes with every change of what the rewrite produces: part of the name of compiled code in the cache."""
 
 IMPORT_MODULE = "sandbox"
@@ -147,22 +149,56 @@ def _table_export(facts: ModuleFacts) -> str | None:
 def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int) -> dict[Id, tuple[Piece, ...] | None]:
     """New contents by section id; None removes the section. Every section that is not mentioned stays."""
     wasm, old = facts.wasm, {s.id: s for s in facts.sections}
-    nullary = facts.types.index(NULLARY) if NULLARY in facts.types else len(facts.types)
-    type_index = encode_unsigned(nullary)
+    types = _Types(facts)
+    functions = [types.index(NULLARY)] * 2
     scratch_index = 0 if facts.memory is None else 1
+    code = [_save(slots, scratch_index), _load(slots, scratch_index)]
+    growing = growing_bodies(facts)
+    if growing:
+        functions.append(types.index(growth_type(facts)))
+        code.append(growth_body(facts))
     new: dict[Id, tuple[Piece, ...] | None] = {
         Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts, pages)),
-        Id.FUNCTION: extended(wasm, old.get(Id.FUNCTION), [type_index, type_index]),
+        Id.FUNCTION: extended(wasm, old.get(Id.FUNCTION), [encode_unsigned(index) for index in functions]),
         Id.MEMORY: None,
         Id.EXPORT: extended(wasm, old.get(Id.EXPORT), _exports(facts)),
         Id.START: None,
-        Id.CODE: extended(wasm, old.get(Id.CODE), [_save(slots, scratch_index), _load(slots, scratch_index)]),
+        Id.CODE: _code(facts, old.get(Id.CODE), growing, code),
     }
-    if nullary == len(facts.types):
-        new[Id.TYPE] = extended(wasm, old.get(Id.TYPE), [b"\x60\0\0"])
+    if types.new:
+        new[Id.TYPE] = extended(wasm, old.get(Id.TYPE), types.new)
     if any(segment.offset is not None for segment in facts.data):
         new[Id.DATA] = (vector([_passive(wasm, segment) for segment in facts.data]),)
     return new
+
+
+class _Types:
+    """Indices of function types; those that the module lacks are appended to its own."""
+
+    def __init__(self, facts: ModuleFacts) -> None:
+        self._known = list(facts.types)
+        self.new: list[bytes] = []
+
+    def index(self, kind: FuncType) -> int:
+        if kind not in self._known:
+            self._known.append(kind)
+            parts = (
+                bytes([len(letters), *(_VALUE_TYPES[letter] for letter in letters)])
+                for letters in (kind.params, kind.results)
+            )
+            self.new.append(b"\x60" + b"".join(parts))
+        return self._known.index(kind)
+
+
+def _code(
+    facts: ModuleFacts, old: Section | None, growing: dict[int, list[int]], appended: list[bytes]
+) -> tuple[Piece, ...]:
+    """The code section: the module's bodies, `memory.grow` in them replaced, and the appended ones."""
+    if old is None or not growing:
+        return extended(facts.wasm, old, appended)
+    count, first = decode_unsigned(facts.wasm, old.start, old.end)
+    bodies = with_calls(facts, growing, first, len(facts.functions) + len(appended) - 1)
+    return (encode_unsigned(count + len(appended)), *bodies, *appended)
 
 
 def _memory_imports(facts: ModuleFacts, pages: int) -> list[bytes]:
@@ -199,6 +235,7 @@ def _passive(wasm: bytes, segment: DataSegment) -> bytes:
 _LOADS = {"i": b"\x28", "l": b"\x29", "f": b"\x2a", "d": b"\x2b", "v": b"\xfd\x00"}
 _STORES = {"i": b"\x36", "l": b"\x37", "f": b"\x38", "d": b"\x39", "v": b"\xfd\x0b"}
 _ALIGNED = {"i": 2, "l": 3, "f": 2, "d": 3, "v": 4}
+_VALUE_TYPES = {"i": 0x7F, "l": 0x7E}
 _ZERO = b"\x41\0"  # i32.const 0
 
 
