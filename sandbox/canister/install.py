@@ -121,7 +121,7 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
     if problem is None:
         keep = deployment.persistence == "keep"
         heap = _kept(old.heap, prepared) if keep else heap_view(pool.memory(), prepared)
-        live, problem = _instantiate(prepared, heap, old.stable, fresh=not keep)
+        live, problem = _instantiate(prepared, heap, old.shared_stable(), fresh=not keep)
     if live is not None:
         problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
         problem = problem or hooks.run(live, "canister_post_upgrade", Mode.INIT, deployment.environment)

@@ -88,7 +88,9 @@ class Live:
             ],
             _functions(prepared.pointer),
         )
-        self._control = (ctypes.c_uint64 * 3).from_address(control.base)
+        self._control = (ctypes.c_uint64 * 4).from_address(control.base)
+        self._stable_touched = True
+        """Whether stable memory may differ from what is committed: at first, others may have written to the view."""
         self._globals_size = len(prepared.rewritten.globals) * wasm.SLOT
         self.initial_globals = self.save_globals()
 
@@ -96,6 +98,8 @@ class Live:
         """Get ready for one message: its limits, and the memory that its system calls see."""
         self.clean = False
         control = self._control
+        if control[3] == control[0]:
+            self._stable_touched = True
         control[0] += 1
         control[1] = control[2] = stable_api.page_limit(execution.mode_bit)
         self.limited.limit, self.limited.peak = heap_limit, 0
@@ -132,26 +136,42 @@ class Live:
         """Make what was written the committed state, of both memories or of neither; returns the globals."""
         values = self.save_globals()
         stable = self.stable
-        if stable.size == stable.memory.size and not stable.dirty():
+        if self._stable_same():
             self.heap.commit()
-            self.clean = True
-            return values
-        before = stable.memory.image()
-        stable.commit()
-        try:
-            self.heap.commit()
-        except BaseException:
-            stable.memory.restore(before)
-            raise
-        self.clean = True
+        else:
+            before = stable.memory.image()
+            stable.commit()
+            try:
+                self.heap.commit()
+            except BaseException:
+                stable.memory.restore(before)
+                raise
+        self._settled()
         return values
+
+    def _stable_same(self) -> bool:
+        """Whether stable memory was not touched since the last commit or rollback; costs no look at its pages."""
+        touched = self._stable_touched or self._control[3] == self._control[0]
+        return not touched and self.stable.size == self.stable.memory.size and not self.stable.stale
+
+    def shared_stable(self) -> View:
+        """The view of stable memory, for another instance to write to as well."""
+        self._stable_touched = True
+        return self.stable
+
+    def _settled(self) -> None:
+        self.clean, self._stable_touched = True, False
+        self._control[3] = 0
 
     def rollback(self) -> bool:
         """Forget what was written; False if this live canister is of no more use."""
         self.globals = None
-        heap, stable = self.heap.rollback(), self.stable.rollback()
-        self.clean = heap and stable
-        return self.clean
+        heap, stable = self.heap.rollback(), self._stable_same() or self.stable.rollback()
+        if not (heap and stable):
+            self.clean = False
+            return False
+        self._settled()
+        return True
 
     def refresh(self) -> bool:
         """Show the memories' present bytes, also if something else has changed them; False if that cannot be."""

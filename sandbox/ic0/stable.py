@@ -11,8 +11,9 @@
 
 How pages are counted: memory `touched` has 64 bits for each page of the largest stable memory. Memory `control` is
 written by the host before each message: at 0 a serial number, at 8 how many pages may be accessed, at 16 how many
-modified (each an unsigned 64-bit integer, little-endian). When the serial differs from the last one seen, a new epoch
-begins: what is in `touched` counts only if it bears the present epoch, so nothing is cleared between messages. The
+modified (each an unsigned 64-bit integer, little-endian). The first access of a message copies its serial to 24, so
+that the host can tell whether there was one. When the serial differs from the last one seen, a new epoch begins: what
+is in `touched` counts only if it bears the present epoch, so nothing is cleared between messages. The
 serial 2^64-1 must not be used. The work done, and so the fuel used, depends on the message alone, not on what the
 instance did before.
 `touched` is declared at its full size, 1,000 MiB of address space; only the parts for accessed pages become real.
@@ -165,6 +166,7 @@ _COUNTING = """
 (global $modifiable (mut i64) (i64.const 0))
 (func $begin
   (global.set $serial (i64.load $control (i32.const 0)))
+  (i64.store $control (i32.const 24) (global.get $serial))
   (global.set $accessible (i64.load $control (i32.const 8)))
   (global.set $modifiable (i64.load $control (i32.const 16)))
   (global.set $dirty (i64.add (global.get $dirty) (i64.const 2))))
