@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
-from tests.conftest import everything, guest, rejected, with_section
+from tests.conftest import everything, guest, rejected, wat, with_section
 
 EOP = "icp:private enhanced-orthogonal-persistence"
 
@@ -278,3 +278,30 @@ def test_all_hooks_share_one_budget(sandbox: Sandbox) -> None:
     rejected(code, text, canister.install, guest(hook.format("post_upgrade")), mode="upgrade")
     assert everything(sandbox, canister) == before
     canister.install(guest(hook.format("post_upgrade")), mode="upgrade", skip_pre_upgrade=True)
+
+
+STABLE_BYTE = """(module
+  (import "ic0" "stable64_grow" (func $grow (param i64) (result i64)))
+  (import "ic0" "stable64_write" (func $write (param i64 i64 i64)))
+  (import "ic0" "stable64_read" (func $read (param i64 i64 i64)))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "msg_reply" (func $reply))
+  (memory 1)
+  (data (i32.const 0) "new")
+  (func (export "canister_init")
+    (drop (call $grow (i64.const 1)))
+    (i32.store (i32.const 0) (i32.const 0x646c6f))
+    (call $write (i64.const 0) (i64.const 0) (i64.const 3)))
+  (func (export "canister_post_upgrade") (call $write (i64.const 0) (i64.const 0) (i64.const 3)) unreachable)
+  (func (export "canister_update read")
+    (call $read (i64.const 8) (i64.const 0) (i64.const 3))
+    (call $append (i32.const 8) (i32.const 3))
+    (call $reply)))"""
+
+
+def test_what_a_trapped_post_upgrade_wrote_to_stable_memory_is_never_read(sandbox: Sandbox) -> None:
+    canister = sandbox.create_canister()
+    canister.install(wat(STABLE_BYTE))
+    assert canister.update("read").reply == b"old"
+    rejected(ErrorCode.CANISTER_TRAPPED, "unreachable", canister.install, wat(STABLE_BYTE), mode="upgrade")
+    assert canister.update("read").reply == b"old"
