@@ -111,7 +111,8 @@ def test_an_exception_leaves_the_last_save(tmp_path: Path) -> None:
             sandbox.canister(canister_id).call("inc")
             raise KeyError
 
-    pytest.raises(KeyError, interrupted)
+    with pytest.raises(KeyError):
+        interrupted()
     assert look(tmp_path, canister_id) == before
 
 
