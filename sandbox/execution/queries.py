@@ -85,11 +85,14 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
         text = "Canisters cannot be called twice in one call graph of composite queries"
         return Reject.of(ErrorCode.QUERY_CALL_GRAPH_LOOP_DETECTED, text)
     live = kernel.machines.open(state)
-    graph.active.add(state.id)
+    mode = _MODES[kind]
+    if mode is Mode.COMPOSITE_QUERY:
+        graph.active.add(state.id)
     try:
-        return _run(graph, state, live, call, _MODES[kind], depth)
+        return _run(graph, state, live, call, mode, depth)
     finally:
-        graph.active.discard(state.id)
+        if mode is Mode.COMPOSITE_QUERY:
+            graph.active.discard(state.id)
         kernel.machines.rollback(state.id)
 
 
