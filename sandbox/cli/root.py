@@ -16,6 +16,7 @@ from sandbox.cli import failures
 from sandbox.cli.app import App, Group, Misuse
 from sandbox.cli.canister import canister
 from sandbox.cli.demo import demo
+from sandbox.cli.drun import drun
 from sandbox.cli.identity import identity
 from sandbox.cli.snapshot import snapshot
 from sandbox.cli.wasm import wasm
@@ -71,5 +72,5 @@ def root() -> None:
     """Run real Internet Computer canisters, break them, and bring every byte back."""
 
 
-for command in (demo, canister, snapshot, wasm, identity):
+for command in (demo, canister, snapshot, wasm, drun, identity):
     root.add_command(command)

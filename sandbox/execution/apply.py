@@ -27,7 +27,7 @@ def apply(kernel: Kernel, transition: Transition) -> None:
         evidence = CallResult(
             canister_id=state.id,
             method="install_code",
-            reject=Reject.of(problem.code, problem.message(state.id)),
+            reject=Reject.of(problem.code, problem.message(state.id, subnet.backtraces)),
             instructions=transition.instructions,
             logs=tuple(text.decode(errors="replace") for x in transition.executions for text in x.logs),
             backtrace=problem.backtrace,

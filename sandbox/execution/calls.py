@@ -12,7 +12,6 @@ from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import fees
 from sandbox.execution.finish import close, finish, respond
 from sandbox.execution.kernel import ENTRY, Kernel, expired, no_method, no_module
-from sandbox.execution.logs import reads_logs
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
 from sandbox.principal import Principal
@@ -102,15 +101,15 @@ def inspect(kernel: Kernel, message: Ingress) -> CallResult | None:
     kernel.machines.rollback(state.id)
     if outcome.failure is None and execution.message_accepted:
         return None
-    return _not_let_in(state, message, outcome)
+    return _not_let_in(kernel, state, message, outcome)
 
 
-def _not_let_in(state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
+def _not_let_in(kernel: Kernel, state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
     problem = outcome.failure
     if problem is None:
         reject = Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
     else:
-        reject = Reject.of(problem.code, problem.message(state.id, reads_logs(state, message.sender)))
+        reject = Reject.of(problem.code, problem.message(state.id, kernel.traced(state, message.sender)))
     return CallResult(
         message.canister_id,
         message.method,

@@ -14,7 +14,7 @@ from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees, low_memory
 from sandbox.execution.kernel import Kernel
-from sandbox.execution.logs import reads_logs, recorded
+from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
 from sandbox.ic0.calls import drop_pending
 from sandbox.ic0.modes import Mode
@@ -195,7 +195,7 @@ def _no_answer(kernel: Kernel, context: CallContext, failure: Failure | None) ->
     """What the caller is told when nobody answered: the trap, or that there was no answer."""
     if failure is not None:
         state = kernel.subnet.canisters.get(context.canister_id)
-        shown = state is not None and reads_logs(state, context.caller)
+        shown = state is not None and kernel.traced(state, context.caller)
         return Reject.of(failure.code, failure.message(context.canister_id, shown))
     if isinstance(context.origin, CanisterOrigin):
         return Reject(RejectCode.CANISTER_ERROR, "No response")

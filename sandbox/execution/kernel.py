@@ -11,6 +11,7 @@ from sandbox.canister.live import Live, Machines
 from sandbox.canister.run import Callback, Outcome, run
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees
+from sandbox.execution.logs import reads_logs
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
 from sandbox.limits import PRINTED_KEPT
@@ -79,6 +80,10 @@ class Kernel:
         if on_log is not None:
             execution.on_log = lambda text: on_log(state.id, text)
         return execution
+
+    def traced(self, state: CanisterState, reader: Principal) -> bool:
+        """Whether an error of this canister carries its backtrace to `reader`."""
+        return self.subnet.backtraces and reads_logs(state, reader)
 
     def run(self, live: Live, entry: str | Callback, execution: Execution, limit: int, heap_limit: int = 0) -> Outcome:
         """Run an entry point of a live canister; the evidence is collected, nothing is committed."""

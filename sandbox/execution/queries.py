@@ -17,7 +17,6 @@ from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution.calls import unavailable
 from sandbox.execution.kernel import ENTRY, Kernel, no_method, no_module
-from sandbox.execution.logs import reads_logs
 from sandbox.execution.responses import told
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
@@ -173,4 +172,4 @@ def _answer(execution: Execution) -> bytes | Reject | None:
 
 def _rejected(graph: _Graph, state: CanisterState, call: Query, failure: Failure) -> Reject:
     graph.backtrace = failure.backtrace
-    return Reject.of(failure.code, failure.message(state.id, reads_logs(state, call.sender)))
+    return Reject.of(failure.code, failure.message(state.id, graph.kernel.traced(state, call.sender)))

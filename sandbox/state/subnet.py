@@ -54,6 +54,8 @@ class Subnet:
     """The next number of a message, context or callback."""
     costs: str = "free"
     """The fee model: `free` or `mainnet`."""
+    backtraces: bool = True
+    """Whether errors carry the backtrace to those who may read the canister's logs."""
     random_draws: int = 0
     """How often randomness was drawn from the seed."""
 

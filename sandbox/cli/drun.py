@@ -1,0 +1,94 @@
+"""`drun`: run a script of the platform's first command-line runner."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from sandbox.cli import output
+from sandbox.cli.app import App, Command, Misuse, with_app
+from sandbox.errors import PrincipalError
+from sandbox.principal import Principal
+from sandbox.verify import Answer, Drun, Modules, read_script
+from sandbox.verify.script import FIRST
+
+
+@click.command(cls=Command)
+@click.argument("script", type=click.File("rb"))
+@click.option(
+    "--modules",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="Where the modules are that the script names; for a/b.mo the compiled a/b.wasm is taken [.]",
+)
+@click.option("--id", "first", default=str(FIRST), metavar="ID", help=f"The canister that $ID stands for [{FIRST}]")
+@with_app
+def drun(app: App, script: BinaryIO, modules: Path, first: str) -> None:
+    """Run the drun script SCRIPT (- for standard input) on a subnet of its own.
+
+    One command a line:
+
+    \b
+      create                   a new canister (implied if the script has none)
+      install ID MODULE ARG    also reinstall, upgrade
+      ingress ID METHOD ARG    an update call
+      query ID METHOD ARG      a query call
+      stop ID, start ID
+      # a comment
+
+    \b
+    ARG is 0x4449444c0000, or "DIDL\\x00\\x00" with the escapes \\xHH, \\bBBBBBBBB, \\" and \\\\.
+    $ID stands for the first canister, $PRINCIPAL for its id as an argument of stop_canister.
+
+    Answers are printed as drun prints them, what canisters print goes to standard error. The sender is anonymous, and
+    a controller. The exit code is 0 also if canisters rejected: compare the output with what is expected.
+    """
+    text = _text(script.read())
+    with closing(Drun(Modules(modules), None if app.json else _print, _principal(first))) as runner:
+        answers = []
+        for answer in runner.run(read_script(text, _principal(first))):
+            if app.json:
+                answers.append(_facts(answer))
+            else:
+                click.echo(str(answer))
+    if app.json:
+        output.print_json(answers)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise Misuse(f"the script is not UTF-8: {error}") from None
+
+
+def _principal(text: str) -> Principal:
+    try:
+        return Principal.from_text(text)
+    except PrincipalError as error:
+        raise Misuse(str(error)) from None
+
+
+def _print(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _facts(answer: Answer) -> dict[str, Any]:
+    line, result = answer.line, answer.result
+    reject = result.reject
+    return {
+        "line": line.number,
+        "command": line.command,
+        "canister_id": str(line.canister_id),
+        "name": line.name,
+        "answer": str(answer),
+        "reply": result.reply,
+        "error_code": None if reject is None else str(reject.error_code),
+        "message": None if reject is None else reject.message,
+        "instructions": result.instructions,
+        "logs": result.logs,
+    }
