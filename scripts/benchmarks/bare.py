@@ -1,4 +1,7 @@
-"""The counter as plain wasmtime-py runs it: no sandbox, no commit, host functions in Python, fuel on."""
+"""The counter as plain wasmtime-py runs it: the original module, host functions in Python, fuel on, nothing committed.
+
+This is what the calls of the sandbox are measured against.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,13 @@ from typing import Any
 
 import wasmtime
 
+from scripts.benchmarks.measure import Action, Operation
+
+PAGE = 4096
+
 
 class BareCounter:
-    """An instance of the original module; every `ic0` function it does not need answers 0."""
+    """An instance of the module; every `ic0` function that its methods do not need answers 0."""
 
     def __init__(self, module: Path) -> None:
         config = wasmtime.Config()
@@ -23,13 +30,14 @@ class BareCounter:
         self.store.set_fuel(1 << 62)
         self.reply, self.stable = bytearray(), bytearray()
         self.memory: wasmtime.Memory | None = None
-        imports = [wasmtime.Func(self.store, i.type, self._host(i)) for i in compiled.imports]
-        self.exports: Any = wasmtime.Instance(self.store, compiled, imports).exports(self.store)
+        wanted: list[Any] = compiled.imports
+        imports = [wasmtime.Func(self.store, i.type, self._host(i)) for i in wanted]
+        self.exports: dict[str, Any] = dict(wasmtime.Instance(self.store, compiled, imports).exports(self.store))
         self.memory = next(e for e in self.exports.values() if isinstance(e, wasmtime.Memory))
         self.exports["canister_init"](self.store)
 
-    def call(self, export: str) -> Callable[[], object]:
-        """The call of one export, ready to be timed."""
+    def update(self, export: str) -> Action:
+        """The call of an update method."""
         function, store = self.exports[export], self.store
 
         def run() -> None:
@@ -38,28 +46,27 @@ class BareCounter:
 
         return run
 
-    def query(self, export: str) -> Callable[[], object]:
-        """The same for a query method: the words of memory that it changes are put back, as its runtime demands."""
-        function, store = self.exports[export], self.store
-        size = self.memory.data_len(store) if self.memory else 0
+    def query(self, export: str) -> Operation:
+        """The call of a query method; before each, untimed, the words that the one before has changed are put back:
+        Motoko's runtime takes no further message after a query otherwise."""
+        run = self.update(export)
+        size = self.memory.data_len(self.store) if self.memory else 0
         before = self._read(0, size)
-        function(store)
-        after = self._read(0, size)
-        changed = [at for at in range(0, size, 4096) if before[at : at + 4096] != after[at : at + 4096]]
+        run()
+        base, after = self._base(), self._read(0, size)
         words = [
-            (self._base() + k, before[k : k + 8])
-            for at in changed
-            for k in range(at, at + 4096, 8)
-            if before[k : k + 8] != after[k : k + 8]
+            (base + word, before[word : word + 8])
+            for page in range(0, size, PAGE)
+            if before[page : page + PAGE] != after[page : page + PAGE]
+            for word in range(page, page + PAGE, 8)
+            if before[word : word + 8] != after[word : word + 8]
         ]
 
-        def run() -> None:
+        def put_back() -> None:
             for address, word in words:
                 ctypes.memmove(address, word, 8)
-            self.reply.clear()
-            function(store)
 
-        return run
+        return Operation(run, put_back)
 
     def _host(self, wanted: Any) -> Callable[..., Any]:
         known: dict[str, Callable[..., Any]] = {
@@ -75,7 +82,7 @@ class BareCounter:
             "canister_status": lambda: 1,
             "time": lambda: 10**18,
         }
-        nothing = (lambda *_: 0) if wanted.type.results else (lambda *_: None)
+        nothing: Callable[..., Any] = (lambda *_: 0) if wanted.type.results else (lambda *_: None)
         return known.get(wanted.name, nothing)
 
     def _grow(self, pages: int) -> int:
@@ -87,9 +94,7 @@ class BareCounter:
         self.stable[offset : offset + size] = self._read(src, size)
 
     def _base(self) -> int:
-        if self.memory is None:
-            return 0
-        return ctypes.addressof(self.memory.data_ptr(self.store).contents)
+        return ctypes.addressof(self.memory.data_ptr(self.store).contents) if self.memory else 0
 
     def _read(self, src: int, size: int) -> bytes:
         return ctypes.string_at(self._base() + src, size)

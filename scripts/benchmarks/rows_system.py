@@ -1,0 +1,91 @@
+"""Rows about the system: calls between canisters, timers, a thousand canisters."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from sandbox import Canister, Sandbox
+from sandbox.candid import encode
+from scripts.benchmarks import guests
+from scripts.benchmarks.measure import compare, divided, once
+from scripts.benchmarks.row import Row, alone_within, memory, versus
+
+_EMPTY = b"DIDL\0\0"
+_MANY = 1_000
+_IDLE = 200 * 1024
+
+
+def between(seconds: float) -> Iterator[Row]:
+    """Calls that canisters make, against a plain update."""
+    sandbox = Sandbox()
+    first, second, third = (guests.counter(sandbox) for _ in range(3))
+    to_itself = _forward(first, "inc", _EMPTY)
+    to_other = _forward(second, "inc", _EMPTY)
+    chain = _forward(second, "forward", _forward(third, "inc", _EMPTY))
+    for name, argument in (
+        ("a call to itself and back", to_itself),
+        ("a call to another canister and back", to_other),
+        ("a chain of 3 canisters and back", chain),
+    ):
+        found = compare(partial(first.update, "forward", argument), lambda: first.update("inc"), seconds)
+        yield versus(name, found, "update")
+
+
+def _forward(callee: Canister, method: str, argument: bytes) -> bytes:
+    return encode("(principal, text, blob)", [callee.id, method, argument])
+
+
+def timer(seconds: float) -> Iterator[Row]:
+    """A timer set by an update, time advanced, the round in which it fires."""
+    sandbox = Sandbox()
+    counter = guests.counter(sandbox)
+    argument = encode("(nat)", [1])
+
+    def fire() -> None:
+        counter.update("tick_after", argument)
+        sandbox.advance_time(seconds=2)
+        sandbox.tick()
+
+    found = compare(fire, lambda: counter.update("inc"), seconds)
+    yield versus("a timer set and fired", found, "update", note="the timer calls its own canister")
+
+
+def many(_: float) -> Iterator[Row]:
+    """A thousand canisters, each answering one update; what an idle one keeps in private memory."""
+    sandbox = Sandbox()
+    warm = guests.counter(sandbox)
+    warm.update("inc")
+    before = _private_memory()
+    canisters: list[Canister] = []
+    timing = once(lambda: canisters.extend(guests.counter(sandbox) for _ in range(_MANY)))
+    yield alone_within(f"{_MANY:,} canisters: create and install, each", divided(timing, _MANY))
+    installed = _private_memory() - before
+    timing = once(lambda: [canister.update("inc") for canister in canisters])
+    yield alone_within(f"{_MANY:,} canisters: an update, each", divided(timing, _MANY), note="most have no instance")
+    idle = _private_memory() - before
+    note = f"{installed / _MANY / 1024:,.0f} KiB before the update"
+    yield memory(f"{_MANY:,} canisters: private memory, each", idle / _MANY, _IDLE, note)
+    yield memory(f"{_MANY:,} canisters: committed state, each", _committed() / _MANY, note="both memories")
+
+
+def _private_memory() -> int:
+    """Bytes of this process that are nobody else's."""
+    text = Path("/proc/self/smaps_rollup").read_text()
+    found = re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", text, re.MULTILINE)
+    return sum(map(int, found)) * 1024
+
+
+def _committed() -> int:
+    """Bytes in the files without a name that hold committed memories."""
+    found = 0
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            if "canister-memories" in os.readlink(entry.path):
+                found += os.stat(entry.path).st_blocks * 512
+        except OSError:  # the descriptor of this listing itself
+            continue
+    return found
