@@ -60,7 +60,8 @@ ERROR_DESCRIPTION: Final = 8 * KIB
 DEBUG_PRINT: Final = 32 * KIB
 PRINTED_KEPT: Final = 4 * MIB  # of what one execution prints; the oldest goes first
 CALLS_SIZE: Final = 128 * MIB  # of the calls that one execution makes; our own limit
-LOG_SIZE: Final = 4 * KIB
+LOG_SIZE: Final = 4 * KIB  # by default, and at least this where it is not 0
+LOG_SIZE_BOUND: Final = 2 * MIB
 
 # Settings (5.6)
 CONTROLLERS: Final = 10
@@ -78,3 +79,12 @@ CHUNK_SIZE: Final = MIB
 CHUNKS: Final = 100
 SNAPSHOTS: Final = 10
 SNAPSHOT_SLICE: Final = 2_000_000
+SNAPSHOT_ID: Final = 8  # bytes of a snapshot's number, before the canister's id
+
+# Signatures and outcalls (interface specification)
+DERIVATION_PATH: Final = 255
+OUTCALL_SIZE: Final = 2_000_000
+OUTCALL_URL: Final = 8_192
+OUTCALL_HEADERS: Final = 64
+OUTCALL_HEADER_SIZE: Final = 8 * KIB
+OUTCALL_HEADERS_SIZE: Final = 48 * KIB

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
-from sandbox.api.records import CanisterStatus, RawState, Snapshot, total_size
+from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.canister import code as modules
 from sandbox.errors import InvalidModule
 from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
+from sandbox.management.status import status_record
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord
 
@@ -140,19 +141,19 @@ class Canister:
     def status(self) -> CanisterStatus:
         """What the platform tells a controller."""
         state = self._state
-        snapshots = sum(total_size(s) for s in state.snapshots)
-        module = len(state.code.submitted) if state.code else 0
+        record = status_record(self._sandbox.world(self.id), state)
+        metrics = record["memory_metrics"]
         return CanisterStatus(
             canister_id=state.id,
-            status=state.status.name.lower(),
-            version=state.version,
-            module_hash=state.code.hash if state.code else None,
+            status=next(iter(record["status"])),
+            version=record["version"],
+            module_hash=record["module_hash"],
             settings=state.settings,
-            heap_size=state.heap.size,
-            stable_size=state.stable.size,
-            snapshots_size=snapshots,
-            cycles=state.cycles,
-            memory_size=module + state.heap.size + state.stable.size + len(state.globals) + snapshots,
+            heap_size=metrics["wasm_memory_size"],
+            stable_size=metrics["stable_memory_size"],
+            snapshots_size=metrics["snapshots_size"],
+            cycles=record["cycles"],
+            memory_size=record["memory_size"],
         )
 
     def logs(self) -> tuple[LogRecord, ...]:

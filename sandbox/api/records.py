@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
+from sandbox.management.sizes import snapshot_size
 from sandbox.principal import Principal
 from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.state import Settings, SnapshotState
@@ -41,15 +42,9 @@ class Snapshot:
             canister_id=state.canister_id,
             taken_on=state.taken_at,
             label=state.label,
-            total_size=total_size(state),
+            total_size=snapshot_size(state),
             _checksum=lambda: snapshot_checksum(state),
         )
-
-
-def total_size(state: SnapshotState) -> int:
-    """Bytes of all parts of a snapshot."""
-    parts = len(state.code.submitted), len(state.globals), state.heap.size, state.stable.size
-    return sum(parts) + len(state.certified_data)
 
 
 @dataclass(frozen=True, slots=True)

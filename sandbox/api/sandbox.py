@@ -20,6 +20,7 @@ from sandbox.execution import (
     Query,
     advance,
     carry_out,
+    management,
     query,
     run_round,
     run_until_idle,
@@ -30,9 +31,10 @@ from sandbox.execution.fees import MODELS
 from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
 from sandbox.management import lifecycle
 from sandbox.management.rejects import canister_not_found
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import Hooks, Http, Transition, World
 from sandbox.memory import Pool
 from sandbox.principal import Principal
+from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.state import CanisterState, Ingress, InstructionLimits, Subnet, copied
 from sandbox.store import StateDirectory
 
@@ -48,7 +50,9 @@ class Sandbox:
     `seed`: everything random derives from it. `on_log`: called with each text that a canister prints, as it happens.
     `max_snapshots`: per canister, 1 to 10; with 1 a new one replaces the old. `instruction_limits`: what a message may
     execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `strategy`: how written pages are found
-    (`scan`, `pagemap`, `compare`; None: the best one here).
+    (`scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls of canisters, a function
+    from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`, `headers` and `body`;
+    without it they are refused.
     One thread at a time may use a sandbox; sandboxes are independent of each other.
     """
 
@@ -61,13 +65,15 @@ class Sandbox:
         instruction_limits: InstructionLimits | None = None,
         costs: str = "free",
         strategy: str | None = None,
+        http: Http | None = None,
     ) -> None:
-        self._set_up(Pool(strategy=strategy), on_log)
+        self._set_up(Pool(strategy=strategy), on_log, http)
         self._subnet.seed = seed
         self._configure(max_snapshots, instruction_limits, costs)
 
-    def _set_up(self, pool: Pool, on_log: OnLog | None) -> None:
+    def _set_up(self, pool: Pool, on_log: OnLog | None, http: Http | None) -> None:
         self.on_log = on_log
+        self.http = http
         self._subnet = Subnet(pool=pool, time=GENESIS)
         self._machines = Machines()
         self._directory: StateDirectory | None = None
@@ -99,6 +105,7 @@ class Sandbox:
         costs: str | None = None,
         strategy: str | None = None,
         lock_timeout: float = 10.0,
+        http: Http | None = None,
     ) -> Sandbox:
         """The sandbox kept in directory `path`, made if absent; use it in a `with`.
 
@@ -109,7 +116,7 @@ class Sandbox:
         directory = StateDirectory(Path(path), lock_timeout, strategy)
         self = cls.__new__(cls)
         try:
-            self._set_up(directory.pool, on_log)
+            self._set_up(directory.pool, on_log, http)
             directory.load(self._subnet)
             self._configure(max_snapshots, instruction_limits, costs)
         except BaseException:
@@ -240,7 +247,7 @@ class Sandbox:
 
     def world(self, caller: Principal) -> World:
         """The subnet as a management handler sees it."""
-        return World(self._subnet, self._machines, caller, self.on_log)
+        return management.world(self._kernel(), caller)
 
     def transition(self, handler: Callable[[World], Transition], caller: Principal) -> object:
         """Carry out what a management handler decides; returns its reply."""
@@ -253,7 +260,7 @@ class Sandbox:
         return CallResult(canister_id, "", reply=b"", instructions=kernel.executed, logs=tuple(kernel.printed))
 
     def _kernel(self) -> Kernel:
-        return Kernel(self._subnet, self._machines, self.on_log)
+        return Kernel(self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum))
 
     # --- state
 

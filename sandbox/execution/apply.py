@@ -37,6 +37,7 @@ def apply(kernel: Kernel, transition: Transition) -> None:
         memory.restore(image)
     if state is not None:
         _replace(kernel, state, transition)
+    subnet.random_draws += transition.drawn
     subnet.next_canister = max(subnet.next_canister, transition.next_canister)
     if transition.removed is not None:
         kernel.machines.drop(transition.removed)

@@ -13,10 +13,13 @@ from functools import lru_cache
 
 from sandbox.errors import ErrorCode, Reject
 from sandbox.limits import GIB, REPLY_REPLICATED
+from sandbox.management.signatures import KEY_NAMES
+from sandbox.management.sizes import memory_usage
+from sandbox.management.transition import Prices
 from sandbox.state import CanisterState, Subnet
 
 _NODES = 13
-_KEYS = frozenset({"dfx_test_key", "test_key_1", "key_1"})
+_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,12 @@ class Fees:
 
 MAINNET = Fees()
 MODELS: Mapping[str, Fees | None] = {"free": None, "mainnet": MAINNET}
+_FREE = Prices()
 
 
 def fees(subnet: Subnet) -> Fees | None:
     """The fees in force; None if everything is free."""
     return MODELS[subnet.costs]
-
-
-def memory_usage(state: CanisterState) -> int:
-    """Bytes that the canister occupies, its snapshots included."""
-    module = len(state.code.submitted) if state.code else 0
-    kept = sum(s.heap.size + s.stable.size + len(s.code.submitted) for s in state.snapshots)
-    return module + state.heap.size + state.stable.size + len(state.globals) + kept
 
 
 def frozen_cycles(subnet: Subnet, state: CanisterState) -> int:
@@ -107,10 +104,25 @@ def cost_model(subnet: Subnet, wasm64: bool) -> Mapping[str, Callable[..., int |
     return {} if fees(subnet) is None else _prices(MODELS[subnet.costs], subnet.instruction_limits.update, wasm64)
 
 
+def prices(subnet: Subnet) -> Prices:
+    """What management methods ask for."""
+    return _FREE if subnet.costs == "free" else _management(MODELS[subnet.costs])
+
+
+@lru_cache(maxsize=16)
+def _management(model: Fees) -> Prices:
+    return Prices(
+        creation=model.creation,
+        signature=model.signature,
+        outcall=lambda request, response: _outcall(model, request, response),
+        idle_per_day=lambda state: model.idle_per_second(state) * _DAY,
+    )
+
+
 @lru_cache(maxsize=16)
 def _prices(model: Fees, instructions: int, wasm64: bool) -> Mapping[str, Callable[..., int | None]]:
     def sign(key: str, _kind: int) -> int | None:
-        return model.signature if key in _KEYS else None
+        return model.signature if key in KEY_NAMES else None
 
     return {
         "cost_call": lambda name, payload: model.call_upper_bound(name + payload, instructions, wasm64),

@@ -19,7 +19,6 @@ from sandbox.execution.result import CallResult
 from sandbox.ic0.calls import drop_pending
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Call, Execution, Replied
-from sandbox.principal import Principal
 from sandbox.state import (
     Callback,
     CallContext,
@@ -48,7 +47,7 @@ def finish(kernel: Kernel, state: CanisterState, live: Live, context: CallContex
         outstanding=context.outstanding + len(execution.calls),
     )
     if execution.calls:
-        _send(kernel, state.id, context, execution.calls)
+        _send(kernel, state, context, execution.calls)
     if execution.response is not None:
         context = respond(kernel, context, _answer(execution))
     close(kernel, context)
@@ -149,8 +148,8 @@ def stop_if_done(kernel: Kernel, state: CanisterState) -> None:
         respond(kernel, waiting, b"DIDL\x00\x00")
 
 
-def _send(kernel: Kernel, sender: Principal, context: CallContext, calls: list[Call]) -> None:
-    subnet = kernel.subnet
+def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: list[Call]) -> None:
+    subnet, sender = kernel.subnet, state.id
     slots = subnet.slots.setdefault(sender, {})
     for call in calls:
         callback = Callback(
@@ -175,6 +174,7 @@ def _send(kernel: Kernel, sender: Principal, context: CallContext, calls: list[C
                 arg=bytes(call.arg),
                 cycles=call.cycles,
                 deadline=callback.deadline,
+                sender_version=state.version,
             )
         )
 

@@ -15,6 +15,7 @@ from sandbox.execution.logs import reads_logs
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
 from sandbox.limits import PRINTED_KEPT
+from sandbox.management.transition import Hooks
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Subnet
 
@@ -37,6 +38,7 @@ class Kernel:
     subnet: Subnet
     machines: Machines
     on_log: Callable[[Principal, str], None] | None = None
+    hooks: Hooks = field(default_factory=Hooks)
     printed: list[str] = field(default_factory=list)
     _printed_bytes: int = 0
     executed: int = 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sandbox.canister.code import prepare
 from sandbox.execution.kernel import Kernel
-from sandbox.limits import WASM32_MEMORY
+from sandbox.management.sizes import low_on_memory
 from sandbox.state import CanisterState, Task
 
 NOT_SATISFIED = "condition_not_satisfied"
@@ -23,16 +23,10 @@ def watched(kernel: Kernel, state: CanisterState) -> CanisterState:
     """The state with the hook's status brought up to date; a hook that became due is put first in the queue."""
     if not state.settings.wasm_memory_threshold and state.low_memory_hook == NOT_SATISFIED:
         return state
-    if not satisfied(state):
+    if not low_on_memory(state.settings, state.heap.size):
         return replace(state, low_memory_hook=NOT_SATISFIED) if state.low_memory_hook != NOT_SATISFIED else state
     if state.low_memory_hook != NOT_SATISFIED:
         return state
     if state.code is not None and _HOOK in prepare(state.code).facts.entry_points:
         kernel.subnet.queue.appendleft(Task(state.id, "on_low_wasm_memory"))
     return replace(state, low_memory_hook=READY)
-
-
-def satisfied(state: CanisterState) -> bool:
-    """Whether the canister is low on Wasm memory."""
-    limit = state.settings.wasm_memory_limit or WASM32_MEMORY
-    return limit < state.heap.size + state.settings.wasm_memory_threshold

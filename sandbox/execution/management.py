@@ -1,18 +1,16 @@
-"""Calls to `aaaaa-aa` from canisters and users: decode, ask the handler, apply, encode, answer."""
+"""Calls to `aaaaa-aa` from canisters and users: ask the handler, apply, answer."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from sandbox.candid import decode, encode
-from sandbox.errors import CallRejected, CandidError, ErrorCode, Reject
+from sandbox.errors import CallRejected
+from sandbox.execution import fees, outcalls
 from sandbox.execution.apply import apply
 from sandbox.execution.finish import respond
 from sandbox.execution.kernel import Kernel
-from sandbox.management.table import METHODS, Method, signature
+from sandbox.management import dispatch
 from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
-from sandbox.state import CallContext, CanisterOrigin, Ingress, Request, Status, UserOrigin
+from sandbox.state import CallContext, CanisterOrigin, Ingress, Request, Status, UserOrigin, evolve
 
 _ME = Principal.management()
 
@@ -21,7 +19,7 @@ def begin_request(kernel: Kernel, message: Request) -> None:
     """A canister's call. Cycles that the method does not take go back."""
     origin = CanisterOrigin(message.callback_id, message.caller)
     context = CallContext(kernel.new_id(), _ME, origin, message.caller, message.method, available=message.cycles)
-    _begin(kernel, context, message.arg)
+    _begin(kernel, context, message.arg, message.sender_version)
 
 
 def begin_ingress(kernel: Kernel, message: Ingress) -> None:
@@ -30,18 +28,17 @@ def begin_ingress(kernel: Kernel, message: Ingress) -> None:
     _begin(kernel, context, message.arg)
 
 
-def _begin(kernel: Kernel, context: CallContext, arg: bytes) -> None:
+def _begin(kernel: Kernel, context: CallContext, arg: bytes, caller_version: int | None = None) -> None:
+    method = context.method
     try:
-        method = _method(context)
-        argument = _argument(method, arg)
-        transition = carry_out(kernel, method.function(_world(kernel, context), argument))
+        asked = world(kernel, context.caller, context.available, caller_version)
+        transition = carry_out(kernel, dispatch.call(asked, method, arg))
     except CallRejected as refused:
         respond(kernel, context, refused.reject)
         return
-    if _waits(kernel, context, transition):
-        return
-    values = [] if not signature(method.name).results else [transition.reply]
-    respond(kernel, context, encode(signature(method.name).results, values))
+    context = evolve(context, available=context.available - transition.accepted)
+    if not _waits(kernel, context, transition):
+        respond(kernel, context, dispatch.reply(method, transition))
 
 
 def carry_out(kernel: Kernel, transition: Transition) -> Transition:
@@ -53,26 +50,18 @@ def carry_out(kernel: Kernel, transition: Transition) -> Transition:
     return transition
 
 
-def _world(kernel: Kernel, context: CallContext) -> World:
-    return World(kernel.subnet, kernel.machines, context.caller, kernel.on_log)
-
-
-def _method(context: CallContext) -> Method:
-    method = METHODS.get(context.method)
-    if method is None or (isinstance(context.origin, UserOrigin) and not method.ingress):
-        text = f"Management canister has no method '{context.method}'"
-        raise CallRejected(Reject.of(ErrorCode.CANISTER_METHOD_NOT_FOUND, text))
-    return method
-
-
-def _argument(method: Method, arg: bytes) -> dict[str, Any]:
-    types = signature(method.name).args
-    try:
-        values = decode(types, arg)
-    except CandidError as error:
-        text = f"Error decoding candid: {error}"
-        raise CallRejected(Reject.of(ErrorCode.INVALID_MANAGEMENT_PAYLOAD, text)) from error
-    return values[0] if values and isinstance(values[0], dict) else {}
+def world(kernel: Kernel, caller: Principal, cycles: int = 0, caller_version: int | None = None) -> World:
+    """The subnet as a management handler sees it; `caller_version` is that of a calling canister, None for users."""
+    return World(
+        subnet=kernel.subnet,
+        machines=kernel.machines,
+        caller=caller,
+        on_log=kernel.on_log,
+        cycles=cycles,
+        caller_version=caller_version,
+        prices=fees.prices(kernel.subnet),
+        hooks=outcalls.with_transform(kernel),
+    )
 
 
 def _waits(kernel: Kernel, context: CallContext, transition: Transition) -> bool:

@@ -14,7 +14,7 @@ from sandbox.ic0.state import Environment
 from sandbox.management import rejects
 from sandbox.management.transition import Transition, World, history
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Code
+from sandbox.state import CanisterState, Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def install_code(world: World, argument: InstallCode) -> Transition:
         problem = Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, empty)
         raise rejects.rejected(problem.code, problem.message(state.id))
     code = modules.submit(argument.module)
-    deployment = _deployment(world, state, argument, _prepared(state, code))
+    deployment = _deployment(world, state, argument, prepared(state, code))
     if argument.mode == "upgrade":
         deployed = upgrade(world.subnet.pool, world.machines, state, deployment)
     else:
@@ -57,7 +57,8 @@ def install_code(world: World, argument: InstallCode) -> Transition:
     )
 
 
-def _prepared(state: CanisterState, code: Code) -> Prepared:
+def prepared(state: CanisterState, code: Code) -> Prepared:
+    """The code, checked for this canister; `IC0505` with the rule that it breaks."""
     try:
         return modules.prepare(code)
     except InvalidModule as error:
@@ -98,7 +99,7 @@ def _new_state(
 ) -> CanisterState:
     assert deployed.live is not None
     version, now = state.version + 1, world.subnet.time
-    details = (("mode", argument.mode), ("module_hash", code.hash))
+    change = world.change(version, "code_deployment", mode=argument.mode, module_hash=code.hash)
     certified, timer = (state.certified_data if argument.mode == "upgrade" else b""), 0
     for execution in deployed.executions:
         certified = execution.certified_data if execution.certified_data is not None else certified
@@ -115,7 +116,7 @@ def _new_state(
         cycles=state.cycles - sum(execution.burned for execution in deployed.executions),
         version=version,
         logs=state.logs if argument.mode == "upgrade" else (),
-        history=history(state, Change(now, version, world.caller, "code_deployment", details)),
+        history=history(state, change),
         total_changes=state.total_changes + 1,
         last_installed_at=now,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from sandbox.errors import ErrorCode
@@ -9,11 +10,21 @@ from sandbox.management import rejects
 from sandbox.management.settings import SettingsUpdate, apply_settings
 from sandbox.management.transition import Transition, World, history
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Settings, Status, Subnet
+from sandbox.state import NO_CHUNKS, CanisterState, Settings, Status, Subnet
+
+
+def create_for_cycles(world: World, settings: SettingsUpdate) -> Transition:
+    """`create_canister`: the new canister owns the cycles of the call, less the fee."""
+    fee = world.prices.creation
+    if world.cycles < fee:
+        raise rejects.creation_fee(world.cycles, fee)
+    created = create_canister(world, settings, None, world.cycles - fee)
+    return replace(created, accepted=world.cycles)
 
 
 def create_canister(world: World, settings: SettingsUpdate, specified_id: Principal | None, cycles: int) -> Transition:
-    """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise."""
+    """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise. The reply is
+    its id; the cycles come from nowhere."""
     subnet = world.subnet
     canister_id, following = specified_id, subnet.next_canister
     while canister_id is None or (specified_id is None and _taken(subnet, canister_id)):
@@ -34,12 +45,19 @@ def create_canister(world: World, settings: SettingsUpdate, specified_id: Princi
         cycles=cycles,
     )
     state = replace(state, settings=apply_settings(state, settings))
-    change = Change(subnet.time, 0, world.caller, "creation", (("controllers", state.settings.controllers),))
+    variables = _hash_of_map(state.settings.environment_variables) if "environment_variables" in settings else None
+    change = world.change(0, "creation", controllers=state.settings.controllers, environment_variables_hash=variables)
     return Transition(
         canister=replace(state, history=history(state, change), total_changes=1),
         next_canister=following,
         reply=canister_id,
     )
+
+
+def _hash_of_map(variables: tuple[tuple[str, str], ...]) -> bytes:
+    """Interface specification, "Hash of map"."""
+    pairs = (b"".join(hashlib.sha256(text.encode()).digest() for text in pair) for pair in variables)
+    return hashlib.sha256(b"".join(sorted(pairs))).digest()
 
 
 def _taken(subnet: Subnet, canister_id: Principal) -> bool:
@@ -61,28 +79,35 @@ def stop_canister(world: World, canister_id: Principal) -> Transition:
 
 def delete_canister(world: World, canister_id: Principal) -> Transition:
     """Gone with its snapshots; the id is never used again."""
+    if world.caller == canister_id:
+        raise rejects.deletes_itself(canister_id)
     state = world.controlled(canister_id)
     if state.status is not Status.STOPPED:
         raise rejects.not_stopped(canister_id)
+    if any(message.canister_id == canister_id for message in world.subnet.queue):
+        raise rejects.queue_not_empty(canister_id)
     return Transition(removed=canister_id)
 
 
 def uninstall_code(world: World, canister_id: Principal) -> Transition:
     """An empty canister that keeps id, controllers, cycles, settings, history, status and snapshots."""
-    state = world.controlled(canister_id)
-    change = Change(world.subnet.time, state.version + 1, world.caller, "code_uninstall")
-    return Transition(
-        canister=replace(
-            state,
-            code=None,
-            heap=world.subnet.pool.memory(),
-            stable=world.subnet.pool.memory(),
-            globals=b"",
-            certified_data=b"",
-            global_timer=0,
-            logs=(),
-            version=state.version + 1,
-            history=history(state, change),
-            total_changes=state.total_changes + 1,
-        )
+    return Transition(canister=uninstalled(world, world.controlled(canister_id)))
+
+
+def uninstalled(world: World, state: CanisterState) -> CanisterState:
+    """The canister without code and all that goes with it; version + 1 and a history entry."""
+    change = world.change(state.version + 1, "code_uninstall")
+    return replace(
+        state,
+        code=None,
+        heap=world.subnet.pool.memory(),
+        stable=world.subnet.pool.memory(),
+        globals=b"",
+        certified_data=b"",
+        global_timer=0,
+        chunks=NO_CHUNKS,
+        logs=(),
+        version=state.version + 1,
+        history=history(state, change),
+        total_changes=state.total_changes + 1,
     )

@@ -1,13 +1,13 @@
 """Rejects of the management canister in the replica's words.
 
 Source: `dfinity/ic` `rs/execution_environment/src/canister_manager/types.rs` (`CanisterManagerError`: texts, and the
-help that is appended to some of them).
+help that is appended to some of them), `rs/types/types/src/messages/ingress_messages.rs` (`ParseIngressError`).
 """
 
 from __future__ import annotations
 
 from sandbox.errors import CallRejected, ErrorCode, Reject
-from sandbox.limits import SNAPSHOTS
+from sandbox.limits import LOG_SIZE, LOG_SIZE_BOUND, SNAPSHOT_SLICE, SNAPSHOTS
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
 
@@ -21,6 +21,12 @@ _HELP = {
     "delete-canister-self": "Delete the canister from one of its other controllers.",
     "invalid-settings": "Apply the described changes to make the settings valid.",
     "canister-snapshot-not-found": "Use the `list_canister_snapshot` API to see which snapshots are present.",
+    "canister-snapshot-invalid-ownership": "Use the `list_canister_snapshot` API to see which snapshots are present.",
+    "create-canister-not-enough-cycles": "Try sending more cycles with the request.",
+    "delete-canister-queue-not-empty": "Wait until the queues have been cleared to delete the canister and in the "
+    "meantime stop the canister.",
+    "wasm-chunk-store-error": "Use the `stored_chunks` API to check which hashes are present or top up the canister if "
+    "it is low on cycles.",
 }
 
 
@@ -87,4 +93,119 @@ def snapshot_not_yours(snapshot_id: bytes, canister_id: Principal, caller: Princ
 
 def too_many_snapshots(canister_id: Principal, limit: int = SNAPSHOTS) -> CallRejected:
     text = f"Canister {canister_id} has reached the maximum number of snapshots allowed: {limit}."
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+
+
+def snapshot_of_another(snapshot_id: bytes, canister_id: Principal) -> CallRejected:
+    text = f"The snapshot {snapshot_id.hex()} does not belong to canister {canister_id}."
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, "canister-snapshot-invalid-ownership")
+
+
+def snapshot_immutable() -> CallRejected:
+    text = "Only canister snapshots created by metadata upload can be mutated."
+    return rejected(ErrorCode.CANISTER_SNAPSHOT_IMMUTABLE, text)
+
+
+def snapshot_metadata(what: str) -> CallRejected:
+    return invalid_payload(f"Snapshot Metadata contains invalid data: {what}")
+
+
+def invalid_slice(offset: int, size: int) -> CallRejected:
+    return invalid_payload(
+        f"Invalid subslice into wasm module / main memory / stable memory: offset: {offset}, size: {size}"
+    )
+
+
+def slice_too_large(size: int) -> CallRejected:
+    return invalid_payload(f"Requested slice too large: {size} > {SNAPSHOT_SLICE}")
+
+
+def chunk_store(text: str) -> CallRejected:
+    message = f"Error from Wasm chunk store: {text}."
+    return rejected(ErrorCode.CANISTER_CONTRACT_VIOLATION, message, "wasm-chunk-store-error")
+
+
+def deletes_itself(canister_id: Principal) -> CallRejected:
+    text = f"Canister {canister_id} cannot delete itself."
+    return rejected(ErrorCode.CANISTER_INVALID_CONTROLLER, text, "delete-canister-self")
+
+
+def queue_not_empty(canister_id: Principal) -> CallRejected:
+    text = f"Canister {canister_id} has messages in its queues and cannot be deleted now. Please retry after some time."
+    return rejected(ErrorCode.CANISTER_QUEUE_NOT_EMPTY, text, "delete-canister-queue-not-empty")
+
+
+def creation_fee(sent: int, required: int) -> CallRejected:
+    text = (
+        f"Creating a canister requires a fee of {required} that is deducted from the canister's initial balance but "
+        f"only {sent} cycles were received with the create_canister request."
+    )
+    return rejected(ErrorCode.INSUFFICIENT_CYCLES_FOR_CREATE_CANISTER, text, "create-canister-not-enough-cycles")
+
+
+def log_memory_limit(limit: int) -> CallRejected:
+    bound = (
+        f"too low. It must be at least {LOG_SIZE}."
+        if limit < LOG_SIZE
+        else f"too high. It must be at most {LOG_SIZE_BOUND}."
+    )
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, f"The canister log memory limit {limit} is {bound}")
+
+
+def status_denied(caller: Principal) -> CallRejected:
+    text = f"Caller {caller} is not allowed to read the canister status"
+    return rejected(ErrorCode.CANISTER_STATUS_ACCESS_DENIED, text)
+
+
+def logs_denied(caller: Principal) -> CallRejected:
+    text = f"Caller {caller} is not allowed to access canister logs"
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+
+
+def no_metadata(canister_id: Principal, name: str | None) -> CallRejected:
+    """`name` is None where the canister has no module."""
+    what = (
+        "Wasm module and hence no metadata is available" if name is None else f"metadata section with the name {name}"
+    )
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, f"The canister {canister_id} has no {what}.")
+
+
+def not_paid(method: str, sent: int, required: int) -> CallRejected:
+    text = f"{method} request sent with {sent} cycles, but {required} cycles are required."
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+
+
+def wrong_sender_version(claimed: int, actual: int) -> CallRejected:
+    text = (
+        f"Management canister call payload includes sender canister version {claimed} that does not match the actual "
+        f"sender canister version {actual}."
+    )
+    return rejected(ErrorCode.CANISTER_CONTRACT_VIOLATION, text)
+
+
+def unknown_method(method: str, by_canister: bool) -> CallRejected:
+    text = "Management canister has no method '{}'" if by_canister else "ic00 interface does not expose method {}"
+    return rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, text.format(method))
+
+
+def unknown_query(method: str) -> CallRejected:
+    return rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Query method {method} not found.")
+
+
+def not_by_ingress(method: str) -> CallRejected:
+    text = f"ic00 method {method} can not be called via ingress messages"
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+
+
+def unsupported(method: str, why: str) -> CallRejected:
+    """A method that the platform has and this sandbox has not; ours."""
+    text = f"The management canister of this sandbox does not support {method}: {why}"
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+
+
+def unknown_key(method: str, key: str, existing: list[str]) -> CallRejected:
+    text = (
+        f'Unable to route management canister request {method}: ChainKeyError("Requested unknown or disabled threshold '
+        f'key: {key}, existing enabled keys: [{", ".join(existing)}]")'
+    )
     return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)

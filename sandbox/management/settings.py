@@ -8,14 +8,16 @@ from typing import Any
 
 from sandbox import limits
 from sandbox.management import rejects
+from sandbox.management.sizes import newest_logs
 from sandbox.management.transition import Transition, World, history
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Settings, Visibility
+from sandbox.state import CanisterState, Settings, Visibility
 
 SettingsUpdate = Mapping[str, Any]
 """Settings by their names in the specification; those that are absent stay as they are."""
 
 _NAMES = frozenset(f.name for f in fields(Settings))
+_VISIBILITIES = frozenset({"log_visibility", "snapshot_visibility", "status_visibility"})
 _BOUNDS = {
     "compute_allocation": 100,
     "memory_allocation": (1 << 64) - 1,
@@ -31,12 +33,46 @@ def update_settings(world: World, canister_id: Principal, update: SettingsUpdate
     """The settings given replace the old ones; version + 1; a history entry only if `controllers` is among them."""
     state = world.controlled(canister_id)
     version = state.version + 1
-    new = replace(state, settings=apply_settings(state, update), version=version)
+    settings = apply_settings(state, update)
+    logs = newest_logs(state.logs, settings.log_memory_limit)
+    new = replace(state, settings=settings, version=version, logs=logs)
     if "controllers" in update:
-        details = (("controllers", new.settings.controllers),)
-        change = Change(world.subnet.time, version, world.caller, "controllers_change", details)
+        change = world.change(version, "controllers_change", controllers=new.settings.controllers)
         new = replace(new, history=history(state, change), total_changes=state.total_changes + 1)
     return Transition(canister=new)
+
+
+def from_candid(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings that a `canister_settings` record names, as `apply_settings` takes them."""
+    given = {name: value for name, value in (record or {}).items() if value is not None}
+    if "environment_variables" in given:
+        given["environment_variables"] = [(item["name"], item["value"]) for item in given["environment_variables"]]
+    for name in _VISIBILITIES & set(given):
+        [(tag, viewers)] = given[name].items()
+        given[name] = Visibility(public=tag == "public", allowed_viewers=tuple(viewers or ()))
+    return given
+
+
+def to_candid(settings: Settings) -> dict[str, Any]:
+    """The `definite_canister_settings` record."""
+    record: dict[str, Any] = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    record["controllers"] = list(settings.controllers)
+    record["environment_variables"] = [{"name": n, "value": v} for n, v in settings.environment_variables]
+    for name in _VISIBILITIES:
+        record[name] = _visible_to(record[name])
+    return record
+
+
+def _visible_to(visibility: Visibility) -> dict[str, Any]:
+    if visibility.public:
+        return {"public": None}
+    viewers = visibility.allowed_viewers
+    return {"allowed_viewers": list(viewers)} if viewers else {"controllers": None}
+
+
+def sees(state: CanisterState, visibility: Visibility, reader: Principal) -> bool:
+    """Whether `reader` may see what `visibility` is about."""
+    return visibility.public or reader in visibility.allowed_viewers or reader in state.settings.controllers
 
 
 def apply_settings(state: CanisterState, update: SettingsUpdate) -> Settings:
@@ -63,6 +99,8 @@ def _checked(name: str, value: Any) -> Any:
                 f"Invalid settings: '{name}' must be between 0 and {_BOUNDS[name]}, found {value!r}."
             )
         return value
+    if name == "log_memory_limit":
+        return _log_memory_limit(value)
     if name == "controllers":
         controllers = tuple(dict.fromkeys(Principal.of(c) for c in value))
         if len(controllers) > limits.CONTROLLERS:
@@ -73,6 +111,14 @@ def _checked(name: str, value: Any) -> Any:
     if name == "environment_variables":
         return _environment(tuple(value.items() if isinstance(value, Mapping) else value))
     return _visibility(name, value)
+
+
+def _log_memory_limit(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"log_memory_limit is a number of bytes, not {value!r}")
+    if value and not limits.LOG_SIZE <= value <= limits.LOG_SIZE_BOUND:
+        raise rejects.log_memory_limit(value)
+    return value
 
 
 def _environment(variables: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -1,45 +1,59 @@
 """Take, load, list and delete snapshots: the rules of who may, when, and what changes (digest 6.5, 6.6).
 
 Taking copies nothing: a snapshot holds images of the two memories. Loading writes back the pages that differ. A load
-does not run start, init or hooks; status, settings, cycles, logs and the timer stay; the version goes up, never back.
+does not run start, init or hooks; status, settings, cycles and logs stay; timer and low-memory hook stay too, unless
+the snapshot was uploaded with them; the version goes up, never back.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sandbox.limits import SNAPSHOTS
+from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
+from sandbox.management.lifecycle import uninstalled
+from sandbox.management.settings import sees
+from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import Transition, World, history
+from sandbox.management.uploaded import Parts, parts
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, SnapshotState
 
 
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How a snapshot is taken. `replace_id`: the one to give up for it. `uninstall`: and then uninstall the code.
+
+    `limit`: how many snapshots a canister may have; None is what the sandbox allows (`Subnet.max_snapshots`), where 1
+    means that a new one takes the place of the old.
+    """
+
+    label: str | None = None
+    replace_id: bytes | None = None
+    uninstall: bool = False
+    limit: int | None = None
+
+
+PLATFORM = Take(limit=SNAPSHOTS)
+
+
 def take_snapshot(
     world: World, canister_id: Principal, label: str | None = None, replace_id: bytes | None = None
 ) -> Transition:
-    """A new snapshot of a canister with code, whatever its status.
+    """`take` with the sandbox's own limit; the reply is the `SnapshotState`."""
+    return take(world, canister_id, Take(label, replace_id))
 
-    `replace_id` names the one to give up for it. Without it, when the canister has as many as the sandbox allows
-    (`Subnet.max_snapshots`), the oldest makes room if the sandbox keeps one, else the call is rejected.
-    """
+
+def take(world: World, canister_id: Principal, how: Take) -> Transition:
+    """A new snapshot of a canister with code, whatever its status; the reply is the `SnapshotState`."""
     state = world.controlled(canister_id)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    most = min(world.subnet.max_snapshots, SNAPSHOTS)
-    kept = state.snapshots
-    if replace_id is not None:
-        old = find(state, replace_id)
-        kept = tuple(s for s in kept if s is not old)
-    elif most == 1:
-        kept = ()
-    elif len(kept) >= most:
-        raise rejects.too_many_snapshots(canister_id, most)
     snapshot = SnapshotState(
-        id=state.next_snapshot.to_bytes(8, "big") + bytes(canister_id),
+        id=next_id(state),
         canister_id=canister_id,
-        label=label,
+        label=how.label,
         taken_at=world.subnet.time,
         canister_version=state.version,
         code=state.code,
@@ -48,76 +62,125 @@ def take_snapshot(
         stable=state.stable.image(),
         certified_data=state.certified_data,
         global_timer=state.global_timer,
+        low_memory_hook=state.low_memory_hook,
+        chunks=state.chunks,
     )
+    kept = remaining(world, state, how)
     new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
-    return Transition(canister=new, reply=snapshot)
+    return Transition(canister=uninstalled(world, new) if how.uninstall else new, reply=snapshot)
+
+
+def next_id(state: CanisterState) -> bytes:
+    """The id of the canister's next snapshot: a number that is never used again, then the canister's id."""
+    return state.next_snapshot.to_bytes(SNAPSHOT_ID, "big") + bytes(state.id)
+
+
+def remaining(world: World, state: CanisterState, how: Take) -> tuple[SnapshotState, ...]:
+    """The snapshots that stay when one more is made; a reject if there is no room for it."""
+    most = min(world.subnet.max_snapshots, SNAPSHOTS) if how.limit is None else how.limit
+    if how.replace_id is not None:
+        old = own(world, state, how.replace_id)
+        return tuple(s for s in state.snapshots if s is not old)
+    if most == 1:
+        return ()
+    if len(state.snapshots) >= most:
+        raise rejects.too_many_snapshots(state.id, most)
+    return state.snapshots
 
 
 def load_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> Transition:
-    """The canister's module, globals, heap, stable memory and certified data are those of the snapshot."""
+    """The canister's module, globals, memories, chunk store and certified data are those of the snapshot."""
     state = world.controlled(canister_id)
     snapshot, owner = locate(world, canister_id, snapshot_id)
     if world.caller not in owner.settings.controllers:
         raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
+    content = parts(state, snapshot)
     in_use = {m for c in world.subnet.canisters.values() if c.id != canister_id for m in (c.heap, c.stable)}
     heap, stable = _memory(snapshot.heap, in_use), _memory(snapshot.stable, in_use)
-    version, now = state.version + 1, world.subnet.time
-    details = (
-        ("from_canister_id", owner.id if owner.id != canister_id else None),
-        ("snapshot_id", snapshot_id),
-        ("canister_version", snapshot.canister_version),
-        ("taken_at_timestamp", snapshot.taken_at),
-    )
+    new = replace(_with_parts(state, content), heap=heap, stable=stable)
     new = replace(
-        state,
-        code=snapshot.code,
-        globals=snapshot.globals,
-        heap=heap,
-        stable=stable,
+        new,
+        version=state.version + 1,
+        chunks=snapshot.chunks,
         certified_data=snapshot.certified_data,
-        version=version,
-        history=history(state, Change(now, version, world.caller, "load_snapshot", details)),
+        last_installed_at=world.subnet.time,
+        history=history(state, _entry(world, state, snapshot, owner)),
         total_changes=state.total_changes + 1,
-        last_installed_at=now,
     )
     restored = tuple((m, i) for m, i in ((heap, snapshot.heap), (stable, snapshot.stable)) if m is i.memory)
     return Transition(canister=new, restored=restored)
 
 
+def _with_parts(state: CanisterState, content: Parts) -> CanisterState:
+    timer, hook = content.global_timer, content.low_memory_hook
+    return replace(
+        state,
+        code=content.code,
+        globals=content.globals,
+        global_timer=state.global_timer if timer is None else timer,
+        low_memory_hook=state.low_memory_hook if hook is None else hook,
+    )
+
+
+def _entry(world: World, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Change:
+    return world.change(
+        state.version + 1,
+        "load_snapshot",
+        from_canister_id=owner.id if owner.id != state.id else None,
+        snapshot_id=snapshot.id,
+        canister_version=snapshot.canister_version,
+        taken_at_timestamp=snapshot.taken_at,
+        source=snapshot.source,
+    )
+
+
 def list_snapshots(world: World, canister_id: Principal) -> tuple[SnapshotState, ...]:
     """The canister's snapshots by id, oldest first; controllers, or whoever `snapshot_visibility` admits."""
+    return visible(world, canister_id).snapshots
+
+
+def visible(world: World, canister_id: Principal) -> CanisterState:
+    """The canister, if the caller may see its snapshots."""
     state = world.canister(canister_id)
-    visibility = state.settings.snapshot_visibility
-    seen = visibility.public or world.caller in visibility.allowed_viewers
-    if not seen and world.caller not in state.settings.controllers:
+    if not sees(state, state.settings.snapshot_visibility, world.caller):
         raise rejects.not_controller(state, world.caller)
-    return state.snapshots
+    return state
 
 
 def delete_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> Transition:
     """The snapshot is gone; what only it held is freed."""
     state = world.controlled(canister_id)
-    gone = find(state, snapshot_id)
+    gone = own(world, state, snapshot_id)
     return Transition(canister=replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone)))
 
 
-def find(state: CanisterState, snapshot_id: bytes) -> SnapshotState:
+def own(world: World, state: CanisterState, snapshot_id: bytes) -> SnapshotState:
     """The canister's own snapshot with this id."""
-    for snapshot in state.snapshots:
-        if snapshot.id == snapshot_id:
-            return snapshot
-    raise rejects.snapshot_not_found(snapshot_id, state.id)
+    snapshot, owner = locate(world, state.id, snapshot_id)
+    if owner.id != state.id:
+        raise rejects.snapshot_of_another(snapshot_id, state.id)
+    return snapshot
 
 
 def locate(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:
     """A snapshot of any canister, and the canister it belongs to."""
-    owner = world.subnet.canisters.get(Principal(snapshot_id[8:])) if 8 <= len(snapshot_id) <= 37 else None
-    if owner is None:
-        raise rejects.snapshot_not_found(snapshot_id, canister_id)
-    for snapshot in owner.snapshots:
+    owner = world.subnet.canisters.get(owner_id(snapshot_id))
+    for snapshot in owner.snapshots if owner is not None else ():
         if snapshot.id == snapshot_id:
+            assert owner is not None
             return snapshot, owner
     raise rejects.snapshot_not_found(snapshot_id, canister_id)
+
+
+def owner_id(snapshot_id: bytes) -> Principal:
+    """The canister that a snapshot with this id belongs to; the management canister for what is no id."""
+    owner = snapshot_id[SNAPSHOT_ID:]
+    return Principal(owner) if len(owner) <= 29 else Principal.management()
+
+
+def record(snapshot: SnapshotState) -> dict[str, object]:
+    """The `snapshot` record of the platform."""
+    return {"id": snapshot.id, "taken_at_timestamp": snapshot.taken_at, "total_size": snapshot_size(snapshot)}
 
 
 def _memory(image: Image, in_use: set[Memory]) -> Memory:

@@ -1,7 +1,7 @@
-"""The methods of `aaaaa-aa`: one row each. Types are those of `ic.did` beside this file.
+"""The methods of `aaaaa-aa`: one row each. Types are those of `ic.did` and `proposal.did` beside this file.
 
-A row's function takes the world and the decoded argument record and answers with a transition whose `reply` is the
-value to encode (None for methods without a result).
+A row's function takes the world and the decoded arguments (of a single record its fields) and answers with a transition
+whose `reply` is the value to encode (None for methods without a result).
 """
 
 from __future__ import annotations
@@ -13,57 +13,159 @@ from importlib.resources import files
 from typing import Any
 
 from sandbox.candid import FuncType, Interface, parse_did
-from sandbox.management import lifecycle
+from sandbox.management import chunks, lifecycle, outcalls, proposal, settings, signatures, snapshots, status, subnet
+from sandbox.management import transfer as slices
 from sandbox.management.code import InstallCode, install_code
 from sandbox.management.transition import Transition, World
+from sandbox.principal import Principal
+from sandbox.state import SnapshotState
 
 Argument = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`ingress`: whether users may call it, not only canisters."""
+    """`ingress`: whether users may call it, not only canisters. `query`: whether it answers query calls too."""
 
     name: str
     function: Callable[[World, Argument], Transition]
     ingress: bool = True
+    query: bool = False
+    did: str = "ic.did"
 
 
 @cache
-def interface() -> Interface:
-    """The management canister's interface."""
-    return parse_did(files("sandbox.management").joinpath("ic.did").read_text())
+def interface(did: str = "ic.did") -> Interface:
+    """The management canister's interface; with `proposal.did` that of the community proposal of 2023."""
+    return parse_did(files("sandbox.management").joinpath(did).read_text())
 
 
 def signature(name: str) -> FuncType:
-    """Argument and result types of a method."""
-    return interface().method(name)
+    """Argument and result types of a method of either table; `KeyError` if there is none."""
+    return interface((METHODS.get(name) or PROPOSAL[name]).did).method(name)
 
 
-def _install(world: World, arg: Argument) -> Transition:
+def _install(arg: Argument, canister_id: Principal, module: bytes) -> InstallCode:
     [(mode, options)] = arg["mode"].items()
     options = options or {}
     persistence = options.get("wasm_memory_persistence")
-    return install_code(
-        world,
-        InstallCode(
-            canister_id=arg["canister_id"],
-            module=arg["wasm_module"],
-            arg=arg["arg"],
-            mode=mode,
-            skip_pre_upgrade=bool(options.get("skip_pre_upgrade")),
-            persistence=next(iter(persistence)) if persistence else None,
-        ),
+    return InstallCode(
+        canister_id=canister_id,
+        module=module,
+        arg=arg["arg"],
+        mode=mode,
+        skip_pre_upgrade=bool(options.get("skip_pre_upgrade")),
+        persistence=next(iter(persistence)) if persistence else None,
     )
 
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("install_code", _install),
-        Method("start_canister", lambda world, arg: lifecycle.start_canister(world, arg["canister_id"])),
-        Method("stop_canister", lambda world, arg: lifecycle.stop_canister(world, arg["canister_id"])),
-        Method("delete_canister", lambda world, arg: lifecycle.delete_canister(world, arg["canister_id"])),
-        Method("uninstall_code", lambda world, arg: lifecycle.uninstall_code(world, arg["canister_id"])),
+def _install_code(world: World, arg: Argument) -> Transition:
+    return install_code(world, _install(arg, arg["canister_id"], arg["wasm_module"]))
+
+
+def _install_chunked(world: World, arg: Argument) -> Transition:
+    target = arg["target_canister"]
+    parts = tuple(item["hash"] for item in arg["chunk_hashes_list"])
+    assembly = chunks.Assembly(arg["store_canister"] or target, parts, arg["wasm_module_hash"])
+    return chunks.install_chunked_code(world, _install(arg, target, b""), assembly)
+
+
+def _create(world: World, arg: Argument) -> Transition:
+    return _created(lifecycle.create_for_cycles(world, settings.from_candid(arg["settings"])))
+
+
+def _provisional_create(world: World, arg: Argument) -> Transition:
+    given = settings.from_candid(arg["settings"])
+    return _created(subnet.provisional_create(world, given, arg["specified_id"], arg["amount"]))
+
+
+def _created(transition: Transition) -> Transition:
+    return transition.replying({"canister_id": transition.reply})
+
+
+def _update_settings(world: World, arg: Argument) -> Transition:
+    return settings.update_settings(world, arg["canister_id"], settings.from_candid(arg["settings"]))
+
+
+def _take(world: World, arg: Argument) -> Transition:
+    how = snapshots.Take(
+        replace_id=arg["replace_snapshot"], uninstall=bool(arg["uninstall_code"]), limit=snapshots.PLATFORM.limit
     )
-}
+    taken = snapshots.take(world, arg["canister_id"], how)
+    assert isinstance(taken.reply, SnapshotState)
+    return taken.replying(snapshots.record(taken.reply))
+
+
+def _list(world: World, arg: Argument) -> Transition:
+    return Transition(reply=[snapshots.record(s) for s in snapshots.list_snapshots(world, arg["canister_id"])])
+
+
+def _http_request(world: World, arg: Argument) -> Transition:
+    return outcalls.http_request(world, arg, _transform_type())
+
+
+@cache
+def _transform_type() -> FuncType:
+    found = interface().types["http_transform"]
+    assert isinstance(found, FuncType)
+    return found
+
+
+def _on(function: Callable[..., Transition], *fields: str) -> Callable[[World, Argument], Transition]:
+    """A row's function for a handler that takes the canister's id and these fields of the argument."""
+    return lambda world, arg: function(world, arg["canister_id"], *(arg[field] for field in fields))
+
+
+def _table(*methods: Method) -> dict[str, Method]:
+    return {method.name: method for method in methods}
+
+
+METHODS: dict[str, Method] = _table(
+    Method("create_canister", _create, ingress=False),
+    Method("update_settings", _update_settings),
+    Method("upload_chunk", _on(chunks.upload_chunk, "chunk")),
+    Method("clear_chunk_store", _on(chunks.clear_chunk_store)),
+    Method("stored_chunks", _on(chunks.stored_chunks)),
+    Method("install_code", _install_code),
+    Method("install_chunked_code", _install_chunked),
+    Method("uninstall_code", _on(lifecycle.uninstall_code)),
+    Method("start_canister", _on(lifecycle.start_canister)),
+    Method("stop_canister", _on(lifecycle.stop_canister)),
+    Method("canister_status", _on(status.canister_status), query=True),
+    Method("delete_canister", _on(lifecycle.delete_canister)),
+    Method("deposit_cycles", _on(subnet.deposit_cycles), ingress=False),
+    Method("raw_rand", lambda world, _: subnet.raw_rand(world), ingress=False),
+    Method("http_request", _http_request, ingress=False),
+    Method("canister_info", _on(status.canister_info, "num_requested_changes"), ingress=False, query=True),
+    Method("canister_metadata", _on(status.canister_metadata, "name"), ingress=False),
+    Method("ecdsa_public_key", lambda w, arg: signatures.public_key(w, "ecdsa_public_key", arg), ingress=False),
+    Method("sign_with_ecdsa", signatures.sign_with_ecdsa, ingress=False),
+    Method("schnorr_public_key", lambda w, arg: signatures.public_key(w, "schnorr_public_key", arg), ingress=False),
+    Method("sign_with_schnorr", signatures.sign_with_schnorr, ingress=False),
+    Method("subnet_info", lambda world, arg: subnet.subnet_info(world, arg["subnet_id"]), ingress=False),
+    Method("provisional_create_canister_with_cycles", _provisional_create),
+    Method("provisional_top_up_canister", _on(subnet.provisional_top_up, "amount")),
+    Method("take_canister_snapshot", _take),
+    Method("load_canister_snapshot", _on(snapshots.load_snapshot, "snapshot_id")),
+    Method("read_canister_snapshot_metadata", _on(slices.read_metadata, "snapshot_id")),
+    Method("read_canister_snapshot_data", _on(slices.read_data, "snapshot_id", "kind")),
+    Method("upload_canister_snapshot_metadata", lambda w, arg: slices.upload_metadata(w, arg["canister_id"], arg)),
+    Method(
+        "upload_canister_snapshot_data",
+        lambda w, arg: slices.upload_data(w, arg["canister_id"], arg["snapshot_id"], arg),
+    ),
+    Method("list_canister_snapshots", _list),
+    Method("delete_canister_snapshot", _on(snapshots.delete_snapshot, "snapshot_id")),
+    Method("fetch_canister_logs", _on(status.fetch_canister_logs, "filter"), ingress=False, query=True),
+)
+
+PROPOSAL: dict[str, Method] = _table(
+    Method("take_snapshot", proposal.take_snapshot, did="proposal.did"),
+    Method("load_snapshot", proposal.load_snapshot, did="proposal.did"),
+    Method("list_snapshots", proposal.list_snapshots, did="proposal.did"),
+    Method("delete_snapshot", proposal.delete_snapshot, did="proposal.did"),
+)
+"""The methods of the community proposal of 2023, beside those of the platform."""
+
+QUERIES: dict[str, Method] = {name: method for name, method in METHODS.items() if method.query}
+"""What answers query calls, of users and of composite queries."""

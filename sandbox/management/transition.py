@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live, Machines
@@ -12,17 +13,65 @@ from sandbox.limits import HISTORY
 from sandbox.management import rejects
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Subnet
+from sandbox.state import CanisterState, Change, SnapshotState, Subnet
+
+
+def _nothing(_state: CanisterState) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Cycles that management methods ask for; everything is free by default."""
+
+    creation: int = 0
+    signature: int = 0
+    outcall: Callable[[int, int], int] = lambda request, response: 0
+    """For so many bytes of request and, at most, of response."""
+    idle_per_day: Callable[[CanisterState], int] = _nothing
+
+
+HttpRequest = Mapping[str, Any]
+"""An outcall: `url`, `method` (`get`, ...), `headers` (pairs), `body` (bytes or None), `max_response_bytes`."""
+
+Http = Callable[[HttpRequest], Mapping[str, Any]]
+"""Answers an outcall: `status`, and if they are not empty `headers` (pairs) and `body`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the floors above lend to handlers. A method whose hook is missing is refused by name."""
+
+    http: Http | None = None
+    """The user's test double for the outside world."""
+    transform: Callable[[Principal, str, bytes], bytes] | None = None
+    """Run a canister's query method as an outcall's transform function; `CallRejected` if it fails."""
+    checksum: Callable[[SnapshotState], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The present subnet, its live canisters, and who asks."""
+    """The present subnet, its live canisters, and who asks.
+
+    `cycles`: what the call carries. `caller_version`: the version that the calling canister had when it made the call;
+    None for users. `sender_version`: what the argument said about it.
+    """
 
     subnet: Subnet
     machines: Machines
     caller: Principal
     on_log: Callable[[Principal, str], None] | None = None
+    cycles: int = 0
+    caller_version: int | None = None
+    sender_version: int | None = None
+    prices: Prices = field(default_factory=Prices)
+    hooks: Hooks = field(default_factory=Hooks)
+    subnet_id: Principal = field(default_factory=Principal.management)
+
+    @property
+    def by_canister(self) -> bool:
+        """Whether a canister asks."""
+        return self.caller_version is not None
 
     def canister(self, canister_id: Principal) -> CanisterState:
         """The canister, or the reject that it does not exist."""
@@ -31,12 +80,24 @@ class World:
             raise rejects.canister_not_found(canister_id)
         return state
 
-    def controlled(self, canister_id: Principal) -> CanisterState:
-        """The canister, if the caller is one of its controllers."""
+    def controlled(self, canister_id: Principal, itself: bool = False) -> CanisterState:
+        """The canister, if the caller is one of its controllers, or with `itself` the canister."""
         state = self.canister(canister_id)
-        if self.caller not in state.settings.controllers:
-            raise rejects.not_controller(state, self.caller)
-        return state
+        if self.caller in state.settings.controllers or (itself and self.caller == canister_id):
+            return state
+        raise rejects.not_controller(state, self.caller)
+
+    def change(self, version: int, kind: str, **details: object) -> Change:
+        """A history entry for what the caller does now; `version` is the canister's after it."""
+        return Change(
+            timestamp=self.subnet.time,
+            version=version,
+            user=self.caller,
+            kind=kind,
+            details=tuple(details.items()),
+            by_canister=self.by_canister,
+            sender_version=self.sender_version if self.by_canister else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +119,14 @@ class Transition:
     """The hooks trapped: nothing changes but the logs, and the call is rejected with this."""
     instructions: int = 0
     reply: object = None
+    accepted: int = 0
+    """Cycles of the call that are taken; the rest goes back."""
+    drawn: int = 0
+    """How often randomness was drawn."""
+
+    def replying(self, reply: object) -> Transition:
+        """The same with another reply."""
+        return replace(self, reply=reply)
 
 
 def history(state: CanisterState, change: Change) -> tuple[Change, ...]:

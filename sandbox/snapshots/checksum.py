@@ -63,21 +63,36 @@ def tree(image: Image) -> Tree:
 
 def snapshot_checksum(snapshot: SnapshotState) -> bytes:
     """32 bytes that cover every byte and every field of a snapshot."""
-    label = b"\0" if snapshot.label is None else b"\1" + snapshot.label.encode()
+    label = _optional(None if snapshot.label is None else snapshot.label.encode())
     parts = (
         snapshot.id,
         bytes(snapshot.canister_id),
         label,
         snapshot.taken_at.to_bytes(8, "big"),
         snapshot.canister_version.to_bytes(8, "big"),
-        snapshot.code.hash,
+        _module(snapshot),
         snapshot.globals,
         tree(snapshot.heap).root,
         tree(snapshot.stable).root,
         snapshot.certified_data,
-        snapshot.global_timer.to_bytes(8, "big"),
+        _optional(None if snapshot.global_timer is None else snapshot.global_timer.to_bytes(8, "big")),
+        _optional(None if snapshot.low_memory_hook is None else snapshot.low_memory_hook.encode()),
+        b"".join(sorted(snapshot.chunks)),
     )
     return _hash("snapshot", b"".join(len(part).to_bytes(8, "big") + part for part in parts))
+
+
+def _module(snapshot: SnapshotState) -> bytes:
+    """The module's SHA-256; of an upload, whose module may still change, everything that stands in for it."""
+    upload = snapshot.upload
+    if upload is None:
+        return b"" if snapshot.code is None else snapshot.code.hash
+    values = b"".join(kind.encode() + bits.to_bytes(16, "big") for kind, bits in upload.globals)
+    return tree(upload.module).root + upload.module_size.to_bytes(8, "big") + values
+
+
+def _optional(value: bytes | None) -> bytes:
+    return b"\0" if value is None else b"\1" + value
 
 
 def memory_checksum(memory: Memory) -> bytes:

@@ -17,15 +17,17 @@ from sandbox.state.messages import (
     UserOrigin,
 )
 from sandbox.state.settings import Environment, Settings, Visibility
-from sandbox.state.snapshot import SnapshotState
+from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState, Upload
 from sandbox.state.subnet import InstructionLimits, Subnet, copied
 
 __all__ = [
+    "NO_CHUNKS",
     "CallContext",
     "Callback",
     "CanisterOrigin",
     "CanisterState",
     "Change",
+    "Chunks",
     "Code",
     "Environment",
     "Ingress",
@@ -41,6 +43,7 @@ __all__ = [
     "Subnet",
     "SystemOrigin",
     "Task",
+    "Upload",
     "UserOrigin",
     "Visibility",
     "copied",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state.code import Code
 from sandbox.state.settings import Settings
-from sandbox.state.snapshot import SnapshotState
+from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState
 
 
 class Status(Enum):
@@ -25,7 +25,8 @@ class Change:
     """One entry of the canister's history: interface specification, "IC method canister_info".
 
     `kind` is one of creation, code_deployment, code_uninstall, load_snapshot, controllers_change; `details` holds its
-    fields, in the specification's spelling.
+    fields, in the specification's spelling (its variants as text). The originator is a canister if `by_canister`, and
+    `sender_version` is the version that it said it had.
     """
 
     timestamp: int
@@ -34,6 +35,8 @@ class Change:
     user: Principal
     kind: str
     details: tuple[tuple[str, object], ...] = ()
+    by_canister: bool = False
+    sender_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,4 @@ class CanisterState:
     """By id, oldest first."""
     next_snapshot: int = 0
     last_installed_at: int = 0
+    chunks: Chunks = field(default_factory=lambda: NO_CHUNKS)

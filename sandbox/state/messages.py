@@ -90,6 +90,8 @@ class Request:
     arg: bytes
     cycles: int = 0
     deadline: int = 0
+    sender_version: int = 0
+    """The caller's version, as `ic0.canister_version` told it in the execution that made the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.limits import FREEZING_THRESHOLD_DEFAULT, RESERVED_CYCLES_LIMIT_DEFAULT
+from sandbox.limits import FREEZING_THRESHOLD_DEFAULT, LOG_SIZE, RESERVED_CYCLES_LIMIT_DEFAULT
 from sandbox.principal import Principal
 
 Environment = tuple[tuple[str, str], ...]
@@ -36,3 +36,5 @@ class Settings:
     snapshot_visibility: Visibility = Visibility()
     status_visibility: Visibility = Visibility()
     environment_variables: Environment = ()
+    log_memory_limit: int = LOG_SIZE
+    """Bytes of log content that are kept; 0: none."""

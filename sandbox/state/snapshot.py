@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from sandbox.memory import Image
 from sandbox.principal import Principal
 from sandbox.state.code import Code
 
+Chunks = Mapping[bytes, bytes]
+"""A Wasm chunk store: SHA-256 to content; never changed in place."""
+
+NO_CHUNKS: Chunks = MappingProxyType({})
+TAKEN = "taken_from_canister"
+UPLOADED = "metadata_upload"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What an uploaded snapshot has in place of code and saved globals: bytes that may change with every slice, and
+    values whose meaning only the finished module tells (interface specification, "upload_canister_snapshot_metadata").
+
+    `globals`: the type's letter (`i l f d v`) and the value's bits, in the order of the specification.
+    """
+
+    module: Image
+    module_size: int
+    globals: tuple[tuple[str, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotState:
-    """`heap` and `stable` are images: immutable, shared with the canister until one of them changes."""
+    """`heap` and `stable` are images: immutable, shared with the canister until one of them changes.
+
+    Exactly one of `code` and `upload` is there: a snapshot was taken of a canister, or it was uploaded.
+    """
 
     id: bytes
     canister_id: Principal
     label: str | None
     taken_at: int
     canister_version: int
-    code: Code
+    code: Code | None
     globals: bytes
     heap: Image
     stable: Image
     certified_data: bytes
-    global_timer: int
+    global_timer: int | None
+    """None: the upload did not say; 0: inactive. Loading an uploaded snapshot sets it, loading a taken one does not."""
+    low_memory_hook: str | None = None
+    """The status of the low-memory hook, as `global_timer`; None too where an older version took the snapshot."""
+    chunks: Chunks = field(default_factory=lambda: NO_CHUNKS)
+    upload: Upload | None = None
+
+    @property
+    def source(self) -> str:
+        """`taken_from_canister` or `metadata_upload`."""
+        return TAKEN if self.upload is None else UPLOADED

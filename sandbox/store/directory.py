@@ -3,7 +3,7 @@
     lock                  held (flock) by the process that uses the directory
     manifest              version, BLAKE3, CBOR: the generation and every record; replaced by rename
     memories/N.memory     committed bytes of one memory, sparse
-    modules/SHA256        modules as submitted, write-once
+    modules/SHA256        modules as submitted and chunks, write-once
     journal-G             how to take the memories back to generation G
 
 The rename of the manifest is the one moment at which a save happens. Before it, `journal-G` with G its own
@@ -26,7 +26,7 @@ import cbor2
 
 from sandbox.errors import StateCorrupt, StateError, StateLocked
 from sandbox.memory import Image, Memory, Pool
-from sandbox.state import Code, SnapshotState, Subnet
+from sandbox.state import CanisterState, Code, SnapshotState, Subnet
 from sandbox.store.records import Sources, decode_subnet, encode_subnet
 
 _HEADER = b"canister-sandbox state "
@@ -183,8 +183,12 @@ def _settle(subnet: Subnet) -> None:
 
 def _settled(snapshot: SnapshotState, live: set[Memory]) -> SnapshotState:
     heap, stable = (_own(image, live) for image in (snapshot.heap, snapshot.stable))
-    same = heap is snapshot.heap and stable is snapshot.stable
-    return snapshot if same else replace(snapshot, heap=heap, stable=stable)
+    upload = snapshot.upload
+    if upload is not None:
+        module = _own(upload.module, live)
+        upload = upload if module is upload.module else replace(upload, module=module)
+    same = heap is snapshot.heap and stable is snapshot.stable and upload is snapshot.upload
+    return snapshot if same else replace(snapshot, heap=heap, stable=stable, upload=upload)
 
 
 def _own(image: Image, live: set[Memory]) -> Image:
@@ -201,6 +205,8 @@ def _memories(subnet: Subnet) -> list[Memory]:
         found += [state.heap, state.stable]
         for snapshot in state.snapshots:
             found += [snapshot.heap.memory, snapshot.stable.memory]
+            if snapshot.upload is not None:
+                found.append(snapshot.upload.module.memory)
     return found
 
 
@@ -209,9 +215,14 @@ def _names(subnet: Subnet) -> set[str]:
 
 
 def _codes(subnet: Subnet) -> list[Code]:
+    """Modules and chunks of modules: what is kept by its SHA-256."""
     states = list(subnet.canisters.values())
-    own = [state.code for state in states if state.code is not None]
-    return own + [snapshot.code for state in states for snapshot in state.snapshots]
+    holders: list[CanisterState | SnapshotState] = [
+        *states,
+        *(snapshot for state in states for snapshot in state.snapshots),
+    ]
+    codes = [holder.code for holder in holders if holder.code is not None]
+    return codes + [Code(chunk, digest) for holder in holders for digest, chunk in holder.chunks.items()]
 
 
 def _write_durably(file: Path, content: bytes) -> None:

@@ -8,12 +8,25 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Code, LogRecord, Settings, SnapshotState, Status, Subnet, Visibility
+from sandbox.state import (
+    CanisterState,
+    Change,
+    Chunks,
+    Code,
+    LogRecord,
+    Settings,
+    SnapshotState,
+    Status,
+    Subnet,
+    Upload,
+    Visibility,
+)
 from sandbox.store.tagged import tagged, untagged
 
 _PLAIN = (
@@ -89,6 +102,7 @@ def encode_canister(state: CanisterState) -> dict[str, Any]:
         "history": [_encode_change(change) for change in state.history],
         "logs": [[record.index, record.timestamp, record.content] for record in state.logs],
         "snapshots": [encode_snapshot(snapshot) for snapshot in state.snapshots],
+        "chunks": sorted(state.chunks),
     }
 
 
@@ -103,6 +117,7 @@ def decode_canister(record: dict[str, Any], sources: Sources) -> CanisterState:
         history=tuple(_decode_change(item) for item in record["history"]),
         logs=tuple(LogRecord(*item) for item in record["logs"]),
         snapshots=tuple(decode_snapshot(item, sources) for item in record["snapshots"]),
+        chunks=_chunks(record, sources),
         **{name: record[name] for name in (*_PLAIN, *_COUNTERS)},
     )
 
@@ -112,22 +127,40 @@ def encode_snapshot(snapshot: SnapshotState) -> dict[str, Any]:
     return {
         **{name: getattr(snapshot, name) for name in _SNAPSHOT},
         "canister_id": bytes(snapshot.canister_id),
-        "code": snapshot.code.hash,
+        "code": snapshot.code.hash if snapshot.code else None,
         "heap": snapshot.heap.memory.name,
         "stable": snapshot.stable.memory.name,
+        "low_memory_hook": snapshot.low_memory_hook,
+        "chunks": sorted(snapshot.chunks),
+        "upload": _encode_upload(snapshot.upload) if snapshot.upload else None,
     }
 
 
+def _encode_upload(upload: Upload) -> list[Any]:
+    return [upload.module.memory.name, upload.module_size, [[kind, bits] for kind, bits in upload.globals]]
+
+
 def decode_snapshot(record: dict[str, Any], sources: Sources) -> SnapshotState:
-    code = _code(record["code"], sources)
-    assert code is not None
+    upload = record.get("upload")
     return SnapshotState(
         canister_id=Principal(record["canister_id"]),
-        code=code,
+        code=_code(record["code"], sources),
+        low_memory_hook=record.get("low_memory_hook"),
+        chunks=_chunks(record, sources),
+        upload=None if upload is None else _decode_upload(upload, sources),
         heap=sources.memory(record["heap"]).image(),
         stable=sources.memory(record["stable"]).image(),
         **{name: record[name] for name in _SNAPSHOT},
     )
+
+
+def _decode_upload(item: list[Any], sources: Sources) -> Upload:
+    name, size, values = item
+    return Upload(sources.memory(name).image(), size, tuple((kind, bits) for kind, bits in values))
+
+
+def _chunks(record: dict[str, Any], sources: Sources) -> Chunks:
+    return MappingProxyType({digest: sources.module(digest) for digest in record.get("chunks", ())})
 
 
 def encode_settings(settings: Settings) -> dict[str, Any]:
@@ -155,13 +188,14 @@ def _encode_value(value: Any) -> Any:
 
 def _encode_change(change: Change) -> list[Any]:
     details = [[name, _encode_value(value), _shape(value)] for name, value in change.details]
-    return [change.timestamp, change.version, bytes(change.user), change.kind, details]
+    origin = [change.by_canister, change.sender_version]
+    return [change.timestamp, change.version, bytes(change.user), change.kind, details, *origin]
 
 
 def _decode_change(item: list[Any]) -> Change:
-    timestamp, version, user, kind, details = item
+    timestamp, version, user, kind, details, *origin = item
     decoded = tuple((name, _decode_value(value, shape)) for name, value, shape in details)
-    return Change(timestamp, version, Principal(user), kind, decoded)
+    return Change(timestamp, version, Principal(user), kind, decoded, *origin)
 
 
 def _shape(value: object) -> str:

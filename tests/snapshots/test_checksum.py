@@ -13,7 +13,7 @@ from sandbox import Principal, Sandbox
 from sandbox.memory import Memory, Pool
 from sandbox.snapshots import checksum
 from sandbox.snapshots.checksum import memory_checksum, snapshot_checksum
-from sandbox.state import Code, SnapshotState
+from sandbox.state import Code, SnapshotState, Upload
 from tests.conftest import guest
 
 PAGE = 65536
@@ -153,6 +153,9 @@ def test_every_field_counts(pool: Pool) -> None:
         "stable": known.heap,
         "certified_data": b"ceru",
         "global_timer": 4,
+        "low_memory_hook": "ready",
+        "chunks": {b"c" * 32: b"chunk"},
+        "upload": Upload(known.heap, 7, (("i", 1),)),
     }
     assert set(others) == set(SnapshotState.__dataclass_fields__)
     sums = {snapshot_checksum(replace(known, **{name: value})) for name, value in others.items()}  # type: ignore[arg-type]

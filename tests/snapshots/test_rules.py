@@ -88,6 +88,7 @@ def test_a_load_restores_what_belongs_to_the_snapshot_and_nothing_else(canister:
         "snapshot_id": snapshot.id,
         "canister_version": taken.version,
         "taken_at_timestamp": snapshot.taken_on,
+        "source": "taken_from_canister",
     }
     canister.start()
     assert number(canister.query("get").reply) == 101

@@ -1,0 +1,37 @@
+"""Transform functions of HTTP outcalls: interface specification, "IC method http_request".
+
+A query method of the calling canister, called by the management canister; whatever it changes is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.canister.code import prepare
+from sandbox.errors import CallRejected, Reject
+from sandbox.execution.kernel import Kernel, no_method, no_module
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.state import Replied
+from sandbox.management.transition import Hooks
+from sandbox.principal import Principal
+
+
+def with_transform(kernel: Kernel) -> Hooks:
+    """The kernel's hooks, and transform functions run by it."""
+    return replace(kernel.hooks, transform=lambda canister_id, method, arg: _run(kernel, canister_id, method, arg))
+
+
+def _run(kernel: Kernel, canister_id: Principal, method: str, arg: bytes) -> bytes:
+    state = kernel.subnet.canisters[canister_id]
+    problem = no_module() if state.code is None else None
+    if state.code is not None and prepare(state.code).facts.methods.get(method) != "query":
+        problem = no_method(method, "query")
+    if problem is None:
+        live = kernel.machines.open(state)
+        execution = kernel.execution(state, Mode.TRANSFORM_QUERY, Principal.management(), arg)
+        outcome = kernel.run(live, f"canister_query {method}", execution, kernel.subnet.instruction_limits.query)
+        kernel.machines.rollback(state.id)
+        if outcome.failure is None and isinstance(execution.response, Replied):
+            return execution.response.data
+        problem = outcome.failure or no_method(method, "replying query")
+    raise CallRejected(Reject.of(problem.code, problem.message(canister_id)))

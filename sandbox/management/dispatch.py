@@ -1,0 +1,75 @@
+"""From a method name and bytes to a transition, and from its reply to bytes: who may call what, in which order refused.
+
+Ingress rules: interface specification, "The IC management canister" (digest 5). `sender_canister_version`: "IC method
+create_canister"; the replica rejects the call (`validate_sender_canister_version`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sandbox.candid import decode, encode
+from sandbox.errors import CandidError
+from sandbox.management import rejects
+from sandbox.management.refused import REFUSED, REFUSED_TO_USERS
+from sandbox.management.table import METHODS, PROPOSAL, QUERIES, Method, interface, signature
+from sandbox.management.transition import Transition, World
+
+
+def call(world: World, name: str, arg: bytes) -> Transition:
+    """An update call by the world's caller; `CallRejected` says why it was refused."""
+    method = _method(world, name)
+    argument = _argument(method, arg)
+    claimed = argument.get("sender_canister_version")
+    if claimed is not None and world.caller_version is not None and claimed != world.caller_version:
+        raise rejects.wrong_sender_version(claimed, world.caller_version)
+    return method.function(replace(world, sender_version=claimed), argument)
+
+
+def query(world: World, name: str, arg: bytes) -> bytes:
+    """The answer to a query call, of a user or of a composite query; `CallRejected` says why it was refused."""
+    method = QUERIES.get(name)
+    if method is None:
+        if name in REFUSED:
+            raise rejects.unsupported(name, REFUSED[name])
+        raise rejects.unknown_query(name)
+    return reply(name, method.function(world, _argument(method, arg)))
+
+
+def reply(name: str, transition: Transition) -> bytes:
+    """The bytes of a transition's reply."""
+    results = signature(name).results
+    return encode(results, [transition.reply] if results else [])
+
+
+def _method(world: World, name: str) -> Method:
+    method = METHODS.get(name) or PROPOSAL.get(name)
+    hidden = not method.ingress if method is not None else name in REFUSED_TO_USERS
+    if hidden and not world.by_canister:
+        raise rejects.not_by_ingress(name)
+    if method is not None:
+        return method
+    if name in REFUSED:
+        raise rejects.unsupported(name, REFUSED[name])
+    raise rejects.unknown_method(name, world.by_canister)
+
+
+def _argument(method: Method, arg: bytes) -> dict[str, Any]:
+    """The fields of the only record, or several arguments by their names in the interface."""
+    try:
+        values = decode(interface(method.did).method(method.name).args, arg)
+    except CandidError as error:
+        raise rejects.invalid_payload(f"Error decoding candid: {error}") from error
+    if len(values) == 1 and isinstance(values[0], dict):
+        return values[0]
+    return dict(zip(_POSITIONAL.get(method.name, ()), values, strict=True))
+
+
+_POSITIONAL = {
+    "take_snapshot": ("canister_id", "label"),
+    "load_snapshot": ("snapshot_id", "canister_id"),
+    "list_snapshots": ("canister_id",),
+    "delete_snapshot": ("snapshot_id",),
+}
+"""Candid gives the names of positional arguments no meaning: they are those of `proposal.did`."""

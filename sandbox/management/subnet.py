@@ -1,0 +1,58 @@
+"""Cycles from outside, randomness, and what the subnet is: interface specification, "IC method deposit_cycles",
+"raw_rand", "subnet_info", "provisional_top_up_canister" (digest 5)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from sandbox.errors import ErrorCode
+from sandbox.limits import PROVISIONAL_BALANCE
+from sandbox.management import rejects
+from sandbox.management.lifecycle import create_canister
+from sandbox.management.settings import SettingsUpdate
+from sandbox.management.transition import Transition, World
+from sandbox.principal import Principal
+
+REPLICA_VERSION = "canister-sandbox"
+_MOST = 1 << 128
+
+
+def deposit_cycles(world: World, canister_id: Principal) -> Transition:
+    """The cycles of the call become the canister's; anybody may give."""
+    state = world.canister(canister_id)
+    return Transition(canister=replace(state, cycles=state.cycles + world.cycles), accepted=world.cycles)
+
+
+def provisional_top_up(world: World, canister_id: Principal, amount: int) -> Transition:
+    """Cycles out of nothing, for anybody's canister."""
+    state = world.canister(canister_id)
+    return Transition(canister=replace(state, cycles=min(state.cycles + _amount(amount), _MOST - 1)))
+
+
+def provisional_create(
+    world: World, settings: SettingsUpdate, specified_id: Principal | None, amount: int | None
+) -> Transition:
+    """A canister with cycles out of nothing; those of the call go back."""
+    balance = PROVISIONAL_BALANCE if amount is None else _amount(amount)
+    return create_canister(world, settings, specified_id, balance)
+
+
+def _amount(amount: int) -> int:
+    if amount >= _MOST:
+        raise rejects.invalid_payload(f"Error decoding candid: {amount} cycles do not fit into 128 bits")
+    return amount
+
+
+def raw_rand(world: World) -> Transition:
+    """32 bytes that follow from the sandbox's seed and the number of draws before this one."""
+    subnet = world.subnet
+    text = f"canister-sandbox randomness {subnet.seed} {subnet.random_draws}"
+    return Transition(drawn=1, reply=hashlib.sha256(text.encode()).digest())
+
+
+def subnet_info(world: World, subnet_id: Principal) -> Transition:
+    """Of this sandbox's only subnet, by its id."""
+    if subnet_id != world.subnet_id:
+        raise rejects.rejected(ErrorCode.SUBNET_NOT_FOUND, f"Subnet {subnet_id} does not exist.")
+    return Transition(reply={"replica_version": REPLICA_VERSION, "registry_version": 1})

@@ -1,0 +1,201 @@
+"""Snapshots slice by slice, out and in: interface specification, "IC method read_canister_snapshot_metadata" to
+"upload_canister_snapshot_data" (digest 6.3, 6.4, 6.6).
+
+An uploaded snapshot can be written to as long as it exists. Its bytes stand in memories of the pool; a slice is written
+into a memory that nothing else uses, else into a copy, so that whatever was made from the snapshot before stays as it
+was.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sandbox import limits
+from sandbox.canister.code import prepare
+from sandbox.limits import WASM_PAGE
+from sandbox.management import rejects
+from sandbox.management.chunks import added, hashes
+from sandbox.management.sizes import module_size
+from sandbox.management.snapshots import PLATFORM, next_id, own, remaining, visible
+from sandbox.management.transition import Transition, World
+from sandbox.management.uploaded import Globals, snapshot_globals
+from sandbox.memory import Image, Memory
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, SnapshotState, Upload
+
+_HOOK = "on_low_wasm_memory_hook_status"
+_TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
+_LETTERS = {tag: letter for letter, tag in _TAGS.items()}
+_FORMATS = {"i": ("<I", "<i"), "l": ("<Q", "<q"), "f": ("<I", "<f"), "d": ("<Q", "<d")}
+"""How the bits of a global are packed, and how its Candid value is."""
+
+
+def read_metadata(world: World, canister_id: Principal, snapshot_id: bytes) -> Transition:
+    """Everything about a snapshot but its bytes."""
+    snapshot = own(world, visible(world, canister_id), snapshot_id)
+    timer, hook = snapshot.global_timer, snapshot.low_memory_hook
+    return Transition(
+        reply={
+            "source": {snapshot.source: None},
+            "taken_at_timestamp": snapshot.taken_at,
+            "wasm_module_size": module_size(snapshot),
+            "globals": [_value(letter, bits) for letter, bits in snapshot_globals(snapshot)],
+            "wasm_memory_size": snapshot.heap.size,
+            "stable_memory_size": snapshot.stable.size,
+            "wasm_chunk_store": hashes(snapshot.chunks),
+            "canister_version": snapshot.canister_version,
+            "certified_data": snapshot.certified_data,
+            "global_timer": None if timer is None else {"active": timer} if timer else {"inactive": None},
+            "on_low_wasm_memory_hook_status": None if hook is None else {hook: None},
+        }
+    )
+
+
+def _value(letter: str, bits: int) -> dict[str, Any]:
+    if letter == "v":
+        return {"v128": bits}
+    packed, shown = _FORMATS[letter]
+    [value] = struct.unpack(shown, struct.pack(packed, bits))
+    return {_TAGS[letter]: value}
+
+
+def _bits(value: dict[str, Any]) -> tuple[str, int]:
+    [(tag, number)] = value.items()
+    letter = _LETTERS[tag]
+    if letter == "v":
+        if number >= 1 << 128:
+            raise rejects.invalid_payload(f"Error decoding candid: {number} does not fit into 128 bits")
+        return letter, number
+    packed, shown = _FORMATS[letter]
+    [bits] = struct.unpack(packed, struct.pack(shown, number))
+    return letter, bits
+
+
+def read_data(world: World, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]) -> Transition:
+    """At most 2,000,000 bytes of one part, or a whole chunk."""
+    snapshot = own(world, visible(world, canister_id), snapshot_id)
+    [(part, place)] = kind.items()
+    if part == "wasm_chunk":
+        return Transition(reply={"chunk": _chunk(snapshot, place["hash"])})
+    offset, size = place["offset"], place["size"]
+    if size > limits.SNAPSHOT_SLICE:
+        raise rejects.slice_too_large(size)
+    total, read = _part(snapshot, part)
+    if offset + size > total:
+        raise rejects.invalid_slice(offset, size)
+    return Transition(reply={"chunk": read(offset, size)})
+
+
+def _chunk(snapshot: SnapshotState, digest: bytes) -> bytes:
+    if len(digest) != 32:
+        raise rejects.chunk_store(f"Bytes {list(digest)} are not a valid WasmChunkHash")
+    if digest not in snapshot.chunks:
+        raise rejects.chunk_store(f"WasmChunkHash {list(digest)} not found")
+    return snapshot.chunks[digest]
+
+
+def _part(snapshot: SnapshotState, part: str) -> tuple[int, Callable[[int, int], bytes]]:
+    """The size of a part and how to read it."""
+    if part == "wasm_memory":
+        return snapshot.heap.size, snapshot.heap.read
+    if part == "stable_memory":
+        return snapshot.stable.size, snapshot.stable.read
+    if snapshot.upload is not None:
+        return snapshot.upload.module_size, snapshot.upload.module.read
+    assert snapshot.code is not None
+    module = snapshot.code.submitted
+    return len(module), lambda offset, size: module[offset : offset + size]
+
+
+def upload_metadata(world: World, canister_id: Principal, arg: dict[str, Any]) -> Transition:
+    """A new snapshot of these sizes, all zeros, without chunks."""
+    state = world.controlled(canister_id)
+    _check(state, arg)
+    kept = remaining(world, state, replace(PLATFORM, replace_id=arg["replace_snapshot"]))
+    pool, module, timer, hook = world.subnet.pool, arg["wasm_module_size"], arg["global_timer"], arg[_HOOK]
+    snapshot = SnapshotState(
+        id=next_id(state),
+        canister_id=canister_id,
+        label=None,
+        taken_at=world.subnet.time,
+        canister_version=state.version,
+        code=None,
+        globals=b"",
+        heap=pool.memory(arg["wasm_memory_size"]).image(),
+        stable=pool.memory(arg["stable_memory_size"]).image(),
+        certified_data=arg["certified_data"],
+        global_timer=None if timer is None else timer.get("active", 0),
+        low_memory_hook=next(iter(hook)) if hook is not None else None,
+        upload=Upload(pool.memory(-(-module // WASM_PAGE) * WASM_PAGE).image(), module, _globals(arg)),
+    )
+    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    return Transition(canister=new, reply={"snapshot_id": snapshot.id})
+
+
+def _globals(arg: dict[str, Any]) -> Globals:
+    return tuple(_bits(value) for value in arg["globals"])
+
+
+def _check(state: CanisterState, arg: dict[str, Any]) -> None:
+    """`SnapshotMetadataError` of the replica, by its names."""
+    wasm64 = state.code is not None and prepare(state.code).facts.is64
+    heap = limits.WASM64_MEMORY if wasm64 else limits.WASM32_MEMORY
+    checks = {
+        "WasmModuleEmpty": arg["wasm_module_size"] == 0,
+        "WasmModuleTooLarge": arg["wasm_module_size"] > limits.MODULE_SIZE,
+        "WasmMemoryNotPageAligned": arg["wasm_memory_size"] % WASM_PAGE != 0,
+        "WasmMemoryTooLarge": arg["wasm_memory_size"] > heap,
+        "StableMemoryNotPageAligned": arg["stable_memory_size"] % WASM_PAGE != 0,
+        "StableMemoryTooLarge": arg["stable_memory_size"] > limits.STABLE_MEMORY,
+        "ExportedGlobalsTooLarge": len(arg["globals"]) > limits.GLOBALS,
+        "CertifiedDataTooLarge": len(arg["certified_data"]) > limits.CERTIFIED_DATA,
+    }
+    for name, broken in checks.items():
+        if broken:
+            raise rejects.snapshot_metadata(name)
+    _globals(arg)
+
+
+def upload_data(world: World, canister_id: Principal, snapshot_id: bytes, arg: dict[str, Any]) -> Transition:
+    """A slice of one part of an uploaded snapshot, or a chunk."""
+    state = world.controlled(canister_id)
+    snapshot = own(world, state, snapshot_id)
+    if snapshot.upload is None:
+        raise rejects.snapshot_immutable()
+    [(part, place)] = arg["kind"].items()
+    data = arg["chunk"]
+    if part == "wasm_chunk":
+        new = replace(snapshot, chunks=added(snapshot.chunks, data)[0])
+    else:
+        total, _ = _part(snapshot, part)
+        if place["offset"] + len(data) > total:
+            raise rejects.invalid_slice(place["offset"], len(data))
+        new = _written(world, snapshot, snapshot.upload, part, (place["offset"], data))
+    snapshots = tuple(new if s is snapshot else s for s in state.snapshots)
+    return Transition(canister=replace(state, snapshots=snapshots))
+
+
+def _written(
+    world: World, snapshot: SnapshotState, upload: Upload, part: str, what: tuple[int, bytes]
+) -> SnapshotState:
+    if part == "wasm_memory":
+        return replace(snapshot, heap=_write(world, snapshot.heap, *what))
+    if part == "stable_memory":
+        return replace(snapshot, stable=_write(world, snapshot.stable, *what))
+    return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *what)))
+
+
+def _write(world: World, image: Image, offset: int, data: bytes) -> Image:
+    """The image with `data` in it. Old images of the memory keep what they show."""
+    memory = image.memory
+    if _lived_in(world, memory) or not image.same_as(memory.image()):
+        memory = memory.fork(image)
+    memory.write(offset, data)
+    return memory.image()
+
+
+def _lived_in(world: World, memory: Memory) -> bool:
+    return any(memory in (state.heap, state.stable) for state in world.subnet.canisters.values())

@@ -1,0 +1,93 @@
+"""From an uploaded snapshot to code and globals: checked only when it is loaded (digest 6.2, 6.3, 6.6).
+
+The globals of a snapshot are those that are mutable or exported: exports in their order, then unexported mutable ones
+by index. The sandbox itself keeps only mutable globals, 16 bytes each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox import wasm
+from sandbox.canister.code import Prepared, prepare, submit
+from sandbox.limits import WASM_PAGE
+from sandbox.management import rejects
+from sandbox.management.code import prepared
+from sandbox.management.sizes import low_on_memory
+from sandbox.state import CanisterState, Code, SnapshotState, Upload
+
+Globals = tuple[tuple[str, int], ...]
+"""Type letters (`i l f d v`) and bits."""
+
+_HOOK = {"condition_not_satisfied": "ConditionNotSatisfied", "ready": "Ready", "executed": "Executed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a load puts into the canister besides memories; None: timer or hook stay as they are."""
+
+    code: Code | None
+    globals: bytes
+    global_timer: int | None = None
+    low_memory_hook: str | None = None
+
+
+def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
+    """The parts of a snapshot that is about to be loaded into the canister; a reject if an upload does not fit."""
+    if snapshot.upload is None:
+        return Parts(snapshot.code, snapshot.globals)
+    upload = snapshot.upload
+    code = submit(upload.module.read(0, upload.module_size))
+    module = prepared(state, code)
+    _check_memory(module, snapshot)
+    _check_hook(state, snapshot)
+    values = _slots(module, upload)
+    return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
+
+
+def _check_memory(module: Prepared, snapshot: SnapshotState) -> None:
+    """Ours: the engine cannot give a module more memory than it declares."""
+    memory = module.facts.memory
+    most = None if memory is None else memory.maximum
+    if (memory is None and snapshot.heap.size) or (most is not None and snapshot.heap.size > most * WASM_PAGE):
+        raise rejects.invalid_payload(
+            "Wasm memory size of snapshot metadata exceeds the memory of the canister module."
+        )
+
+
+def _check_hook(state: CanisterState, snapshot: SnapshotState) -> None:
+    hook = snapshot.low_memory_hook
+    if hook is None:
+        return
+    satisfied = low_on_memory(state.settings, snapshot.heap.size)
+    if satisfied != (hook != "condition_not_satisfied"):
+        raise rejects.invalid_payload(
+            f"Hook status ({_HOOK[hook]}) of uploaded snapshot is inconsistent with the canister's state "
+            f"(hook condition satisfied: {str(satisfied).lower()})."
+        )
+
+
+def _slots(module: Prepared, upload: Upload) -> bytes:
+    """The mutable globals as the sandbox keeps them."""
+    wanted = module.rewritten.snapshot_globals
+    if tuple(kind for kind, _ in upload.globals) != tuple(g.type for g in wanted):
+        raise rejects.invalid_payload("Wasm exported globals of canister module and snapshot metadata do not match.")
+    values = bytearray(len(module.rewritten.globals) * wasm.SLOT)
+    for (_, bits), slot in zip(upload.globals, wanted, strict=True):
+        if slot.offset is not None:
+            values[slot.offset : slot.offset + wasm.SLOT] = bits.to_bytes(wasm.SLOT, "little")
+    return bytes(values)
+
+
+def snapshot_globals(snapshot: SnapshotState) -> Globals:
+    """All globals of a snapshot in the order of the specification."""
+    if snapshot.upload is not None:
+        return snapshot.upload.globals
+    assert snapshot.code is not None
+    found = []
+    for slot in prepare(snapshot.code).rewritten.snapshot_globals:
+        bits = slot.value or 0
+        if slot.offset is not None:
+            bits = int.from_bytes(snapshot.globals[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
+        found.append((slot.type, bits))
+    return tuple(found)
