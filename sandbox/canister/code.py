@@ -20,7 +20,7 @@ _prepared: OrderedDict[bytes, Prepared] = OrderedDict()
 class Prepared:
     """A module that passed every rule of the platform; shared by all canisters that run it."""
 
-    hash: bytes
+    code: Code
     facts: wasm.ModuleFacts
     rewritten: wasm.Rewritten
     compiled: engine.Compiled
@@ -28,6 +28,11 @@ class Prepared:
     """Stable memory in WebAssembly; defines heap, stable memory and its own small memories."""
     scratch: engine.Compiled
     """Defines the memory through which globals are copied."""
+
+    @property
+    def hash(self) -> bytes:
+        """SHA-256 of the submitted bytes."""
+        return self.code.hash
 
     @property
     def pointer(self) -> str:
@@ -41,8 +46,10 @@ class Prepared:
 
 
 def submit(module: bytes) -> Code:
-    """The module as the state keeps it; not checked."""
-    return Code(module, hashlib.sha256(module).digest())
+    """The module as the state keeps it; not checked. Canisters that run the same module share its bytes."""
+    digest = hashlib.sha256(module).digest()
+    known = _prepared.get(digest)
+    return Code(module, digest) if known is None else known.code
 
 
 def prepare(code: Code) -> Prepared:
@@ -72,7 +79,7 @@ def _prepare(code: Code) -> Prepared:
     )
     scratch = f'(module (memory (export "scratch") {rewritten.scratch_pages}))'
     return Prepared(
-        hash=code.hash,
+        code=code,
         facts=facts,
         rewritten=rewritten,
         compiled=runtime.compile(rewritten.wasm),

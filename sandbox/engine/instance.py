@@ -96,8 +96,7 @@ class Instance:
             adapted = _adapter(host.params, host.results)(host.function, self.context, host.cost, settle)
             callback = bindings.host_callback(adapted, self._raised.append)
             self._keep.append(callback)
-            types = wasmtime.FuncType([_TYPES[p]() for p in host.params], [_TYPES[r]() for r in host.results])
-            self._linked[name] = bindings.new_function(self._store, types, callback)
+            self._linked[name] = bindings.new_function(self._store, _type(host.params, host.results), callback)
         return self._linked[name]
 
     def close(self) -> None:
@@ -180,6 +179,11 @@ def _settle(store: int, context: list[Any]) -> None:
     bindings.get_fuel(store, ctypes.addressof(fuel))
     bindings.set_fuel(store, max(fuel.value - context[1], 0))
     context[1] = 0
+
+
+@cache
+def _type(params: str, results: str) -> wasmtime.FuncType:
+    return wasmtime.FuncType([_TYPES[p]() for p in params], [_TYPES[r]() for r in results])
 
 
 @cache

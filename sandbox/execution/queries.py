@@ -96,8 +96,7 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
 
 
 def _run(graph: _Graph, state: CanisterState, live: Live, call: Query, mode: Mode, depth: int) -> bytes | Reject:
-    context = CallContext(0, state.id, _EMPTY_CONTEXT, call.sender, call.method)
-    execution = graph.kernel.execution(state, mode, call.sender, call.arg, context)
+    execution = graph.kernel.execution(state, mode, call.sender, call.arg)
     outcome = _execute(graph, live, f"{ENTRY[mode]} {call.method}", execution)
     if outcome.failure is not None:
         return _rejected(graph, state, call, outcome.failure)
