@@ -1,0 +1,1 @@
+"""Certification: hash trees, the state tree, keys, certificates, request ids. Knows no sandbox state."""
