@@ -247,7 +247,8 @@ class Sandbox:
 
     def world(self, caller: Principal) -> World:
         """The subnet as a management handler sees it."""
-        return management.world(self._kernel(), caller)
+        state = self._subnet.canisters.get(caller)
+        return management.world(self._kernel(), caller, caller_version=None if state is None else state.version)
 
     def transition(self, handler: Callable[[World], Transition], caller: Principal) -> object:
         """Carry out what a management handler decides; returns its reply."""
