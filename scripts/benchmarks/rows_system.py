@@ -26,13 +26,13 @@ def between(seconds: float) -> Iterator[Row]:
     to_itself = _forward(first, "inc", _EMPTY)
     to_other = _forward(second, "inc", _EMPTY)
     chain = _forward(second, "forward", _forward(third, "inc", _EMPTY))
-    for name, argument in (
-        ("a call to itself and back", to_itself),
-        ("a call to another canister and back", to_other),
-        ("a chain of 3 canisters and back", chain),
+    for name, argument, note in (
+        ("a call to itself and back", to_itself, "5 executions"),
+        ("a call to another canister and back", to_other, "5 executions"),
+        ("a chain of 3 canisters and back", chain, "9 executions"),
     ):
         found = compare(partial(first.update, "forward", argument), lambda: first.update("inc"), seconds)
-        yield versus(name, found, "update")
+        yield versus(name, found, "update", note=note)
 
 
 def _forward(callee: Canister, method: str, argument: bytes) -> bytes:
