@@ -1,4 +1,8 @@
-"""Calls to `aaaaa-aa` from canisters and users: ask the handler, apply, answer."""
+"""Calls to `aaaaa-aa` from canisters and users: ask the handler, apply, answer.
+
+Random bytes are answered in the next round, whose randomness nobody knew when they were asked for (`dfinity/ic`
+`rs/execution_environment/src/scheduler.rs`, `raw_rand` contexts).
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,8 @@ def _begin(kernel: Kernel, context: CallContext, arg: bytes, caller_version: int
     context = evolve(context, available=context.available - transition.accepted)
     if not _waits(kernel, context, transition):
         respond(kernel, context, dispatch.reply(method, transition))
+        if method == "raw_rand":
+            kernel.subnet.later.append(kernel.subnet.queue.pop())
 
 
 def carry_out(kernel: Kernel, transition: Transition) -> Transition:

@@ -18,7 +18,7 @@ _MANAGEMENT = Principal.management()
 
 
 def step(kernel: Kernel) -> bool:
-    """Execute the next message; False if there is none."""
+    """Execute the next message of this round; False if there is none."""
     queue = kernel.subnet.queue
     if not queue:
         return False
@@ -55,7 +55,7 @@ def update(kernel: Kernel, message: Ingress) -> CallResult:
     submit(kernel, message)
     results = kernel.subnet.results
     while message.message_id not in results:
-        if not step(kernel):
+        if not step(kernel) and not _begin_round(kernel):
             raise SandboxError(
                 f"the call of {message.method!r} on {message.canister_id} has no answer yet and nothing is left to "
                 "execute: it waits for a canister to stop, or for time to pass"
@@ -65,9 +65,18 @@ def update(kernel: Kernel, message: Ingress) -> CallResult:
     return result
 
 
+def _begin_round(kernel: Kernel) -> bool:
+    """Messages that waited for this round are to be executed; False if there are none."""
+    subnet = kernel.subnet
+    subnet.queue.extend(subnet.later)
+    subnet.later.clear()
+    return bool(subnet.queue)
+
+
 def run_round(kernel: Kernel) -> int:
     """One round; returns how many tasks and messages it executed."""
     responses.expire(kernel)
+    _begin_round(kernel)
     due = tasks.due(kernel)
     for task in due:
         tasks.execute(kernel, task)
@@ -81,6 +90,6 @@ def run_until_idle(kernel: Kernel, most: int = 10_000) -> int:
     """Rounds until no message and no due timer is left; `SandboxError` if that is not reached within `most` rounds."""
     for rounds in range(1, most + 1):
         run_round(kernel)
-        if not kernel.subnet.queue and not tasks.due(kernel, heartbeats=False):
+        if not kernel.subnet.queue and not kernel.subnet.later and not tasks.due(kernel, heartbeats=False):
             return rounds
     raise SandboxError(f"still not idle after {most} rounds: {len(kernel.subnet.queue)} messages are queued")

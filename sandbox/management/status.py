@@ -55,7 +55,7 @@ def status_record(world: World, state: CanisterState) -> dict[str, Any]:
 
 def _awaited(world: World, canister_id: Principal) -> bool:
     """Whether messages to the canister are queued."""
-    return any(message.canister_id == canister_id for message in world.subnet.queue)
+    return any(message.canister_id == canister_id for message in (*world.subnet.queue, *world.subnet.later))
 
 
 def canister_info(world: World, canister_id: Principal, requested: int | None) -> Transition:

@@ -42,6 +42,8 @@ class Subnet:
     """Snapshots that a canister may have; a new one replaces the oldest when there are as many."""
     queue: deque[Message] = field(default_factory=deque)
     """Messages to be executed, in this order."""
+    later: deque[Message] = field(default_factory=deque)
+    """Messages that wait for the next round."""
     contexts: dict[int, CallContext] = field(default_factory=dict)
     callbacks: dict[int, Callback] = field(default_factory=dict)
     slots: dict[Principal, dict[Principal, int]] = field(default_factory=dict)
@@ -64,7 +66,7 @@ def copied(subnet: Subnet) -> Subnet:
     """The same value in a record of its own; costs the number of canisters and open calls, not what they hold."""
     twin = copy.copy(subnet)
     twin.canisters = dict(subnet.canisters)
-    twin.queue = deque(subnet.queue)
+    twin.queue, twin.later = deque(subnet.queue), deque(subnet.later)
     twin.contexts = dict(subnet.contexts)
     twin.callbacks = dict(subnet.callbacks)
     twin.slots = {caller: dict(counts) for caller, counts in subnet.slots.items()}

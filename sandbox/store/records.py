@@ -57,7 +57,7 @@ def encode_subnet(subnet: Subnet) -> dict[str, Any]:
     return {
         **{name: getattr(subnet, name) for name in _SUBNET},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
-        "queue": tagged(list(subnet.queue)),
+        "queue": tagged([*subnet.queue, *subnet.later]),
         "contexts": tagged(list(subnet.contexts.values())),
         "callbacks": tagged(list(subnet.callbacks.values())),
         "stops": [[bytes(canister_id), tagged(waiting)] for canister_id, waiting in subnet.stops.items()],
