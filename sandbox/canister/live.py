@@ -219,6 +219,19 @@ class Machines:
         while len(self._live) > self._kept:
             self.drop(next(iter(self._live)))
 
+    def take(self, state: CanisterState) -> Live:
+        """As `open`, for the caller alone: until it is given back, others get instances of their own."""
+        live = self.open(state)
+        del self._live[state.id]
+        return live
+
+    def give_back(self, canister_id: Principal, live: Live) -> None:
+        """Forget what was written to a taken `live`, and keep it."""
+        if live.rollback() and not live.prepared.facts.uses_data_drop:
+            self.adopt(canister_id, live)
+        else:
+            live.close()
+
     def release(self, canister_id: Principal, successor: Live) -> None:
         """Free the canister's instance, and those of its views that `successor` has not taken over."""
         live = self._live.pop(canister_id)

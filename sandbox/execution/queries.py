@@ -1,13 +1,14 @@
 """Query calls: interface specification, "Query call" and "Composite queries" (digest 4.7).
 
 Nothing of a query remains. A composite query may call queries of other canisters: each of these starts from the
-committed state of its canister, while the composite's own callbacks see what it has done so far. Depth and
-instructions of the whole graph are limited.
+committed state of its canister, also of the calling one, while the composite's own callbacks see what it has done so
+far. Depth and instructions of the whole graph are limited; there is no other bound on loops (`dfinity/ic`
+`rs/execution_environment/src/query_handler/query_call_graph.rs`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sandbox.canister import run as entry
 from sandbox.canister.code import prepare
@@ -25,7 +26,6 @@ from sandbox.limits import COMPOSITE_DEPTH, INSTRUCTIONS_PER_QUERY_CALL
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, SystemOrigin
 
-_MODES = {"query": Mode.NON_REPLICATED_QUERY, "composite_query": Mode.COMPOSITE_QUERY}
 _EMPTY_CONTEXT = SystemOrigin()
 
 
@@ -46,8 +46,6 @@ class _Graph:
     kernel: Kernel
     budget: int
     used: int = 0
-    active: set[Principal] = field(default_factory=set)
-    """Canisters whose composite query is not done yet: their cached instance shows its uncommitted changes."""
     backtrace: tuple[str, ...] = ()
 
 
@@ -78,21 +76,18 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     if state.code is None:
         return _rejected(graph, state, call, no_module())
     kind = prepare(state.code).facts.methods.get(call.method)
-    if kind not in _MODES:
+    if kind not in ("query", "composite_query"):
         return _rejected(graph, state, call, no_method(call.method, "query"))
-    if call.canister_id in graph.active:
-        text = "Canisters cannot be called twice in one call graph of composite queries"
-        return Reject.of(ErrorCode.QUERY_CALL_GRAPH_LOOP_DETECTED, text)
-    live = kernel.machines.open(state)
-    mode = _MODES[kind]
-    if mode is Mode.COMPOSITE_QUERY:
-        graph.active.add(state.id)
+    if kind == "query":
+        try:
+            return _run(graph, state, kernel.machines.open(state), call, Mode.NON_REPLICATED_QUERY, depth)
+        finally:
+            kernel.machines.rollback(state.id)
+    live = kernel.machines.take(state)
     try:
-        return _run(graph, state, live, call, mode, depth)
+        return _run(graph, state, live, call, Mode.COMPOSITE_QUERY, depth)
     finally:
-        if mode is Mode.COMPOSITE_QUERY:
-            graph.active.discard(state.id)
-        kernel.machines.rollback(state.id)
+        kernel.machines.give_back(state.id, live)
 
 
 def _run(graph: _Graph, state: CanisterState, live: Live, call: Query, mode: Mode, depth: int) -> bytes | Reject:
@@ -109,7 +104,8 @@ def _run(graph: _Graph, state: CanisterState, live: Live, call: Query, mode: Mod
         outcome = _call_back(graph, state, live, call, made, result, answer is not None)
         if outcome.failure is not None:
             return _rejected(graph, state, call, outcome.failure)
-        answer = _answer(outcome.execution) or answer
+        late = _answer(outcome.execution)
+        answer = answer if late is None else late
         pending.extend(outcome.execution.calls)
     if answer is not None:
         return answer
