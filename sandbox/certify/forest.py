@@ -24,7 +24,9 @@ def build(content: Content) -> HashTree:
     if not isinstance(content, Mapping):
         return content
     row = [Labeled(label, build(content[label])) for label in sorted(content)]
-    return _grow(row, [_weight(item.label) for item in row], 0, len(row)) if row else Empty()
+    if len(row) < 2:
+        return row[0] if row else Empty()
+    return _grow(row, [_weight(item.label) for item in row], 0, len(row))
 
 
 def put(tree: HashTree, label: bytes, below: HashTree) -> HashTree:
