@@ -146,6 +146,9 @@ class CallRejected(SandboxError):
         self.result = result
         super().__init__(str(self))
 
+    def __reduce__(self) -> tuple[type[CallRejected], tuple[Reject, Any]]:
+        return type(self), (self.reject, self.result)
+
     def __str__(self) -> str:
         code = f", {self.error_code}" if self.error_code is not None else ""
         return f"{self.reject_code.name} ({self.reject_code.value}{code}): {self.message}"
