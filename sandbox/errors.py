@@ -7,6 +7,7 @@
     │   ├── CandidSyntaxError     text that does not parse; says line and column
     │   ├── CandidTypeError       a value does not fit a type; says the path to the field
     │   └── CandidDecodeError     bytes that do not decode; says the offset
+    ├── CertificateError      (in `certify`) not a certificate, or one that does not prove what it should
     ├── PrincipalError        not a principal
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it

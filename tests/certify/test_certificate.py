@@ -138,19 +138,3 @@ def test_ranges_that_are_none_are_refused(leaf: bytes) -> None:
 def test_the_kept_certificate_still_comes_out_byte_for_byte() -> None:
     """The shape of trees, the encoding, the keys of a seed and the signature."""
     assert SIGNED.data_certificate(world.FIRST) == (GOLDEN / "data_certificate.cbor").read_bytes()
-
-
-def test_a_certificate_of_the_main_network_verifies() -> None:
-    """Answer of the main network to a `read_state` on a subnet, 2025-11-20, with a delegation by its root key."""
-    raw, key = (GOLDEN / "mainnet.cbor").read_bytes(), (GOLDEN / "mainnet_root_key.der").read_bytes()
-    assert hashlib.sha256(key).hexdigest() == "737ba355e855bd4b61279056603e05501db5e5bad147c6eba7be8c2a13f4b6b3"
-    read = verify_certificate(raw, key)
-    subnet = Principal.from_text("o3ow2-2ipam-6fcjo-3j5vt-fzbge-2g7my-5fz2m-p4o2t-dwlc4-gt2q7-5ae")
-    assert read.delegation is not None
-    assert read.delegation.subnet_id == subnet
-    assert read.time == 1763597289536590252
-    found = read.lookup((b"subnet", bytes(subnet), b"public_key"))
-    assert isinstance(found, Found)
-    assert Principal.self_authenticating(found.value) == subnet
-    with pytest.raises(CertificateError, match="signature"):
-        verify_certificate(raw, ROOT_KEY)
