@@ -17,6 +17,7 @@ import pytest
 from sandbox import Canister, ErrorCode, Sandbox
 from sandbox.engine import runtime
 from sandbox.errors import InvalidModule
+from sandbox.limits import MIB
 from tests.conftest import guest, number, rejected, wat
 
 Install = Callable[..., Canister]
@@ -262,3 +263,21 @@ def test_a_thousand_canisters_live_in_one_process_with_few_descriptors() -> None
             assert canister.status().heap_size == 65536 * (1 + k % 2)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_STACK)[0] not in (8 * MIB,), reason="depends on the host's stack"
+)
+def test_recursion_that_the_replica_allows_is_not_too_deep(tmp_path: Path) -> None:
+    """31,000 frames of a recursion that keeps 18 numbers, as a serializer of a list does (Motoko needs as many)."""
+    numbers = "".join(f"(local $n{k} i64)" for k in range(18))
+    before = "".join(f"(local.set $n{k} (i64.load offset={256 + 8 * k} (i32.const 0)))" for k in range(18))
+    after = "".join(f"(local.set $n0 (i64.add (local.get $n0) (local.get $n{k})))" for k in range(1, 18))
+    body = f"""(func $deep (param $left i64) (result i64) {numbers} {before}
+      (if (i64.ne (local.get $left) (i64.const 0))
+        (then (drop (call $deep (i64.sub (local.get $left) (i64.const 1))))))
+      {after} (local.get $n0))
+    (func (export "canister_update x") (call $reply64 (call $deep (i64.const 31000))))"""
+    canister = Sandbox().create_canister()
+    canister.install(guest(body))
+    assert len(canister.update("x").reply or b"") == 8
