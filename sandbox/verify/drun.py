@@ -33,7 +33,7 @@ from sandbox.wasm import decode_module, read_facts
 _ME, _SENDER = Principal.management(), Principal.anonymous()
 _CREATED_FROM = 0x7FFFFFFFFFF00000
 """Index of the first canister that a canister creates."""
-_CYCLES = 1_100_000_000_000_000
+_CYCLES = 1_000_000_000_000_000
 _MOST_ROUNDS = 100_000
 _INSTALLS = ("install", "reinstall", "upgrade")
 
