@@ -53,6 +53,8 @@ def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> No
         kernel.machines.adopt(state.id, transition.live)
         if transition.live.prepared.facts.uses_data_drop:
             kernel.machines.drop(state.id)
+    if before is not None and before.low_memory_hook != state.low_memory_hook == low_memory.READY:
+        low_memory.schedule(kernel, state)  # an uploaded snapshot says so
     subnet.canisters[state.id] = low_memory.watched(kernel, state)
     if before is not None and before.code is not None and state.code is None:
         _reject_open_calls(kernel, state.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sandbox.canister.code import prepare
 from sandbox.canister.run import Outcome
-from sandbox.errors import ErrorCode, Reject
+from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees
 from sandbox.execution.finish import close, finish, respond
 from sandbox.execution.kernel import ENTRY, Kernel, expired, no_method, no_module
@@ -133,6 +133,8 @@ def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject |
 def _refused_request(state: CanisterState | None, message: Request) -> Reject | None:
     """Why another canister's call is not taken, if it is not."""
     name = message.canister_id
+    if state is None and not _routed(name):
+        return Reject(RejectCode.DESTINATION_INVALID, f"No route to canister {name}")
     if state is None:
         return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
     if state.status is Status.STOPPING:
@@ -143,6 +145,13 @@ def _refused_request(state: CanisterState | None, message: Request) -> Reject | 
             f"Canister {name} is stopped and therefore does not have a CallContextManager",
         )
     return None
+
+
+def _routed(canister_id: Principal) -> bool:
+    """Whether a subnet could have this canister: only ids made of an index lead to one (`dfinity/ic`
+    `rs/messaging/src/routing/stream_builder.rs`)."""
+    raw = bytes(canister_id)
+    return len(raw) == 10 and raw.endswith(b"\1\1")
 
 
 def cannot_pay(kernel: Kernel, state: CanisterState) -> Reject | None:

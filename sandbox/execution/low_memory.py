@@ -27,6 +27,11 @@ def watched(kernel: Kernel, state: CanisterState) -> CanisterState:
         return replace(state, low_memory_hook=NOT_SATISFIED) if state.low_memory_hook != NOT_SATISFIED else state
     if state.low_memory_hook != NOT_SATISFIED:
         return state
+    schedule(kernel, state)
+    return replace(state, low_memory_hook=READY)
+
+
+def schedule(kernel: Kernel, state: CanisterState) -> None:
+    """Put the hook before everything else, if the canister has one."""
     if state.code is not None and _HOOK in prepare(state.code).facts.entry_points:
         kernel.subnet.queue.appendleft(Task(state.id, "on_low_wasm_memory"))
-    return replace(state, low_memory_hook=READY)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.canister.code import prepare
-from sandbox.errors import CallRejected, Reject
+from sandbox.canister.failure import Failure
+from sandbox.errors import CallRejected, ErrorCode, Reject
 from sandbox.execution.kernel import Kernel, no_method, no_module
 from sandbox.ic0.modes import Mode
-from sandbox.ic0.state import Replied
+from sandbox.ic0.state import Rejected, Replied
 from sandbox.management.transition import Hooks
 from sandbox.principal import Principal
 
@@ -33,5 +34,7 @@ def _run(kernel: Kernel, canister_id: Principal, method: str, arg: bytes) -> byt
         kernel.machines.rollback(state.id)
         if outcome.failure is None and isinstance(execution.response, Replied):
             return execution.response.data
-        problem = outcome.failure or no_method(method, "replying query")
+        if outcome.failure is None and isinstance(execution.response, Rejected):
+            raise CallRejected(Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, execution.response.message))
+        problem = outcome.failure or Failure(ErrorCode.CANISTER_DID_NOT_REPLY, "The transform function did not reply.")
     raise CallRejected(Reject.of(problem.code, problem.message(canister_id)))

@@ -84,7 +84,7 @@ def delete_canister(world: World, canister_id: Principal) -> Transition:
     state = world.controlled(canister_id)
     if state.status is not Status.STOPPED:
         raise rejects.not_stopped(canister_id)
-    if any(message.canister_id == canister_id for message in (*world.subnet.queue, *world.subnet.later)):
+    if world.awaited(canister_id):
         raise rejects.queue_not_empty(canister_id)
     return Transition(removed=canister_id)
 

@@ -40,7 +40,7 @@ def status_record(world: World, state: CanisterState) -> dict[str, Any]:
     metrics = memory_metrics(state)
     return {
         "status": {state.status.name.lower(): None},
-        "ready_for_migration": state.status is Status.STOPPED and not _awaited(world, state.id),
+        "ready_for_migration": state.status is Status.STOPPED and not world.awaited(state.id),
         "version": state.version,
         "settings": to_candid(state.settings),
         "module_hash": state.code.hash if state.code else None,
@@ -51,11 +51,6 @@ def status_record(world: World, state: CanisterState) -> dict[str, Any]:
         "idle_cycles_burned_per_day": world.prices.idle_per_day(state),
         "query_stats": dict.fromkeys(_QUERY_STATS, 0),
     }
-
-
-def _awaited(world: World, canister_id: Principal) -> bool:
-    """Whether messages to the canister are queued."""
-    return any(message.canister_id == canister_id for message in (*world.subnet.queue, *world.subnet.later))
 
 
 def canister_info(world: World, canister_id: Principal, requested: int | None) -> Transition:

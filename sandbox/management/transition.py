@@ -13,7 +13,7 @@ from sandbox.limits import HISTORY
 from sandbox.management import rejects
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, SnapshotState, Subnet
+from sandbox.state import CanisterState, Change, SnapshotState, Subnet, Task
 
 
 def _nothing(_state: CanisterState) -> int:
@@ -72,6 +72,11 @@ class World:
     def by_canister(self) -> bool:
         """Whether a canister asks."""
         return self.caller_version is not None
+
+    def awaited(self, canister_id: Principal) -> bool:
+        """Whether calls to the canister, or answers to its own, are queued."""
+        messages = (*self.subnet.queue, *self.subnet.later)
+        return any(m.canister_id == canister_id and not isinstance(m, Task) for m in messages)
 
     def canister(self, canister_id: Principal) -> CanisterState:
         """The canister, or the reject that it does not exist."""

@@ -14,8 +14,7 @@ MANAGEMENT = Principal.management()
 NOBODY = Principal.from_text("lxzze-o7777-77777-aaaaa-cai")
 """The id of no canister."""
 
-RELAY = wat(
-    """(module
+RELAY_TEXT = """(module
   (import "ic0" "call_new" (func $new (param i32 i32 i32 i32 i32 i32 i32 i32)))
   (import "ic0" "call_data_append" (func $data (param i32 i32)))
   (import "ic0" "call_cycles_add128" (func $add (param i64 i64)))
@@ -48,7 +47,7 @@ RELAY = wat(
     (call $add (i64.const 0) (i64.load (i32.const 4096)))
     (drop (call $perform)))
   (func (export "canister_query refunded") (call $append (i32.const 0) (i32.const 16)) (call $reply)))"""
-)
+RELAY = wat(RELAY_TEXT)
 """`go`: 8 bytes of cycles, a byte with the length of the method's name, the name, the argument."""
 
 
