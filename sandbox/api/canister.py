@@ -13,6 +13,7 @@ from sandbox.canister import code as modules
 from sandbox.errors import InvalidModule
 from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
+from sandbox.management.commands import command
 from sandbox.management.status import status_record
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord
@@ -78,7 +79,8 @@ class Canister:
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,
         )
-        return self._sandbox.manage(lambda world: code.install_code(world, request), self._manager(sender), self.id)
+        done = self._sandbox.manage(command(code.install_code, self._manager(sender), request))
+        return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
     def upgrade(self, wasm: bytes | str | Path, arg: Any = None, sender: Who = None, **options: Any) -> CallResult:
         """`install(mode="upgrade")`; with enhanced orthogonal persistence it keeps the heap unless told otherwise."""
@@ -94,7 +96,7 @@ class Canister:
 
     def uninstall(self, sender: Who = None) -> None:
         """Make the canister empty; its snapshots, settings and cycles stay."""
-        self._sandbox.manage(lambda world: lifecycle.uninstall_code(world, self.id), self._manager(sender), self.id)
+        self._sandbox.manage(command(lifecycle.uninstall_code, self._manager(sender), self.id))
 
     # --- calls
 
@@ -122,21 +124,19 @@ class Canister:
     # --- lifecycle
 
     def start(self, sender: Who = None) -> None:
-        self._sandbox.manage(lambda world: lifecycle.start_canister(world, self.id), self._manager(sender), self.id)
+        self._sandbox.manage(command(lifecycle.start_canister, self._manager(sender), self.id))
 
     def stop(self, sender: Who = None) -> None:
-        self._sandbox.manage(lambda world: lifecycle.stop_canister(world, self.id), self._manager(sender), self.id)
+        self._sandbox.manage(command(lifecycle.stop_canister, self._manager(sender), self.id))
 
     def delete(self, sender: Who = None) -> None:
         """Remove a stopped canister and its snapshots for good."""
-        self._sandbox.manage(lambda world: lifecycle.delete_canister(world, self.id), self._manager(sender), self.id)
+        self._sandbox.manage(command(lifecycle.delete_canister, self._manager(sender), self.id))
 
     def update_settings(self, sender: Who = None, **values: Any) -> None:
         """Change the settings named; those not named stay."""
         update: Mapping[str, Any] = values
-        self._sandbox.manage(
-            lambda world: settings.update_settings(world, self.id, update), self._manager(sender), self.id
-        )
+        self._sandbox.manage(command(settings.update_settings, self._manager(sender), self.id, update))
 
     def status(self) -> CanisterStatus:
         """What the platform tells a controller."""

@@ -15,27 +15,29 @@ from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
 from sandbox.errors import CallRejected
 from sandbox.execution import (
+    Advance,
     CallResult,
+    Input,
     Kernel,
+    Managed,
     Query,
-    advance,
-    carry_out,
+    Round,
+    Submit,
+    UntilIdle,
+    Update,
     management,
-    query,
-    run_round,
-    run_until_idle,
-    submit,
-    update,
+    perform,
 )
 from sandbox.execution.fees import MODELS
 from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
 from sandbox.management import lifecycle
+from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
-from sandbox.management.transition import Hooks, Http, Transition, World
+from sandbox.management.transition import Hooks, Http, World
 from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.snapshots.checksum import snapshot_checksum
-from sandbox.state import CanisterState, Ingress, InstructionLimits, Subnet, copied
+from sandbox.state import CanisterState, InstructionLimits, Subnet, copied
 from sandbox.store import StateDirectory
 
 GENESIS = 1_620_328_630_000_000_000
@@ -177,11 +179,9 @@ class Sandbox:
         amount = PROVISIONAL_BALANCE if cycles is None else cycles
         if not 0 <= amount < 1 << 128:
             raise ValueError(f"cycles are 0 to 2^128 - 1, not {amount}")
-        created = self.transition(
-            lambda world: lifecycle.create_canister(world, update, specified, amount), identity("default")
-        )
-        assert isinstance(created, Principal)
-        return Canister(self, created)
+        created = self.manage(command(lifecycle.create_canister, identity("default"), update, specified, amount))
+        assert isinstance(created.reply, Principal)
+        return Canister(self, created.reply)
 
     def canister(self, canister_id: Principal | str, did: str | Path | None = None) -> Canister:
         """The canister with this id; a reject if there is none."""
@@ -199,14 +199,15 @@ class Sandbox:
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """An update call; the result says how it ended."""
-        kernel = self._kernel()
-        return update(kernel, Ingress(kernel.new_id(), canister_id, method, arg, self.who(sender)))
+        result: CallResult = self._perform(Update(canister_id, method, arg, self.who(sender)))
+        return result
 
     def query(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """A query call; the result says how it ended."""
-        return query(self._kernel(), Query(canister_id, method, arg, self.who(sender)))
+        result: CallResult = self._perform(Query(canister_id, method, arg, self.who(sender)))
+        return result
 
     def submit(
         self,
@@ -216,10 +217,8 @@ class Sandbox:
         sender: Principal | str | None = None,
     ) -> int:
         """Let a user's update call in without executing it; the answer's number, for `ingress_status`."""
-        kernel = self._kernel()
-        message = Ingress(kernel.new_id(), _id(canister), method, arg, self.who(sender))
-        submit(kernel, message)
-        return message.message_id
+        message_id: int = self._perform(Submit(_id(canister), method, arg, self.who(sender)))
+        return message_id
 
     def ingress_status(self, message_id: int) -> CallResult | CallRejected | None:
         """The answer to a submitted call, None while there is none."""
@@ -230,7 +229,7 @@ class Sandbox:
 
     def advance_time(self, seconds: float = 0, nanoseconds: int = 0) -> None:
         """Let time pass. Nothing runs by itself: `tick()` runs what is due then."""
-        advance(self._kernel(), round(seconds * 1_000_000_000) + nanoseconds)
+        self._perform(Advance(round(seconds * 1_000_000_000) + nanoseconds))
 
     def set_time(self, nanoseconds: int) -> None:
         """Let time pass until `nanoseconds` since 1970."""
@@ -239,26 +238,26 @@ class Sandbox:
     def tick(self, rounds: int = 1) -> None:
         """Rounds: due timers and heartbeats, then messages."""
         for _ in range(rounds):
-            run_round(self._kernel())
+            self._perform(Round())
 
     def run_until_idle(self) -> int:
         """Rounds until no message and no due timer is left; how many it took."""
-        return run_until_idle(self._kernel())
+        rounds: int = self._perform(UntilIdle())
+        return rounds
 
     def world(self, caller: Principal) -> World:
         """The subnet as a management handler sees it."""
         state = self._subnet.canisters.get(caller)
         return management.world(self._kernel(), caller, caller_version=None if state is None else state.version)
 
-    def transition(self, handler: Callable[[World], Transition], caller: Principal) -> object:
-        """Carry out what a management handler decides; returns its reply."""
-        return carry_out(self._kernel(), handler(self.world(caller))).reply
+    def manage(self, command: Command) -> Managed:
+        """Carry out what a management handler decides; a reject is raised."""
+        managed: Managed = self._perform(command)
+        return managed
 
-    def manage(self, handler: Callable[[World], Transition], caller: Principal, canister_id: Principal) -> CallResult:
-        """The same, with the evidence of the hooks that ran."""
-        kernel = self._kernel()
-        carry_out(kernel, handler(self.world(caller)))
-        return CallResult(canister_id, "", reply=b"", instructions=kernel.executed, logs=tuple(kernel.printed))
+    def _perform(self, given: Input) -> Any:
+        """The one way in: everything that changes the subnet comes through here, but anchors."""
+        return perform(self._kernel(), given)
 
     def _kernel(self) -> Kernel:
         return Kernel(self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.api.records import Snapshot
 from sandbox.management import snapshots as rules
+from sandbox.management.commands import command
 from sandbox.management.rejects import snapshot_not_found
 from sandbox.principal import Principal
 from sandbox.state import SnapshotState
@@ -26,11 +27,9 @@ class SnapshotManager:
     ) -> Snapshot:
         """Keep the canister's present state; O(1), whatever its size and status."""
         target = Principal.of(canister_id)
-        result = self._sandbox.transition(
-            lambda world: rules.take_snapshot(world, target, label), self._who(target, sender)
-        )
-        assert isinstance(result, SnapshotState)
-        return Snapshot.of(result)
+        taken = self._sandbox.manage(command(rules.take_snapshot, self._who(target, sender), target, label))
+        assert isinstance(taken.reply, SnapshotState)
+        return Snapshot.of(taken.reply)
 
     def load(
         self, snapshot_id: bytes | str, canister_id: Principal | str, sender: Principal | str | None = None
@@ -38,7 +37,7 @@ class SnapshotManager:
         """Put the snapshot into the canister; costs what differs."""
         target = Principal.of(canister_id)
         raw = as_id(snapshot_id)
-        self._sandbox.transition(lambda world: rules.load_snapshot(world, target, raw), self._who(target, sender))
+        self._sandbox.manage(command(rules.load_snapshot, self._who(target, sender), target, raw))
 
     def list(self, canister_id: Principal | str | None = None, sender: Principal | str | None = None) -> list[Snapshot]:
         """The snapshots of a canister, oldest first; of all canisters without an id."""
@@ -55,7 +54,7 @@ class SnapshotManager:
         owner = Principal(raw[8:]) if 8 <= len(raw) <= 37 else Principal.management()
         if owner not in {canister.id for canister in self._sandbox.canisters()}:
             raise snapshot_not_found(raw, owner)
-        self._sandbox.transition(lambda world: rules.delete_snapshot(world, owner, raw), self._who(owner, sender))
+        self._sandbox.manage(command(rules.delete_snapshot, self._who(owner, sender), owner, raw))
 
     def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
         if sender is not None:

@@ -1,5 +1,6 @@
 """The transitions of the specification: messages, management calls, commits. The only writer of the subnet."""
 
+from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, UntilIdle, Update, perform
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.management import carry_out
 from sandbox.execution.queries import Query, query
@@ -8,11 +9,19 @@ from sandbox.execution.rounds import run_round, run_until_idle, submit, update
 from sandbox.execution.time import advance
 
 __all__ = [
+    "Advance",
     "CallResult",
+    "Input",
     "Kernel",
+    "Managed",
     "Query",
+    "Round",
+    "Submit",
+    "UntilIdle",
+    "Update",
     "advance",
     "carry_out",
+    "perform",
     "query",
     "run_round",
     "run_until_idle",

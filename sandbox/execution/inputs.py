@@ -1,0 +1,118 @@
+"""Everything that reaches a subnet from outside, as values, and what each does: one table.
+
+Nothing else changes a sandbox, but an anchor that is undone. Whoever keeps the inputs can have the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.execution import management, queries, rounds, time
+from sandbox.execution.kernel import Kernel
+from sandbox.execution.queries import Query
+from sandbox.execution.result import CallResult
+from sandbox.management.commands import Command, decide
+from sandbox.principal import Principal
+from sandbox.state import Ingress
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A user's call, to its answer."""
+
+    canister_id: Principal
+    method: str
+    arg: bytes
+    sender: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A user's call, let in and not executed yet."""
+
+    canister_id: Principal
+    method: str
+    arg: bytes
+    sender: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Time passes."""
+
+    nanoseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of tasks and messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class UntilIdle:
+    """Rounds until nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """What came of a command: the handler's reply, and the evidence of the hooks that ran."""
+
+    reply: object
+    instructions: int = 0
+    logs: tuple[str, ...] = ()
+
+
+Input = Update | Query | Submit | Command | Advance | Round | UntilIdle
+
+
+def perform(kernel: Kernel, given: Input) -> Any:
+    """Carry out an input: a `CallResult` for `Update` and `Query`, the message's number for `Submit`, `Managed` for a
+    command, the number of rounds for `UntilIdle`. `CallRejected` only for commands."""
+    return _TABLE[type(given)](kernel, given)
+
+
+def _update(kernel: Kernel, given: Update) -> CallResult:
+    return rounds.update(kernel, _ingress(kernel, given))
+
+
+def _submit(kernel: Kernel, given: Submit) -> int:
+    message = _ingress(kernel, given)
+    rounds.submit(kernel, message)
+    return message.message_id
+
+
+def _ingress(kernel: Kernel, given: Update | Submit) -> Ingress:
+    return Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender)
+
+
+def _command(kernel: Kernel, given: Command) -> Managed:
+    state = kernel.subnet.canisters.get(given.caller)
+    world = management.world(kernel, given.caller, caller_version=None if state is None else state.version)
+    reply = management.carry_out(kernel, decide(world, given)).reply
+    return Managed(reply, kernel.executed, tuple(kernel.printed))
+
+
+def _advance(kernel: Kernel, given: Advance) -> None:
+    time.advance(kernel, given.nanoseconds)
+
+
+def _round(kernel: Kernel, _given: Round) -> None:
+    rounds.run_round(kernel)
+
+
+def _until_idle(kernel: Kernel, _given: UntilIdle) -> int:
+    return rounds.run_until_idle(kernel)
+
+
+_TABLE: Mapping[type[Any], Callable[[Kernel, Any], Any]] = {
+    Update: _update,
+    Query: queries.query,
+    Submit: _submit,
+    Command: _command,
+    Advance: _advance,
+    Round: _round,
+    UntilIdle: _until_idle,
+}
+"""The closed list of inputs."""

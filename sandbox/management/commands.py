@@ -1,0 +1,56 @@
+"""What a sandbox can be told to do with a canister, as values: which handler, who asks, with what.
+
+A command says the same in another process and another year: that is what a record of a sandbox keeps. `HANDLERS` is the
+closed list; a name in it never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+from sandbox.management import code, lifecycle, settings, snapshots
+from sandbox.management.transition import Transition, World
+from sandbox.principal import Principal
+
+P = ParamSpec("P")
+
+HANDLERS: Mapping[str, Callable[..., Transition]] = {
+    handler.__name__: handler
+    for handler in (
+        lifecycle.create_canister,
+        lifecycle.start_canister,
+        lifecycle.stop_canister,
+        lifecycle.delete_canister,
+        lifecycle.uninstall_code,
+        code.install_code,
+        settings.update_settings,
+        snapshots.take_snapshot,
+        snapshots.load_snapshot,
+        snapshots.delete_snapshot,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`handler` is a name in `HANDLERS`; `arguments` are what it takes after the world."""
+
+    handler: str
+    caller: Principal
+    arguments: tuple[Any, ...] = ()
+
+
+def command(
+    handler: Callable[Concatenate[World, P], Transition], caller: Principal, *args: P.args, **named: P.kwargs
+) -> Command:
+    """The command that runs `handler` for `caller`; arguments go by position. `ValueError` if it is not listed."""
+    if HANDLERS.get(handler.__name__) is not handler or named:
+        raise ValueError(f"{handler.__name__} with {named or 'no names'} is no command")
+    return Command(handler.__name__, caller, args)
+
+
+def decide(world: World, command: Command) -> Transition:
+    """What the command makes of the subnet."""
+    return HANDLERS[command.handler](world, *command.arguments)
