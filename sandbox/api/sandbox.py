@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from sandbox.execution import (
     Submit,
     UntilIdle,
     Update,
+    certificate,
     management,
     perform,
 )
@@ -42,6 +43,9 @@ from sandbox.store import StateDirectory
 
 GENESIS = 1_620_328_630_000_000_000
 """When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
+
+Label = Principal | str | bytes
+"""One step of a path in the state tree; text stands for its UTF-8."""
 
 OnLog = Callable[[Principal, str], None]
 
@@ -163,6 +167,26 @@ class Sandbox:
     def time(self) -> int:
         """Nanoseconds since 1970; moves only when told to."""
         return self._subnet.time
+
+    @property
+    def root_key(self) -> bytes:
+        """The public key (DER, 133 bytes) that proves this sandbox's certificates; follows from the seed."""
+        return self._subnet.key.public_key
+
+    @property
+    def subnet_id(self) -> Principal:
+        """The id of the only subnet; follows from the root key."""
+        return self._subnet.key.subnet_id
+
+    def certificate(self, paths: Iterable[Sequence[Label]]) -> bytes:
+        """A certificate (CBOR) of paths of the state tree, such as `("canister", id, "module_hash")`, and of `/time`.
+
+        A path to a subtree reveals all of it, one to nothing proves that there is nothing. There is
+        `/canister/<id>/` with `module_hash`, `controllers`, `certified_data`, `metadata/<name>` and more, `/subnet` and
+        `/canister_ranges`; statuses of requests are not in it.
+        Nothing is refused here: `certified_data` and private metadata are not for every client to read.
+        """
+        return certificate(self._subnet, [[_label(label) for label in path] for path in paths])
 
     def create_canister(
         self,
@@ -296,6 +320,10 @@ class Sandbox:
         finally:
             mark.undo()
             self._subnet = saved
+
+
+def _label(label: Label) -> bytes:
+    return label.encode() if isinstance(label, str) else bytes(label)
 
 
 def _id(canister: Canister | Principal | str) -> Principal:

@@ -63,6 +63,12 @@ def prepare(code: Code) -> Prepared:
     return known
 
 
+def facts_of(code: Code) -> wasm.ModuleFacts:
+    """The facts of a module that was installed; compiles nothing."""
+    known = _prepared.get(code.hash)
+    return wasm.read_facts(wasm.decode_module(code.submitted)) if known is None else known.facts
+
+
 def _prepare(code: Code) -> Prepared:
     binary = wasm.decode_module(code.submitted)
     runtime = engine.runtime()

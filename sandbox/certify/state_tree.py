@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sandbox.certify import cbor
 from sandbox.certify.forest import Content, build, put, remove
@@ -146,10 +147,16 @@ def canister_tree(facts: CanisterFacts) -> HashTree:
     if facts.module_hash is not None:
         content[b"module_hash"] = facts.module_hash
         content[b"certified_data"] = facts.certified_data
-        content[b"metadata"] = {name.encode(): section for name, section in facts.metadata}
+        content[b"metadata"] = _metadata_tree(facts.metadata)
         if facts.installed_at is not None:
             content[b"last_install_timestamp"] = encode_unsigned(facts.installed_at)
     return build(content)
+
+
+@lru_cache(maxsize=64)
+def _metadata_tree(metadata: tuple[tuple[str, bytes], ...]) -> HashTree:
+    """Canisters with the same module share it."""
+    return build({name.encode(): section for name, section in metadata})
 
 
 def request_tree(facts: RequestFacts) -> HashTree:

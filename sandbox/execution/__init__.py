@@ -1,5 +1,6 @@
 """The transitions of the specification: messages, management calls, commits. The only writer of the subnet."""
 
+from sandbox.execution.certificates import certificate
 from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, UntilIdle, Update, perform
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.management import carry_out
@@ -21,6 +22,7 @@ __all__ = [
     "Update",
     "advance",
     "carry_out",
+    "certificate",
     "perform",
     "query",
     "run_round",

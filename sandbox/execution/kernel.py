@@ -54,6 +54,7 @@ class Kernel:
     ) -> Execution:
         """A fresh execution on `state`, for a call context if there is one."""
         subnet, prices, reserved, frozen = self.subnet, _FREE, 0, 0
+        key = subnet.key
         if subnet.costs != "free":
             wasm64 = state.code is not None and prepare(state.code).facts.is64
             prices, frozen = fees.cost_model(subnet, wasm64), fees.frozen_cycles(subnet, state)
@@ -62,10 +63,12 @@ class Kernel:
             canister_id=state.id,
             caller=caller,
             time=subnet.time,
+            subnet_id=key.subnet_id,
             controllers=frozenset(state.settings.controllers),
             status=state.status.value,
             version=state.version,
             global_timer=state.global_timer,
+            root_key=key.public_key,
             environment_variables=state.settings.environment_variables,
             cycles=max(state.cycles - reserved, 0),
             frozen_cycles=frozen,

@@ -2,13 +2,15 @@
 
 Nothing of a query remains. A composite query may call queries of other canisters: each of these starts from the
 committed state of its canister, also of the calling one, while the composite's own callbacks see what it has done so
-far. Depth and instructions of the whole graph are limited; there is no other bound on loops (`dfinity/ic`
+far. The called method itself, no callback and no other canister, has a certificate of its certified data. Depth and
+instructions of the whole graph are limited; there is no other bound on loops (`dfinity/ic`
 `rs/execution_environment/src/query_handler/query_call_graph.rs`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from sandbox.canister import run as entry
 from sandbox.canister.code import prepare
@@ -17,6 +19,7 @@ from sandbox.canister.live import Live
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution.calls import unavailable
+from sandbox.execution.certificates import data_certificate
 from sandbox.execution.kernel import ENTRY, Kernel, no_method, no_module
 from sandbox.execution.responses import told
 from sandbox.execution.result import CallResult
@@ -92,6 +95,8 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
 
 def _run(graph: _Graph, state: CanisterState, live: Live, call: Query, mode: Mode, depth: int) -> bytes | Reject:
     execution = graph.kernel.execution(state, mode, call.sender, call.arg)
+    if depth == 0:
+        execution.certificate = partial(data_certificate, graph.kernel.subnet, state.id)
     outcome = _execute(graph, live, f"{ENTRY[mode]} {call.method}", execution)
     if outcome.failure is not None:
         return _rejected(graph, state, call, outcome.failure)

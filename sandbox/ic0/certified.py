@@ -26,14 +26,14 @@ def certified_data_set(x: Execution, src: int, size: int) -> None:
 
 
 def data_certificate_present(x: Execution) -> int:
-    return int(x.env.certificate is not None and bool(x.mode_bit & _WITH_CERTIFICATE))
+    return int(x.certificate is not None and bool(x.mode_bit & _WITH_CERTIFICATE))
 
 
 def _certificate(x: Execution, name: str) -> bytes:
     """Where there is none the replica speaks of the wrong mode."""
-    if x.env.certificate is None:
+    if x.certificate is None:
         raise violation(f'"ic0_{name}" cannot be executed in {x.mode_name} mode')
-    return x.env.certificate
+    return x.certificate()
 
 
 def data_certificate_size(x: Execution) -> int:

@@ -37,7 +37,6 @@ class Environment:
     status: int = 1
     version: int = 0
     global_timer: int = 0
-    certificate: bytes | None = None
     root_key: bytes = b""
     environment_variables: tuple[tuple[str, str], ...] = ()
     """Sorted by name."""
@@ -96,6 +95,7 @@ class Execution:
         "available",
         "burned",
         "calls",
+        "certificate",
         "certified_data",
         "env",
         "global_timer",
@@ -133,6 +133,8 @@ class Execution:
         self.reject_code = 0
         self.reject_message = ""
         self.inspected_method = ""
+        self.certificate: Callable[[], bytes] | None = None
+        """Makes the certificate of the canister's certified data, where there is one."""
         self.already_responded = False
         """An earlier message of this call context has responded."""
         # the guest, set by `canister` when the instance is there

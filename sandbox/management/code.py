@@ -73,6 +73,8 @@ def _deployment(world: World, state: CanisterState, argument: InstallCode, prepa
         canister_id=state.id,
         caller=world.caller,
         time=subnet.time,
+        subnet_id=subnet.key.subnet_id,
+        root_key=subnet.key.public_key,
         controllers=frozenset(state.settings.controllers),
         status=state.status.value,
         version=state.version + 1,

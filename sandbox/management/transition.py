@@ -66,7 +66,11 @@ class World:
     sender_version: int | None = None
     prices: Prices = field(default_factory=Prices)
     hooks: Hooks = field(default_factory=Hooks)
-    subnet_id: Principal = field(default_factory=Principal.management)
+
+    @property
+    def subnet_id(self) -> Principal:
+        """The id of the only subnet."""
+        return self.subnet.key.subnet_id
 
     @property
     def by_canister(self) -> bool:

@@ -1,6 +1,8 @@
 """What a subnet is at one moment: frozen records without behaviour."""
 
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
+from sandbox.state.canisters import Canisters
+from sandbox.state.certified import Certified
 from sandbox.state.code import Code
 from sandbox.state.evolve import evolve
 from sandbox.state.messages import (
@@ -26,6 +28,8 @@ __all__ = [
     "Callback",
     "CanisterOrigin",
     "CanisterState",
+    "Canisters",
+    "Certified",
     "Change",
     "Chunks",
     "Code",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sandbox import limits
+from sandbox.certify.key import NodeKey, RootKey
 from sandbox.memory import Pool
 from sandbox.principal import Principal
-from sandbox.state.canister import CanisterState
+from sandbox.state.canisters import Canisters
+from sandbox.state.certified import Certified
 from sandbox.state.messages import Callback, CallContext, Message
 
 
@@ -32,7 +35,7 @@ class Subnet:
     time: int
     """Nanoseconds since 1970; moves only when told to."""
     seed: int = 0
-    canisters: dict[Principal, CanisterState] = field(default_factory=dict)
+    canisters: Canisters = field(default_factory=Canisters)
     next_canister: int = 0
     """Index of the next canister id."""
     deleted: frozenset[Principal] = frozenset()
@@ -60,12 +63,33 @@ class Subnet:
     """Whether errors carry the backtrace to those who may read the canister's logs."""
     random_draws: int = 0
     """How often randomness was drawn from the seed."""
+    certified: Certified | None = None
+    """What was certified last; kept for the sake of speed alone."""
+
+    @property
+    def key(self) -> RootKey:
+        """With which the subnet signs its state; follows from the seed."""
+        return _root_key(self.seed)
+
+    @property
+    def node_key(self) -> NodeKey:
+        """With which the subnet's only node signs the answers to queries; follows from the seed."""
+        return NodeKey.from_seed(_text(self.seed))
+
+
+@lru_cache(maxsize=64)
+def _root_key(seed: int) -> RootKey:
+    return RootKey.from_seed(_text(seed))
+
+
+def _text(seed: int) -> bytes:
+    return str(seed).encode()
 
 
 def copied(subnet: Subnet) -> Subnet:
     """The same value in a record of its own; costs the number of canisters and open calls, not what they hold."""
     twin = copy.copy(subnet)
-    twin.canisters = dict(subnet.canisters)
+    twin.canisters = subnet.canisters.copied()
     twin.queue, twin.later = deque(subnet.queue), deque(subnet.later)
     twin.contexts = dict(subnet.contexts)
     twin.callbacks = dict(subnet.callbacks)

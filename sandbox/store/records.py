@@ -15,6 +15,7 @@ from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state import (
+    Canisters,
     CanisterState,
     Change,
     Chunks,
@@ -75,7 +76,7 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
         _decode_calls(record, subnet)
     except (KeyError, TypeError, ValueError) as error:
         raise StateCorrupt(f"the manifest does not describe a state: {error!r}") from error
-    subnet.canisters = {state.id: state for state in states}
+    subnet.canisters = Canisters({state.id: state for state in states})
 
 
 def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:

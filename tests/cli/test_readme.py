@@ -105,17 +105,12 @@ def counter() -> Canister:
 
 
 def test_what_is_missing_is_rejected_by_name(counter: Canister) -> None:
-    missing = README.partition("Not yet.")[2].partition("certificates:")[0]
+    missing = README.partition("Not yet.")[2].partition("the HTTP interface")[0]
     names = re.findall(r"`(\w+)`", missing)
     assert len(names) >= 4
     for name in names:
         with pytest.raises(CallRejected, match=f"IC0406.*does not support {name}: "):
             counter.call("forward", Principal.management(), name, b"DIDL\0\0")
-
-
-def test_there_is_no_certificate(counter: Canister) -> None:
-    counter.call("set_certified", b"x")
-    assert counter.call("certificate") is None
 
 
 def test_the_strategy_of_other_platforms_can_be_tried() -> None:

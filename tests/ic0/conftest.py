@@ -28,7 +28,7 @@ class Buffer:
 
 @pytest.fixture
 def start() -> Callable[..., Execution]:
-    """`start(mode, arg=b"", memory=65536, **environment)`; `memory` None is a module without one."""
+    """`start(mode, arg=b"", memory=65536, certificate=None, **environment)`; `memory` None: a module without one."""
 
     def begin(mode: Mode, arg: bytes = b"", memory: int | None = 65_536, **environment: Any) -> Execution:
         known: dict[str, Any] = {
@@ -36,7 +36,9 @@ def start() -> Callable[..., Execution]:
             "caller": Principal.anonymous(),
             "time": 1_700_000_000_000_000_000,
         }
+        certificate = environment.pop("certificate", None)
         x = Execution(mode, Environment(**(known | environment)), arg)
+        x.certificate = None if certificate is None else lambda: certificate
         x.heap = None if memory is None else GuestMemory(Buffer(memory))
         return x
 

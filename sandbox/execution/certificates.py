@@ -1,0 +1,80 @@
+"""Certificates of the present state: interface specification, "Certification", "Certified data".
+
+The tree is made when a certificate is first asked for. From then on it follows the state: what is built and signed
+anew is what has changed since the certificate before, whether there are ten canisters or ten thousand.
+
+The one subnet is the root subnet: its certificates have no delegation. It has every canister id, and one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.canister.code import facts_of
+from sandbox.certify.certificate import sign_tree
+from sandbox.certify.hash_tree import Path
+from sandbox.certify.state_tree import CanisterFacts, StateTree, SubnetFacts
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Certified, Subnet
+
+_ALL_IDS = (Principal.from_index(0), Principal.from_index((1 << 64) - 1))
+
+
+def certificate(subnet: Subnet, paths: Iterable[Path]) -> bytes:
+    """A certificate (CBOR) of these paths of the present state tree and of `/time`.
+
+    A path to a subtree reveals all of it, one to nothing proves that there is nothing. Whatever the tree holds can be
+    certified: which paths a client may read is for the interface to clients to decide.
+    """
+    return _certified(subnet).signed.certificate(paths)
+
+
+def data_certificate(subnet: Subnet, canister_id: Principal) -> bytes:
+    """What `ic0.data_certificate_copy` gives a canister: `/canister/<id>/certified_data` and `/time`."""
+    certified = _certified(subnet)
+    known = certified.data.get(canister_id)
+    if known is None:
+        known = certified.data[canister_id] = certified.signed.data_certificate(canister_id)
+    return known
+
+
+def _certified(subnet: Subnet) -> Certified:
+    """The present state, signed."""
+    known, changed = subnet.certified, subnet.canisters.changed
+    if known is not None and not changed and known.state.time == subnet.time:
+        return known
+    if known is None:
+        tree = _from_scratch(subnet)
+    else:
+        tree = known.state.at(subnet.time)
+        for canister_id in changed:
+            state = subnet.canisters.get(canister_id)
+            tree = tree.with_canister(canister_id, None if state is None else _canister(state))
+    certified = subnet.certified = Certified(tree, sign_tree(tree.tree(), subnet.key))
+    changed.clear()
+    return certified
+
+
+def _from_scratch(subnet: Subnet) -> StateTree:
+    canisters = {canister_id: _canister(state) for canister_id, state in subnet.canisters.items()}
+    return StateTree.of(subnet.time, canisters, {}, _subnet(subnet))
+
+
+def _canister(state: CanisterState) -> CanisterFacts:
+    """What the tree tells; whatever is added here must be noticed by `Canisters`."""
+    if state.code is None:
+        return CanisterFacts(state.settings.controllers, state.created_at)
+    facts = facts_of(state.code)
+    return CanisterFacts(
+        controllers=state.settings.controllers,
+        created_at=state.created_at,
+        installed_at=state.last_installed_at,
+        module_hash=state.code.hash,
+        certified_data=state.certified_data,
+        metadata=(*facts.public_metadata.items(), *facts.private_metadata.items()),
+    )
+
+
+def _subnet(subnet: Subnet) -> SubnetFacts:
+    key, node = subnet.key, subnet.node_key
+    return SubnetFacts(key.subnet_id, key.public_key, (_ALL_IDS,), ((node.node_id, node.public_key),))

@@ -1,0 +1,396 @@
+"""Certificates of canisters: who gets one, what it proves, how certified data comes and goes, the subnet's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cbor2
+import pytest
+
+from sandbox import Canister, ErrorCode, InstructionLimits, Principal, Sandbox
+from sandbox.certify.certificate import Certificate, data_path, verify_certificate
+from sandbox.certify.failure import CertificateError
+from sandbox.certify.hash_tree import Found, Missing
+from sandbox.certify.key import RootKey
+from sandbox.certify.state_tree import CanisterFacts
+from sandbox.execution import certificates
+from sandbox.ic0.modes import NAMES, Mode
+from sandbox.state import Canisters, CanisterState
+from tests.certify.guests import CERTIFIED, certified_with
+from tests.conftest import FIXTURES, fixture, guest, rejected
+
+Install = Callable[..., Canister]
+COUNTER = "counter.enhanced"
+TELLING = guest("""(func (export "canister_init")
+  (call $root_key_copy (i32.const 0) (i32.const 0) (call $root_key_size))
+  (call $debug_print (i32.const 0) (call $root_key_size))
+  (call $subnet_self_copy (i32.const 0) (i32.const 0) (call $subnet_self_size))
+  (call $debug_print (i32.const 0) (call $subnet_self_size)))""")
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    """Every call of a composite query counts for 50 million instructions."""
+    return Sandbox(instruction_limits=InstructionLimits(query=1_000_000_000))
+
+
+def certificate_of(sandbox: Sandbox, canister: Canister, method: str = "certificate") -> Certificate:
+    """The canister's certificate, proven by the sandbox's root key."""
+    reply = canister.query(method).reply
+    assert reply is not None
+    return verify_certificate(reply, sandbox.root_key, canister.id)
+
+
+def certified(sandbox: Sandbox, canister: Canister) -> bytes:
+    """The certified data, as the canister's certificate proves it."""
+    found = certificate_of(sandbox, canister).lookup(data_path(canister.id))
+    assert isinstance(found, Found)
+    return found.value
+
+
+def proven(sandbox: Sandbox, *path: Principal | str | bytes) -> bytes | Missing:
+    """What a certificate of one path says about it."""
+    labels = [label.encode() if isinstance(label, str) else bytes(label) for label in path]
+    found = verify_certificate(sandbox.certificate([path]), sandbox.root_key).lookup(labels)
+    return found.value if isinstance(found, Found) else found
+
+
+# --- who gets a certificate
+
+
+@pytest.mark.parametrize("method", ["certificate", "composite_certificate"])
+def test_a_query_call_gets_a_certificate_of_its_canisters_data_and_of_the_time(
+    method: str, install: Install, sandbox: Sandbox
+) -> None:
+    canister, other = install(CERTIFIED), install(CERTIFIED)
+    canister.update("set", b"hello")
+    other.update("set", b"other")
+    read = certificate_of(sandbox, canister, method)
+    assert read.lookup(data_path(canister.id)) == Found(b"hello")
+    assert read.time == sandbox.time
+    assert read.lookup(data_path(other.id)) is Missing.UNKNOWN
+    assert read.lookup((b"canister", bytes(canister.id), b"module_hash")) is Missing.UNKNOWN
+    assert read.delegation is None
+
+
+def test_data_that_was_never_set_is_certified_to_be_empty(install: Install, sandbox: Sandbox) -> None:
+    assert certified(sandbox, install(CERTIFIED)) == b""
+
+
+def test_a_forged_certificate_or_another_root_key_proves_nothing(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    canister.update("set", b"hello")
+    reply = canister.query("certificate").reply
+    assert reply is not None
+    for raw, key in ((reply.replace(b"hello", b"jello"), sandbox.root_key), (reply, Sandbox(seed=1).root_key)):
+        with pytest.raises(CertificateError, match="signature"):
+            verify_certificate(raw, key)
+
+
+def test_an_update_call_has_no_certificate(install: Install) -> None:
+    canister = install(CERTIFIED)
+    assert canister.query("present").reply == b"\1"
+    assert canister.update("present_in_update").reply == b"\0"
+    refused = '"ic0_data_certificate_size" cannot be executed in update mode'
+    rejected(ErrorCode.CANISTER_CONTRACT_VIOLATION, refused, canister.update, "size_in_update")
+
+
+@pytest.mark.parametrize("function", ["size", "copy"])
+def test_a_query_method_called_as_an_update_has_no_certificate(function: str, install: Install) -> None:
+    canister = install(CERTIFIED)
+    assert canister.update("present").reply == b"\0"
+    refused = f'"ic0_data_certificate_{function}" cannot be executed in {NAMES[Mode.REPLICATED_QUERY]} mode'
+    rejected(ErrorCode.CANISTER_CONTRACT_VIOLATION, refused, canister.update, function)
+
+
+def test_callbacks_and_callees_of_a_composite_query_have_no_certificate(install: Install) -> None:
+    caller, callee = install(CERTIFIED), install(CERTIFIED)
+    for asked in (callee, caller):
+        assert caller.query("ask", bytes(asked.id) + b"present").reply == b"\1\0\0"
+    for function in ("size", "copy"):
+        refused = f'"ic0_data_certificate_{function}" cannot be executed in non replicated query mode'
+        rejected(
+            ErrorCode.CANISTER_REJECTED_MESSAGE, refused, caller.query, "ask", bytes(callee.id) + function.encode()
+        )
+
+
+def test_calls_of_update_calls_have_no_certificate_anywhere(install: Install) -> None:
+    caller, callee = install(CERTIFIED), install(CERTIFIED)
+    assert caller.update("ask_in_update", bytes(callee.id) + b"present").reply == b"\0\0\0"
+
+
+def test_a_motoko_canister_reads_its_certificate(install: Install, sandbox: Sandbox) -> None:
+    canister = install(fixture(COUNTER))
+    canister.call("set_certified", b"motoko")
+    raw = canister.call("certificate")
+    assert verify_certificate(raw, sandbox.root_key).lookup(data_path(canister.id)) == Found(b"motoko")
+
+
+# --- how certified data comes and goes
+
+
+def test_data_is_certified_when_its_message_succeeds(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    canister.update("set", b"first")
+    assert certified(sandbox, canister) == b"first"
+    rejected(ErrorCode.CANISTER_TRAPPED, "unreachable", canister.update, "set_and_trap", b"second")
+    assert certified(sandbox, canister) == b"first"
+    canister.update("set", b"third")
+    assert certified(sandbox, canister) == b"third"
+    canister.update("set", b"")
+    assert certified(sandbox, canister) == b""
+
+
+def test_data_survives_an_upgrade_but_no_reinstallation(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    canister.update("set", b"old")
+    assert certified(sandbox, canister) == b"old"
+    canister.install(CERTIFIED, mode="upgrade")
+    assert certified(sandbox, canister) == b"old"
+    canister.install(certified_with("post_upgrade"), mode="upgrade")
+    assert certified(sandbox, canister) == b"post_upgrade"
+    canister.install(CERTIFIED, mode="reinstall")
+    assert certified(sandbox, canister) == b""
+    canister.install(certified_with("init"), mode="reinstall")
+    assert certified(sandbox, canister) == b"init"
+
+
+def test_an_uninstalled_canister_has_no_data_and_a_new_installation_begins_empty(
+    install: Install, sandbox: Sandbox
+) -> None:
+    canister = install(CERTIFIED)
+    canister.update("set", b"old")
+    assert proven(sandbox, "canister", canister.id, "certified_data") == b"old"
+    canister.uninstall()
+    for name in ("certified_data", "module_hash", "last_install_timestamp"):
+        assert proven(sandbox, "canister", canister.id, name) is Missing.ABSENT
+    canister.install(CERTIFIED)
+    assert certified(sandbox, canister) == b""
+
+
+def test_loading_a_snapshot_brings_its_data_back(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    canister.update("set", b"taken")
+    snapshot = canister.take_snapshot()
+    canister.update("set", b"later")
+    assert certified(sandbox, canister) == b"later"
+    canister.load_snapshot(snapshot.id)
+    assert certified(sandbox, canister) == b"taken"
+
+
+def test_an_anchor_brings_back_what_is_certified(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    canister.update("set", b"before")
+    raw = canister.query("certificate").reply
+    with sandbox.anchor():
+        canister.update("set", b"within")
+        assert certified(sandbox, canister) == b"within"
+        with sandbox.anchor():
+            sandbox.advance_time(1)
+            canister.uninstall()
+            sandbox.certificate([])
+        assert certified(sandbox, canister) == b"within"
+        canister.update("set", b"still within")
+    assert canister.query("certificate").reply == raw
+    assert certified(sandbox, canister) == b"before"
+
+
+def test_time_passes_in_certificates(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    before = certificate_of(sandbox, canister).time
+    sandbox.advance_time(60)
+    assert certificate_of(sandbox, canister).time == before + 60_000_000_000 == sandbox.time
+
+
+# --- the state tree
+
+
+def test_the_tree_tells_of_a_canister_what_its_state_is(install: Install, sandbox: Sandbox) -> None:
+    alice, bob = sandbox.identity("alice"), sandbox.identity("bob")
+    canister = sandbox.create_canister(controllers=[alice])
+    created = sandbox.time
+    module = fixture(COUNTER)
+    sandbox.advance_time(5)
+    canister.install(module)
+    assert proven(sandbox, "canister", canister.id, "module_hash") == sandbox.state_of(canister.id).code.hash  # type: ignore[union-attr]
+    assert proven(sandbox, "canister", canister.id, "controllers") == cbor2.dumps(cbor2.CBORTag(55799, [bytes(alice)]))
+    for name, time in (("canister_creation_timestamp", created), ("last_install_timestamp", sandbox.time)):
+        value = proven(sandbox, "canister", canister.id, name)
+        assert isinstance(value, bytes)
+        assert sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(value)) == time
+    candid = proven(sandbox, "canister", canister.id, "metadata", "candid:service")
+    assert isinstance(candid, bytes)
+    assert b"set_certified" in candid
+    assert proven(sandbox, "canister", canister.id, "metadata", "absent") is Missing.ABSENT
+    canister.update_settings(controllers=[alice, bob])
+    value = proven(sandbox, "canister", canister.id, "controllers")
+    assert isinstance(value, bytes)
+    assert list(cbor2.loads(value)) == sorted([bytes(alice), bytes(bob)])
+
+
+def test_a_deleted_canister_is_gone_from_the_tree(install: Install, sandbox: Sandbox) -> None:
+    canister, other = install(CERTIFIED), install(CERTIFIED)
+    assert proven(sandbox, "canister", canister.id, "certified_data") == b""
+    canister.stop()
+    canister.delete()
+    assert proven(sandbox, "canister", canister.id) is Missing.ABSENT
+    assert certified(sandbox, other) == b""
+
+
+def test_the_tree_tells_of_the_subnet_and_its_node(sandbox: Sandbox) -> None:
+    assert proven(sandbox, "subnet", sandbox.subnet_id, "public_key") == sandbox.root_key
+    ranges = proven(sandbox, "subnet", sandbox.subnet_id, "canister_ranges")
+    assert isinstance(ranges, bytes)
+    [[first, last]] = cbor2.loads(ranges)
+    canister = sandbox.create_canister()
+    assert first <= bytes(canister.id) <= last
+    assert proven(sandbox, "canister_ranges", sandbox.subnet_id, first) == ranges
+
+
+def test_what_was_built_step_by_step_is_what_is_built_at_once(install: Install, sandbox: Sandbox) -> None:
+    canisters = [install(CERTIFIED) for _ in range(20)]
+    sandbox.certificate([])
+    for number, canister in enumerate(canisters):
+        canister.update("set", bytes([number]))
+        if number % 3 == 0:
+            sandbox.certificate([])
+        if number % 5 == 0:
+            canister.stop()
+            canister.delete()
+        elif number % 7 == 1:
+            canister.uninstall()
+    canisters.append(install(CERTIFIED))
+    whole = sandbox.certificate([()])
+    subnet = sandbox.world(Principal.anonymous()).subnet
+    subnet.certified = None
+    assert sandbox.certificate([()]) == whole
+
+
+# --- what it costs
+
+
+class Counted:
+    """How often canisters were described and trees signed."""
+
+    def __init__(self) -> None:
+        self.described = self.signed = 0
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    counts = Counted()
+    describe, sign = certificates._canister, RootKey.sign
+
+    def describing(state: CanisterState) -> CanisterFacts:
+        counts.described += 1
+        return describe(state)
+
+    def signing(key: RootKey, root_hash: bytes) -> bytes:
+        counts.signed += 1
+        return sign(key, root_hash)
+
+    monkeypatch.setattr(certificates, "_canister", describing)
+    monkeypatch.setattr(RootKey, "sign", signing)
+    return counts
+
+
+@contextmanager
+def costs(counts: Counted, described: int, signed: int) -> Iterator[None]:
+    """Within, so many canisters are described and trees signed."""
+    before = counts.described, counts.signed
+    yield
+    assert (counts.described - before[0], counts.signed - before[1]) == (described, signed)
+
+
+def test_only_what_changed_is_built_and_signed_again(install: Install, sandbox: Sandbox, counted: Counted) -> None:
+    first, *_, last = (install(CERTIFIED) for _ in range(30))
+    with costs(counted, 0, 0):
+        first.query("present")
+        first.update("set", b"1")
+    with costs(counted, 30, 1):
+        first.query("certificate")
+    with costs(counted, 0, 0):
+        first.query("twice")
+        last.query("certificate")
+        first.update("present_in_update")
+        first.query("certificate")
+        with sandbox.anchor():
+            first.query("certificate")
+    with costs(counted, 1, 1):
+        first.update("set", b"2")
+        last.query("certificate")
+    with costs(counted, 0, 1):
+        sandbox.advance_time(1)
+        last.query("certificate")
+    with costs(counted, 1, 1), sandbox.anchor():
+        first.update("set", b"3")
+        first.query("certificate")
+    with costs(counted, 0, 0):
+        assert certified(sandbox, first) == b"2"
+
+
+def test_canisters_know_what_changed_since_someone_looked(install: Install, sandbox: Sandbox) -> None:
+    first, second = install(CERTIFIED), install(CERTIFIED)
+    canisters = sandbox.world(Principal.anonymous()).subnet.canisters
+    canisters.changed.clear()
+    first.update("present_in_update")
+    assert canisters.changed == set()
+    first.update("set", b"1")
+    assert canisters.changed == {first.id}
+    twin = canisters.copied()
+    del twin[second.id]
+    assert twin.changed == {first.id, second.id}
+    assert canisters.changed == {first.id}
+    assert Canisters(twin).changed == {first.id}
+
+
+# --- the identity of the subnet
+
+
+def test_a_canister_is_told_the_root_key_and_the_subnet(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    assert canister.update("root_key").reply == sandbox.root_key
+    assert canister.query("subnet").reply == bytes(sandbox.subnet_id)
+    assert (len(sandbox.root_key), len(bytes(sandbox.subnet_id))) == (133, 29)
+    assert sandbox.subnet_id == Principal.self_authenticating(sandbox.root_key)
+
+
+def test_hooks_are_told_the_same(sandbox: Sandbox) -> None:
+    canister = sandbox.create_canister()
+    world = sandbox.world(Principal.anonymous())
+    assert world.subnet_id == sandbox.subnet_id
+    canister.install(TELLING)
+    assert canister.logs()[0].content == sandbox.root_key
+    assert canister.logs()[1].content == bytes(sandbox.subnet_id)
+
+
+def test_the_same_seed_gives_the_same_certificates(install: Install) -> None:
+    def whole(seed: int) -> tuple[bytes, Principal, bytes, bytes | None]:
+        sandbox = Sandbox(seed=seed)
+        canister = sandbox.create_canister()
+        canister.install(CERTIFIED)
+        canister.update("set", b"data")
+        return sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), canister.query("certificate").reply
+
+    assert whole(5) == whole(5)
+    assert all(one != other for one, other in zip(whole(5), whole(6), strict=True))
+
+
+def test_seeds_of_any_kind_of_number_give_a_key() -> None:
+    keys = {Sandbox(seed=seed).root_key for seed in (0, -1, 1 << 200)}
+    assert len(keys) == 3
+    assert Sandbox().root_key == RootKey.from_seed(b"0").public_key
+
+
+def test_a_state_directory_keeps_data_and_certificates(tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path) as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(FIXTURES / f"{COUNTER}.wasm")
+        canister.call("set_certified", b"kept")
+        before = sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), canister.call("certificate")
+    with Sandbox.open(tmp_path) as sandbox:
+        again = sandbox.canister(canister.id)
+        after = sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), again.call("certificate")
+    assert before == after
