@@ -21,7 +21,7 @@ from sandbox.codec.leb128 import encode_unsigned as leb
 from sandbox.wasm.reader import Id, sections
 from sandbox.wasm.writer import section
 from tests.conftest import fixture
-from tests.spec.program import *  # noqa: F403
+from tests.spec.program import *
 from tests.spec.program import (
     LAST,
     OPERATIONS,
