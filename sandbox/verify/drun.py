@@ -31,7 +31,7 @@ from sandbox.verify.script import FIRST, Line, ScriptError, identified
 from sandbox.wasm import decode_module, read_facts
 
 _ME, _SENDER = Principal.management(), Principal.anonymous()
-_CREATED_FROM = 0x7FFFFFFFFFF00000
+_CREATED_FROM = 0xFFFFFFFFFFE00000
 """Index of the first canister that a canister creates."""
 _CYCLES = 1_000_000_000_000_000
 _MOST_ROUNDS = 100_000

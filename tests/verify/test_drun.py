@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.candid import encode, parse_types
+from sandbox.principal import Principal
 from sandbox.verify import Drun, Modules, ScriptError, read_script
 from sandbox.verify.drun import clock
 from tests.conftest import FIXTURES, wat
+from tests.spec import guest as u
 
 CREATED = "ingress Completed: Reply: 0x4449444c016c01b3c4b1f204680100010a00000000000000000101"
 DONE = "ingress Completed: Reply: 0x4449444c0000"
@@ -148,6 +151,14 @@ def test_every_create_makes_the_next_canister(run: Run) -> None:
     second = "rrkah-fqaaa-aaaaa-aaaaq-cai"
     answers = run(f'create\ncreate\ninstall {second} counter.classical.wasm ""\nquery {second} get 0x4449444c0000')
     assert answers == [CREATED, CREATED[:-6] + "010101", DONE, "Ok: Reply: 0x4449444c00017d00"]
+
+
+def test_canisters_that_canisters_create_have_ids_of_their_own_range(run: Run) -> None:
+    arg = encode(parse_types("(record { settings : opt record {} })"), [{"settings": None}])
+    creation = u.call(bytes(Principal.management()), arg, method="create_canister", cycles=10**12)
+    answers = run('install $ID universal.wasm32.wasm ""\n' + f"ingress $ID update 0x{creation.code.hex()}\n" * 2)
+    created = [str(Principal(bytes.fromhex(answer[-20:]))) for answer in answers[2:]]
+    assert created == ["lxzze-o7777-77777-aaaaa-cai", "lqy7q-dh777-77777-aaaaq-cai"]
 
 
 def test_a_canister_that_was_never_created(run: Run) -> None:
