@@ -21,6 +21,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "between": rows_system.between,
     "timer": rows_system.timer,
     "many": rows_system.many,
+    "certificate": rows_system.certificate,
     "disk": rows_code.directory,
     "candid": rows_code.candid,
 }

@@ -1,4 +1,4 @@
-"""Rows about the system: calls between canisters, timers, a thousand canisters."""
+"""Rows about the system: calls between canisters, timers, a thousand canisters, certificates."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from sandbox import Canister, Sandbox
 from sandbox.candid import encode
 from scripts.benchmarks import guests
-from scripts.benchmarks.measure import compare, divided, once
+from scripts.benchmarks.measure import Action, compare, divided, once
 from scripts.benchmarks.row import Row, alone_within, memory, versus
 
 _EMPTY = b"DIDL\0\0"
@@ -70,6 +71,28 @@ def many(_: float) -> Iterator[Row]:
     note = f"{installed / _MANY / 1024:,.0f} KiB before the update"
     yield memory(f"{_MANY:,} canisters: private memory, each", idle / _MANY, _IDLE, note)
     yield memory(f"{_MANY:,} canisters: committed state, each", _committed() / _MANY, note="both memories")
+
+
+def certificate(seconds: float) -> Iterator[Row]:
+    """Queries that ask for their certificate: the state as it was, and changed each time."""
+    alone, among = Sandbox(), Sandbox()
+    one, first = guests.counter(alone), guests.counter(among)
+    for _ in range(_MANY - 1):
+        guests.counter(among)
+    found = compare(lambda: first.query("certificate"), lambda: first.query("get"), seconds)
+    yield versus(f"a query that asks for its certificate, {_MANY:,} canisters", found, "plain query", 2)
+    found = compare(_certified_anew(first), _certified_anew(one), seconds)
+    yield versus(f"certified data set, then certified, {_MANY:,} canisters", found, "1 canister", 1.5)
+
+
+def _certified_anew(canister: Canister) -> Action:
+    numbers = count()
+
+    def run() -> None:
+        canister.update("set_certified", encode("(blob)", [next(numbers).to_bytes(8, "big")]))
+        canister.query("certificate")
+
+    return run
 
 
 def _private_memory() -> int:

@@ -1,5 +1,5 @@
-// Reads {certificates, query, request} from standard input and judges them with the JavaScript agent found in the
-// folder of the first argument; prints one JSON object of answers.
+// Reads certificates, query answers and statuses from standard input and judges them with the JavaScript agent found
+// in the folder of the first argument; prints one JSON object of answers.
 import { verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -12,15 +12,13 @@ const { Certificate, HttpAgent, CanisterStatus, SubnetStatus, Cbor, hashOfMap, I
 const input = JSON.parse(readFileSync(0, "utf8"));
 const bytes = (hex) => new Uint8Array(Buffer.from(hex, "hex"));
 const hex = (data) => Buffer.from(data).toString("hex");
-const rootKey = bytes(input.root_key);
 const canisterId = Principal.fromUint8Array(bytes(input.canister_id));
-const statusId = Principal.fromUint8Array(bytes(input.status_canister_id));
-const subnetId = Principal.fromUint8Array(bytes(input.subnet_id));
+const principal = (text) => Principal.fromUint8Array(bytes(text));
 
-async function judge({ certificate, paths }) {
+async function judge({ certificate, paths, root_key }) {
   try {
     const read = await Certificate.create({
-      certificate: bytes(certificate), rootKey, principal: { canisterId }, disableTimeVerification: true,
+      certificate: bytes(certificate), rootKey: bytes(root_key), principal: { canisterId }, disableTimeVerification: true,
     });
     return paths.map((path) => {
       const found = read.lookup_path(path.map(bytes));
@@ -31,10 +29,10 @@ async function judge({ certificate, paths }) {
   }
 }
 
-function agentThatReads(certificate) {
+function agentThatReads({ certificate, root_key }) {
   const body = Cbor.encode({ certificate: bytes(certificate) });
   const fetch = async () => new Response(body, { status: 200 });
-  return HttpAgent.createSync({ host: "http://127.0.0.1", fetch, rootKey, shouldSyncTime: false });
+  return HttpAgent.createSync({ host: "http://127.0.0.1", fetch, rootKey: bytes(root_key), shouldSyncTime: false });
 }
 
 function signedByNode({ response, request_id, signature }) {
@@ -45,27 +43,35 @@ function signedByNode({ response, request_id, signature }) {
   return verify(null, message, key, bytes(signature.signature));
 }
 
-const canister = await CanisterStatus.request({
-  canisterId: statusId, agent: agentThatReads(input.canister_status), disableCertificateTimeVerification: true,
-  paths: ["time", "controllers", "module_hash", "candid"],
-});
-const subnet = await SubnetStatus.request({
-  subnetId, agent: agentThatReads(input.subnet_status), disableCertificateTimeVerification: true,
-  paths: ["time", "publicKey", "nodeKeys", "canisterRanges"],
-});
+async function canisterStatus(question) {
+  const status = await CanisterStatus.request({
+    canisterId: principal(question.id), agent: agentThatReads(question), disableCertificateTimeVerification: true,
+    paths: ["time", "controllers", "module_hash", "candid"],
+  });
+  return {
+    time: status.get("time").getTime(),
+    controllers: status.get("controllers").map(String),
+    module_hash: status.get("module_hash"),
+    candid: status.get("candid"),
+  };
+}
+
+async function subnetStatus(question) {
+  const status = await SubnetStatus.request({
+    subnetId: principal(question.id), agent: agentThatReads(question), disableCertificateTimeVerification: true,
+    paths: ["time", "publicKey", "nodeKeys", "canisterRanges"],
+  });
+  return {
+    time: status.get("time").getTime(),
+    public_key: hex(status.get("publicKey")),
+    node_keys: [...status.get("nodeKeys")].map(([id, key]) => [id, hex(key)]),
+    canister_ranges: status.get("canisterRanges").map((range) => range.map(String)),
+  };
+}
+
 console.log(JSON.stringify({
   judged: await Promise.all(input.certificates.map(judge)),
   signed: input.queries.map(signedByNode),
-  canister: {
-    time: canister.get("time").getTime(),
-    controllers: canister.get("controllers").map(String),
-    module_hash: canister.get("module_hash"),
-    candid: canister.get("candid"),
-  },
-  subnet: {
-    time: subnet.get("time").getTime(),
-    public_key: hex(subnet.get("publicKey")),
-    node_keys: [...subnet.get("nodeKeys")].map(([id, key]) => [id, hex(key)]),
-    canister_ranges: subnet.get("canisterRanges").map((range) => range.map(String)),
-  },
+  canisters: await Promise.all(input.canisters.map(canisterStatus)),
+  subnets: await Promise.all(input.subnets.map(subnetStatus)),
 }));

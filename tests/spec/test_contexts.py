@@ -41,8 +41,6 @@ PREPARED = {
     "cost_sign_with_ecdsa": do("cost_sign_with_ecdsa", "key_1", 0, 0),
     "cost_sign_with_schnorr": do("cost_sign_with_schnorr", "key_1", 0, 0),
     "cost_vetkd_derive_key": do("cost_vetkd_derive_key", "key_1", 0, 0),
-    "data_certificate_size": when(ic0("data_certificate_present"), do("data_certificate_size")),
-    "data_certificate_copy": when(ic0("data_certificate_present"), evaluate(copied("data_certificate"))),
 }
 """What else has to be said so that the function has something to do."""
 TRAPS_ANYWAY = {
