@@ -15,6 +15,7 @@ from sandbox.certify.failure import CertificateError
 from sandbox.certify.hash_tree import Found, Missing
 from sandbox.certify.key import RootKey
 from sandbox.certify.state_tree import CanisterFacts
+from sandbox.codec.leb128 import decode_unsigned
 from sandbox.execution import certificates
 from sandbox.ic0.modes import NAMES, Mode
 from sandbox.state import Canisters, CanisterState
@@ -55,6 +56,13 @@ def proven(sandbox: Sandbox, *path: Principal | str | bytes) -> bytes | Missing:
     labels = [label.encode() if isinstance(label, str) else bytes(label) for label in path]
     found = verify_certificate(sandbox.certificate([path]), sandbox.root_key).lookup(labels)
     return found.value if isinstance(found, Found) else found
+
+
+def proven_number(sandbox: Sandbox, *path: Principal | str | bytes) -> int:
+    """The same for a number."""
+    value = proven(sandbox, *path)
+    assert isinstance(value, bytes)
+    return decode_unsigned(value, 0, len(value), 64)[0]
 
 
 # --- who gets a certificate
@@ -216,10 +224,8 @@ def test_the_tree_tells_of_a_canister_what_its_state_is(install: Install, sandbo
     canister.install(module)
     assert proven(sandbox, "canister", canister.id, "module_hash") == sandbox.state_of(canister.id).code.hash  # type: ignore[union-attr]
     assert proven(sandbox, "canister", canister.id, "controllers") == cbor2.dumps(cbor2.CBORTag(55799, [bytes(alice)]))
-    for name, time in (("canister_creation_timestamp", created), ("last_install_timestamp", sandbox.time)):
-        value = proven(sandbox, "canister", canister.id, name)
-        assert isinstance(value, bytes)
-        assert sum((byte & 0x7F) << (7 * place) for place, byte in enumerate(value)) == time
+    assert proven_number(sandbox, "canister", canister.id, "canister_creation_timestamp") == created
+    assert proven_number(sandbox, "canister", canister.id, "last_install_timestamp") == created + 5_000_000_000
     candid = proven(sandbox, "canister", canister.id, "metadata", "candid:service")
     assert isinstance(candid, bytes)
     assert b"set_certified" in candid
@@ -228,6 +234,17 @@ def test_the_tree_tells_of_a_canister_what_its_state_is(install: Install, sandbo
     value = proven(sandbox, "canister", canister.id, "controllers")
     assert isinstance(value, bytes)
     assert list(cbor2.loads(value)) == sorted([bytes(alice), bytes(bob)])
+
+
+def test_installing_the_same_module_again_is_told(install: Install, sandbox: Sandbox) -> None:
+    canister = install(CERTIFIED)
+    snapshot = canister.take_snapshot()
+    first = proven_number(sandbox, "canister", canister.id, "last_install_timestamp")
+    for seconds, again in ((1, lambda: canister.upgrade(CERTIFIED)), (2, lambda: canister.load_snapshot(snapshot.id))):
+        sandbox.advance_time(1)
+        again()
+        told = proven_number(sandbox, "canister", canister.id, "last_install_timestamp")
+        assert told == first + seconds * 1_000_000_000
 
 
 def test_a_deleted_canister_is_gone_from_the_tree(install: Install, sandbox: Sandbox) -> None:
