@@ -167,13 +167,22 @@ class Canister:
 
     # --- snapshots
 
-    def take_snapshot(self, label: str | None = None, sender: Who = None) -> Snapshot:
-        """Keep the present state; copies nothing. By default it replaces the canister's earlier snapshot."""
-        return self._sandbox.snapshots.take(self.id, label, sender=self._manager(sender))
+    def take_snapshot(self, label: str | None = None, sender: Who = None, *, via_hooks: bool = False) -> Snapshot:
+        """Keep the present state; copies nothing. By default it replaces the canister's earlier snapshot.
 
-    def load_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
-        """Bring back module, globals, heap, stable memory and certified data."""
-        self._sandbox.snapshots.load(snapshot_id, self.id, sender=self._manager(sender))
+        With `via_hooks`, what `canister_pre_upgrade` makes of it: see `SnapshotManager.take`.
+        """
+        return self._sandbox.snapshots.take(self.id, label, self._manager(sender), via_hooks=via_hooks)
+
+    def load_snapshot(
+        self, snapshot_id: bytes | str, sender: Who = None, *, via_hooks: bool = False, **how: Any
+    ) -> CallResult:
+        """Bring back module, globals, heap, stable memory and certified data.
+
+        With `via_hooks`, an upgrade from the snapshot's stable memory (`wasm`, `arg`, `skip_pre_upgrade`): see
+        `SnapshotManager.load`.
+        """
+        return self._sandbox.snapshots.load(snapshot_id, self.id, self._manager(sender), via_hooks=via_hooks, **how)
 
     def list_snapshots(self, sender: Who = None) -> list[Snapshot]:
         return self._sandbox.snapshots.list(self.id, sender=self._manager(sender))

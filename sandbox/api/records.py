@@ -16,13 +16,14 @@ from sandbox.state import Settings, SnapshotState
 @dataclass(frozen=True)
 class Snapshot:
     """A snapshot as its owner sees it. `taken_on`: nanoseconds since 1970; `total_size`: bytes of module, globals,
-    heap, stable memory and certified data."""
+    heap, stable memory and certified data; `via_hooks`: it has only stable memory, as the canister's hook left it."""
 
     id: bytes
     canister_id: Principal
     taken_on: int
     label: str | None
     total_size: int
+    via_hooks: bool
     _checksum: Callable[[], bytes] = field(repr=False, compare=False)
 
     @cached_property
@@ -43,6 +44,7 @@ class Snapshot:
             taken_on=state.taken_at,
             label=state.label,
             total_size=snapshot_size(state),
+            via_hooks=state.via_hooks,
             _checksum=lambda: snapshot_checksum(state),
         )
 

@@ -269,6 +269,11 @@ class Sandbox:
         rounds: int = self._perform(UntilIdle())
         return rounds
 
+    @property
+    def pool(self) -> Pool:
+        """Where all memories of this sandbox are."""
+        return self._subnet.pool
+
     def world(self, caller: Principal) -> World:
         """The subnet as a management handler sees it."""
         state = self._subnet.canisters.get(caller)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from sandbox.api import typed
 from sandbox.api.records import Snapshot
+from sandbox.canister import code as modules
+from sandbox.errors import InvalidModule
+from sandbox.execution import CallResult
+from sandbox.management import hook_path
 from sandbox.management import snapshots as rules
 from sandbox.management.commands import command
 from sandbox.management.rejects import snapshot_not_found
 from sandbox.principal import Principal
-from sandbox.state import SnapshotState
+from sandbox.snapshots.stable_image import read_stable_image
+from sandbox.state import Code, SnapshotState
 
 if TYPE_CHECKING:
     from sandbox.api.sandbox import Sandbox
@@ -23,21 +31,70 @@ class SnapshotManager:
         self._sandbox = sandbox
 
     def take(
-        self, canister_id: Principal | str, label: str | None = None, sender: Principal | str | None = None
+        self,
+        canister_id: Principal | str,
+        label: str | None = None,
+        sender: Principal | str | None = None,
+        *,
+        via_hooks: bool = False,
     ) -> Snapshot:
-        """Keep the canister's present state; O(1), whatever its size and status."""
+        """Keep the canister's present state; O(1), whatever its size and status.
+
+        With `via_hooks`, keep what its `canister_pre_upgrade` makes of it: stable memory alone, with the module, for
+        this or another version of the module to be loaded with. The hook runs on a copy, and the canister never knows;
+        if it fails, `CallRejected` says how and nothing has changed, not even the canister's log.
+        """
         target = Principal.of(canister_id)
-        taken = self._sandbox.manage(command(rules.take_snapshot, self._who(target, sender), target, label))
+        handler = hook_path.take_via_hooks if via_hooks else rules.take_snapshot
+        taken = self._sandbox.manage(command(handler, self._who(target, sender), target, label))
         assert isinstance(taken.reply, SnapshotState)
         return Snapshot.of(taken.reply)
 
     def load(
-        self, snapshot_id: bytes | str, canister_id: Principal | str, sender: Principal | str | None = None
-    ) -> None:
-        """Put the snapshot into the canister; costs what differs."""
+        self,
+        snapshot_id: bytes | str,
+        canister_id: Principal | str,
+        sender: Principal | str | None = None,
+        *,
+        via_hooks: bool = False,
+        **how: Any,
+    ) -> CallResult:
+        """Put the snapshot into the canister; costs what differs.
+
+        With `via_hooks`, put only its stable memory under a fresh instance and run `canister_post_upgrade`: an upgrade
+        from the snapshot. More keywords then: `wasm` (another module than the snapshot's), `arg` (as for an
+        installation), and `skip_pre_upgrade` for a plain snapshot, whose own module's `canister_pre_upgrade` is
+        otherwise run first, on a copy: with it, what only the heap of the snapshot holds is lost. If a hook fails
+        nothing has changed but the canister's log. The result tells instructions and logs.
+        """
+        target, raw = Principal.of(canister_id), as_id(snapshot_id)
+        caller = self._who(target, sender)
+        if via_hooks:
+            load = _hook_load(self._code_of(raw), **how)
+            done = self._sandbox.manage(command(hook_path.load_via_hooks, caller, target, raw, load))
+        elif how:
+            raise TypeError(f"{', '.join(how)} of a load without via_hooks")
+        else:
+            done = self._sandbox.manage(command(rules.load_snapshot, caller, target, raw))
+        return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
+
+    def load_stable_image(
+        self,
+        canister_id: Principal | str,
+        path: str | Path,
+        wasm: bytes | str | Path | None = None,
+        arg: Any = None,
+        sender: Principal | str | None = None,
+    ) -> CallResult:
+        """As `load` with `via_hooks`, from a file that holds a stable memory and nothing else, raw or gzip.
+
+        `wasm`: the module; None is the canister's own. The canister's certified data and chunk store stay.
+        """
         target = Principal.of(canister_id)
-        raw = as_id(snapshot_id)
-        self._sandbox.manage(command(rules.load_snapshot, self._who(target, sender), target, raw))
+        caller, load = self._who(target, sender), _hook_load(self._code(target), wasm=wasm, arg=arg)
+        image = read_stable_image(self._sandbox.pool, Path(path))
+        done = self._sandbox.manage(command(hook_path.load_stable_image, caller, target, image, load))
+        return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
     def list(self, canister_id: Principal | str | None = None, sender: Principal | str | None = None) -> list[Snapshot]:
         """The snapshots of a canister, oldest first; of all canisters without an id."""
@@ -56,10 +113,38 @@ class SnapshotManager:
             raise snapshot_not_found(raw, owner)
         self._sandbox.manage(command(rules.delete_snapshot, self._who(owner, sender), owner, raw))
 
+    def module(self, snapshot_id: bytes | str | None, canister_id: Principal) -> bytes | None:
+        """The module of a snapshot; without an id, that of the canister. None where there is none, or an upload's."""
+        code = self._code(canister_id) if snapshot_id is None else self._code_of(as_id(snapshot_id))
+        return None if code is None else code.submitted
+
+    def _code(self, canister_id: Principal) -> Code | None:
+        return self._sandbox.state_of(canister_id).code
+
+    def _code_of(self, snapshot_id: bytes) -> Code | None:
+        owner = rules.owner_id(snapshot_id)
+        states = (self._sandbox.state_of(c.id) for c in self._sandbox.canisters() if c.id == owner)
+        found = (s for state in states for s in state.snapshots if s.id == snapshot_id)
+        return next((snapshot.code for snapshot in found), None)
+
     def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
         if sender is not None:
             return self._sandbox.who(sender)
         return self._sandbox.first_controller(canister_id)
+
+
+def _hook_load(
+    code: Code | None, *, wasm: bytes | str | Path | None = None, arg: Any = None, skip_pre_upgrade: bool = False
+) -> hook_path.HookLoad:
+    """How to load; the argument is encoded by the types of the module that is to run."""
+    module = wasm if wasm is None or isinstance(wasm, bytes) else Path(wasm).read_bytes()
+    if module is not None:
+        code = modules.submit(module)
+    argument = arg if isinstance(arg, bytes) else typed.EMPTY_ARGUMENT
+    if arg is not None and not isinstance(arg, bytes) and code is not None:
+        with suppress(InvalidModule):  # which the load rejects
+            argument = typed.init_argument(code, arg)
+    return hook_path.HookLoad(module, argument, skip_pre_upgrade)
 
 
 def as_id(value: bytes | str) -> bytes:

@@ -15,11 +15,11 @@ from sandbox.canister import failure
 from sandbox.canister.code import Prepared
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live, Machines, heap_view, stable_view
-from sandbox.canister.run import Outcome, run
+from sandbox.canister.run import Callback, run
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment, Execution
-from sandbox.memory import Pool, View
+from sandbox.memory import Memory, Pool, View
 from sandbox.state import CanisterState
 
 _MISSING_OPTION = (
@@ -50,6 +50,8 @@ class Deployment:
     old_version: int = 0
     old_timer: int = 0
     on_log: Callable[[str], None] | None = None
+    message_instructions: int = 0
+    """What each message of a call may execute that a hook needs to be made beside it (`canister.motoko`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +65,36 @@ class Deployed:
     instructions: int
 
 
-class _Hooks:
-    """Runs the hooks of one deployment one after another, on one budget."""
+class HookRun:
+    """Runs the hooks of one deployment one after another, on one budget, and notes what they did."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.executions: list[Execution] = []
         self.used = 0
+        """Instructions of everything that ran."""
+        self._spent = 0
 
     def run(self, live: Live, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
         """Run `export` if the module has it."""
         if export is None or not live.instance.has(export):
             return None
         execution = Execution(mode, environment, self.deployment.arg if mode is Mode.INIT else b"")
-        execution.on_log = self.deployment.on_log
-        if mode is Mode.PRE_UPGRADE:
-            execution.arg = b""
-        self.executions.append(execution)
         budget = self.deployment.instructions
-        outcome: Outcome = run(live, export, execution, budget - self.used, self.deployment.heap_limit)
-        self.used += outcome.instructions
-        problem = outcome.failure
+        before = self.used
+        problem = self.step(live, export, execution, budget - self._spent)
+        self._spent += self.used - before
         if problem is not None and problem.code is ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED:
             problem = failure.instruction_limit(budget)
         return problem
+
+    def step(self, live: Live, entry: str | Callback, execution: Execution, instructions: int) -> Failure | None:
+        """One execution with a limit of its own."""
+        execution.on_log = self.deployment.on_log
+        self.executions.append(execution)
+        outcome = run(live, entry, execution, instructions, self.deployment.heap_limit)
+        self.used += outcome.instructions
+        return outcome.failure
 
     def end(self, live: Live | None, problem: Failure | None) -> Deployed:
         return Deployed(live, problem, tuple(self.executions), self.used)
@@ -94,22 +102,29 @@ class _Hooks:
 
 def install(pool: Pool, deployment: Deployment) -> Deployed:
     """Fresh heap, fresh globals, empty stable memory; then start and `canister_init`."""
-    hooks, prepared = _Hooks(deployment), deployment.prepared
-    live, problem = _instantiate(prepared, heap_view(pool.memory(), prepared), stable_view(pool.memory()), fresh=True)
+    hooks = HookRun(deployment)
+    live, problem = begin(pool, hooks, pool.memory(), "canister_init")
+    return hooks.end(live, problem)
+
+
+def begin(pool: Pool, hooks: HookRun, stable: Memory, hook: str) -> tuple[Live | None, Failure | None]:
+    """A fresh instance over a view of `stable`, after start and `hook`; None if one of them failed."""
+    prepared, environment = hooks.deployment.prepared, hooks.deployment.environment
+    live, problem = _instantiate(prepared, heap_view(pool.memory(), prepared), stable_view(stable), fresh=True)
     if live is None:
-        return hooks.end(None, problem)
-    problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
-    problem = problem or hooks.run(live, "canister_init", Mode.INIT, deployment.environment)
+        return None, problem
+    problem = hooks.run(live, prepared.rewritten.start, Mode.START, environment)
+    problem = problem or hooks.run(live, hook, Mode.INIT, environment)
     if problem is not None:
         live.close()
-        return hooks.end(None, problem)
-    return hooks.end(live, None)
+        return None, problem
+    return live, None
 
 
 def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: Deployment) -> Deployed:
     """Old code's `canister_pre_upgrade`, new code over the stable memory (and the heap, if kept), start,
     `canister_post_upgrade`. On success the views of the old instance belong to the new one."""
-    hooks, prepared = _Hooks(deployment), deployment.prepared
+    hooks, prepared = HookRun(deployment), deployment.prepared
     old = machines.open(state)
     old.clean = False  # its views may become another instance's, whatever happens from here on
     problem = None

@@ -62,7 +62,7 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
     wasm = file.read_bytes()
     with app.session() as session:
         target = session.canister(canister)
-        argument = _init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
+        argument = init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
         if mode == "upgrade":
             how = {"skip_pre_upgrade": skip} | ({"wasm_memory_persistence": persistence} if persistence else {})
             result = target.upgrade(wasm, argument, app.sender, **how)
@@ -77,7 +77,8 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
     )
 
 
-def _init_argument(wasm: bytes, request: Request) -> bytes:
+def init_argument(wasm: bytes, request: Request) -> bytes:
+    """The bytes of an installation argument, by the types that the module declares."""
     if request.argument is None and request.file is None:
         return EMPTY_ARGUMENT
     try:

@@ -12,6 +12,7 @@ from rich.text import Text
 from sandbox.api import Canister, Snapshot
 from sandbox.cli import output
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
+from sandbox.cli.hooks import HookOptions, hook_options
 from sandbox.limits import SNAPSHOTS
 
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
@@ -31,18 +32,20 @@ def snapshot() -> None:
     help=f"How many snapshots a canister of this state may have, 1 to {SNAPSHOTS}; kept for later. With 1, the "
     "default, a new one replaces the old.",
 )
+@click.option("--via-hooks", is_flag=True, help="Keep only stable memory, as the canister's own pre_upgrade leaves it.")
 @_NO_STOP
 @with_app
-def take(app: App, canister: str, label: str | None, keep: int | None, no_stop: bool) -> None:
+def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks: bool, no_stop: bool) -> None:
     """Keep the present state of CANISTER.
 
-    A running canister is stopped before and started again afterwards.
+    A running canister is stopped before and started again afterwards. With --via-hooks the hook runs on a copy: nothing
+    of CANISTER changes.
     """
     with app.session(max_snapshots=keep) as session:
         target = session.canister(canister)
         before = _ids(target)
         with _stopped(app, target, no_stop):
-            taken = target.take_snapshot(label, app.sender)
+            taken = target.take_snapshot(label, app.sender, via_hooks=via_hooks)
         gone = before - _ids(target)
         facts = _facts(taken)
         title = session.title(target.id)
@@ -58,23 +61,31 @@ def take(app: App, canister: str, label: str | None, keep: int | None, no_stop: 
 @snapshot.command()
 @canister_argument
 @click.argument("which", metavar="[SNAPSHOT]", required=False)
+@hook_options
 @_NO_STOP
 @with_app
-def load(app: App, canister: str, which: str | None, no_stop: bool) -> None:
+def load(app: App, canister: str, which: str | None, no_stop: bool, **options: Any) -> None:
     """Bring CANISTER back to SNAPSHOT, an id or a label; not needed where it has only one.
 
     Module, globals, heap, stable memory and certified data are then what they were. A running canister is stopped
     before and started again afterwards.
+
+    With --via-hooks, or from a file with --stable-image, it is an upgrade from stable memory: a fresh instance runs
+    post_upgrade over it.
     """
+    how = HookOptions.of(options)
+    if how.stable_image is not None and which is not None:
+        raise Misuse("give SNAPSHOT or --stable-image, not both")
     with app.session() as session:
         target = session.canister(canister)
-        snapshot_id = _which(session, target, which)
+        source = str(how.stable_image) if how.stable_image else _which(session, target, which)
         with _stopped(app, target, no_stop):
-            target.load_snapshot(snapshot_id, app.sender)
+            result = how.load(session, target, source, app.sender)
         title = session.title(target.id)
+    what = how.stable_image.name if how.stable_image else f"snapshot {source}"
     app.emit(
-        {"canister_id": target.id, "loaded": snapshot_id},
-        Text.assemble(("loaded ", "green"), f"snapshot {snapshot_id} into {title}"),
+        {"canister_id": target.id, "loaded": source, "instructions": result.instructions, "logs": result.logs},
+        Text.assemble(("loaded ", "green"), f"{what} into {title}", how.told(result)),
     )
 
 
@@ -90,7 +101,9 @@ def list_(app: App, canister: str | None) -> None:
         facts = [_facts(s) for s in found]
         rows = [_row(session, s) for s in found]
     if rows:
-        app.emit(facts, output.table(("id", "canister", "label", "taken", "size", "checksum"), rows, right=["size"]))
+        app.emit(
+            facts, output.table(("id", "canister", "label", "holds", "taken", "size", "checksum"), rows, right=["size"])
+        )
     else:
         app.emit(facts, "No snapshots.")
 
@@ -151,6 +164,7 @@ def _facts(found: Snapshot) -> dict[str, Any]:
         "taken_on": found.taken_on,
         "label": found.label,
         "total_size": found.total_size,
+        "via_hooks": found.via_hooks,
         "checksum": found.checksum,
     }
 
@@ -160,6 +174,7 @@ def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
         found.id.hex(),
         session.names.of(found.canister_id) or found.canister_id,
         output.one_line(found.label or ""),
+        "stable memory" if found.via_hooks else "everything",
         found.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
         output.size(found.total_size),
         found.checksum[:16],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sandbox.canister.failure import Failure
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import low_memory
 from sandbox.execution.finish import respond, stop_if_done
@@ -16,23 +17,14 @@ from sandbox.state import CanisterState, Status
 
 
 def apply(kernel: Kernel, transition: Transition) -> None:
-    """Carry out `transition`. If hooks trapped, only their logs are kept and `CallRejected` is raised."""
+    """Carry out `transition`. If hooks trapped, at most their logs are kept and `CallRejected` is raised."""
     subnet, state = kernel.subnet, transition.canister
-    if state is not None:
+    if state is not None and not transition.rehearsal_failed:
         state = recorded(state, transition.executions, transition.failure, subnet.time)
     if transition.failure is not None:
         assert state is not None
         subnet.canisters[state.id] = state
-        problem = transition.failure
-        evidence = CallResult(
-            canister_id=state.id,
-            method="install_code",
-            reject=Reject.of(problem.code, problem.message(state.id, subnet.backtraces)),
-            instructions=transition.instructions,
-            logs=tuple(text.decode(errors="replace") for x in transition.executions for text in x.logs),
-            backtrace=problem.backtrace,
-        )
-        evidence.or_raise()
+        _evidence(kernel, state, transition, transition.failure).or_raise()
     for memory, image in transition.restored:
         memory.restore(image)
     if state is not None:
@@ -43,6 +35,21 @@ def apply(kernel: Kernel, transition: Transition) -> None:
         kernel.machines.drop(transition.removed)
         del subnet.canisters[transition.removed]
         subnet.deleted |= {transition.removed}
+
+
+def _evidence(kernel: Kernel, state: CanisterState, transition: Transition, problem: Failure) -> CallResult:
+    return CallResult(
+        canister_id=state.id,
+        method=transition.method,
+        reject=Reject.of(problem.code, problem.message(state.id, kernel.subnet.backtraces)),
+        instructions=transition.instructions,
+        logs=tuple(
+            text.decode(errors="replace")
+            for execution in (*transition.rehearsed, *transition.executions)
+            for text in execution.logs
+        ),
+        backtrace=problem.backtrace,
+    )
 
 
 def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> None:

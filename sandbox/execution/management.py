@@ -49,7 +49,7 @@ def _begin(kernel: Kernel, context: CallContext, arg: bytes, caller_version: int
 
 def carry_out(kernel: Kernel, transition: Transition) -> Transition:
     """Apply a transition; what its hooks printed is collected."""
-    for execution in transition.executions:
+    for execution in (*transition.rehearsed, *transition.executions):
         kernel.collect(execution)
     kernel.executed += transition.instructions
     apply(kernel, transition)

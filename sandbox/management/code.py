@@ -35,26 +35,14 @@ def install_code(world: World, argument: InstallCode) -> Transition:
     if argument.mode == "install" and state.code is not None:
         raise rejects.not_empty(state.id)
     if argument.mode == "upgrade" and state.code is None:
-        empty = "Attempted to execute a message, but the canister contains no Wasm module."
-        problem = Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, empty)
-        raise rejects.rejected(problem.code, problem.message(state.id))
+        raise rejects.no_module(state.id)
     code = modules.submit(argument.module)
-    deployment = _deployment(world, state, argument, prepared(state, code))
+    plan = deployment(world, state, argument, prepared(state, code))
     if argument.mode == "upgrade":
-        deployed = upgrade(world.subnet.pool, world.machines, state, deployment)
+        deployed = upgrade(world.subnet.pool, world.machines, state, plan)
     else:
-        deployed = install(world.subnet.pool, deployment)
-    if deployed.live is None:
-        return Transition(
-            canister=state,
-            executions=deployed.executions,
-            failure=deployed.failure,
-            instructions=deployed.instructions,
-        )
-    new = _new_state(world, state, argument, code, deployed)
-    return Transition(
-        canister=new, live=deployed.live, executions=deployed.executions, instructions=deployed.instructions
-    )
+        deployed = install(world.subnet.pool, plan)
+    return outcome(world, state, argument, code, deployed)
 
 
 def prepared(state: CanisterState, code: Code) -> Prepared:
@@ -67,25 +55,13 @@ def prepared(state: CanisterState, code: Code) -> Prepared:
         raise rejects.rejected(problem.code, problem.message(state.id)) from error
 
 
-def _deployment(world: World, state: CanisterState, argument: InstallCode, prepared: Prepared) -> Deployment:
+def deployment(world: World, state: CanisterState, argument: InstallCode, prepared: Prepared) -> Deployment:
+    """What is to be deployed into the canister, with the limits and the log of this subnet."""
     subnet, on_log = world.subnet, world.on_log
-    environment = Environment(
-        canister_id=state.id,
-        caller=world.caller,
-        time=subnet.time,
-        subnet_id=subnet.key.subnet_id,
-        root_key=subnet.key.public_key,
-        controllers=frozenset(state.settings.controllers),
-        status=state.status.value,
-        version=state.version + 1,
-        global_timer=0,
-        environment_variables=state.settings.environment_variables,
-        cycles=state.cycles,
-    )
     return Deployment(
         prepared=prepared,
         arg=argument.arg,
-        environment=environment,
+        environment=environment(world, state, state.version + 1),
         instructions=subnet.instruction_limits.install,
         heap_limit=state.settings.wasm_memory_limit,
         skip_pre_upgrade=argument.skip_pre_upgrade,
@@ -93,7 +69,33 @@ def _deployment(world: World, state: CanisterState, argument: InstallCode, prepa
         old_version=state.version,
         old_timer=state.global_timer,
         on_log=None if on_log is None else lambda text: on_log(state.id, text),
+        message_instructions=subnet.instruction_limits.update,
     )
+
+
+def environment(world: World, state: CanisterState, version: int, global_timer: int = 0) -> Environment:
+    """The world as hooks of the canister see it when they are told this version and timer."""
+    return Environment(
+        canister_id=state.id,
+        caller=world.caller,
+        time=world.subnet.time,
+        subnet_id=world.subnet.key.subnet_id,
+        root_key=world.subnet.key.public_key,
+        controllers=frozenset(state.settings.controllers),
+        status=state.status.value,
+        version=version,
+        global_timer=global_timer,
+        environment_variables=state.settings.environment_variables,
+        cycles=state.cycles,
+    )
+
+
+def outcome(world: World, state: CanisterState, argument: InstallCode, code: Code, deployed: Deployed) -> Transition:
+    """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`."""
+    ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
+    if deployed.live is None:
+        return replace(ran, failure=deployed.failure)
+    return replace(ran, canister=_new_state(world, state, argument, code, deployed), live=deployed.live)
 
 
 def _new_state(
@@ -105,9 +107,8 @@ def _new_state(
     certified, timer = (state.certified_data if argument.mode == "upgrade" else b""), 0
     for execution in deployed.executions:
         certified = execution.certified_data if execution.certified_data is not None else certified
-    last = deployed.executions[-1] if deployed.executions else None
-    if last is not None and last.mode is Mode.INIT and last.global_timer is not None:
-        timer = last.global_timer
+        if execution.mode is not Mode.PRE_UPGRADE and execution.global_timer is not None:
+            timer = execution.global_timer
     return replace(
         state,
         code=code,

@@ -6,6 +6,8 @@ help that is appended to some of them), `rs/types/types/src/messages/ingress_mes
 
 from __future__ import annotations
 
+from sandbox.canister.failure import Failure
+from sandbox.canister.motoko import STABILIZE
 from sandbox.errors import CallRejected, ErrorCode, Reject
 from sandbox.limits import LOG_SIZE, LOG_SIZE_BOUND, SNAPSHOT_SLICE, SNAPSHOTS
 from sandbox.principal import Principal
@@ -78,6 +80,12 @@ def snapshot_not_found(snapshot_id: bytes, canister_id: Principal) -> CallReject
     return rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, text, "canister-snapshot-not-found")
 
 
+def no_module(canister_id: Principal) -> CallRejected:
+    text = "Attempted to execute a message, but the canister contains no Wasm module."
+    problem = Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)
+    return rejected(problem.code, problem.message(canister_id))
+
+
 def snapshot_of_empty(canister_id: Principal) -> CallRejected:
     text = f"Failed to create snapshot for empty canister {canister_id}:"
     return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
@@ -104,6 +112,25 @@ def snapshot_of_another(snapshot_id: bytes, canister_id: Principal) -> CallRejec
 def snapshot_immutable() -> CallRejected:
     text = "Only canister snapshots created by metadata upload can be mutated."
     return rejected(ErrorCode.CANISTER_SNAPSHOT_IMMUTABLE, text)
+
+
+def only_stable_memory(snapshot_id: bytes) -> CallRejected:
+    """Ours: the platform has no snapshots that were taken via hooks."""
+    text = (
+        f"The snapshot {snapshot_id.hex()} has only stable memory: it was taken via hooks, load it via hooks "
+        "(via_hooks=True, --via-hooks)."
+    )
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+
+
+def heap_is_not_saved(canister_id: Principal) -> CallRejected:
+    """Ours: no hook writes to stable memory what enhanced orthogonal persistence keeps in the heap."""
+    text = (
+        f"Canister {canister_id} keeps its data in the heap across upgrades (enhanced orthogonal persistence) and its "
+        f"module does not export `{STABILIZE}`, which would write it to stable memory: it has no snapshots via hooks. "
+        "Take a plain snapshot."
+    )
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
 
 
 def snapshot_metadata(what: str) -> CallRejected:

@@ -50,10 +50,17 @@ def take(world: World, canister_id: Principal, how: Take) -> Transition:
     state = world.controlled(canister_id)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    snapshot = SnapshotState(
+    kept, snapshot = remaining(world, state, how), present(world, state, how.label)
+    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    return Transition(canister=uninstalled(world, new) if how.uninstall else new, reply=snapshot)
+
+
+def present(world: World, state: CanisterState, label: str | None) -> SnapshotState:
+    """The canister's present state as its next snapshot; copies nothing."""
+    return SnapshotState(
         id=next_id(state),
-        canister_id=canister_id,
-        label=how.label,
+        canister_id=state.id,
+        label=label,
         taken_at=world.subnet.time,
         canister_version=state.version,
         code=state.code,
@@ -65,9 +72,6 @@ def take(world: World, canister_id: Principal, how: Take) -> Transition:
         low_memory_hook=state.low_memory_hook,
         chunks=state.chunks,
     )
-    kept = remaining(world, state, how)
-    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
-    return Transition(canister=uninstalled(world, new) if how.uninstall else new, reply=snapshot)
 
 
 def next_id(state: CanisterState) -> bytes:
@@ -91,11 +95,10 @@ def remaining(world: World, state: CanisterState, how: Take) -> tuple[SnapshotSt
 def load_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> Transition:
     """The canister's module, globals, memories, chunk store and certified data are those of the snapshot."""
     state = world.controlled(canister_id)
-    snapshot, owner = locate(world, canister_id, snapshot_id)
-    if world.caller not in owner.settings.controllers:
-        raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
-    content = parts(state, snapshot)
-    in_use = {m for c in world.subnet.canisters.values() if c.id != canister_id for m in (c.heap, c.stable)}
+    snapshot, owner = loadable(world, canister_id, snapshot_id)
+    if snapshot.via_hooks:
+        raise rejects.only_stable_memory(snapshot_id)
+    content, in_use = parts(state, snapshot), lived_in(world, canister_id)
     heap, stable = _memory(snapshot.heap, in_use), _memory(snapshot.stable, in_use)
     new = replace(_with_parts(state, content), heap=heap, stable=stable)
     new = replace(
@@ -109,6 +112,19 @@ def load_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> T
     )
     restored = tuple((m, i) for m, i in ((heap, snapshot.heap), (stable, snapshot.stable)) if m is i.memory)
     return Transition(canister=new, restored=restored)
+
+
+def loadable(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:
+    """A snapshot of a canister that the caller controls too, and this canister."""
+    snapshot, owner = locate(world, canister_id, snapshot_id)
+    if world.caller not in owner.settings.controllers:
+        raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
+    return snapshot, owner
+
+
+def lived_in(world: World, but: Principal) -> set[Memory]:
+    """The memories of all canisters but one: it may not take them over."""
+    return {m for c in world.subnet.canisters.values() if c.id != but for m in (c.heap, c.stable)}
 
 
 def _with_parts(state: CanisterState, content: Parts) -> CanisterState:

@@ -124,8 +124,14 @@ class Transition:
     """Memories to be brought back to an image first."""
     executions: tuple[Execution, ...] = ()
     """Hooks that ran: their logs belong to the canister."""
+    rehearsed: tuple[Execution, ...] = ()
+    """Hooks that ran before, on a copy that is thrown away: they are heard, but not in the canister's logs."""
     failure: Failure | None = None
     """The hooks trapped: nothing changes but the logs, and the call is rejected with this."""
+    rehearsal_failed: bool = False
+    """The failure is that of `rehearsed`: not even the logs change."""
+    method: str = "install_code"
+    """What was called, for the evidence of a failure."""
     instructions: int = 0
     reply: object = None
     accepted: int = 0

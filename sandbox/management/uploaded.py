@@ -83,6 +83,8 @@ def snapshot_globals(snapshot: SnapshotState) -> Globals:
     """All globals of a snapshot in the order of the specification."""
     if snapshot.upload is not None:
         return snapshot.upload.globals
+    if snapshot.via_hooks:
+        return ()
     assert snapshot.code is not None
     found = []
     for slot in prepare(snapshot.code).rewritten.snapshot_globals:

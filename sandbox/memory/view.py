@@ -137,6 +137,17 @@ class View:
         self._refresh(runs, before)
         return written
 
+    def fork(self) -> Memory:
+        """A new memory of the same pool with what the view shows; the view and its memory stay as they are. Copies only
+        data. A stale view is refused.
+        """
+        if self.stale:
+            raise StateError("copying a view of a memory that was changed since")
+        runs = self.dirty()
+        other = self.memory.fork()
+        other.absorb(runs, self._bytes, self.size)
+        return other
+
     def rollback(self) -> bool:
         """Forget what was written since the last commit; a stale view shows the memory's present bytes again.
 

@@ -78,6 +78,7 @@ def snapshot_checksum(snapshot: SnapshotState) -> bytes:
         _optional(None if snapshot.global_timer is None else snapshot.global_timer.to_bytes(8, "big")),
         _optional(None if snapshot.low_memory_hook is None else snapshot.low_memory_hook.encode()),
         b"".join(sorted(snapshot.chunks)),
+        *((b"via hooks",) if snapshot.via_hooks else ()),
     )
     return _hash("snapshot", b"".join(len(part).to_bytes(8, "big") + part for part in parts))
 

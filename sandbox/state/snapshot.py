@@ -54,6 +54,8 @@ class SnapshotState:
     """The status of the low-memory hook, as `global_timer`; None too where an older version took the snapshot."""
     chunks: Chunks = field(default_factory=lambda: NO_CHUNKS)
     upload: Upload | None = None
+    via_hooks: bool = False
+    """Made by the canister's own hooks: stable memory alone tells everything, heap and globals are empty."""
 
     @property
     def source(self) -> str:

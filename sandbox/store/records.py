@@ -134,6 +134,7 @@ def encode_snapshot(snapshot: SnapshotState) -> dict[str, Any]:
         "low_memory_hook": snapshot.low_memory_hook,
         "chunks": sorted(snapshot.chunks),
         "upload": _encode_upload(snapshot.upload) if snapshot.upload else None,
+        "via_hooks": snapshot.via_hooks,
     }
 
 
@@ -149,6 +150,7 @@ def decode_snapshot(record: dict[str, Any], sources: Sources) -> SnapshotState:
         low_memory_hook=record.get("low_memory_hook"),
         chunks=_chunks(record, sources),
         upload=None if upload is None else _decode_upload(upload, sources),
+        via_hooks=record.get("via_hooks", False),
         heap=sources.memory(record["heap"]).image(),
         stable=sources.memory(record["stable"]).image(),
         **{name: record[name] for name in _SNAPSHOT},

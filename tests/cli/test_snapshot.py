@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +43,7 @@ def test_take_as_json_and_list(people: Cli) -> None:
     listed = people.json("snapshot", "list", "people")
     assert listed == people.json("snapshot", "list") == [{k: v for k, v in facts.items() if k != "replaced"}]
     header, row = people("snapshot", "list").splitlines()
-    assert header.split() == ["id", "canister", "label", "taken", "size", "checksum"]
+    assert header.split() == ["id", "canister", "label", "holds", "taken", "size", "checksum"]
     assert row.split()[:3] == [facts["id"], "people", "x"]
 
 
@@ -138,3 +140,47 @@ def test_state_of_the_command_line_is_that_of_python(people: Cli) -> None:
         assert (snapshot.id.hex(), snapshot.label, snapshot.checksum) == (taken["id"], "shared", taken["checksum"])
         canister.call("fill", 1)
     assert people("canister", "call", "people", "size") == "(101 : nat)\n"
+
+
+def test_the_hook_path(people: Cli) -> None:
+    version = people.json("canister", "status", "people")["version"]
+    taken = people.json("snapshot", "take", "people", "--via-hooks", "--no-stop")
+    assert taken["via_hooks"]
+    assert people.json("canister", "status", "people")["version"] == version
+    assert "stable memory" in people("snapshot", "list")
+    before = people.json("canister", "call", "people", "checksum")["reply"]
+    people("canister", "call", "people", "fill", "(2)")
+    assert "load it via hooks" in people("snapshot", "load", "people", code=1)
+    loaded = people.json("snapshot", "load", "people", "--via-hooks")
+    assert loaded["instructions"] > 0
+    assert people.json("canister", "call", "people", "checksum")["reply"] == before
+
+
+def test_a_stable_image_and_its_argument(cli: Cli, tmp_path: Path) -> None:
+    wasm, image = module("people_stable_rs_v1"), tmp_path / "image.gz"
+    with Sandbox() as sandbox:
+        kept = sandbox.create_canister()
+        kept.install(wasm)
+        kept.call("fill", 4)
+        image.write_bytes(gzip.compress(kept.raw_state().stable))
+    cli("canister", "create", "new")
+    arg = '(opt record { title = "x"; max_people = null })'
+    text = cli("snapshot", "load", "new", "--stable-image", str(image), "--wasm", wasm, "--arg", arg)
+    assert text.startswith("loaded image.gz into new")
+    assert cli.json("canister", "call", "new", "size")["reply"] == [4]
+    assert 'title = "x"' in cli("canister", "call", "new", "config")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--wasm", "FILE"], "--wasm and --arg belong to"),
+        (["--arg", "()"], "--wasm and --arg belong to"),
+        (["--skip-pre-upgrade"], "--skip-pre-upgrade belongs to --via-hooks"),
+        (["--via-hooks", "--stable-image", "FILE"], "not both"),
+        (["00", "--stable-image", "FILE"], "not both"),
+    ],
+)
+def test_options_of_the_hook_path_that_contradict_each_other(people: Cli, options: list[str], problem: str) -> None:
+    file = module("people_stable_rs_v1")
+    assert problem in people("snapshot", "load", "people", *[file if o == "FILE" else o for o in options], code=2)

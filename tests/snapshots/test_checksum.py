@@ -156,6 +156,7 @@ def test_every_field_counts(pool: Pool) -> None:
         "low_memory_hook": "ready",
         "chunks": {b"c" * 32: b"chunk"},
         "upload": Upload(known.heap, 7, (("i", 1),)),
+        "via_hooks": True,
     }
     assert set(others) == set(SnapshotState.__dataclass_fields__)
     sums = {snapshot_checksum(replace(known, **{name: value})) for name, value in others.items()}  # type: ignore[arg-type]

@@ -1,0 +1,86 @@
+"""The hook path: a canister's data by way of its own upgrade hooks, as stable memory alone. Commits nothing.
+
+`save` runs the hook of the old code on an instance that is thrown away; `restore` puts a stable memory under a fresh
+instance and runs the hook of the new code. Together they are an upgrade that replaces the heap (digest 5.3), with any
+time and any module in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.canister import motoko
+from sandbox.canister.alone import call_alone
+from sandbox.canister.code import Prepared
+from sandbox.canister.failure import Failure
+from sandbox.canister.install import Deployed, Deployment, HookRun, begin
+from sandbox.canister.live import Live, heap_view, stable_view
+from sandbox.ic0.modes import Mode
+from sandbox.ic0.state import Execution
+from sandbox.memory import Image, Memory, Pool
+
+_HOOK = "canister_pre_upgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A state whose hook is run. Its memories are read, never written: a canister may live in them."""
+
+    heap: Memory
+    stable: Memory
+    globals: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the hook left; `stable` is None if there is a `failure`."""
+
+    stable: Image | None
+    failure: Failure | None
+    executions: tuple[Execution, ...] = ()
+    instructions: int = 0
+
+
+def keeps_heap_to_itself(prepared: Prepared) -> bool:
+    """Whether no hook of the module writes its data to stable memory."""
+    return prepared.facts.uses_enhanced_persistence and not motoko.stabilizes(prepared)
+
+
+def save(source: Source, deployment: Deployment) -> Saved:
+    """The stable memory that `canister_pre_upgrade` of the deployment's module makes of a state. A module without the
+    hook has everything there already. A stable memory that the hook does not change is not copied."""
+    prepared = deployment.prepared
+    if _HOOK not in prepared.facts.entry_points and not motoko.stabilizes(prepared):
+        return Saved(source.stable.image(), None)
+    hooks = HookRun(deployment)
+    live = Live(prepared, heap_view(source.heap, prepared), stable_view(source.stable))
+    try:
+        live.load_globals(source.globals)
+        problem = None
+        if motoko.stabilizes(prepared):
+            problem = call_alone(hooks, live, motoko.STABILIZE, deployment.environment)
+        problem = problem or hooks.run(live, _HOOK, Mode.PRE_UPGRADE, deployment.environment)
+        stable = None if problem is not None else _image(live)
+    finally:
+        live.close()
+    return Saved(stable, problem, tuple(hooks.executions), hooks.used)
+
+
+def _image(live: Live) -> Image:
+    view = live.stable
+    if view.size == view.memory.size and not view.dirty():
+        return view.memory.image()
+    return view.fork().image()
+
+
+def restore(pool: Pool, stable: Memory, deployment: Deployment) -> Deployed:
+    """A fresh instance over a view of `stable`, after start, `canister_post_upgrade` with the argument, and what the
+    module needs to have all its data in the heap."""
+    hooks, unread = HookRun(deployment), motoko.to_destabilize(deployment.prepared, stable)
+    live, problem = begin(pool, hooks, stable, "canister_post_upgrade")
+    if live is not None and unread:
+        problem = call_alone(hooks, live, motoko.DESTABILIZE, deployment.environment)
+        if problem is not None:
+            live.close()
+            live = None
+    return hooks.end(live, problem)

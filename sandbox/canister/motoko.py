@@ -1,0 +1,31 @@
+"""Enhanced orthogonal persistence of Motoko: data stays in the heap, and how it gets to stable memory all the same.
+
+The compiler gives such modules two update methods for controllers (`dfinity/motoko` in its
+`design/GraphCopyStabilization.md`). The first begins to copy all stable variables to the end of stable memory, message
+by message; `canister_pre_upgrade` then finishes the copy. `canister_post_upgrade` of a module over a fresh heap finds
+the copy there and reads it, as much as its own limits allow; the second method reads the rest.
+"""
+
+from __future__ import annotations
+
+from sandbox.canister.code import Prepared
+from sandbox.memory import Memory
+
+STABILIZE = "__motoko_stabilize_before_upgrade"
+DESTABILIZE = "__motoko_destabilize_after_upgrade"
+_GRAPH_COPIES = (3, 4)
+"""`VERSION_GRAPH_COPY_NO_REGIONS` and `VERSION_GRAPH_COPY_REGIONS` in `rts/motoko-rts/src/region.rs`."""
+
+
+def stabilizes(prepared: Prepared) -> bool:
+    """Whether the module keeps its data in the heap and offers to write it to stable memory."""
+    return prepared.facts.uses_enhanced_persistence and prepared.facts.methods.get(STABILIZE) == "update"
+
+
+def to_destabilize(prepared: Prepared, stable: Memory) -> bool:
+    """Whether stable memory holds such a copy that nobody has read yet, and the module has a method that reads it:
+    `read_persistence_version` in `rts/motoko-rts/src/stable_mem.rs`."""
+    if prepared.facts.methods.get(DESTABILIZE) != "update" or not stable.size:
+        return False
+    first, last = stable.read(0, 4), stable.read(stable.size - 4, 4)
+    return first == bytes(4) and int.from_bytes(last, "little") in _GRAPH_COPIES

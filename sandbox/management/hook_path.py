@@ -1,0 +1,134 @@
+"""Snapshots by way of the canister's own hooks: who may, when, and what changes. Ours; the platform has no such methods
+(the discussion of the community proposal of 2023 asks for them).
+
+Taking runs `canister_pre_upgrade` on a copy that is thrown away and keeps the stable memory that it leaves: nothing of
+the canister changes but its list of snapshots. Loading is an upgrade to a fresh heap over that stable memory: version,
+history, timer and logs are those of an upgrade; certified data and chunk store come from the snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sandbox.canister import code as modules
+from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
+from sandbox.management import rejects
+from sandbox.management.code import InstallCode, deployment, environment, outcome, prepared
+from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining
+from sandbox.management.transition import Transition, World
+from sandbox.management.uploaded import parts
+from sandbox.memory import Image, Memory
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Code, SnapshotState
+
+_TAKE, _LOAD = "take_snapshot", "load_snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class HookLoad:
+    """How a stable memory is loaded via hooks. `module`: None is the snapshot's, or for a bare memory the canister's.
+    `skip_pre_upgrade`: of a plain snapshot, take the stable memory as it is; what only its heap holds is lost."""
+
+    module: bytes | None = None
+    arg: bytes = b"DIDL\0\0"
+    skip_pre_upgrade: bool = False
+
+
+def take_via_hooks(world: World, canister_id: Principal, label: str | None = None) -> Transition:
+    """A new snapshot that has only stable memory, as the hook leaves it; the reply is the `SnapshotState`."""
+    state = world.controlled(canister_id)
+    if state.code is None:
+        raise rejects.snapshot_of_empty(canister_id)
+    kept, snapshot = remaining(world, state, Take(label)), present(world, state, label)
+    saved = _saved(world, state, snapshot, state.code)
+    if saved.stable is None:
+        return _failed(state, saved, _TAKE)
+    empty = world.subnet.pool.memory().image()
+    certified = [e.certified_data for e in saved.executions if e.certified_data is not None]
+    snapshot = replace(
+        snapshot,
+        heap=empty,
+        globals=b"",
+        stable=saved.stable,
+        certified_data=certified[-1] if certified else state.certified_data,
+        via_hooks=True,
+    )
+    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    return Transition(canister=new, rehearsed=saved.executions, instructions=saved.instructions, reply=snapshot)
+
+
+def _failed(state: CanisterState, saved: Saved, method: str) -> Transition:
+    return Transition(
+        canister=state,
+        rehearsed=saved.executions,
+        failure=saved.failure,
+        rehearsal_failed=True,
+        instructions=saved.instructions,
+        method=method,
+    )
+
+
+def load_via_hooks(world: World, canister_id: Principal, snapshot_id: bytes, how: HookLoad) -> Transition:
+    """A fresh instance of the snapshot's module, or of another, over the snapshot's stable memory.
+
+    Of a plain snapshot, its own module's hook is run first, on a copy. If any hook fails nothing has changed, but for
+    what the new module's hooks left in the canister's log.
+    """
+    state = world.controlled(canister_id)
+    snapshot, owner = loadable(world, canister_id, snapshot_id)
+    saved = Saved(snapshot.stable, None)
+    own = snapshot.code
+    if own is None or not (snapshot.via_hooks or how.skip_pre_upgrade):
+        content = parts(state, snapshot)
+        assert content.code is not None
+        own, snapshot = content.code, replace(snapshot, globals=content.globals)
+    if not (snapshot.via_hooks or how.skip_pre_upgrade):
+        saved = _saved(world, owner, snapshot, own)
+    if saved.stable is None:
+        return _failed(state, saved, _LOAD)
+    code = own if how.module is None else modules.submit(how.module)
+    after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
+    loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
+    return replace(loaded, rehearsed=saved.executions, instructions=saved.instructions + loaded.instructions)
+
+
+def load_stable_image(world: World, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
+    """As `load_via_hooks`, from a bare stable memory; certified data and chunk store stay as they are."""
+    state = world.controlled(canister_id)
+    code = state.code if how.module is None else modules.submit(how.module)
+    if code is None:
+        raise rejects.no_module(canister_id)
+    return _restored(world, (state, state), _free(world, image, canister_id), code, how)
+
+
+def _restored(
+    world: World, states: tuple[CanisterState, CanisterState], stable: Memory, code: Code, how: HookLoad
+) -> Transition:
+    """`states`: what the canister stays if a hook fails, and what it becomes apart from what the hooks do."""
+    state, after = states
+    argument = InstallCode(state.id, b"", how.arg, "upgrade")
+    deployed = restore(world.subnet.pool, stable, deployment(world, state, argument, prepared(state, code)))
+    base = state if deployed.live is None else after
+    return replace(outcome(world, base, argument, code, deployed), method=_LOAD)
+
+
+def _saved(world: World, owner: CanisterState, snapshot: SnapshotState, code: Code) -> Saved:
+    """What the hook of a plain snapshot's module makes of it, on a copy."""
+    module = prepared(owner, code)
+    if keeps_heap_to_itself(module):
+        raise rejects.heap_is_not_saved(owner.id)
+    plan = deployment(world, owner, InstallCode(owner.id, b""), module)
+    seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0)
+    source = Source(_present(snapshot.heap), _present(snapshot.stable), snapshot.globals)
+    return save(source, replace(plan, environment=seen, heap_limit=0))
+
+
+def _present(image: Image) -> Memory:
+    """A memory that shows the image now; it may be a canister's."""
+    return image.memory if image.same_as(image.memory.image()) else image.memory.fork(image)
+
+
+def _free(world: World, image: Image, canister_id: Principal) -> Memory:
+    """A memory that shows the image now and that the canister may live in."""
+    memory = _present(image)
+    return memory.fork() if memory in lived_in(world, canister_id) else memory
