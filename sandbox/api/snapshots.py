@@ -15,6 +15,7 @@ from sandbox.management import hook_path
 from sandbox.management import snapshots as rules
 from sandbox.management.commands import command
 from sandbox.management.rejects import snapshot_not_found
+from sandbox.management.uploaded import code_of
 from sandbox.principal import Principal
 from sandbox.snapshots.stable_image import read_stable_image
 from sandbox.state import Code, SnapshotState
@@ -114,7 +115,7 @@ class SnapshotManager:
         self._sandbox.manage(command(rules.delete_snapshot, self._who(owner, sender), owner, raw))
 
     def module(self, snapshot_id: bytes | str | None, canister_id: Principal) -> bytes | None:
-        """The module of a snapshot; without an id, that of the canister. None where there is none, or an upload's."""
+        """The module of a snapshot; without an id, that of the canister. None where there is none."""
         code = self._code(canister_id) if snapshot_id is None else self._code_of(as_id(snapshot_id))
         return None if code is None else code.submitted
 
@@ -125,7 +126,7 @@ class SnapshotManager:
         owner = rules.owner_id(snapshot_id)
         states = (self._sandbox.state_of(c.id) for c in self._sandbox.canisters() if c.id == owner)
         found = (s for state in states for s in state.snapshots if s.id == snapshot_id)
-        return next((snapshot.code for snapshot in found), None)
+        return next((code_of(snapshot) for snapshot in found), None)
 
     def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
         if sender is not None:

@@ -16,7 +16,7 @@ from sandbox.management import rejects
 from sandbox.management.code import InstallCode, deployment, environment, outcome, prepared
 from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining
 from sandbox.management.transition import Transition, World
-from sandbox.management.uploaded import parts
+from sandbox.management.uploaded import code_of, parts
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Code, SnapshotState
@@ -76,17 +76,14 @@ def load_via_hooks(world: World, canister_id: Principal, snapshot_id: bytes, how
     """
     state = world.controlled(canister_id)
     snapshot, owner = loadable(world, canister_id, snapshot_id)
-    saved = Saved(snapshot.stable, None)
-    own = snapshot.code
-    if own is None or not (snapshot.via_hooks or how.skip_pre_upgrade):
+    if snapshot.via_hooks or how.skip_pre_upgrade:
+        saved = Saved(snapshot.stable, None)
+    else:
         content = parts(state, snapshot)
-        assert content.code is not None
-        own, snapshot = content.code, replace(snapshot, globals=content.globals)
-    if not (snapshot.via_hooks or how.skip_pre_upgrade):
-        saved = _saved(world, owner, snapshot, own)
+        saved = _saved(world, owner, replace(snapshot, globals=content.globals), content.code)
     if saved.stable is None:
         return _failed(state, saved, _LOAD)
-    code = own if how.module is None else modules.submit(how.module)
+    code = code_of(snapshot) if how.module is None else modules.submit(how.module)
     after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
     loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
     return replace(loaded, rehearsed=saved.executions, instructions=saved.instructions + loaded.instructions)

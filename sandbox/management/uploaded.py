@@ -26,7 +26,7 @@ _HOOK = {"condition_not_satisfied": "ConditionNotSatisfied", "ready": "Ready", "
 class Parts:
     """What a load puts into the canister besides memories; None: timer or hook stay as they are."""
 
-    code: Code | None
+    code: Code
     globals: bytes
     global_timer: int | None = None
     low_memory_hook: str | None = None
@@ -34,15 +34,23 @@ class Parts:
 
 def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
     """The parts of a snapshot that is about to be loaded into the canister; a reject if an upload does not fit."""
+    code = code_of(snapshot)
     if snapshot.upload is None:
-        return Parts(snapshot.code, snapshot.globals)
-    upload = snapshot.upload
-    code = submit(upload.module.read(0, upload.module_size))
+        return Parts(code, snapshot.globals)
     module = prepared(state, code)
     _check_memory(module, snapshot)
     _check_hook(state, snapshot)
-    values = _slots(module, upload)
+    values = _slots(module, snapshot.upload)
     return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
+
+
+def code_of(snapshot: SnapshotState) -> Code:
+    """The module alone, unchecked."""
+    upload = snapshot.upload
+    if upload is not None:
+        return submit(upload.module.read(0, upload.module_size))
+    assert snapshot.code is not None
+    return snapshot.code
 
 
 def _check_memory(module: Prepared, snapshot: SnapshotState) -> None:

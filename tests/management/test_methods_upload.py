@@ -361,3 +361,54 @@ def test_uploads_survive_on_disk(tmp_path: Path) -> None:
         load(sandbox, target, made)
         assert number(target.query("get").reply) == 9
         assert len(by_user(sandbox, "stored_chunks", of(target))) == 1
+
+
+HOOKED = guest(
+    """(global $n (mut i64) (i64.const 0))
+    (func (export "canister_pre_upgrade") (drop (call $stable64_grow (i64.const 1)))
+      (i64.store (i32.const 0) (global.get $n)) (call $stable64_write (i64.const 0) (i64.const 0) (i64.const 8)))
+    (func (export "canister_post_upgrade") (call $stable64_read (i64.const 0) (i64.const 0) (i64.const 8))
+      (global.set $n (i64.load (i32.const 0))))
+    (func (export "canister_update inc")
+      (global.set $n (i64.add (global.get $n) (i64.const 1))) (call $reply64 (global.get $n)))
+    (func (export "canister_query get") (call $reply64 (global.get $n)))"""
+)
+
+
+def test_an_uploaded_snapshot_can_be_loaded_via_hooks(sandbox: Sandbox, target: Canister) -> None:
+    source = sandbox.create_canister()
+    source.install(HOOKED)
+    source.update("inc")
+    uploaded = copied(sandbox, source, source.take_snapshot().id, target)
+    target.load_snapshot(uploaded, via_hooks=True)
+    assert number(target.query("get").reply) == 1
+
+
+def test_the_argument_of_a_load_via_hooks_is_typed_by_the_uploaded_module(sandbox: Sandbox, target: Canister) -> None:
+    source = sandbox.create_canister()
+    source.install(fixture("people_stable_rs_v1"))
+    uploaded = copied(sandbox, source, source.take_snapshot().id, target)
+    target.load_snapshot(uploaded, via_hooks=True, arg={"title": "new", "max_people": None})
+    assert target.call("config")["title"] == "new"
+
+
+def test_a_snapshot_via_hooks_travels_as_stable_memory_and_module(sandbox: Sandbox, target: Canister) -> None:
+    source = sandbox.create_canister()
+    source.install(HOOKED)
+    source.update("inc")
+    taken = source.take_snapshot(via_hooks=True)
+    metadata = by_user(sandbox, "read_canister_snapshot_metadata", of(source, snapshot_id=taken.id))
+    assert (metadata["globals"], metadata["wasm_memory_size"]) == ([], 0)
+    rejected(
+        ErrorCode.CANISTER_REJECTED_MESSAGE,
+        "only stable memory",
+        by_user,
+        sandbox,
+        "load_canister_snapshot",
+        of(source, snapshot_id=taken.id),
+    )
+    uploaded = copied(sandbox, source, taken.id, target)
+    rejected(PAYLOAD, "do not match", load, sandbox, target, uploaded)
+    rejected(PAYLOAD, "do not match", target.load_snapshot, uploaded, via_hooks=True)
+    target.load_snapshot(uploaded, via_hooks=True, skip_pre_upgrade=True)
+    assert number(target.query("get").reply) == 1

@@ -247,3 +247,24 @@ def test_a_strategy_must_exist_and_work(monkeypatch: pytest.MonkeyPatch) -> None
     assert Pool().strategy in ("pagemap", "compare")
     monkeypatch.setattr(dirty, "_PAGEMAP", "/proc/self/no-such-file")
     assert Pool().strategy == "compare"
+
+
+def test_a_fork_is_what_the_view_shows_in_a_memory_of_its_own(pool: Pool) -> None:
+    memory = pool.memory(64 * PAGE)
+    memory.write(0, b"kept")
+    memory.write(40 * PAGE, b"overwritten")
+    view = memory.view(reserve=128 * PAGE)
+    view.write(40 * PAGE, b"private....")
+    view.grow(100 * PAGE)
+    view.write(99 * PAGE, b"grown")
+    before = memory.generation
+    fork = view.fork()
+    assert fork.read(0, fork.size) == view.read(0, view.size)
+    assert (fork.size, memory.size, memory.generation) == (100 * PAGE, 64 * PAGE, before)
+    assert memory.read(40 * PAGE, 11) == b"overwritten"
+    assert sum(length for _, length in fork.extents()) <= 16 * PAGE
+    fork.write(0, b"fork")
+    assert view.read(0, 4) == memory.read(0, 4) == b"kept"
+    memory.write(0, b"else")
+    with pytest.raises(StateError, match="changed since"):
+        view.fork()
