@@ -12,6 +12,7 @@
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it
     │   └── StateCorrupt          its files contradict their checksums
+    ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
     ├── EngineError           the WebAssembly engine cannot be used on this machine
     └── Unsupported           a feature that is known and not offered; says its name
 
@@ -189,6 +190,10 @@ class StateLocked(StateError):
 
 class StateCorrupt(StateError):
     """Files of the state directory contradict their checksums."""
+
+
+class RecordError(SandboxError):
+    """A record of a sandbox cannot be read, or something cannot be recorded."""
 
 
 class EngineError(SandboxError):

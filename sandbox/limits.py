@@ -40,7 +40,6 @@ INSTRUCTIONS_QUERY: Final = 5_000_000_000
 INSTRUCTIONS_INSTALL: Final = 300_000_000_000
 INSTRUCTIONS_INSPECT: Final = 200_000_000
 MESSAGES_ALONE: Final = 1_000  # of one call that a canister carries out alone on a throw-away copy; ours
-INSTRUCTIONS_SYSTEM_CALL: Final = 500  # what most functions of `ic0` count for in the replica (linker.rs)
 INSTRUCTIONS_PER_QUERY_CALL: Final = 50_000_000
 INSTRUCTIONS_ROUND: Final = 7_000_000_000
 

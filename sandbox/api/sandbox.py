@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from sandbox.api.records import RawState
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
-from sandbox.errors import CallRejected
+from sandbox.engine import counting
+from sandbox.errors import CallRejected, RecordError
 from sandbox.execution import (
     Advance,
     CallResult,
@@ -27,8 +29,8 @@ from sandbox.execution import (
     Update,
     certificate,
     management,
-    perform,
 )
+from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
 from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
 from sandbox.management import lifecycle
@@ -37,7 +39,9 @@ from sandbox.management.rejects import canister_not_found
 from sandbox.management.transition import Hooks, Http, World
 from sandbox.memory import Pool
 from sandbox.principal import Principal
+from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.checksum import snapshot_checksum
+from sandbox.snapshots.state_hash import StateHash, hashing
 from sandbox.state import CanisterState, InstructionLimits, Subnet, copied
 from sandbox.store import StateDirectory
 
@@ -83,6 +87,8 @@ class Sandbox:
         self._subnet = Subnet(pool=pool, time=GENESIS)
         self._machines = Machines()
         self._directory: StateDirectory | None = None
+        self._watcher: Watcher | None = None
+        self._hash = StateHash()
         self.snapshots = SnapshotManager(self)
 
     def _configure(
@@ -137,7 +143,9 @@ class Sandbox:
             self._directory.save(self._subnet)
 
     def close(self) -> None:
-        """Free everything, without saving."""
+        """Free everything, without saving; a record of the sandbox ends."""
+        if self._watcher is not None:
+            self._watcher.close()
         self._machines.clear()
         self._subnet.canisters.clear()
         if self._directory is not None:
@@ -223,14 +231,14 @@ class Sandbox:
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """An update call; the result says how it ended."""
-        result: CallResult = self._perform(Update(canister_id, method, arg, self.who(sender)))
+        result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender)))
         return result
 
     def query(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """A query call; the result says how it ended."""
-        result: CallResult = self._perform(Query(canister_id, method, arg, self.who(sender)))
+        result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
         return result
 
     def submit(
@@ -241,7 +249,7 @@ class Sandbox:
         sender: Principal | str | None = None,
     ) -> int:
         """Let a user's update call in without executing it; the answer's number, for `ingress_status`."""
-        message_id: int = self._perform(Submit(_id(canister), method, arg, self.who(sender)))
+        message_id: int = self.perform(Submit(_id(canister), method, arg, self.who(sender)))
         return message_id
 
     def ingress_status(self, message_id: int) -> CallResult | CallRejected | None:
@@ -253,7 +261,7 @@ class Sandbox:
 
     def advance_time(self, seconds: float = 0, nanoseconds: int = 0) -> None:
         """Let time pass. Nothing runs by itself: `tick()` runs what is due then."""
-        self._perform(Advance(round(seconds * 1_000_000_000) + nanoseconds))
+        self.perform(Advance(round(seconds * 1_000_000_000) + nanoseconds))
 
     def set_time(self, nanoseconds: int) -> None:
         """Let time pass until `nanoseconds` since 1970."""
@@ -262,11 +270,11 @@ class Sandbox:
     def tick(self, rounds: int = 1) -> None:
         """Rounds: due timers and heartbeats, then messages."""
         for _ in range(rounds):
-            self._perform(Round())
+            self.perform(Round())
 
     def run_until_idle(self) -> int:
         """Rounds until no message and no due timer is left; how many it took."""
-        rounds: int = self._perform(UntilIdle())
+        rounds: int = self.perform(UntilIdle())
         return rounds
 
     @property
@@ -281,12 +289,13 @@ class Sandbox:
 
     def manage(self, command: Command) -> Managed:
         """Carry out what a management handler decides; a reject is raised."""
-        managed: Managed = self._perform(command)
+        managed: Managed = self.perform(command)
         return managed
 
-    def _perform(self, given: Input) -> Any:
-        """The one way in: everything that changes the subnet comes through here, but anchors."""
-        return perform(self._kernel(), given)
+    def perform(self, given: Input) -> Any:
+        """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
+        watcher = self._watcher
+        return _perform(self._kernel(), given) if watcher is None else watched(watcher, self._kernel(), given)
 
     def _kernel(self) -> Kernel:
         return Kernel(self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum))
@@ -320,11 +329,49 @@ class Sandbox:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
         saved = copied(self._subnet)
         mark = self._subnet.pool.mark()
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.begin(self._subnet)
         try:
             yield
         finally:
             mark.undo()
             self._subnet = saved
+            if self._watcher is not None:
+                self._watcher.undo(saved, known=self._watcher is watcher)
+
+    def state_hash(self) -> str:
+        """64 hexadecimal digits that cover everything a canister could observe, now or later: all canisters with every
+        byte and their snapshots, open calls, messages, time, seed, rules. Costs what changed since the last time."""
+        return self._hash.whole(self._subnet).hex()
+
+    # --- records
+
+    def record(self, path: str | Path) -> Recording:
+        """Write every input from now on, and what comes of it, to the new file `path`, until the recording is closed.
+
+        `canister-sandbox replay` has the same again. Only a sandbox in which nothing was done yet (but that time may
+        have passed) can be recorded: a record begins from nothing. `RecordError` otherwise, or if the file exists.
+        """
+        subnet = self._subnet
+        if self._watcher is not None:
+            raise RecordError("the sandbox is being recorded already")
+        rules = {name: getattr(subnet, name) for name in ("time", "seed", "costs", "max_snapshots")}
+        kept = {name: getattr(subnet, name) for name in ("pool", "instruction_limits", "certified")}
+        if subnet != Subnet(**kept, **rules):
+            raise RecordError("only a sandbox in which nothing was done yet can be recorded: record() comes first")
+        header = Header(counting(), hashing(), **rules, instruction_limits=asdict(subnet.instruction_limits))
+        recording = Recording(Path(path), header)
+        self.watch(recording)
+        return recording
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let `watcher` see every step from now on, until it is closed."""
+        self._watcher = watcher
+        watcher.on_close = self._unwatch
+
+    def _unwatch(self) -> None:
+        self._watcher = None
 
 
 def _label(label: Label) -> bytes:

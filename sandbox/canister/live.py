@@ -15,7 +15,8 @@ from sandbox.canister.code import Prepared, prepare
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
 from sandbox.ic0.state import Execution, GuestTrap
-from sandbox.limits import INSTRUCTIONS_SYSTEM_CALL, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.ic0.weights import system_call
+from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.memory import Memory, View
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
@@ -276,7 +277,7 @@ def _functions(pointer: str) -> dict[str, engine.HostFunction]:
             row.params.replace("I", pointer),
             row.results.replace("I", pointer),
             table.bind(row),
-            INSTRUCTIONS_SYSTEM_CALL,
+            system_call(row.name),
         )
         for row in table.ROWS
         if row.function is not None

@@ -18,6 +18,7 @@ from sandbox.cli.canister import canister
 from sandbox.cli.demo import demo
 from sandbox.cli.drun import drun
 from sandbox.cli.identity import identity
+from sandbox.cli.replay import replay
 from sandbox.cli.snapshot import snapshot
 from sandbox.cli.wasm import wasm
 
@@ -72,5 +73,5 @@ def root() -> None:
     """Run real Internet Computer canisters, break them, and bring every byte back."""
 
 
-for command in (demo, canister, snapshot, wasm, drun, identity):
+for command in (demo, canister, snapshot, wasm, drun, replay, identity):
     root.add_command(command)

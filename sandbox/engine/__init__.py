@@ -5,6 +5,7 @@ The only package that imports `wasmtime`; it knows no rule of the Internet Compu
 
 from sandbox.engine.guest import GuestMemory, OutOfBounds
 from sandbox.engine.instance import HostFunction, Instance, Support
+from sandbox.engine.metering import counting
 from sandbox.engine.plain import PlainMemory
 from sandbox.engine.runtime import GUARD, RESERVED, Compiled, LinearMemory, Runtime, runtime
 from sandbox.engine.traps import EngineTrap, Frame, HostFailure, TrapKind
@@ -25,5 +26,6 @@ __all__ = [
     "Runtime",
     "Support",
     "TrapKind",
+    "counting",
     "runtime",
 ]

@@ -1,0 +1,40 @@
+"""A record being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.record.file import Header, Writer
+from sandbox.record.watch import Outcome, Step, Watcher
+
+
+class Recording(Watcher):
+    """Writes every step to a file, as it happens, until it is closed; use it in a `with`, or close it.
+
+    What cannot be recorded is refused before it happens. `steps`: how many were recorded.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        super().__init__()
+        self.path = path
+        self.steps = 0
+        self._writer = Writer(path, header)
+
+    def before(self, step: Step) -> None:
+        self._writer.step(step)
+
+    def after(self, outcome: Outcome) -> None:
+        self._writer.outcome(outcome)
+        self.steps += 1
+
+    def close(self, why: str = "closed") -> None:
+        """End the record; what happens from now on is not in it."""
+        if not self.closed:
+            super().close(why)
+            self._writer.close(why)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

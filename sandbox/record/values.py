@@ -1,0 +1,121 @@
+"""Inputs as CBOR: arrays that begin with a letter for what they are. Long bytes are stored once and named by hash.
+
+`p` principal, `t` tuple, `l` list, `d` mapping with text keys, `r` record (class, fields by name), `b` blob (SHA-256);
+everything else stands for itself. An image of a memory is a `Sparse`. A field that a later version adds gets a default
+in its class, so that old files are read for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from sandbox.errors import RecordError
+from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, Update
+from sandbox.management.code import InstallCode
+from sandbox.management.commands import Command
+from sandbox.management.hook_path import HookLoad
+from sandbox.memory import Image, Pool
+from sandbox.principal import Principal
+from sandbox.record.watch import Begin, Undo
+from sandbox.state import InstructionLimits, Visibility
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """A memory as bytes: `runs` are (offset, content), everything else is zero."""
+
+    size: int
+    runs: tuple[tuple[int, bytes], ...]
+
+    @classmethod
+    def of(cls, image: Image) -> Sparse:
+        """The same as the image."""
+        pieces = (
+            (at, min(_PIECE - at % _PIECE, offset + length - at))
+            for offset, length in image.extents()
+            for at in (offset, *range(offset - offset % _PIECE + _PIECE, offset + length, _PIECE))
+        )
+        return cls(image.size, tuple((at, image.read(at, length)) for at, length in pieces))
+
+    def image(self, pool: Pool) -> Image:
+        """An image of a new memory of `pool`."""
+        memory = pool.memory(self.size)
+        for offset, content in self.runs:
+            memory.write(offset, content)
+        return memory.image()
+
+
+_PIECE = 1 << 20
+BLOB = 4096
+"""Bytes of at least this length are blobs."""
+CLASSES: Mapping[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        Advance,
+        Begin,
+        Command,
+        InstallCode,
+        InstructionLimits,
+        Query,
+        HookLoad,
+        Round,
+        Sparse,
+        Submit,
+        Undo,
+        UntilIdle,
+        Update,
+        Visibility,
+    )
+}
+
+
+def encode(value: Any, blob: Callable[[bytes, bytes], None]) -> Any:
+    """What CBOR can hold; `blob` is given the SHA-256 and the content of long bytes. `RecordError` for a value that no
+    input can have to be read again."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _bytes(bytes(value), blob)
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Principal):
+        return ["p", bytes(value)]
+    if isinstance(value, tuple | list):
+        return ["t" if isinstance(value, tuple) else "l", *(encode(item, blob) for item in value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return ["d", {key: encode(item, blob) for key, item in value.items()}]
+    if isinstance(value, Image):
+        value = Sparse.of(value)
+    kind = type(value)
+    if is_dataclass(kind) and CLASSES.get(kind.__name__) is kind:
+        return ["r", kind.__name__, {field.name: encode(getattr(value, field.name), blob) for field in fields(kind)}]
+    raise RecordError(f"{value!r} cannot be recorded: no input of the platform has a {kind.__name__} in it")
+
+
+def _bytes(value: bytes, blob: Callable[[bytes, bytes], None]) -> Any:
+    if len(value) < BLOB:
+        return value
+    digest = hashlib.sha256(value).digest()
+    blob(digest, value)
+    return ["b", digest]
+
+
+def decode(value: Any, blobs: Mapping[bytes, bytes]) -> Any:
+    """The value again. `KeyError`, `TypeError` or `ValueError` if it is none of ours."""
+    if not isinstance(value, tuple | list):
+        return value
+    match value:
+        case ["p", raw]:
+            return Principal(raw)
+        case ["b", digest]:
+            return blobs[digest]
+        case ["t", *items]:
+            return tuple(decode(item, blobs) for item in items)
+        case ["l", *items]:
+            return [decode(item, blobs) for item in items]
+        case ["d", content]:
+            return {key: decode(item, blobs) for key, item in content.items()}
+        case ["r", name, content]:
+            return CLASSES[name](**{key: decode(item, blobs) for key, item in content.items()})
+    raise ValueError(f"{value[:1]!r} begins no value")

@@ -1,0 +1,175 @@
+"""Inputs seen as they happen, and what came of them: the same for who writes a record and for who compares with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sandbox.errors import CallRejected, Reject
+from sandbox.execution import CallResult, Input, Kernel, Managed, perform
+from sandbox.management.transition import Http, HttpRequest
+from sandbox.principal import Principal
+from sandbox.snapshots.state_hash import StateHash, rest_hash
+from sandbox.state import SnapshotState, Subnet
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """An anchor begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The innermost anchor ends: everything since it began is undone."""
+
+
+Step = Input | Begin | Undo
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The evidence of one step, of values that CBOR can hold.
+
+    `answer`: ["reply", bytes], ["reject", code, error code or None, text, backtrace], ["error", class, text] for
+    misuse, else ["done", value]. `instructions`: of the whole step, and of the call. `outcalls`: each request and its
+    answer; None if there was nobody to ask. `canisters`: the new digest of each canister that changed, None for one
+    that is gone. `subnet`: the digest of everything else, without counts of instructions.
+    """
+
+    answer: list[Any]
+    instructions: list[int]
+    logs: list[str]
+    outcalls: list[list[Any]] | None
+    canisters: dict[bytes, bytes | None]
+    subnet: bytes
+
+
+class Watcher:
+    """Sees every step of a sandbox before it happens, and its outcome after; nothing by itself."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.on_close: Callable[[], None] = _nothing
+        self._hash = StateHash()
+        self._digests: dict[Principal, bytes] = {}
+
+    def before(self, step: Step) -> None:
+        """A step is about to be taken; an exception prevents it."""
+
+    def after(self, outcome: Outcome) -> None:
+        """It has been taken."""
+
+    def outside(self, http: Http | None) -> Http | None:
+        """Who answers HTTP outcalls, given the sandbox's own."""
+        return http
+
+    def close(self, why: str = "closed") -> None:
+        """See nothing any more."""
+        self.closed = True
+        self.on_close()
+
+    def begin(self, subnet: Subnet) -> None:
+        """An anchor begins."""
+        self.before(Begin())
+        self.after(self.outcome(subnet, ["done", None]))
+
+    def undo(self, subnet: Subnet, known: bool) -> None:
+        """An anchor was undone; one that is not `known` began before this watcher came."""
+        if not known:
+            self.close("an anchor that began before the recording was undone")
+            return
+        self.before(Undo())
+        self.after(self.outcome(subnet, ["done", None]))
+
+    def outcome(self, subnet: Subnet, answer: list[Any], kernel: Kernel | None = None, own: int = 0) -> Outcome:
+        """The evidence of what has just happened, but for outcalls; `own`: the instructions of the call."""
+        digests = self._hash.canisters(subnet)
+        changed: dict[bytes, bytes | None] = {
+            bytes(c): digest for c, digest in digests.items() if self._digests.get(c) != digest
+        }
+        changed |= {bytes(c): None for c in self._digests if c not in digests}
+        self._digests = digests
+        return Outcome(
+            answer=answer,
+            instructions=[kernel.executed if kernel is not None else 0, own],
+            logs=list(kernel.printed) if kernel is not None else [],
+            outcalls=None,
+            canisters=changed,
+            subnet=rest_hash(subnet, counts=False),
+        )
+
+
+def _nothing() -> None:
+    pass
+
+
+def watched(watcher: Watcher, kernel: Kernel, given: Input) -> Any:
+    """`perform`, seen by `watcher`."""
+    watcher.before(given)
+    http = watcher.outside(kernel.hooks.http)
+    outcalls: list[list[Any]] | None = None
+    if http is not None:
+        outcalls = []
+        kernel.hooks = replace(kernel.hooks, http=_noted(http, outcalls))
+    failure: Exception | None = None
+    try:
+        value = perform(kernel, given)
+    except Exception as error:
+        value, failure = None, error
+    except BaseException as error:
+        watcher.close(f"a step was interrupted by {type(error).__name__}")
+        raise
+    answer, own = _failed(failure) if failure is not None else _answered(value)
+    outcome = watcher.outcome(kernel.subnet, answer, kernel, own)
+    watcher.after(replace(outcome, outcalls=outcalls))
+    if failure is not None:
+        raise failure
+    return value
+
+
+def _answered(value: object) -> tuple[list[Any], int]:
+    if isinstance(value, CallResult):
+        return _told(value), value.instructions
+    if isinstance(value, Managed):
+        reply = value.reply
+        if isinstance(reply, SnapshotState):
+            reply = reply.id
+        return ["done", bytes(reply) if isinstance(reply, Principal) else reply], value.instructions
+    return ["done", value], 0
+
+
+def _told(result: CallResult) -> list[Any]:
+    if result.reject is not None:
+        return _rejected(result.reject, result)
+    return ["reply", result.reply]
+
+
+def _failed(error: Exception) -> tuple[list[Any], int]:
+    if not isinstance(error, CallRejected):
+        return ["error", type(error).__name__, str(error)], 0
+    result = error.result
+    return _rejected(error.reject, result), 0 if result is None else result.instructions
+
+
+def _rejected(reject: Reject, result: CallResult | None) -> list[Any]:
+    code = None if reject.error_code is None else int(reject.error_code)
+    backtrace = [] if result is None else list(result.backtrace)
+    return ["reject", int(reject.reject_code), code, reject.message, backtrace]
+
+
+def _noted(http: Http, outcalls: list[list[Any]]) -> Http:
+    """The same answers; each is kept with its request."""
+
+    def ask(request: HttpRequest) -> Mapping[str, Any]:
+        asked = {**request, "headers": [list(header) for header in request["headers"]]}
+        try:
+            answer = dict(http(request))
+            answer["headers"] = [list(header) for header in answer.get("headers", ())]
+        except Exception as error:
+            outcalls.append([asked, ["raised", type(error).__name__, str(error)]])
+            raise
+        outcalls.append([asked, ["answered", answer]])
+        return answer
+
+    return ask

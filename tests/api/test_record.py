@@ -1,0 +1,494 @@
+"""Records: every input of a sandbox and what came of it, to be had again to the bit, or to be told where not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from sandbox import CallRejected, Principal, Sandbox, Visibility
+from sandbox.engine import counting
+from sandbox.errors import RecordError
+from sandbox.execution import Update
+from sandbox.management.commands import HANDLERS
+from sandbox.memory import Pool
+from sandbox.record import End, Header, Outcome, read
+from sandbox.record.values import BLOB, CLASSES, decode, encode
+from sandbox.snapshots.state_hash import hashing
+from sandbox.verify import replay
+from tests.api.life import Outside, asked, changed, fresh, live, recorded
+from tests.conftest import STRATEGIES, fixture
+from tests.spec.guest import debug_print, guest, reply, set_slot, spin
+
+Change = Callable[[Outcome], Outcome]
+GOLDEN = Path(__file__).parents[1] / "golden"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("record") / "life"
+    recorded(path)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "record"
+
+
+# --- the same again
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_life_replays_to_the_same_state(path: Path, strategy: str) -> None:
+    state = recorded(path)
+    found = replay(path, strategy=strategy)
+    assert found.difference is None
+    assert found.end == End(True, "closed")
+    assert found.state_hash == state
+    assert found.steps > 40
+    assert found.counts_compared
+    assert found.states_compared
+
+
+def test_recording_changes_nothing(path: Path) -> None:
+    seen, unseen = fresh(), fresh()
+    with seen.record(path):
+        answers = live(seen)
+    assert answers == live(unseen)
+    assert seen.state_hash() == unseen.state_hash()
+
+
+@pytest.mark.parametrize("options", [{"costs": "mainnet"}, {"max_snapshots": 10}, {"seed": 99}])
+def test_the_rules_of_the_sandbox_are_part_of_the_record(path: Path, options: dict[str, Any]) -> None:
+    state = recorded(path, **options)
+    found = replay(path)
+    assert (found.difference, found.state_hash) == (None, state)
+    assert state != replay(_other_record(path)).state_hash
+
+
+def _other_record(path: Path) -> Path:
+    other = path.with_name("other")
+    recorded(other)
+    return other
+
+
+def test_a_sandbox_on_disk_can_be_recorded_and_saved_meanwhile(path: Path, tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path / "state", max_snapshots=3) as sandbox, sandbox.record(path):
+        canister = guest(sandbox)
+        canister.do(set_slot(6, "x" * 10_000), reply())
+        canister.take_snapshot()
+        sandbox.save()
+        canister.do(set_slot(6, "y"), reply())
+        state = sandbox.state_hash()
+    assert (replay(path).difference, replay(path).state_hash) == (None, state)
+
+
+def test_time_that_passed_before_is_kept(path: Path) -> None:
+    sandbox = fresh()
+    sandbox.advance_time(seconds=1000)
+    with sandbox.record(path):
+        guest(sandbox)
+    assert replay(path).state_hash == sandbox.state_hash()
+
+
+def test_without_an_http_double_outcalls_are_refused_again(path: Path) -> None:
+    sandbox = fresh(http=None)
+    with sandbox.record(path):
+        canister = guest(sandbox)
+        with pytest.raises(CallRejected, match="http_request"):
+            canister.do(asked("http_request", {"url": "https://x/x", "method": {"get": None}, "headers": []}))
+    assert replay(path).difference is None
+
+
+def test_snapshots_via_hooks_and_stable_images_replay(path: Path, tmp_path: Path) -> None:
+    sandbox, stable = fresh(), tmp_path / "stable"
+    stable.write_bytes(b"first" + bytes(3 << 20) + b"last".ljust(1 << 20, b"."))
+    with sandbox.record(path):
+        canister = sandbox.create_canister()
+        canister.install(fixture("people_stable_rs_v1"))
+        canister.call("fill", 10)
+        snapshot = canister.take_snapshot(via_hooks=True)
+        canister.load_snapshot(snapshot.id, via_hooks=True, wasm=fixture("people_stable_rs_v2_good"))
+        other = guest(sandbox)
+        sandbox.snapshots.load_stable_image(other.id, stable)
+        state = sandbox.state_hash()
+        assert canister.call("size") == 10
+        assert sandbox.raw_state(other).stable.startswith(b"first")
+    assert (replay(path).difference, replay(path).state_hash) == (None, state)
+
+
+def test_every_command_can_be_recorded() -> None:
+    """What handlers take, beside the world, is made of values that a record can hold."""
+    blobs: dict[bytes, bytes] = {}
+    for handler in HANDLERS.values():
+        for name, kind in get_type_hints(handler).items():
+            if is_dataclass(kind) and name not in ("world", "return"):
+                assert kind.__name__ in CLASSES, handler.__name__
+    memory = Pool().memory(5 << 20)
+    memory.write((1 << 20) - 2, b"over the edge")
+    memory.write(3 << 20, b"x")
+    image = memory.image()
+    again = decode(encode(image, blobs.__setitem__), blobs).image(Pool())
+    assert (again.size, again.read(0, 5 << 20)) == (image.size, image.read(0, 5 << 20))
+
+
+def test_modules_are_stored_once(path: Path) -> None:
+    sizes = []
+    for count in (1, 5):
+        sandbox = fresh()
+        with sandbox.record(path.with_name(str(count))) as recording:
+            for _ in range(count):
+                sandbox.create_canister().install(fixture("counter.enhanced"))
+        sizes.append(recording.path.stat().st_size)
+    assert sizes[1] < sizes[0] + 10_000
+
+
+def test_what_happens_after_the_end_is_not_in_it(path: Path) -> None:
+    sandbox = fresh()
+    with sandbox.record(path) as recording:
+        canister = guest(sandbox)
+    state = sandbox.state_hash()
+    canister.do(set_slot(6, "later"), reply())
+    recording.close()
+    found = replay(path)
+    assert (found.steps, found.state_hash) == (recording.steps, state) == (2, state)
+
+
+# --- what is different is told
+
+
+def test_a_record_written_again_is_the_same_file(record: Path, path: Path) -> None:
+    assert changed(record, path).read_bytes() == record.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("answer", lambda o: replace(o, answer=["reply", b"other"])),
+        ("logs", lambda o: replace(o, logs=["other"])),
+        ("instructions", lambda o: replace(o, instructions=[1, 2])),
+        ("state of canister", lambda o: replace(o, canisters={k: bytes(32) for k in o.canisters})),
+        ("state of canister", lambda o: replace(o, canisters={})),
+        ("state of canister", lambda o: replace(o, canisters={**o.canisters, b"\1\1": None})),
+        ("state of the subnet", lambda o: replace(o, subnet=bytes(32))),
+        ("outcalls", lambda o: replace(o, outcalls=[])),
+    ],
+)
+def test_the_first_step_that_differs_is_reported(record: Path, path: Path, what: str, change: Change) -> None:
+    count, seventh = 0, 7
+
+    def outcome(item: Outcome) -> Outcome:
+        nonlocal count
+        count += 1
+        if count < seventh:
+            return item
+        if what == "outcalls":
+            return change(item) if item.outcalls else item
+        return change(item)
+
+    found = replay(changed(record, path, outcome=outcome))
+    assert found.difference is not None
+    assert found.difference.what.startswith(what)
+    assert found.difference.expected != found.difference.came
+    assert found.step is not None
+    if what != "outcalls":
+        assert found.steps == seventh - 1
+        assert found.step.startswith("update update of rwlgt-iiaaa-aaaaa-aaaaa-cai by 2vxsx-fae, 0x")
+
+
+def test_another_input_has_another_outcome(record: Path, path: Path) -> None:
+    def step(item: Any) -> Any:
+        return replace(item, arg=reply("other").code) if isinstance(item, Update) else item
+
+    found = replay(changed(record, path, step=step))
+    assert found.difference is not None
+    assert found.difference.what == "answer"
+
+
+def test_another_outside_world_has_another_outcome(record: Path, path: Path) -> None:
+    def outcome(item: Outcome) -> Outcome:
+        if not item.outcalls:
+            return item
+        [[asked_for, _]] = item.outcalls
+        return replace(item, outcalls=[[asked_for, ["answered", Outside(b"bye")({"url": "/x"})]]])
+
+    found = replay(changed(record, path, outcome=outcome))
+    assert found.difference is not None
+    assert "outcalls" in found.difference.what or "answer" in found.difference.what
+
+
+def test_counts_and_states_of_other_versions_are_not_compared(record: Path, path: Path) -> None:
+    def outcome(item: Outcome) -> Outcome:
+        return replace(item, instructions=[0, 0], subnet=bytes(32), canisters={})
+
+    header = next(read(record))
+    assert isinstance(header, Header)
+    assert (header.counted_by, header.hashed_by) == (counting(), hashing())
+    other = replace(header, counted_by="another engine", hashed_by="another way")
+    found = replay(changed(record, path, other, outcome=outcome))
+    assert found.difference is None
+    assert not found.counts_compared
+    assert not found.states_compared
+    assert replay(changed(record, path.with_name("2"), outcome=outcome)).difference is not None
+
+
+# --- files that are not whole, or none of ours
+
+
+@pytest.mark.parametrize("content", [b"", b"\0asm", b"canister-sandbox record 1", b"canister-sandbox state 1\n"])
+def test_other_files_are_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="is not a record"):
+        replay(path)
+
+
+def test_another_format_is_refused_by_name(record: Path, path: Path) -> None:
+    path.write_bytes(record.read_bytes().replace(b"record 1\n", b"record 2\n", 1))
+    with pytest.raises(RecordError, match="of format 2; this version of canister-sandbox reads 1"):
+        replay(path)
+
+
+def test_a_file_that_is_not_there(path: Path) -> None:
+    with pytest.raises(RecordError, match="cannot be read"):
+        replay(path)
+
+
+def test_a_torn_record_is_good_up_to_its_last_whole_step(record: Path, path: Path) -> None:
+    whole, content = record.read_bytes(), list(read(record))
+    steps = 0
+    for length in sorted({*range(20, len(whole), 401), *range(len(whole) - 100, len(whole))}):
+        path.write_bytes(whole[:length])
+        try:
+            found = list(read(path))
+        except RecordError as error:
+            assert "torn record" in str(error) or "is not a record" in str(error)  # noqa: PT017
+            continue
+        assert found[:-1] == content[: len(found) - 1]
+        assert isinstance(found[-1], End)
+        assert not found[-1].whole
+        steps = max(steps, len(found))
+    assert steps == len(content)
+
+
+def test_a_torn_record_replays(record: Path, path: Path) -> None:
+    whole = record.read_bytes()
+    for length in (len(whole) - 1, len(whole) - 500, len(whole) * 2 // 3):
+        path.write_bytes(whole[:length])
+        found = replay(path)
+        assert found.difference is None
+        assert found.steps > 3
+        assert found.end is not None
+        assert not found.end.whole
+
+
+def test_damage_is_refused_or_seen_as_the_end_never_replayed(record: Path, path: Path) -> None:
+    whole, content = record.read_bytes(), list(read(record))
+    random.seed(3)
+    for place in random.sample(range(len(b"canister-sandbox record 1\n"), len(whole)), 200):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        try:
+            found = list(read(path))
+        except RecordError:
+            continue
+        assert found[:-1] == content[: len(found) - 1]
+        assert isinstance(found[-1], End)
+        assert not found[-1].whole
+
+
+def test_a_process_that_dies_leaves_a_record_that_ends_there(path: Path) -> None:
+    script = f"""
+import os
+from tests.api.life import fresh, live
+sandbox = fresh()
+sandbox.record({str(path)!r})
+live(sandbox)
+os._exit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=_environment(), check=False, timeout=120)
+    assert done.returncode == 3
+    found = replay(path)
+    assert found.difference is None
+    assert found.steps > 40
+    assert found.end == End(False, "the recording was not ended: its process died, or goes on")
+
+
+def test_the_step_in_which_a_process_died_is_named(path: Path) -> None:
+    script = f"""
+from sandbox import Sandbox
+from tests.spec.guest import guest, spin
+sandbox = Sandbox()
+sandbox.record({str(path)!r})
+guest(sandbox).do(spin())
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=_environment())
+    while not path.exists() or sum(1 for _ in read(path)) < 7:  # header, two steps, the third's input, the end
+        time.sleep(0.05)
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    found = replay(path)
+    assert (found.steps, found.difference) == (2, None)
+    assert found.unfinished is not None
+    assert found.unfinished.startswith("update update of rwlgt-iiaaa-aaaaa-aaaaa-cai")
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+# --- what cannot be recorded
+
+
+def test_only_a_fresh_sandbox_can_be_recorded(path: Path) -> None:
+    sandbox = fresh()
+    sandbox.create_canister()
+    with pytest.raises(RecordError, match="nothing was done yet"):
+        sandbox.record(path)
+    assert not path.exists()
+
+
+def test_a_saved_state_with_canisters_cannot_be_recorded(path: Path, tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path / "state") as sandbox:
+        sandbox.create_canister()
+    with Sandbox.open(tmp_path / "state") as sandbox, pytest.raises(RecordError, match="nothing was done yet"):
+        sandbox.record(path)
+
+
+def test_an_existing_file_is_left_alone(path: Path) -> None:
+    path.write_bytes(b"mine")
+    with pytest.raises(RecordError, match="cannot be written"):
+        fresh().record(path)
+    assert path.read_bytes() == b"mine"
+
+
+def test_one_record_at_a_time(path: Path) -> None:
+    sandbox = fresh()
+    with sandbox.record(path):
+        with pytest.raises(RecordError, match="already"):
+            sandbox.record(path.with_name("other"))
+        guest(sandbox)
+    assert replay(path).steps == 2
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, {3: 4}, 1j, "\ud800"])
+def test_what_cannot_be_recorded_does_not_happen(path: Path, value: Any) -> None:
+    sandbox = fresh()
+    with sandbox.record(path):
+        canister = guest(sandbox)
+        before = sandbox.state_hash()
+        with pytest.raises(RecordError, match="recorded"):
+            canister.update_settings(freezing_threshold=value)
+        assert sandbox.state_hash() == before
+        canister.do(set_slot(6, "on"), reply())
+    assert (replay(path).steps, replay(path).difference) == (3, None)
+
+
+def test_an_interrupted_step_ends_the_record(path: Path) -> None:
+    def interrupt(_canister_id: Principal, _text: str) -> None:
+        raise KeyboardInterrupt
+
+    sandbox = fresh(on_log=interrupt)
+    sandbox.record(path)
+    canister = guest(sandbox)
+    with pytest.raises(KeyboardInterrupt):
+        canister.do(debug_print("now"), reply())
+    canister.ask(reply())
+    found = replay(path)
+    assert found.end == End(True, "a step was interrupted by KeyboardInterrupt")
+    assert (found.steps, found.difference) == (2, None)
+    assert found.unfinished is not None
+
+
+def test_undoing_an_anchor_from_before_ends_the_record(path: Path) -> None:
+    sandbox = fresh()
+    with sandbox.anchor():
+        sandbox.record(path)
+        guest(sandbox)
+    guest(sandbox)
+    found = replay(path)
+    assert found.end == End(True, "an anchor that began before the recording was undone")
+    assert found.steps == 2
+
+
+def test_a_record_may_end_within_an_anchor(path: Path) -> None:
+    sandbox = fresh()
+    recording = sandbox.record(path)
+    with sandbox.anchor():
+        guest(sandbox)
+        recording.close()
+    assert (replay(path).steps, replay(path).difference) == (3, None)
+
+
+def test_a_disk_that_is_full_is_an_error_at_once(path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    sandbox = fresh()
+    recording = sandbox.record(path)
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, recording._writer._file)
+    os.close(full)
+    for _ in range(2):
+        with pytest.raises(RecordError, match="cannot be written"):
+            sandbox.create_canister()
+    assert sandbox.canisters() == []
+    recording.close()
+    sandbox.create_canister()
+
+
+# --- values
+
+
+def test_values_come_back_as_they_were() -> None:
+    blobs: dict[bytes, bytes] = {}
+    for value in [
+        None,
+        True,
+        -(1 << 127),
+        1.5,
+        "text",
+        b"short",
+        b"x" * BLOB,
+        Principal.anonymous(),
+        (),
+        [],
+        [(1, [2]), {"a": (b"y" * BLOB, None)}],
+        Visibility(False, (Principal.management(),)),
+    ]:
+        again = decode(encode(value, blobs.__setitem__), blobs)
+        assert again == value
+        assert type(again) is type(value)
+    assert len(blobs) == 2
+
+
+# --- for ever
+
+
+def test_the_golden_record_of_format_1_replays(tmp_path: Path) -> None:
+    found = replay(GOLDEN / "record-1.life")
+    assert found.difference is None, found
+    assert found.end == End(True, "closed")
+    assert found.steps == 45
+    if found.counts_compared and found.states_compared:
+        again = tmp_path / "again"
+        recorded(again, counter=False)
+        assert replay(again).steps >= found.steps
+
+
+def test_a_loop_ends_by_the_limit_of_the_record(path: Path) -> None:
+    sandbox = fresh()
+    with sandbox.record(path):
+        canister = guest(sandbox)
+        with pytest.raises(CallRejected, match="IC0522"):
+            canister.do(spin())
+    assert replay(path).difference is None
