@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NoReturn
 
 from sandbox.errors import StateError
@@ -83,6 +83,15 @@ class Memory:
         if len(source):
             self._change([_pages(offset, len(source))], [(offset, source)], self.size, WRITING)
 
+    def patch(self, parts: Sequence[Part], size: int) -> None:
+        """Write ascending parts of whole pages, all inside `size`, and bring the memory to that size; all or nothing."""
+        check_size(size)
+        runs = [(offset, len(data)) for offset, data in parts]
+        if any(offset % PAGE or length % PAGE or offset + length > size for offset, length in runs):
+            raise ValueError("the parts are not whole pages inside the new size")
+        if parts or size != self.size:
+            self._change(runs, parts, size, WRITING)
+
     def resize(self, size: int) -> None:
         """Grow with zeros or give up what lies past `size`. Costs the data given up."""
         self._check()
@@ -152,7 +161,22 @@ class Memory:
         """`Image.read`."""
         self._check_image(image)
         self._check(offset, length, image.size)
-        pages, low = self._history.since(image)
+        return self._past(self._history.since(image), offset, length)
+
+    def image_pieces(self, image: Image, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
+        """`Image.pieces`."""
+        self._check_image(image)
+        generation, past = self.generation, self._history.since(image)
+        for run in runs:
+            for offset, length in host.pieces(*run):
+                self._check(offset, length, image.size)
+                if generation != self.generation:
+                    generation, past = self.generation, self._history.since(image)
+                yield offset, self._past(past, offset, length)
+
+    def _past(self, past: tuple[dict[int, bytes], int], offset: int, length: int) -> bytes:
+        """What an image shows there, given its `History.since`."""
+        pages, low = past
         present = max(0, min(offset + length, low, self.size) - offset)
         data = bytearray(self.read(offset, present) if present else b"")
         data += bytes(length - len(data))

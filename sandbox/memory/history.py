@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sandbox.memory import host
@@ -83,6 +84,10 @@ class Image:
     def extents(self) -> list[Run]:
         """Where data is, as ascending runs of bytes; everything else is zero."""
         return self.memory.image_extents(self)
+
+    def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
+        """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
+        return self.memory.image_pieces(self, runs)
 
     def same_as(self, other: Image) -> bool:
         """True if both are of one memory and nothing was written between them. Compares no bytes."""

@@ -1,0 +1,299 @@
+"""Pages of memories by what they contain: kept once, however many snapshots and canisters hold them.
+
+What is kept: nodes of hash trees (`tree.py`) and the bytes below them. A block of 64 KiB is kept whole, or, where at most
+half of its pages differ from a block that is kept whole, as those pages alone: scattered changes cost their own bytes.
+A node that is here has everything below it here as well.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sandbox.errors import StateCorrupt
+from sandbox.memory import Readable
+from sandbox.store.pack import Pack, PackWriter, Place
+from sandbox.store.tree import BLOCK, FAN, KEY, PAGE, ZERO, ZERO_PAGE, Node, Tree, node_key, page_key
+
+_CACHED: Final = 64
+"""Frames that stay decompressed."""
+_MOST_PAGES: Final = FAN // 2
+"""So many pages of a block are kept one by one; more and the block is kept whole."""
+
+
+class Objects:
+    """The packs of a directory. One process at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / ".new").unlink(missing_ok=True)
+        self.packs: list[Pack] = []
+        self._places: dict[str, dict[bytes, Place]] = {"page": {}, "block": {}, "node": {}}
+        self._bases: dict[bytes, bytes] = {}
+        self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
+        for path in sorted(directory.iterdir()):
+            self._admit(Pack(path))
+
+    def _admit(self, pack: Pack) -> None:
+        self.packs.append(pack)
+        for kind, places in self._places.items():
+            places.update(pack.objects(kind))
+        self._places["node"].update(pack.objects("delta"))
+        self._bases.update(pack.bases())
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(pack.size for pack in self.packs)
+
+    def drop(self, gone: list[Pack]) -> None:
+        """Delete packs; what else is here must not need them."""
+        kept = [pack for pack in self.packs if pack not in gone]
+        self.packs = []
+        for known in (*self._places.values(), self._bases, self._frames):
+            known.clear()
+        for pack in kept:
+            self._admit(pack)
+        for pack in gone:
+            pack.path.unlink()
+
+    # Reading
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the node with this key, and all that is below it, is here."""
+        return key == ZERO or key in self._places["node"]
+
+    def keys(self, key: bytes) -> bytes:
+        """The 16 keys below a node; `StateCorrupt` if it is not here or is not what it was."""
+        content = self._read("node", key)
+        mask, keys = int.from_bytes(content[:2], "little"), content[2:]
+        at, parts = 0, []
+        for slot in range(FAN):
+            if mask >> slot & 1:
+                parts.append(keys[at : at + KEY])
+                at += KEY
+            else:
+                parts.append(ZERO)
+        whole = b"".join(parts)
+        if at != len(keys) or node_key(whole) != key:
+            raise self._corrupt("node", key)
+        return whole
+
+    def block(self, node: Node) -> bytes:
+        """The 64 KiB below a node of level 1, every page checked by its key."""
+        base, keys = self._bases.get(node.key), node.keys
+        if base is None:
+            return self._whole(node.key, keys)
+        below = self.keys(base)
+        content = self._whole(base, below) if self._shares(keys, below) else b""
+        parts = []
+        for at in range(0, KEY * FAN, KEY):
+            key = keys[at : at + KEY]
+            if key == ZERO:
+                parts.append(ZERO_PAGE)
+            elif key == below[at : at + KEY]:
+                parts.append(content[at // KEY * PAGE : (at // KEY + 1) * PAGE])
+            else:
+                parts.append(self._page(key))
+        return b"".join(parts)
+
+    @staticmethod
+    def _shares(keys: bytes, below: bytes) -> bool:
+        return any(keys[at : at + KEY] == below[at : at + KEY] != ZERO for at in range(0, KEY * FAN, KEY))
+
+    def _whole(self, key: bytes, keys: bytes) -> bytes:
+        content, at, parts = self._read("block", key), 0, []
+        for start in range(0, KEY * FAN, KEY):
+            wanted = keys[start : start + KEY]
+            if wanted == ZERO:
+                parts.append(ZERO_PAGE)
+                continue
+            page = content[at : at + PAGE]
+            if page_key(page) != wanted:
+                raise self._corrupt("block", key)
+            parts.append(page)
+            at += PAGE
+        if at != len(content):
+            raise self._corrupt("block", key)
+        return b"".join(parts)
+
+    def _page(self, key: bytes) -> bytes:
+        page = self._read("page", key)
+        if len(page) != PAGE or page_key(page) != key:
+            raise self._corrupt("page", key)
+        return page
+
+    def _read(self, kind: str, key: bytes) -> bytes:
+        place = self._places[kind].get(key)
+        if place is None:
+            raise StateCorrupt(f"the {kind} {key.hex()} is in none of the packs of {self.directory}")
+        frame = self._frame(place.pack, place.frame)
+        content = frame[place.offset : place.offset + place.length]
+        if len(content) != place.length:
+            raise self._corrupt(kind, key)
+        return content
+
+    def _frame(self, pack: Pack, number: int) -> bytes:
+        where = pack.path, number
+        frame = self._frames.get(where)
+        if frame is None:
+            frame = self._frames[where] = pack.frame(number)
+            if len(self._frames) > _CACHED:
+                self._frames.popitem(last=False)
+        else:
+            self._frames.move_to_end(where)
+        return frame
+
+    def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
+        pack = self._places[kind][key].pack
+        return StateCorrupt(f"the {kind} {key.hex()} in the pack {pack.path} is not what it was")
+
+    # Writing
+
+    def writing(self) -> Addition:
+        """Add what is not here yet, all or nothing."""
+        return Addition(self)
+
+    # For pruning
+
+    def place(self, kind: str, key: bytes) -> Place:
+        """Where an object is."""
+        return self._places[kind][key]
+
+    def base(self, key: bytes) -> bytes | None:
+        """The block on which the node of a block stands, None if it is kept whole."""
+        return self._bases.get(key)
+
+    def copy(self, writer: PackWriter, kind: str, key: bytes) -> None:
+        """Add an object to a pack as it is here."""
+        base = self._bases.get(key) if kind == "node" else None
+        writer.add(kind if base is None else "delta", key, self._read(kind, key), base or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A block whose bytes are to be kept: whole, or of it the pages `pages` (by position) over the block `base`."""
+
+    number: int
+    node: Node
+    base: bytes = b""
+    pages: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Addition:
+    """One pack in the making."""
+
+    objects: Objects
+    _writer: PackWriter | None = None
+    _added: set[bytes] = field(default_factory=set)
+    _pages: set[bytes] = field(default_factory=set)
+    _stands_on: dict[bytes, bytes] = field(default_factory=dict)
+    _nodes: dict[bytes, bytes] = field(default_factory=dict)
+
+    def memory(self, content: Readable, tree: Tree, before: Tree | None) -> None:
+        """Keep the bytes of which `tree` is the tree; `before` is one that is here and probably similar."""
+        known = before.top if before is not None and before.key in self.objects else None
+        wanted: list[_Wanted] = []
+        if tree.top is not None:
+            self._walk(tree.top, known, 0, wanted)
+        runs = list(self._runs(wanted, content.size))
+        for (item, run), (_, data) in zip(runs, content.pieces(run for _, run in runs), strict=True):
+            self._keep(item, run, data)
+
+    def finish(self) -> None:
+        """Everything is on the disk itself and can be read."""
+        pack = self._writer.finish() if self._writer is not None else None
+        if pack is not None:
+            self.objects._admit(pack)
+
+    def abandon(self) -> None:
+        """Forget what was not finished."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    @property
+    def _out(self) -> PackWriter:
+        if self._writer is None:
+            self._writer = PackWriter(self.objects.directory)
+        return self._writer
+
+    def _has(self, key: bytes) -> bool:
+        return key in self._added or key in self.objects
+
+    def _walk(self, node: Node, old: Node | None, number: int, wanted: list[_Wanted]) -> None:
+        """Write the nodes that are not here; collect the blocks."""
+        if self._has(node.key):
+            return
+        self._added.add(node.key)
+        if node.level == 1:
+            wanted.append(self._block(node, old, number))
+            return
+        width = FAN ** (node.level - 2)
+        others = old.children if old is not None else (None,) * FAN
+        for child, other in zip(node.children, others, strict=True):
+            if child is not None:
+                self._walk(child, other, number, wanted)
+            number += width
+        self._out.add("node", node.key, _packed(node.keys))
+
+    def _block(self, node: Node, old: Node | None, number: int) -> _Wanted:
+        base = self._base(old)
+        if base is not None:
+            below = self._nodes.get(base)
+            if below is None:
+                below = self.objects.keys(base)
+            keys = node.keys
+            slots = [at // KEY for at in range(0, KEY * FAN, KEY) if keys[at : at + KEY] != below[at : at + KEY]]
+            if len(slots) <= _MOST_PAGES:
+                self._stands_on[node.key] = base
+                self._out.add("delta", node.key, _packed(keys), base)
+                return _Wanted(number, node, base, tuple(slots))
+        self._nodes[node.key] = node.keys
+        self._out.add("node", node.key, _packed(node.keys))
+        return _Wanted(number, node)
+
+    def _base(self, old: Node | None) -> bytes | None:
+        if old is None or not self._has(old.key):
+            return None
+        return self._stands_on.get(old.key) or self.objects.base(old.key) or old.key
+
+    def _runs(self, wanted: list[_Wanted], size: int) -> Iterator[tuple[_Wanted, tuple[int, int]]]:
+        """What is to be read, in order."""
+        for item in wanted:
+            start = item.number * BLOCK
+            if not item.base:
+                yield item, (start, min(BLOCK, size - start))
+                continue
+            for slot in item.pages:
+                key = item.node.keys[slot * KEY : slot * KEY + KEY]
+                if key != ZERO and key not in self._pages and key not in self.objects._places["page"]:
+                    self._pages.add(key)
+                    yield item, (start + slot * PAGE, PAGE)
+
+    def _keep(self, item: _Wanted, run: tuple[int, int], data: bytes) -> None:
+        keys = item.node.keys
+        if item.base:
+            slot = run[0] // PAGE % FAN
+            self._out.add("page", keys[slot * KEY : slot * KEY + KEY], data)
+            return
+        if ZERO in (keys[at : at + KEY] for at in range(0, KEY * FAN, KEY)):
+            data = b"".join(
+                data[at * PAGE : (at + 1) * PAGE] for at in range(FAN) if keys[at * KEY : at * KEY + KEY] != ZERO
+            )
+        self._out.add("block", item.node.key, data)
+
+
+def _packed(keys: bytes) -> bytes:
+    """A mask of the keys that are not zero, and those."""
+    mask, parts = 0, []
+    for slot in range(FAN):
+        key = keys[slot * KEY : slot * KEY + KEY]
+        if key != ZERO:
+            mask |= 1 << slot
+            parts.append(key)
+    return mask.to_bytes(2, "little") + b"".join(parts)

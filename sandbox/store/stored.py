@@ -1,0 +1,63 @@
+"""The bytes of a memory as they are kept in packs: read without loading them, or put into a memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sandbox.memory import Run
+from sandbox.store import trees
+from sandbox.store.objects import Objects
+from sandbox.store.tree import BLOCK, FAN, KEY, PAGE, ZERO, Tree, blocks
+
+_PIECE = 1 << 20
+
+
+class Stored:
+    """A memory at one moment, immutable. Every page that is read is checked by its key (`StateCorrupt`)."""
+
+    def __init__(self, tree: Tree, objects: Objects) -> None:
+        self.tree = tree
+        self.objects = objects
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.tree.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A copy of the bytes [offset, offset + length); ValueError if they are not all inside."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise ValueError(f"{length} bytes at {offset} are not inside {self.size} bytes")
+        data = bytearray(length)
+        for number, node in blocks(self.tree.top, offset // BLOCK, -(-(offset + length) // BLOCK)):
+            start = number * BLOCK
+            first, last = max(start, offset), min(start + BLOCK, offset + length)
+            data[first - offset : last - offset] = self.objects.block(node)[first - start : last - start]
+        return bytes(data)
+
+    def extents(self) -> list[Run]:
+        """Where data is, as ascending runs of bytes; everything else is zero."""
+        runs: list[Run] = []
+        for number, node in blocks(self.tree.top):
+            keys = node.keys
+            for slot in range(FAN):
+                if keys[slot * KEY : slot * KEY + KEY] == ZERO:
+                    continue
+                start = number * BLOCK + slot * PAGE
+                if runs and runs[-1][0] + runs[-1][1] == start:
+                    runs[-1] = runs[-1][0], runs[-1][1] + PAGE
+                else:
+                    runs.append((start, PAGE))
+        return runs
+
+    def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
+        """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
+        for offset, length in runs:
+            for start in range(offset, offset + length, _PIECE):
+                part = min(_PIECE, offset + length - start)
+                yield start, self.read(start, part)
+
+
+@trees.tree.register
+def _(content: Stored) -> Tree:
+    return content.tree

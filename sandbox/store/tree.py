@@ -1,0 +1,232 @@
+"""Hash trees over the bytes of a memory: what changed costs, what did not is shared.
+
+Page: 4 KiB, its key is a BLAKE3 of its bytes. Block: 16 pages, 64 KiB. Branch: 16 children, so that seven levels reach
+1 TiB. The key of a node is a BLAKE3 of its children's keys; anything that holds only zeros has 32 zero bytes for a key
+and is neither read nor stored. The root of a memory covers the top node and the size. BLAKE3's keyed mode keeps pages,
+nodes and roots apart.
+
+Nodes are immutable and shared between trees. A node that was not needed yet may be known by its key alone; `load`
+brings its content.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from blake3 import blake3
+
+PAGE: Final = 4096
+FAN: Final = 16
+BLOCK: Final = PAGE * FAN
+LEVELS: Final = 7
+"""A block is of level 1, the top node of level 7."""
+KEY: Final = 32
+ZERO: Final = bytes(KEY)
+ZERO_PAGE: Final = bytes(PAGE)
+_NO_KEYS: Final = bytes(KEY * FAN)
+_BITS: Final = 4
+
+_PAGE_KEY, _NODE_KEY, _ROOT_KEY = (
+    blake3(f"canister-sandbox 2026 memory {kind}".encode()).digest() for kind in ("page", "node", "root")
+)
+
+
+def page_key(data: bytes | memoryview) -> bytes:
+    """The key of a page of 4 KiB."""
+    return ZERO if data == ZERO_PAGE else blake3(data, key=_PAGE_KEY).digest()
+
+
+class Node:
+    """A block (`level` 1) or a branch. Of a block `keys` are those of its 16 pages, of a branch those of its children;
+    `children` of a branch are nodes, None where all is zero."""
+
+    __slots__ = ("_children", "_keys", "_load", "key", "level")
+
+    def __init__(
+        self,
+        level: int,
+        keys: bytes | None = None,
+        children: tuple[Node | None, ...] | None = None,
+        known: tuple[bytes, Callable[[bytes], bytes]] | None = None,
+    ) -> None:
+        self.level = level
+        self._keys = keys
+        self._children = children
+        self._load: Callable[[bytes], bytes] | None = None
+        if known is not None:
+            self.key, self._load = known
+        else:
+            assert keys is not None
+            self.key = node_key(keys)
+
+    @property
+    def keys(self) -> bytes:
+        """The 16 keys of what is below, 512 bytes."""
+        if self._keys is None:
+            assert self._load is not None
+            self._keys = self._load(self.key)
+        return self._keys
+
+    @property
+    def children(self) -> tuple[Node | None, ...]:
+        """The nodes below a branch."""
+        if self._children is None:
+            load, keys = self._load, self.keys
+            assert load is not None
+            parts = (keys[at : at + KEY] for at in range(0, len(keys), KEY))
+            level = self.level - 1
+            self._children = tuple(None if key == ZERO else Node(level, known=(key, load)) for key in parts)
+        return self._children
+
+    @property
+    def span(self) -> int:
+        """How many pages it covers."""
+        return 1 << (_BITS * self.level)
+
+
+def node_key(keys: bytes | bytearray) -> bytes:
+    """The key of the node over these 16 keys."""
+    return ZERO if keys == _NO_KEYS else blake3(keys, key=_NODE_KEY).digest()
+
+
+def stub(key: bytes, load: Callable[[bytes], bytes]) -> Node | None:
+    """A top node of which only the key is known; `load` gives the keys below a node, checked."""
+    return None if key == ZERO else Node(LEVELS, known=(key, load))
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The bytes of a memory of `size` bytes, as hashes. `top` is None where all is zero."""
+
+    top: Node | None
+    size: int
+
+    @property
+    def key(self) -> bytes:
+        """The key of the top node."""
+        return ZERO if self.top is None else self.top.key
+
+    @property
+    def root(self) -> bytes:
+        """32 bytes that cover every byte and the size."""
+        return blake3(self.size.to_bytes(8, "big") + self.key, key=_ROOT_KEY).digest()
+
+    def updated(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Tree:
+        """The tree after these pages (ascending, inside `size`) got these keys, and the size became `size`."""
+        top = self.top
+        if size < self.size and top is not None:
+            top = _cut(top, -(-size // PAGE))
+        if pages:
+            top = _grown(top, LEVELS, (pages, keys), 0, len(pages))
+        return Tree(top, size)
+
+
+EMPTY: Final = Tree(None, 0)
+
+
+def _grown(
+    node: Node | None, level: int, changes: tuple[Sequence[int], Sequence[bytes]], start: int, end: int
+) -> Node | None:
+    pages, keys = changes
+    if level == 1:
+        content = bytearray(_NO_KEYS if node is None else node.keys)
+        for index in range(start, end):
+            at = (pages[index] & (FAN - 1)) * KEY
+            content[at : at + KEY] = keys[index]
+        return _branch(1, bytes(content), None)
+    children = list(node.children) if node is not None else [None] * FAN
+    shift = _BITS * (level - 1)
+    while start < end:
+        number = pages[start] >> shift
+        following = bisect_left(pages, (number + 1) << shift, start, end)
+        slot = number & (FAN - 1)
+        children[slot] = _grown(children[slot], level - 1, changes, start, following)
+        start = following
+    return _of(level, tuple(children))
+
+
+def _of(level: int, children: tuple[Node | None, ...]) -> Node | None:
+    return _branch(level, b"".join([ZERO if child is None else child.key for child in children]), children)
+
+
+def _branch(level: int, keys: bytes, children: tuple[Node | None, ...] | None) -> Node | None:
+    return None if keys == _NO_KEYS else Node(level, keys, children)
+
+
+def _cut(node: Node, limit: int) -> Node | None:
+    """The node without the pages from its page `limit` on."""
+    if limit <= 0:
+        return None
+    if limit >= node.span:
+        return node
+    if node.level == 1:
+        return _branch(1, node.keys[: limit * KEY] + _NO_KEYS[limit * KEY :], None)
+    width = node.span // FAN
+    children = node.children
+    kept = (None if child is None else _cut(child, limit - slot * width) for slot, child in enumerate(children))
+    return _of(node.level, tuple(kept))
+
+
+# Walking
+
+
+def blocks(top: Node | None, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Node]]:
+    """The blocks that hold anything, by number, in order; only those from `first` to before `last`."""
+    stop = FAN**LEVELS if last is None else last
+    yield from _blocks(top, 0, first, stop) if top is not None else ()
+
+
+def _blocks(node: Node, number: int, first: int, last: int) -> Iterator[tuple[int, Node]]:
+    if node.level == 1:
+        yield number, node
+        return
+    width = FAN ** (node.level - 2)
+    for child in node.children:
+        if child is not None and number < last and number + width > first:
+            yield from _blocks(child, number, first, last)
+        number += width
+
+
+def changed_blocks(new: Node | None, old: Node | None) -> Iterator[tuple[int, Node | None, Node | None]]:
+    """Blocks in which two trees differ: number, new and old node. Costs the differences."""
+    if (new.key if new else ZERO) != (old.key if old else ZERO):
+        yield from _changed(new, old, LEVELS, 0)
+
+
+def _changed(new: Node | None, old: Node | None, level: int, number: int) -> Iterator[tuple[int, Node | None, Node | None]]:
+    if level == 1:
+        yield number, new, old
+        return
+    width = FAN ** (level - 2)
+    nothing: tuple[Node | None, ...] = (None,) * FAN
+    for one, other in zip(new.children if new else nothing, old.children if old else nothing, strict=True):
+        if (one.key if one else ZERO) != (other.key if other else ZERO):
+            yield from _changed(one, other, level - 1, number)
+        number += width
+
+
+def changed_pages(new: Tree, old: Tree) -> list[int]:
+    """The pages in which two trees differ, ascending; past the end of a memory all is zero."""
+    found = []
+    for number, one, other in changed_blocks(new.top, old.top):
+        a, b = (node.keys if node is not None else _NO_KEYS for node in (one, other))
+        found += [number * FAN + i for i in range(FAN) if a[i * KEY : i * KEY + KEY] != b[i * KEY : i * KEY + KEY]]
+    return found
+
+
+def page_keys(pieces: Iterable[tuple[int, bytes]]) -> tuple[list[int], list[bytes]]:
+    """Page numbers and keys of whole pages given as (offset, bytes), ascending."""
+    numbers: list[int] = []
+    keys: list[bytes] = []
+    zero = ZERO_PAGE
+    for offset, data in pieces:
+        number = offset // PAGE
+        for at in range(0, len(data), PAGE):
+            page = data[at : at + PAGE]
+            numbers.append(number)
+            keys.append(ZERO if page == zero else blake3(page, key=_PAGE_KEY).digest())
+            number += 1
+    return numbers, keys

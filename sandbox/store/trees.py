@@ -1,0 +1,65 @@
+"""The hash tree of every memory, kept up to date at the price of what changed."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import singledispatch
+
+from sandbox.memory import Image, Memory, Run
+from sandbox.store.tree import EMPTY, PAGE, Tree, page_keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The tree of a memory as an image showed it, but for `pending`: pages that have changed already."""
+
+    tree: Tree
+    image: weakref.ref[Image]
+    pending: tuple[Run, ...] = ()
+
+
+_latest: weakref.WeakKeyDictionary[Memory, _Known] = weakref.WeakKeyDictionary()
+"""The newest tree of each memory: where the next one starts from while its image lives."""
+
+
+@singledispatch
+def tree(content: object) -> Tree:
+    """The hash tree of an image (only pages changed since the memory's last tree are read), or of a kept state."""
+    raise TypeError(f"{type(content).__name__} has no hash tree")
+
+
+@tree.register
+def _(image: Image) -> Tree:
+    known = _latest.get(image.memory)
+    base = known.image() if known is not None else None
+    if known is not None and base is not None:
+        if base is image and not known.pending:
+            return known.tree
+        before, runs = known.tree, [*known.pending, *image.changed_since(base)]
+    else:
+        before, runs = EMPTY, image.extents()
+    numbers, keys = page_keys(image.pieces(whole_pages(runs, image.size)))
+    result = before.updated(image.size, numbers, keys)
+    _latest[image.memory] = _Known(result, weakref.ref(image))
+    return result
+
+
+def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
+    """Tell that `known` is the tree of what `image` shows, apart from the pages `pending`. The caller keeps the image
+    for as long as this is to be of use."""
+    _latest[image.memory] = _Known(known, weakref.ref(image), tuple(pending))
+
+
+def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:
+    """Runs widened to pages of 4 KiB, sorted, joined where they overlap, and cut to `size`."""
+    joined: list[Run] = []
+    for offset, length in sorted(runs):
+        start, end = offset // PAGE * PAGE, min(-(-(offset + length) // PAGE) * PAGE, size)
+        if joined and start <= joined[-1][0] + joined[-1][1]:
+            first, have = joined[-1]
+            joined[-1] = first, max(have, end - first)
+        elif end > start:
+            joined.append((start, end - start))
+    return joined
