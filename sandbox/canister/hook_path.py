@@ -17,7 +17,7 @@ from sandbox.canister.install import Deployed, Deployment, HookRun, begin
 from sandbox.canister.live import Live, heap_view, stable_view
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
-from sandbox.memory import Image, Memory, Pool
+from sandbox.memory import Image, Memory, Pool, Readable
 
 _HOOK = "canister_pre_upgrade"
 
@@ -35,7 +35,7 @@ class Source:
 class Saved:
     """What the hook left; `stable` is None if there is a `failure`."""
 
-    stable: Image | None
+    stable: Readable | None
     failure: Failure | None
     executions: tuple[Execution, ...] = ()
     instructions: int = 0

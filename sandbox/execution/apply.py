@@ -12,8 +12,10 @@ from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
 from sandbox.management.transition import Transition
+from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Status
+from sandbox.store import Patch
 
 
 def apply(kernel: Kernel, transition: Transition) -> None:
@@ -25,8 +27,7 @@ def apply(kernel: Kernel, transition: Transition) -> None:
         assert state is not None
         subnet.canisters[state.id] = state
         _evidence(kernel, state, transition, transition.failure).or_raise()
-    for memory, image in transition.restored:
-        memory.restore(image)
+    _restore(transition)
     if state is not None:
         _replace(kernel, state, transition)
     subnet.random_draws += transition.drawn
@@ -50,6 +51,31 @@ def _evidence(kernel: Kernel, state: CanisterState, transition: Transition, prob
         ),
         backtrace=problem.backtrace,
     )
+
+
+def _restore(transition: Transition) -> None:
+    """Bring memories back, all of them or none."""
+    done: list[tuple[Memory, Image]] = []
+    steps = transition.restored
+    try:
+        for memory, content in steps:
+            if content is steps[-1][1]:
+                _bring(memory, content)
+                continue
+            before = memory.image()
+            _bring(memory, content)
+            done.append((memory, before))
+    except BaseException:
+        for memory, before in done:
+            memory.restore(before)
+        raise
+
+
+def _bring(memory: Memory, content: Image | Patch) -> None:
+    if isinstance(content, Patch):
+        content.apply(memory)
+    else:
+        memory.restore(content)
 
 
 def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> None:

@@ -17,9 +17,10 @@ from sandbox.management.code import InstallCode, deployment, environment, outcom
 from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import code_of, parts
-from sandbox.memory import Image, Memory
+from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Code, SnapshotState
+from sandbox.store import showing
 
 _TAKE, _LOAD = "take_snapshot", "load_snapshot"
 
@@ -114,18 +115,13 @@ def _saved(world: World, owner: CanisterState, snapshot: SnapshotState, code: Co
     module = prepared(owner, code)
     if keeps_heap_to_itself(module):
         raise rejects.heap_is_not_saved(owner.id)
-    plan = deployment(world, owner, InstallCode(owner.id, b""), module)
+    plan, pool = deployment(world, owner, InstallCode(owner.id, b""), module), world.subnet.pool
     seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0)
-    source = Source(_present(snapshot.heap), _present(snapshot.stable), snapshot.globals)
+    source = Source(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
     return save(source, replace(plan, environment=seen, heap_limit=0))
 
 
-def _present(image: Image) -> Memory:
-    """A memory that shows the image now; it may be a canister's."""
-    return image.memory if image.same_as(image.memory.image()) else image.memory.fork(image)
-
-
-def _free(world: World, image: Image, canister_id: Principal) -> Memory:
-    """A memory that shows the image now and that the canister may live in."""
-    memory = _present(image)
+def _free(world: World, content: Readable, canister_id: Principal) -> Memory:
+    """A memory that shows the content now and that the canister may live in."""
+    memory = showing(content, world.subnet.pool)
     return memory.fork() if memory in lived_in(world, canister_id) else memory

@@ -16,9 +16,10 @@ from sandbox.management.settings import sees
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import Transition, World, history
 from sandbox.management.uploaded import Parts, parts
-from sandbox.memory import Image, Memory
+from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, SnapshotState
+from sandbox.store import restoration
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,9 @@ def load_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> T
     snapshot, owner = loadable(world, canister_id, snapshot_id)
     if snapshot.via_hooks:
         raise rejects.only_stable_memory(snapshot_id)
-    content, in_use = parts(state, snapshot), lived_in(world, canister_id)
-    heap, stable = _memory(snapshot.heap, in_use), _memory(snapshot.stable, in_use)
+    content, in_use, pool = parts(state, snapshot), lived_in(world, canister_id), world.subnet.pool
+    heap, how_heap = restoration(snapshot.heap, state.heap, in_use, pool)
+    stable, how_stable = restoration(snapshot.stable, state.stable, in_use, pool)
     new = replace(_with_parts(state, content), heap=heap, stable=stable)
     new = replace(
         new,
@@ -110,7 +112,7 @@ def load_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> T
         history=history(state, _entry(world, state, snapshot, owner)),
         total_changes=state.total_changes + 1,
     )
-    restored = tuple((m, i) for m, i in ((heap, snapshot.heap), (stable, snapshot.stable)) if m is i.memory)
+    restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
     return Transition(canister=new, restored=restored)
 
 
@@ -197,8 +199,3 @@ def owner_id(snapshot_id: bytes) -> Principal:
 def record(snapshot: SnapshotState) -> dict[str, object]:
     """The `snapshot` record of the platform."""
     return {"id": snapshot.id, "taken_at_timestamp": snapshot.taken_at, "total_size": snapshot_size(snapshot)}
-
-
-def _memory(image: Image, in_use: set[Memory]) -> Memory:
-    """The memory that the image was taken of, to be restored to it; a copy if another canister lives in that memory."""
-    return image.memory if image.memory not in in_use else image.memory.fork(image)

@@ -22,9 +22,10 @@ from sandbox.management.sizes import module_size
 from sandbox.management.snapshots import PLATFORM, next_id, own, remaining, visible
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import Globals, snapshot_globals
-from sandbox.memory import Image, Memory
+from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, SnapshotState, Upload
+from sandbox.store import showing
 
 _HOOK = "on_low_wasm_memory_hook_status"
 _TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
@@ -188,11 +189,11 @@ def _written(
     return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *what)))
 
 
-def _write(world: World, image: Image, offset: int, data: bytes) -> Image:
-    """The image with `data` in it. Old images of the memory keep what they show."""
-    memory = image.memory
-    if _lived_in(world, memory) or not image.same_as(memory.image()):
-        memory = memory.fork(image)
+def _write(world: World, content: Readable, offset: int, data: bytes) -> Image:
+    """The content with `data` in it. Old images of the memory keep what they show."""
+    memory = showing(content, world.subnet.pool)
+    if _lived_in(world, memory):
+        memory = memory.fork()
     memory.write(offset, data)
     return memory.image()
 

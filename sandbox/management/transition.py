@@ -14,6 +14,7 @@ from sandbox.management import rejects
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, SnapshotState, Subnet, Task
+from sandbox.store import Patch
 
 
 def _nothing(_state: CanisterState) -> int:
@@ -120,8 +121,8 @@ class Transition:
     removed: Principal | None = None
     live: Live | None = None
     """An uncommitted instance that shows the new value of `canister`; its globals are not in it yet."""
-    restored: tuple[tuple[Memory, Image], ...] = ()
-    """Memories to be brought back to an image first."""
+    restored: tuple[tuple[Memory, Image | Patch], ...] = ()
+    """Memories to be brought back first: to an image, or to a state that is kept on disk."""
     executions: tuple[Execution, ...] = ()
     """Hooks that ran: their logs belong to the canister."""
     rehearsed: tuple[Execution, ...] = ()

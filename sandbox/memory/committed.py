@@ -84,7 +84,7 @@ class Memory:
             self._change([_pages(offset, len(source))], [(offset, source)], self.size, WRITING)
 
     def patch(self, parts: Sequence[Part], size: int) -> None:
-        """Write ascending parts of whole pages, all inside `size`, and bring the memory to that size; all or nothing."""
+        """Write ascending parts of whole pages, all inside `size`, and make that the size; all or nothing."""
         check_size(size)
         runs = [(offset, len(data)) for offset, data in parts]
         if any(offset % PAGE or length % PAGE or offset + length > size for offset, length in runs):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sandbox.memory import Image
+from sandbox.memory import Readable
 from sandbox.principal import Principal
 from sandbox.state.code import Code
 
@@ -26,14 +26,14 @@ class Upload:
     `globals`: the type's letter (`i l f d v`) and the value's bits, in the order of the specification.
     """
 
-    module: Image
+    module: Readable
     module_size: int
     globals: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotState:
-    """`heap` and `stable` are images: immutable, shared with the canister until one of them changes.
+    """`heap` and `stable` are immutable: images, shared with the canister until one of them changes, or kept on disk.
 
     Exactly one of `code` and `upload` is there: a snapshot was taken of a canister, or it was uploaded.
     """
@@ -45,8 +45,8 @@ class SnapshotState:
     canister_version: int
     code: Code | None
     globals: bytes
-    heap: Image
-    stable: Image
+    heap: Readable
+    stable: Readable
     certified_data: bytes
     global_timer: int | None
     """None: the upload did not say; 0: inactive. Loading an uploaded snapshot sets it, loading a taken one does not."""

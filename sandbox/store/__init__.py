@@ -1,5 +1,8 @@
-"""A sandbox on disk: a directory that always holds the state before or after a save, never something between."""
+"""What outlives the process: a sandbox in a directory, saved all or nothing; snapshots, shared and write-once."""
 
 from sandbox.store.directory import StateDirectory
+from sandbox.store.repository import Entry, Repository
+from sandbox.store.restore import Patch, restoration, showing
+from sandbox.store.stored import Stored
 
-__all__ = ["StateDirectory"]
+__all__ = ["Entry", "Patch", "Repository", "StateDirectory", "Stored", "restoration", "showing"]

@@ -3,21 +3,20 @@
     lock                  held (flock) by the process that uses the directory
     manifest              version, BLAKE3, CBOR: the generation and every record; replaced by rename
     memories/N.memory     committed bytes of one memory, sparse
-    modules/SHA256        modules as submitted and chunks, write-once
+    modules/, packs/, snapshots/    snapshots and modules, write-once (`repository.py`)
     journal-G             how to take the memories back to generation G
 
 The rename of the manifest is the one moment at which a save happens. Before it, `journal-G` with G its own
 generation says that the memories have moved on: opening takes them back. After it, the journal is of an older
-generation and void. Nothing is believed that contradicts its checksum.
+generation and void. Nothing is believed that contradicts its checksum. Snapshots are finished before the rename, and
+those that are gone are deleted after it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,19 @@ import blake3
 import cbor2
 
 from sandbox.errors import StateCorrupt, StateError, StateLocked
-from sandbox.memory import Image, Memory, Pool
-from sandbox.state import CanisterState, Code, SnapshotState, Subnet
+from sandbox.memory import Memory, Pool
+from sandbox.state import Code, SnapshotState, Subnet
+from sandbox.store.bases import Bases
+from sandbox.store.files import sync_directory, write_durably
+from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet
+from sandbox.store.repository import Entry, Repository
 
 _HEADER = b"canister-sandbox state "
-_VERSION = 1
+_VERSION = 2
+_READABLE = (1, 2)
+_GARBAGE = 2, 64 << 20
+"""Packs are pruned when they are so many times as large as after the last time, and so many bytes more."""
 
 
 class StateDirectory:
@@ -53,7 +59,10 @@ class StateDirectory:
             os.close(self._lock)
             raise
         self._saved: dict[str, int] = {}
-        self._modules: dict[bytes, bytes] = {}
+        self.repository = Repository(path)
+        self._bases = Bases(self.repository)
+        self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
+        self._packed: int = self._record.get("packed", 0) if self._record else 0
 
     @property
     def is_new(self) -> bool:
@@ -63,26 +72,66 @@ class StateDirectory:
     def load(self, subnet: Subnet) -> None:
         """Fill a fresh subnet with what was saved, and begin to journal what happens to its memories."""
         if self._record is not None:
-            decode_subnet(self._record["subnet"], subnet, Sources(self.pool.open, self._module))
+            sources = Sources(self.pool.open, self.repository.module, self._snapshot)
+            decode_subnet(self._record["subnet"], subnet, sources)
+            self._bases.load(self._record.get("bases", {}), _memories(subnet))
         self.pool.prune(_names(subnet))
         self._note_generations(subnet)
         self.pool.begin_journal(self._journal(self.generation))
 
+    def _snapshot(self, name: str) -> SnapshotState:
+        entry = Entry(bytes.fromhex(name.partition("-")[0]), name)
+        snapshot = self.repository.get(entry)
+        self._kept[snapshot.id] = snapshot, entry
+        return snapshot
+
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
-        _settle(subnet)
+        self._keep_snapshots(subnet)
         try:
             self._sync_memories(subnet)
             for code in _codes(subnet):
-                self._store_module(code)
-            self._write_manifest({"generation": self.generation + 1, "subnet": encode_subnet(subnet)})
+                self.repository.keep_module(code)
+            self._write_manifest(
+                {
+                    "generation": self.generation + 1,
+                    "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
+                    "bases": self._bases.dump(_memories(subnet)),
+                    "packed": self._packed,
+                }
+            )
         except OSError as error:
             raise StateError(f"{self.path} cannot be saved: {error}") from error
         self.generation += 1
+        self._forget_snapshots()
         self.pool.prune(_names(subnet))
         self.pool.end_journal()
         self._note_generations(subnet)
         self.pool.begin_journal(self._journal(self.generation))
+
+    def _keep_snapshots(self, subnet: Subnet) -> None:
+        """Finish the snapshots that are not kept yet; `_kept` is then what the subnet has."""
+        snapshots = [snapshot for state in subnet.canisters.values() for snapshot in state.snapshots]
+        new = [s for s in snapshots if s.id not in self._kept or self._kept[s.id][0] is not s]
+        kept = {s.id: self._kept[s.id] for s in snapshots if s not in new}
+        if new:
+            entries = self.repository.put(new, self._bases.tree)
+            kept.update({s.id: (s, entry) for s, entry in zip(new, entries, strict=True)})
+            self._bases.note(new, _memories(subnet))
+        self._kept = kept
+
+    def _forget_snapshots(self) -> None:
+        """Delete the manifests of snapshots that are gone; prune when there is likely to be much garbage."""
+        gone = self.repository.keep_only(entry for _, entry in self._kept.values())
+        times, more = _GARBAGE
+        if gone and self.repository.objects.size > times * self._packed + more:
+            self.prune()
+
+    def prune(self) -> Pruned:
+        """Give back the space of what no snapshot needs."""
+        done = self.repository.prune(self._bases.keys)
+        self._packed = done.after
+        return done
 
     def close(self) -> None:
         """Let other processes in. What was not saved is taken back when the directory is opened next."""
@@ -115,8 +164,9 @@ class StateDirectory:
         if not header.startswith(_HEADER):
             raise StateCorrupt(f"{file} is not the manifest of a state directory")
         version = header[len(_HEADER) :]
-        if version != str(_VERSION).encode():
-            raise StateError(f"{file} has format {version.decode(errors='replace')}, this version reads {_VERSION}")
+        if version not in [str(number).encode() for number in _READABLE]:
+            known = " and ".join(map(str, _READABLE))
+            raise StateError(f"{file} has format {version.decode(errors='replace')}, this version reads {known}")
         if blake3.blake3(rest[32:]).digest() != rest[:32]:
             raise StateCorrupt(f"{file} contradicts its checksum")
         record = cbor2.loads(rest[32:])
@@ -134,34 +184,13 @@ class StateDirectory:
     def _journal(self, generation: int) -> Path:
         return self.path / f"journal-{generation}"
 
-    # --- modules
-
-    def _module(self, digest: bytes) -> bytes:
-        known = self._modules.get(digest)
-        if known is None:
-            file = self.path / "modules" / digest.hex()
-            try:
-                known = file.read_bytes()
-            except OSError as error:
-                raise StateCorrupt(f"the module {file} cannot be read: {error}") from error
-            if hashlib.sha256(known).digest() != digest:
-                raise StateCorrupt(f"the module {file} contradicts its name, which is its SHA-256")
-            self._modules[digest] = known
-        return known
-
-    def _store_module(self, code: Code) -> None:
-        file = self.path / "modules" / code.hash.hex()
-        if code.hash not in self._modules and not file.exists():
-            _write_durably(file, code.submitted)
-        self._modules[code.hash] = code.submitted
-
     # --- saving
 
     def _sync_memories(self, subnet: Subnet) -> None:
         for memory in _memories(subnet):
             if self._saved.get(memory.name) != memory.generation:
-                _sync(self.path / "memories" / memory.name)
-        _sync(self.path / "memories")
+                sync_directory(self.path / "memories" / memory.name)
+        sync_directory(self.path / "memories")
 
     def _note_generations(self, subnet: Subnet) -> None:
         self._saved = {memory.name: memory.generation for memory in _memories(subnet)}
@@ -169,45 +198,12 @@ class StateDirectory:
     def _write_manifest(self, record: dict[str, Any]) -> None:
         body = cbor2.dumps(record)
         digest = blake3.blake3(body).digest()
-        _write_durably(self.path / "manifest", _HEADER + str(_VERSION).encode() + b"\n" + digest + body)
-
-
-def _settle(subnet: Subnet) -> None:
-    """Give every snapshot memories of its own: images of a memory that changes live only in this process."""
-    live = {memory for state in subnet.canisters.values() for memory in (state.heap, state.stable)}
-    for state in list(subnet.canisters.values()):
-        settled = tuple(_settled(snapshot, live) for snapshot in state.snapshots)
-        if any(new is not old for new, old in zip(settled, state.snapshots, strict=True)):
-            subnet.canisters[state.id] = replace(state, snapshots=settled)
-
-
-def _settled(snapshot: SnapshotState, live: set[Memory]) -> SnapshotState:
-    heap, stable = (_own(image, live) for image in (snapshot.heap, snapshot.stable))
-    upload = snapshot.upload
-    if upload is not None:
-        module = _own(upload.module, live)
-        upload = upload if module is upload.module else replace(upload, module=module)
-    same = heap is snapshot.heap and stable is snapshot.stable and upload is snapshot.upload
-    return snapshot if same else replace(snapshot, heap=heap, stable=stable, upload=upload)
-
-
-def _own(image: Image, live: set[Memory]) -> Image:
-    memory = image.memory
-    if memory not in live and image.same_as(memory.image()):
-        return image
-    return memory.fork(image).image()
+        write_durably(self.path / "manifest", _HEADER + str(_VERSION).encode() + b"\n" + digest + body)
 
 
 def _memories(subnet: Subnet) -> list[Memory]:
-    """Every memory that the subnet's records name."""
-    found = []
-    for state in subnet.canisters.values():
-        found += [state.heap, state.stable]
-        for snapshot in state.snapshots:
-            found += [snapshot.heap.memory, snapshot.stable.memory]
-            if snapshot.upload is not None:
-                found.append(snapshot.upload.module.memory)
-    return found
+    """Every memory that a canister lives in."""
+    return [memory for state in subnet.canisters.values() for memory in (state.heap, state.stable)]
 
 
 def _names(subnet: Subnet) -> set[str]:
@@ -215,30 +211,7 @@ def _names(subnet: Subnet) -> set[str]:
 
 
 def _codes(subnet: Subnet) -> list[Code]:
-    """Modules and chunks of modules: what is kept by its SHA-256."""
-    states = list(subnet.canisters.values())
-    holders: list[CanisterState | SnapshotState] = [
-        *states,
-        *(snapshot for state in states for snapshot in state.snapshots),
-    ]
-    codes = [holder.code for holder in holders if holder.code is not None]
-    return codes + [Code(chunk, digest) for holder in holders for digest, chunk in holder.chunks.items()]
-
-
-def _write_durably(file: Path, content: bytes) -> None:
-    """Write beside, wait for the disk, rename, wait for the directory."""
-    temporary = file.with_name(f".new-{file.name}")
-    with open(temporary, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(temporary, file)
-    _sync(file.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Modules and chunks of modules of the canisters themselves."""
+    states = subnet.canisters.values()
+    codes = [state.code for state in states if state.code is not None]
+    return codes + [Code(chunk, digest) for state in states for digest, chunk in state.chunks.items()]

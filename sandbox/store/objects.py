@@ -1,8 +1,8 @@
 """Pages of memories by what they contain: kept once, however many snapshots and canisters hold them.
 
-What is kept: nodes of hash trees (`tree.py`) and the bytes below them. A block of 64 KiB is kept whole, or, where at most
-half of its pages differ from a block that is kept whole, as those pages alone: scattered changes cost their own bytes.
-A node that is here has everything below it here as well.
+What is kept: nodes of hash trees (`tree.py`) and the bytes below them. A block of 64 KiB is kept whole, or, where at
+most half of its pages differ from a block that is kept whole, as those pages alone: scattered changes cost their own
+bytes. A node that is here has everything below it here as well.
 """
 
 from __future__ import annotations
@@ -31,19 +31,35 @@ class Objects:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         (directory / ".new").unlink(missing_ok=True)
-        self.packs: list[Pack] = []
+        self._packs: list[Pack] | None = None
         self._places: dict[str, dict[bytes, Place]] = {"page": {}, "block": {}, "node": {}}
         self._bases: dict[bytes, bytes] = {}
         self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
-        for path in sorted(directory.iterdir()):
-            self._admit(Pack(path))
 
-    def _admit(self, pack: Pack) -> None:
+    @property
+    def packs(self) -> list[Pack]:
+        """All packs; their indexes are read when something is looked up for the first time."""
+        if self._packs is None:
+            self._packs = []
+            for path in sorted(self.directory.iterdir()):
+                self.admit(Pack(path))
+        return self._packs
+
+    def admit(self, pack: Pack) -> None:
+        """One more pack is there."""
         self.packs.append(pack)
         for kind, places in self._places.items():
             places.update(pack.objects(kind))
         self._places["node"].update(pack.objects("delta"))
         self._bases.update(pack.bases())
+
+    def find(self, kind: str, key: bytes) -> Place | None:
+        """Where an object (`node`, `block`, `page`) is, if it is here."""
+        return self._places[kind].get(key) if self.packs else None
+
+    def base(self, key: bytes) -> bytes | None:
+        """The block on which the node of a block stands, None if that is kept whole."""
+        return self._bases.get(key) if self.packs else None
 
     @property
     def size(self) -> int:
@@ -53,11 +69,13 @@ class Objects:
     def drop(self, gone: list[Pack]) -> None:
         """Delete packs; what else is here must not need them."""
         kept = [pack for pack in self.packs if pack not in gone]
-        self.packs = []
-        for known in (*self._places.values(), self._bases, self._frames):
-            known.clear()
+        self._packs = []
+        for places in self._places.values():
+            places.clear()
+        self._bases.clear()
+        self._frames.clear()
         for pack in kept:
-            self._admit(pack)
+            self.admit(pack)
         for pack in gone:
             pack.path.unlink()
 
@@ -65,7 +83,7 @@ class Objects:
 
     def __contains__(self, key: bytes) -> bool:
         """Whether the node with this key, and all that is below it, is here."""
-        return key == ZERO or key in self._places["node"]
+        return key == ZERO or self.find("node", key) is not None
 
     def keys(self, key: bytes) -> bytes:
         """The 16 keys below a node; `StateCorrupt` if it is not here or is not what it was."""
@@ -85,7 +103,7 @@ class Objects:
 
     def block(self, node: Node) -> bytes:
         """The 64 KiB below a node of level 1, every page checked by its key."""
-        base, keys = self._bases.get(node.key), node.keys
+        base, keys = self.base(node.key), node.keys
         if base is None:
             return self._whole(node.key, keys)
         below = self.keys(base)
@@ -128,7 +146,7 @@ class Objects:
         return page
 
     def _read(self, kind: str, key: bytes) -> bytes:
-        place = self._places[kind].get(key)
+        place = self.find(kind, key)
         if place is None:
             raise StateCorrupt(f"the {kind} {key.hex()} is in none of the packs of {self.directory}")
         frame = self._frame(place.pack, place.frame)
@@ -149,8 +167,8 @@ class Objects:
         return frame
 
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
-        pack = self._places[kind][key].pack
-        return StateCorrupt(f"the {kind} {key.hex()} in the pack {pack.path} is not what it was")
+        where = self._places[kind][key].pack.path
+        return StateCorrupt(f"the {kind} {key.hex()} in the pack {where} is not what it was")
 
     # Writing
 
@@ -160,17 +178,9 @@ class Objects:
 
     # For pruning
 
-    def place(self, kind: str, key: bytes) -> Place:
-        """Where an object is."""
-        return self._places[kind][key]
-
-    def base(self, key: bytes) -> bytes | None:
-        """The block on which the node of a block stands, None if it is kept whole."""
-        return self._bases.get(key)
-
     def copy(self, writer: PackWriter, kind: str, key: bytes) -> None:
         """Add an object to a pack as it is here."""
-        base = self._bases.get(key) if kind == "node" else None
+        base = self.base(key) if kind == "node" else None
         writer.add(kind if base is None else "delta", key, self._read(kind, key), base or b"")
 
 
@@ -209,7 +219,7 @@ class Addition:
         """Everything is on the disk itself and can be read."""
         pack = self._writer.finish() if self._writer is not None else None
         if pack is not None:
-            self.objects._admit(pack)
+            self.objects.admit(pack)
 
     def abandon(self) -> None:
         """Forget what was not finished."""
@@ -271,7 +281,7 @@ class Addition:
                 continue
             for slot in item.pages:
                 key = item.node.keys[slot * KEY : slot * KEY + KEY]
-                if key != ZERO and key not in self._pages and key not in self.objects._places["page"]:
+                if key != ZERO and key not in self._pages and self.objects.find("page", key) is None:
                     self._pages.add(key)
                     yield item, (start + slot * PAGE, PAGE)
 

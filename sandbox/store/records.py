@@ -1,6 +1,8 @@
-"""Records of the state as CBOR-ready values and back. Memories are names of files, modules their SHA-256.
+"""Records of the state as CBOR-ready values and back. Memories are names of files, modules their SHA-256, snapshots
+names of their manifests.
 
-Version 1. A field that a later version adds gets a default here, so that old files load for ever.
+Version 2; in version 1 a snapshot was a record whose memories were files. A field that a later version adds gets a
+default here, so that old files load for ever.
 """
 
 from __future__ import annotations
@@ -51,10 +53,15 @@ class Sources:
 
     memory: Callable[[str], Memory]
     module: Callable[[bytes], bytes]
+    snapshot: Callable[[str], SnapshotState]
 
 
-def encode_subnet(subnet: Subnet) -> dict[str, Any]:
-    """Everything but the bytes of memories and modules."""
+Name = Callable[[SnapshotState], str]
+"""The name of a snapshot's manifest."""
+
+
+def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
+    """Everything but the bytes of memories and modules, and snapshots."""
     return {
         **{name: getattr(subnet, name) for name in _SUBNET},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
@@ -62,7 +69,7 @@ def encode_subnet(subnet: Subnet) -> dict[str, Any]:
         "contexts": tagged(list(subnet.contexts.values())),
         "callbacks": tagged(list(subnet.callbacks.values())),
         "stops": [[bytes(canister_id), tagged(waiting)] for canister_id, waiting in subnet.stops.items()],
-        "canisters": [encode_canister(subnet.canisters[key]) for key in sorted(subnet.canisters)],
+        "canisters": [encode_canister(subnet.canisters[key], name) for key in sorted(subnet.canisters)],
     }
 
 
@@ -91,7 +98,7 @@ def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:
         counts[callback.callee] = counts.get(callback.callee, 0) + 1
 
 
-def encode_canister(state: CanisterState) -> dict[str, Any]:
+def encode_canister(state: CanisterState, name: Name) -> dict[str, Any]:
     return {
         "id": bytes(state.id),
         "settings": encode_settings(state.settings),
@@ -99,10 +106,10 @@ def encode_canister(state: CanisterState) -> dict[str, Any]:
         "code": state.code.hash if state.code else None,
         "heap": state.heap.name,
         "stable": state.stable.name,
-        **{name: getattr(state, name) for name in (*_PLAIN, *_COUNTERS)},
+        **{field: getattr(state, field) for field in (*_PLAIN, *_COUNTERS)},
         "history": [_encode_change(change) for change in state.history],
         "logs": [[record.index, record.timestamp, record.content] for record in state.logs],
-        "snapshots": [encode_snapshot(snapshot) for snapshot in state.snapshots],
+        "snapshots": [name(snapshot) for snapshot in state.snapshots],
         "chunks": sorted(state.chunks),
     }
 
@@ -117,43 +124,25 @@ def decode_canister(record: dict[str, Any], sources: Sources) -> CanisterState:
         stable=sources.memory(record["stable"]),
         history=tuple(_decode_change(item) for item in record["history"]),
         logs=tuple(LogRecord(*item) for item in record["logs"]),
-        snapshots=tuple(decode_snapshot(item, sources) for item in record["snapshots"]),
+        snapshots=tuple(_snapshot(item, sources) for item in record["snapshots"]),
         chunks=_chunks(record, sources),
         **{name: record[name] for name in (*_PLAIN, *_COUNTERS)},
     )
 
 
-def encode_snapshot(snapshot: SnapshotState) -> dict[str, Any]:
-    """The images must be settled: each the present content of a memory that nobody changes."""
-    return {
-        **{name: getattr(snapshot, name) for name in _SNAPSHOT},
-        "canister_id": bytes(snapshot.canister_id),
-        "code": snapshot.code.hash if snapshot.code else None,
-        "heap": snapshot.heap.memory.name,
-        "stable": snapshot.stable.memory.name,
-        "low_memory_hook": snapshot.low_memory_hook,
-        "chunks": sorted(snapshot.chunks),
-        "upload": _encode_upload(snapshot.upload) if snapshot.upload else None,
-        "via_hooks": snapshot.via_hooks,
-    }
-
-
-def _encode_upload(upload: Upload) -> list[Any]:
-    return [upload.module.memory.name, upload.module_size, [[kind, bits] for kind, bits in upload.globals]]
-
-
-def decode_snapshot(record: dict[str, Any], sources: Sources) -> SnapshotState:
-    upload = record.get("upload")
+def _snapshot(item: str | dict[str, Any], sources: Sources) -> SnapshotState:
+    if isinstance(item, str):
+        return sources.snapshot(item)
+    upload = item.get("upload")
     return SnapshotState(
-        canister_id=Principal(record["canister_id"]),
-        code=_code(record["code"], sources),
-        low_memory_hook=record.get("low_memory_hook"),
-        chunks=_chunks(record, sources),
+        canister_id=Principal(item["canister_id"]),
+        code=_code(item["code"], sources),
+        low_memory_hook=item.get("low_memory_hook"),
+        chunks=_chunks(item, sources),
         upload=None if upload is None else _decode_upload(upload, sources),
-        via_hooks=record.get("via_hooks", False),
-        heap=sources.memory(record["heap"]).image(),
-        stable=sources.memory(record["stable"]).image(),
-        **{name: record[name] for name in _SNAPSHOT},
+        heap=sources.memory(item["heap"]).image(),
+        stable=sources.memory(item["stable"]).image(),
+        **{name: item[name] for name in _SNAPSHOT},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sandbox.memory import Run
+from sandbox.memory import Image, Memory, Run
 from sandbox.store import trees
 from sandbox.store.objects import Objects
 from sandbox.store.tree import BLOCK, FAN, KEY, PAGE, ZERO, Tree, blocks
@@ -18,6 +18,24 @@ class Stored:
     def __init__(self, tree: Tree, objects: Objects) -> None:
         self.tree = tree
         self.objects = objects
+        self._shown: Image | None = None
+
+    @property
+    def shown(self) -> Image | None:
+        """An image with the same bytes, where a memory was made to show them: cheaper to go back to."""
+        image = self._shown
+        return None if image is None or image.memory.closed else image
+
+    def shown_by(self, memory: Memory) -> None:
+        """Tell that at this moment the memory shows these bytes."""
+        self._shown = memory.image()
+        trees.remember(self._shown, self.tree)
+
+    def block(self, number: int) -> bytes:
+        """The 64 KiB of a block."""
+        for _, node in blocks(self.tree.top, number, number + 1):
+            return self.objects.block(node)
+        return bytes(BLOCK)
 
     @property
     def size(self) -> int:

@@ -137,7 +137,7 @@ def _grown(
             at = (pages[index] & (FAN - 1)) * KEY
             content[at : at + KEY] = keys[index]
         return _branch(1, bytes(content), None)
-    children = list(node.children) if node is not None else [None] * FAN
+    children: list[Node | None] = list(node.children) if node is not None else [None] * FAN
     shift = _BITS * (level - 1)
     while start < end:
         number = pages[start] >> shift
@@ -196,7 +196,9 @@ def changed_blocks(new: Node | None, old: Node | None) -> Iterator[tuple[int, No
         yield from _changed(new, old, LEVELS, 0)
 
 
-def _changed(new: Node | None, old: Node | None, level: int, number: int) -> Iterator[tuple[int, Node | None, Node | None]]:
+def _changed(
+    new: Node | None, old: Node | None, level: int, number: int
+) -> Iterator[tuple[int, Node | None, Node | None]]:
     if level == 1:
         yield number, new, old
         return

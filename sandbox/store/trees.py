@@ -46,6 +46,12 @@ def _(image: Image) -> Tree:
     return result
 
 
+def is_known(memory: Memory) -> bool:
+    """Whether the tree of the memory's present bytes costs only what has changed."""
+    known = _latest.get(memory)
+    return known is not None and known.image() is not None
+
+
 def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
     """Tell that `known` is the tree of what `image` shows, apart from the pages `pending`. The caller keeps the image
     for as long as this is to be of use."""

@@ -240,7 +240,11 @@ def test_installing_the_same_module_again_is_told(install: Install, sandbox: San
     canister = install(CERTIFIED)
     snapshot = canister.take_snapshot()
     first = proven_number(sandbox, "canister", canister.id, "last_install_timestamp")
-    for seconds, again in ((1, lambda: canister.upgrade(CERTIFIED)), (2, lambda: canister.load_snapshot(snapshot.id))):
+    deploy: list[Callable[[], object]] = [
+        lambda: canister.upgrade(CERTIFIED),
+        lambda: canister.load_snapshot(snapshot.id),
+    ]
+    for seconds, again in enumerate(deploy, 1):
         sandbox.advance_time(1)
         again()
         told = proven_number(sandbox, "canister", canister.id, "last_install_timestamp")

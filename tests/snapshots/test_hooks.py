@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from sandbox import CallRejected, Canister, ErrorCode, Sandbox
 from sandbox.errors import StateError
 from sandbox.limits import MESSAGES_ALONE, WASM_PAGE
-from sandbox.store.records import Sources, decode_snapshot, encode_snapshot
 from tests.conftest import FEW_INSTRUCTIONS, fixture, guest, number, rejected, wat, with_section
 
 Install = Callable[..., Canister]
@@ -394,17 +393,6 @@ def test_the_mark_is_kept_on_disk(tmp_path: Path) -> None:
         canister.load_snapshot(snapshot.id, via_hooks=True)
     with Sandbox.open(tmp_path) as sandbox:
         assert told(sandbox.canister(canister_id), "sum") == 30
-
-
-def test_snapshots_kept_by_earlier_versions_are_plain(install: Install, sandbox: Sandbox) -> None:
-    canister = install(PLAIN)
-    canister.take_snapshot(via_hooks=True)
-    snapshot = sandbox.state_of(canister.id).snapshots[-1]
-    record = encode_snapshot(snapshot)
-    del record["via_hooks"]
-    memories = iter([snapshot.heap.memory, snapshot.stable.memory])
-    sources = Sources(memory=lambda _: next(memories), module=lambda _: PLAIN)
-    assert decode_snapshot(record, sources) == replace(snapshot, via_hooks=False)
 
 
 def test_an_anchor_undoes_a_load_via_hooks(install: Install, sandbox: Sandbox) -> None:

@@ -1,0 +1,52 @@
+"""The checksum of a snapshot covers every byte and every field; it costs what changed since the memories' last one."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+from sandbox.memory import Memory
+from sandbox.state import SnapshotState
+from sandbox.store.trees import tree
+
+_CONTEXT = "canister-sandbox 2026 snapshot checksum snapshot"
+
+
+def snapshot_checksum(snapshot: SnapshotState) -> bytes:
+    """32 bytes that cover every byte and every field of a snapshot."""
+    label = _optional(None if snapshot.label is None else snapshot.label.encode())
+    parts = (
+        snapshot.id,
+        bytes(snapshot.canister_id),
+        label,
+        snapshot.taken_at.to_bytes(8, "big"),
+        snapshot.canister_version.to_bytes(8, "big"),
+        _module(snapshot),
+        snapshot.globals,
+        tree(snapshot.heap).root,
+        tree(snapshot.stable).root,
+        snapshot.certified_data,
+        _optional(None if snapshot.global_timer is None else snapshot.global_timer.to_bytes(8, "big")),
+        _optional(None if snapshot.low_memory_hook is None else snapshot.low_memory_hook.encode()),
+        b"".join(sorted(snapshot.chunks)),
+        *((b"via hooks",) if snapshot.via_hooks else ()),
+    )
+    framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return blake3(framed, derive_key_context=_CONTEXT).digest()
+
+
+def _module(snapshot: SnapshotState) -> bytes:
+    """The module's SHA-256; of an upload, whose module may still change, everything that stands in for it."""
+    upload = snapshot.upload
+    if upload is None:
+        return b"" if snapshot.code is None else snapshot.code.hash
+    values = b"".join(kind.encode() + bits.to_bytes(16, "big") for kind, bits in upload.globals)
+    return tree(upload.module).root + upload.module_size.to_bytes(8, "big") + values
+
+
+def _optional(value: bytes | None) -> bytes:
+    return b"\0" if value is None else b"\1" + value
+
+
+def memory_checksum(memory: Memory) -> bytes:
+    """The root over a memory's present bytes."""
+    return tree(memory.image()).root

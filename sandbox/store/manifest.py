@@ -1,0 +1,159 @@
+"""The manifest of a snapshot: every field, the roots of its memories, and a short digest of each part, so that what is
+wrong with a damaged manifest can be named.
+
+    canister-sandbox snapshot 1\\n, BLAKE3 of the rest, CBOR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import cbor2
+from blake3 import blake3
+
+from sandbox.errors import StateCorrupt, StateError
+from sandbox.memory import Readable
+from sandbox.principal import Principal
+from sandbox.state import Code, SnapshotState, Upload
+from sandbox.store.tree import ZERO
+from sandbox.store.trees import tree
+
+_HEADER: Final = b"canister-sandbox snapshot "
+_VERSION: Final = 1
+_FIELDS: Final = (
+    "id",
+    "label",
+    "taken_at",
+    "canister_version",
+    "certified_data",
+    "global_timer",
+    "low_memory_hook",
+    "via_hooks",
+)
+_GLOBAL: Final = 16
+_SHORT: Final = 8
+
+Content = Callable[[int, bytes], Readable]
+"""A memory by its size and the key of its top node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that was read. `record`: its CBOR; `path`: where."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def checksum(self) -> bytes:
+        """The checksum that the snapshot had when it was kept."""
+        value = self.record["checksum"]
+        assert isinstance(value, bytes)
+        return value
+
+    @property
+    def memory_keys(self) -> list[bytes]:
+        """The keys of the top nodes of its memories."""
+        record = self.record
+        upload = record["upload"]
+        found = [record["heap"][1], record["stable"][1], *([upload[0][1]] if upload else [])]
+        return [key for key in found if key != ZERO]
+
+
+def encode(snapshot: SnapshotState, checksum: bytes) -> dict[str, Any]:
+    """The record of a snapshot with this checksum; the bytes of memories and modules are kept elsewhere."""
+    upload = snapshot.upload
+    record = {
+        **{name: getattr(snapshot, name) for name in _FIELDS},
+        "canister_id": bytes(snapshot.canister_id),
+        "code": snapshot.code.hash if snapshot.code else None,
+        "globals": snapshot.globals,
+        "heap": _content(snapshot.heap),
+        "stable": _content(snapshot.stable),
+        "chunks": sorted(snapshot.chunks),
+        "upload": None,
+        "checksum": checksum,
+    }
+    if upload is not None:
+        values = [[kind, bits] for kind, bits in upload.globals]
+        record["upload"] = [_content(upload.module), upload.module_size, values]
+    return record
+
+
+def _content(content: Readable) -> list[Any]:
+    known = tree(content)
+    return [known.size, known.key]
+
+
+def decode(manifest: Manifest, content: Content, module: Callable[[bytes], bytes]) -> SnapshotState:
+    """The snapshot; modules and chunks are looked up by their SHA-256."""
+    record = manifest.record
+    upload, code = record["upload"], record["code"]
+    return SnapshotState(
+        canister_id=Principal(record["canister_id"]),
+        code=None if code is None else Code(module(code), code),
+        globals=record["globals"],
+        heap=content(*record["heap"]),
+        stable=content(*record["stable"]),
+        chunks=MappingProxyType({digest: module(digest) for digest in record["chunks"]}),
+        upload=None if upload is None else _upload(upload, content),
+        **{name: record[name] for name in _FIELDS if name in record},
+    )
+
+
+def _upload(item: list[Any], content: Content) -> Upload:
+    memory, size, values = item
+    return Upload(content(*memory), size, tuple((kind, bits) for kind, bits in values))
+
+
+def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The file's bytes, and the digest that belongs into its name."""
+    body = cbor2.dumps({"record": record, "digests": _digests(record)})
+    digest = blake3(body).digest()
+    return _HEADER + str(_VERSION).encode() + b"\n" + digest + body, digest
+
+
+def load(path: Path) -> Manifest:
+    """A manifest, checked by its digest; `StateCorrupt` names the first part that is not what it was."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StateCorrupt(f"the manifest {path} cannot be read: {error}") from error
+    header, _, rest = content.partition(b"\n")
+    if not header.startswith(_HEADER):
+        raise StateCorrupt(f"{path} is not the manifest of a snapshot")
+    version = header[len(_HEADER) :]
+    if version != str(_VERSION).encode():
+        raise StateError(f"{path} has format {version.decode(errors='replace')}, this version reads {_VERSION}")
+    digest, body = rest[:32], rest[32:]
+    if blake3(body).digest() != digest or not path.name.endswith(digest.hex()):
+        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_what_differs(body)}")
+    record = cbor2.loads(body)["record"]
+    assert isinstance(record, dict)
+    return Manifest(path, record)
+
+
+def _what_differs(body: bytes) -> str:
+    """The first part that contradicts its own digest, as far as the rest can be read."""
+    try:
+        content = cbor2.loads(body)
+        digests, found = content["digests"], _digests(content["record"])
+    except Exception:
+        return "it cannot be read at all"
+    for name in (*found, *digests):
+        if digests.get(name) != found.get(name):
+            return f"{name} is not what it was"
+    return "the parts are what they were, what holds them together is not"
+
+
+def _digests(record: dict[str, Any]) -> dict[str, bytes]:
+    """A short digest of every field, of every global by itself."""
+    parts = {name: cbor2.dumps(value) for name, value in record.items() if name != "globals"}
+    values = record["globals"]
+    for index in range(0, len(values), _GLOBAL):
+        parts[f"global {index // _GLOBAL}"] = values[index : index + _GLOBAL]
+    return {name: blake3(part).digest(_SHORT) for name, part in parts.items()}

@@ -1,0 +1,178 @@
+"""Snapshots on disk: what they hold is shared, what was written stays, what is finished is not lost.
+
+    packs/…             pages of memories, by content (`objects.py`)
+    modules/SHA256      modules as submitted, and chunks of modules
+    snapshots/ID-…      one manifest per snapshot: header, BLAKE3, CBOR; named by the snapshot's id and that BLAKE3
+
+A snapshot is finished when its manifest has its name: packs and modules are on the disk before. Anything that no
+manifest needs is garbage, which `prune` gives back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox.errors import StateCorrupt, StateError
+from sandbox.memory import Readable
+from sandbox.state import Code, SnapshotState
+from sandbox.store import manifest
+from sandbox.store.checksum import snapshot_checksum
+from sandbox.store.files import sync_directory, write_durably
+from sandbox.store.manifest import Manifest
+from sandbox.store.objects import Addition, Objects
+from sandbox.store.prune import Pruned, prune
+from sandbox.store.stored import Stored
+from sandbox.store.tree import Tree, stub
+from sandbox.store.trees import tree
+
+Before = Callable[[Readable], Tree | None]
+"""For the content of a memory a tree that is kept already and probably similar."""
+
+
+def _unknown(_content: Readable) -> Tree | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A snapshot in a repository: `name` of its manifest."""
+
+    id: bytes
+    name: str
+
+
+class Repository:
+    """The snapshots in a directory; made if absent. One process at a time may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            for name in ("modules", "snapshots"):
+                (path / name).mkdir(parents=True, exist_ok=True)
+            self.objects = Objects(path / "packs")
+        except OSError as error:
+            raise StateError(f"{path} cannot be used as a repository: {error}") from error
+        self._modules: dict[bytes, bytes] = {}
+
+    # Writing
+
+    def put(self, snapshots: Sequence[SnapshotState], before: Before = _unknown) -> list[Entry]:
+        """Keep snapshots; when it returns they are finished. What is here already is not written again, and of a memory
+        with a tree `before` only what has changed is looked at."""
+        addition = self.objects.writing()
+        try:
+            for snapshot in snapshots:
+                for content in memories(snapshot):
+                    self._keep(addition, content, before)
+            addition.finish()
+            for snapshot in snapshots:
+                for code in codes(snapshot):
+                    self.keep_module(code)
+            return [self._write(snapshot) for snapshot in snapshots]
+        except OSError as error:
+            raise StateError(f"{self.path} cannot keep the snapshots: {error}") from error
+        finally:
+            addition.abandon()
+
+    def _keep(self, addition: Addition, content: Readable, before: Before) -> None:
+        if not (isinstance(content, Stored) and content.objects is self.objects):
+            addition.memory(content, tree(content), before(content))
+
+    def _write(self, snapshot: SnapshotState) -> Entry:
+        record = manifest.encode(snapshot, snapshot_checksum(snapshot))
+        content, digest = manifest.dump(record)
+        entry = Entry(snapshot.id, f"{snapshot.id.hex()}-{digest.hex()}")
+        file = self.path / "snapshots" / entry.name
+        if not file.exists():
+            write_durably(file, content)
+        return entry
+
+    def keep_module(self, code: Code) -> None:
+        """Keep a module, or a chunk of one, by its SHA-256."""
+        file = self._module_file(code.hash)
+        if code.hash not in self._modules and not file.exists():
+            write_durably(file, code.submitted)
+        self._modules[code.hash] = code.submitted
+
+    # Reading
+
+    def entries(self) -> list[Entry]:
+        """All finished snapshots, by name."""
+        found = []
+        for file in sorted((self.path / "snapshots").iterdir()):
+            digits, dash, _ = file.name.partition("-")
+            if dash and not file.name.startswith("."):
+                found.append(Entry(bytes.fromhex(digits), file.name))
+        return found
+
+    def manifest(self, entry: Entry) -> Manifest:
+        """The manifest of a snapshot, checked."""
+        return manifest.load(self.path / "snapshots" / entry.name)
+
+    def get(self, entry: Entry) -> SnapshotState:
+        """The snapshot; its memories are read from the packs when they are asked for, and checked then."""
+        return manifest.decode(self.manifest(entry), self._content, self.module)
+
+    def _content(self, size: int, key: bytes) -> Stored:
+        return self.stored(Tree(stub(key, self.objects.keys), size))
+
+    def stored(self, known: Tree) -> Stored:
+        """A memory that is kept here."""
+        return Stored(known, self.objects)
+
+    def module(self, digest: bytes) -> bytes:
+        """A module or a chunk by its SHA-256."""
+        known = self._modules.get(digest)
+        if known is None:
+            file = self._module_file(digest)
+            try:
+                known = file.read_bytes()
+            except OSError as error:
+                raise StateCorrupt(f"the module {file} cannot be read: {error}") from error
+            if hashlib.sha256(known).digest() != digest:
+                raise StateCorrupt(f"the module {file} contradicts its name, which is its SHA-256")
+            self._modules[digest] = known
+        return known
+
+    def _module_file(self, digest: bytes) -> Path:
+        return self.path / "modules" / digest.hex()
+
+    # Deleting
+
+    def keep_only(self, entries: Iterable[Entry]) -> int:
+        """Forget all other snapshots; returns how many. Their space comes back with `prune`."""
+        names = {entry.name for entry in entries}
+        gone = [file for file in (self.path / "snapshots").iterdir() if file.name not in names]
+        for file in gone:
+            file.unlink()
+        if gone:
+            sync_directory(self.path / "snapshots")
+        return len(gone)
+
+    def prune(self, needed: Iterable[bytes] = ()) -> Pruned:
+        """Give back the space of what no snapshot needs; trees with the keys `needed` stay too."""
+        keys = [key for entry in self.entries() for key in self.manifest(entry).memory_keys]
+        return prune(self.objects, [*keys, *needed])
+
+    def settled(self, snapshot: SnapshotState) -> SnapshotState:
+        """The snapshot with its memories as they are kept here."""
+        kept = replace(snapshot, heap=self.stored(tree(snapshot.heap)), stable=self.stored(tree(snapshot.stable)))
+        upload = snapshot.upload
+        if upload is None:
+            return kept
+        return replace(kept, upload=replace(upload, module=self.stored(tree(upload.module))))
+
+
+def memories(snapshot: SnapshotState) -> list[Readable]:
+    """The contents of a snapshot that are kept by pages."""
+    upload = snapshot.upload
+    return [snapshot.heap, snapshot.stable, *([upload.module] if upload is not None else [])]
+
+
+def codes(snapshot: SnapshotState) -> list[Code]:
+    """Modules and chunks of modules: what is kept by its SHA-256."""
+    found = [] if snapshot.code is None else [snapshot.code]
+    return found + [Code(chunk, digest) for digest, chunk in snapshot.chunks.items()]

@@ -1,0 +1,33 @@
+"""State directories of every format that was ever written are read for ever."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+VALUES = {"one": b"first value 0123", "two": b"second value 456"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_state_directory_of_this_format_loads_and_is_whole(tmp_path: Path, version: int) -> None:
+    with tarfile.open(GOLDEN / f"state-{version}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    with Sandbox.open(tmp_path / f"state-{version}") as sandbox:
+        [canister] = sandbox.canisters()
+        assert canister.query("get").reply == b"third value 7890"
+        assert [snapshot.label for snapshot in canister.list_snapshots()] == ["one", "two"]
+    with Sandbox.open(tmp_path / f"state-{version}") as sandbox:
+        [canister] = sandbox.canisters()
+        for snapshot in canister.list_snapshots():
+            value = VALUES[str(snapshot.label)]
+            canister.load_snapshot(snapshot.id)
+            assert canister.query("get").reply == value
+            assert not snapshot.via_hooks
+            state = canister.raw_state()
+            assert state.stable[5:21] == value
+            assert state.globals[:4] == (8 if snapshot.label == "one" else 9).to_bytes(4, "little")
