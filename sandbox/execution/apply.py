@@ -7,7 +7,7 @@ from dataclasses import replace
 from sandbox.canister.failure import Failure
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import low_memory
-from sandbox.execution.finish import respond, stop_if_done
+from sandbox.execution.finish import reject_open_calls, respond, stop_if_done
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
@@ -90,20 +90,11 @@ def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> No
         low_memory.schedule(kernel, state)  # an uploaded snapshot says so
     subnet.canisters[state.id] = low_memory.watched(kernel, state)
     if before is not None and before.code is not None and state.code is None:
-        _reject_open_calls(kernel, state.id)
+        reject_open_calls(kernel, state.id)
     if state.status is Status.STOPPING:
         stop_if_done(kernel, state)
     elif before is not None and before.status is Status.STOPPING and state.status is Status.RUNNING:
         _cancel_stops(kernel, state.id)
-
-
-def _reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
-    """Uninstalling answers every open call and leaves its callbacks without a canister to run on."""
-    text = "Canister has been uninstalled."
-    for context in [c for c in kernel.subnet.contexts.values() if c.canister_id == canister_id]:
-        if not context.responded:
-            context = respond(kernel, context, Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, text))
-        kernel.subnet.contexts[context.id] = replace(context, deleted=True)
 
 
 def _cancel_stops(kernel: Kernel, canister_id: Principal) -> None:

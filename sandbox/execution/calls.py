@@ -144,7 +144,19 @@ def _refused_request(state: CanisterState | None, message: Request) -> Reject | 
             ErrorCode.CANISTER_STOPPED,
             f"Canister {name} is stopped and therefore does not have a CallContextManager",
         )
-    return None
+    return None if state is None else _too_few_cycles(state, message)
+
+
+def _too_few_cycles(state: CanisterState, message: Request) -> Reject | None:
+    """The reject of another canister's call that brings less than `minimum_incoming_canister_call_cycles`; the text is
+    not the replica's."""
+    least = state.settings.minimum_incoming_canister_call_cycles
+    if message.cycles >= least or message.caller == state.id:
+        return None
+    return Reject.of(
+        ErrorCode.INSUFFICIENT_CYCLES_IN_CALL,
+        f"Canister {state.id} takes calls with at least {least} cycles, this one has {message.cycles}.",
+    )
 
 
 def _routed(canister_id: Principal) -> bool:

@@ -93,6 +93,14 @@ def missing(subnet: Subnet, state: CanisterState, wanted: int) -> Reject | None:
     return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, text)
 
 
+def frozen(subnet: Subnet, state: CanisterState) -> Reject | None:
+    """The reject of a query to a canister that is below its freezing limit; None if it is not."""
+    if frozen_cycles(subnet, state) <= state.cycles:
+        return None
+    text = f"Canister {state.id} is unable to process query calls because it's frozen. "
+    return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, text + "Please top up the canister with cycles and try again.")
+
+
 def prepayment(subnet: Subnet, wasm64: bool) -> int:
     """Set aside before a message is executed: as much as it may cost. What it does not use it never loses."""
     model = fees(subnet)

@@ -19,6 +19,7 @@ from sandbox.execution.result import CallResult
 from sandbox.ic0.calls import drop_pending
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Call, Execution, Replied
+from sandbox.principal import Principal
 from sandbox.state import (
     Callback,
     CallContext,
@@ -146,6 +147,15 @@ def stop_if_done(kernel: Kernel, state: CanisterState) -> None:
     subnet.canisters[state.id] = replace(state, status=Status.STOPPED, version=state.version + 1)
     for waiting in subnet.stops.pop(state.id, ()):
         respond(kernel, waiting, b"DIDL\x00\x00")
+
+
+def reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
+    """Uninstalling answers every open call and leaves its callbacks without a canister to run on."""
+    text = "Canister has been uninstalled."
+    for context in [c for c in kernel.subnet.contexts.values() if c.canister_id == canister_id]:
+        if not context.responded:
+            context = respond(kernel, context, Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, text))
+        kernel.subnet.contexts[context.id] = replace(context, deleted=True)
 
 
 def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: list[Call]) -> None:

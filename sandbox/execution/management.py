@@ -11,6 +11,7 @@ from sandbox.execution import fees, outcalls
 from sandbox.execution.apply import apply
 from sandbox.execution.finish import respond
 from sandbox.execution.kernel import Kernel
+from sandbox.limits import STOP_TIMEOUT_SECONDS
 from sandbox.management import dispatch
 from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
@@ -77,5 +78,6 @@ def _waits(kernel: Kernel, context: CallContext, transition: Transition) -> bool
         return False
     if kernel.subnet.canisters[state.id].status is not Status.STOPPING:
         return False
-    kernel.subnet.stops[state.id] = (*kernel.subnet.stops.get(state.id, ()), context)
+    waiting = evolve(context, deadline=kernel.subnet.time + STOP_TIMEOUT_SECONDS * 1_000_000_000)
+    kernel.subnet.stops[state.id] = (*kernel.subnet.stops.get(state.id, ()), waiting)
     return True

@@ -20,6 +20,7 @@ from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution.calls import unavailable
 from sandbox.execution.certificates import data_certificate
+from sandbox.execution.fees import frozen
 from sandbox.execution.kernel import ENTRY, Kernel, no_method, no_module
 from sandbox.execution.responses import told
 from sandbox.execution.result import CallResult
@@ -75,6 +76,9 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     refused = unavailable(state, call.canister_id)
     if state is None or refused is not None:
         assert refused is not None
+        return refused
+    refused = frozen(kernel.subnet, state)
+    if refused is not None:
         return refused
     if state.code is None:
         return _rejected(graph, state, call, no_module())

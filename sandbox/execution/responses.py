@@ -10,12 +10,14 @@ from __future__ import annotations
 from sandbox.canister import run as entry
 from sandbox.canister.failure import Failure
 from sandbox.canister.run import Outcome
-from sandbox.errors import Reject
+from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import fees
-from sandbox.execution.finish import close, commit, finish
+from sandbox.execution.finish import close, commit, finish, respond
 from sandbox.execution.kernel import Kernel, expired
+from sandbox.execution.logs import recorded
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
+from sandbox.principal import Principal
 from sandbox.state import Callback, CallContext, CanisterState, Response, evolve
 
 
@@ -68,19 +70,22 @@ def _execution(kernel: Kernel, state: CanisterState, context: CallContext, messa
 def _clean_up(
     kernel: Kernel, state: CanisterState, context: CallContext, function: tuple[int, int], trapped: Outcome
 ) -> Outcome:
-    """Run cleanup after a callback trapped; the outcome has the callback's failure in any case."""
+    """Run cleanup after a callback trapped; the outcome has the callback's failure in any case. What the callback
+    printed stays in the log, and what it executed is paid for."""
     assert trapped.failure is not None
     kernel.machines.rollback(state.id)
+    state = recorded(state, (trapped.execution,), trapped.failure, kernel.subnet.time)
     live = kernel.machines.open(state)
     execution = kernel.execution(state, Mode.CLEANUP, context.caller, b"", context)
     execution.reject_code = trapped.execution.reject_code
     outcome = kernel.run(live, entry.Callback(*function), execution, kernel.subnet.instruction_limits.update)
-    commit(kernel, state, live, outcome)
+    instructions = trapped.instructions + outcome.instructions
+    commit(kernel, state, live, Outcome(execution, outcome.failure, instructions))
     failure = trapped.failure
     if outcome.failure is not None:
         text = f"{failure.text}\n\ncall_on_cleanup also failed:\n\n{outcome.failure.text}"
         failure = Failure(failure.code, text, failure.backtrace)
-    return Outcome(execution, failure, trapped.instructions + outcome.instructions)
+    return Outcome(execution, failure, instructions)
 
 
 def told(reject: Reject) -> str:
@@ -98,10 +103,25 @@ def _unused(kernel: Kernel, callback: Callback | None, message: Response) -> int
 
 
 def expire(kernel: Kernel) -> None:
-    """Give up the best-effort calls whose deadline has passed."""
+    """Give up the best-effort calls, and the calls of `stop_canister`, whose deadline has passed."""
     subnet = kernel.subnet
     for callback in [c for c in subnet.callbacks.values() if 0 < c.deadline <= subnet.time]:
         subnet.queue.append(Response(callback.id, callback.canister_id, expired(), 0))
+    for canister_id, waiting in list(subnet.stops.items()):
+        if any(context.deadline <= subnet.time for context in waiting):
+            _give_up_stopping(kernel, canister_id, waiting)
+
+
+def _give_up_stopping(kernel: Kernel, canister_id: Principal, waiting: tuple[CallContext, ...]) -> None:
+    """Calls of `stop_canister` that waited too long are rejected; the canister goes on stopping."""
+    subnet = kernel.subnet
+    subnet.stops[canister_id] = tuple(context for context in waiting if context.deadline > subnet.time)
+    if not subnet.stops[canister_id]:
+        del subnet.stops[canister_id]
+    text = "Stop canister request timed out"
+    for context in waiting:
+        if context.deadline <= subnet.time:
+            respond(kernel, context, Reject.of(ErrorCode.STOP_CANISTER_REQUEST_TIMEOUT, text))
 
 
 def _free_slot(kernel: Kernel, callback: Callback) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.execution.fees import fees, missing
+from sandbox.execution.finish import reject_open_calls, stop_if_done
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.result import CallResult
-from sandbox.state import CanisterState, Ingress
+from sandbox.state import NO_CHUNKS, CanisterState, Ingress, Status
 
 
 def advance(kernel: Kernel, nanoseconds: int) -> None:
@@ -41,7 +42,7 @@ def charge_ingress(kernel: Kernel, message: Ingress) -> CallResult | None:
 
 
 def _deallocate(kernel: Kernel, state: CanisterState) -> None:
-    """Out of cycles: as uninstalling, and the snapshots go too (interface specification, "Canister out of cycles")."""
+    """As uninstalling, and snapshots and history go too: interface specification, "Canister out of cycles"."""
     pool = kernel.subnet.pool
     kernel.machines.drop(state.id)
     kernel.subnet.canisters[state.id] = replace(
@@ -57,5 +58,9 @@ def _deallocate(kernel: Kernel, state: CanisterState) -> None:
         logs=(),
         history=(),
         snapshots=(),
+        chunks=NO_CHUNKS,
         version=state.version + 1,
     )
+    reject_open_calls(kernel, state.id)
+    if state.status is Status.STOPPING:
+        stop_if_done(kernel, kernel.subnet.canisters[state.id])

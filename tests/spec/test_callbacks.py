@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Sandbox
-from tests.conftest import rejected
+from tests.conftest import FEW_INSTRUCTIONS, rejected
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
 
@@ -222,3 +222,15 @@ def test_a_cleanup_that_is_no_function_fails_like_one_that_traps(a: Guest, b: Gu
     begun = call_new(b, on_reply=trap("callback")) + do("call_on_cleanup", 1000, 0) + do("call_data_append", reply())
     text = "call_on_cleanup also failed:\n\nCanister requested to invoke a non-existent Wasm function 1000"
     rejected(CALLED_TRAP, text, a.do, begun, evaluate(call_perform()))
+
+
+def test_a_callback_is_paid_for_although_it_trapped_and_cleanup_returned(bits: int) -> None:
+    sandbox = Sandbox(costs="mainnet", instruction_limits=FEW_INSTRUCTIONS)
+    a, b = (guest(sandbox, bits=bits, cycles=10_000_000_000_000) for _ in range(2))
+    spent = []
+    for times in (1, 1_000_000):
+        before = a.status().cycles
+        program = call(b, reply(), on_reply=spin(times) + trap("no"), on_cleanup=spin(1))
+        rejected(CALLED_TRAP, "no", a.do, program)
+        spent.append(before - a.status().cycles)
+    assert spent[1] - spent[0] > 5_000_000
