@@ -76,18 +76,16 @@ class Live:
         """What the instance's globals are known to hold; None if they must be loaded first."""
         self.clean = True
         """Nothing was executed since the last commit or rollback: only then it shows the committed state."""
-        runtime = engine.runtime()
         self._scratch = _plain(prepared.rewritten.scratch_pages)
         touched, control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
         own = (self.limited,) if prepared.facts.memory else ()
         self.instance = engine.Instance(
-            runtime,
+            _library(prepared.pointer),
             prepared.compiled,
             [
                 engine.Support(prepared.support, (*own, stable, touched, control)),
                 engine.Support(prepared.scratch, (self._scratch,)),
             ],
-            _functions(prepared.pointer),
         )
         self._control = (ctypes.c_uint64 * 4).from_address(control.base)
         self._stable_touched = True
@@ -106,7 +104,7 @@ class Live:
         self.limited.limit, self.limited.peak = heap_limit, 0
         execution.heap = self.guest if self.prepared.facts.memory else None
         execution.instructions = self.instance.fuel_used
-        self.instance.context[0] = execution
+        self.instance.context.subject = execution
         self.instance.set_fuel(instructions)
 
     def load_globals(self, values: bytes) -> None:
@@ -270,7 +268,7 @@ def _fits(live: Live, state: CanisterState) -> bool:
 
 
 @cache
-def _functions(pointer: str) -> dict[str, engine.HostFunction]:
+def _library(pointer: str) -> engine.Library:
     """All host functions for modules with this pointer type."""
     functions = {
         row.name: engine.HostFunction(
@@ -283,7 +281,7 @@ def _functions(pointer: str) -> dict[str, engine.HostFunction]:
         if row.function is not None
     }
     functions["fail"] = engine.HostFunction("i", "", _fail)
-    return functions
+    return engine.Library(engine.runtime(), functions)
 
 
 def _fail(_: Execution, reason: int) -> None:

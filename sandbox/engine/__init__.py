@@ -4,7 +4,7 @@ The only package that imports `wasmtime`; it knows no rule of the Internet Compu
 """
 
 from sandbox.engine.guest import GuestMemory, OutOfBounds
-from sandbox.engine.instance import HostFunction, Instance, Support
+from sandbox.engine.instance import HostFunction, Instance, Library, Support
 from sandbox.engine.metering import counting
 from sandbox.engine.plain import PlainMemory
 from sandbox.engine.runtime import GUARD, RESERVED, Compiled, LinearMemory, Runtime, runtime
@@ -20,6 +20,7 @@ __all__ = [
     "HostFailure",
     "HostFunction",
     "Instance",
+    "Library",
     "LinearMemory",
     "OutOfBounds",
     "PlainMemory",

@@ -13,6 +13,7 @@ for an address, while cffi asks `onerror` for one.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -29,7 +30,11 @@ MAJOR = 50
 _NEEDED = (
     "wasmtime_config_host_memory_creator_set",
     "wasmtime_config_async_stack_size_set",
-    "wasmtime_func_new_unchecked",
+    "wasmtime_linker_define_func_unchecked",
+    "wasmtime_linker_define_instance",
+    "wasmtime_linker_clone",
+    "wasmtime_linker_instantiate",
+    "wasmtime_instance_export_get",
     "wasmtime_func_call_unchecked",
     "wasmtime_context_set_fuel",
     "wasmtime_context_get_fuel",
@@ -45,6 +50,7 @@ _NEEDED = (
 
 RawFrame = tuple[int, str | None, str | None]
 """(function index, function name, module name)."""
+_FUNC, _TABLE = 0, 2  # WASMTIME_EXTERN_FUNC, WASMTIME_EXTERN_TABLE
 Slots = Any
 """A ctypes array of 64-bit words; the value k of a call stands in word 2 k (a raw value takes 16 bytes)."""
 
@@ -89,16 +95,40 @@ call_unchecked = _prototype(
 """(context, function, words, count, trap out) -> error or None. Arguments are addresses."""
 set_fuel = _prototype("wasmtime_context_set_fuel", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
 get_fuel = _prototype("wasmtime_context_get_fuel", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_new_function = _prototype(
-    "wasmtime_func_new_unchecked",
-    None,
+_define = _prototype(
+    "wasmtime_linker_define_func_unchecked",
     ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
     ctypes.c_void_p,
     ctypes.c_void_p,
     ctypes.c_void_p,
     _FINALIZER,
+)
+_define_instance = _prototype(
+    "wasmtime_linker_define_instance",
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
     ctypes.c_void_p,
 )
+_instantiate = _prototype("wasmtime_linker_instantiate", ctypes.c_void_p, *[ctypes.c_void_p] * 5)
+_export_get = _prototype(
+    "wasmtime_instance_export_get",
+    ctypes.c_bool,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+    ctypes.c_void_p,
+)
+_linker_clone = _prototype("wasmtime_linker_clone", ctypes.c_void_p, ctypes.c_void_p)
+_linker_delete = _prototype("wasmtime_linker_delete", None, ctypes.c_void_p)
 _trap_new = _prototype("wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
 _error_new = _prototype("wasmtime_error_new", ctypes.c_size_t, ctypes.c_char_p)
 
@@ -126,12 +156,79 @@ def _address(callback: object) -> int:
     return int(_ffi.cast("uintptr_t", callback))
 
 
-def new_function(store: wasmtime.Store, kind: wasmtime.FuncType, callback: object) -> wasmtime.Func:
-    """A host function; `callback` is a `host_callback` that the caller keeps alive as long as the store."""
-    out = raw.wasmtime_func_t()
-    type_address = ctypes.cast(kind.ptr(), ctypes.c_void_p).value
-    _new_function(context_address(store), type_address, _address(callback), None, _NO_FINALIZER, ctypes.addressof(out))
-    return wasmtime.Func._from_raw(out)
+class Linker:
+    """Definitions for the imports of modules, by module and name; a later one replaces an earlier one."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._delete = weakref.finalize(self, _linker_delete, address)
+
+    @classmethod
+    def empty(cls, engine: wasmtime.Engine) -> Linker:
+        """One without definitions."""
+        address = ctypes.cast(raw.wasmtime_linker_new(engine.ptr()), ctypes.c_void_p).value or 0
+        raw.wasmtime_linker_allow_shadowing(_pointer(address, raw.wasmtime_linker_t), True)
+        return cls(address)
+
+    def copy(self) -> Linker:
+        """The same definitions; what is added to one is not in the other."""
+        return Linker(_linker_clone(self.address))
+
+    def close(self) -> None:
+        """Free it; does nothing the second time."""
+        self._delete()
+
+    def define_function(self, module: str, name: str, kind: wasmtime.FuncType, callback: object) -> None:
+        """A host function for any store; `callback` is a `host_callback`, to be kept alive as long as stores use it."""
+        type_address = ctypes.cast(kind.ptr(), ctypes.c_void_p).value
+        names = (*_sized(module), *_sized(name))
+        error = _define(self.address, *names, type_address, _address(callback), None, _NO_FINALIZER)
+        _no_error(error)
+
+    def define_instance(self, context: int, module: str, instance: Any) -> None:
+        """All exports of an instance; from now on the linker serves the store of `context` alone."""
+        _no_error(_define_instance(self.address, context, *_sized(module), ctypes.addressof(instance)))
+
+    def instantiate(self, context: int, module: wasmtime.Module) -> tuple[Any, Any, Any]:
+        """(instance, error, trap): the instance counts only if the others are None, which the caller owns otherwise."""
+        instance, trap = raw.wasmtime_instance_t(), ctypes.c_void_p()
+        module_address = ctypes.cast(module.ptr(), ctypes.c_void_p).value
+        out = ctypes.addressof(instance), ctypes.addressof(trap)
+        error = _instantiate(self.address, context, module_address, *out)
+        return instance, error, trap.value
+
+
+def _sized(text: str) -> tuple[bytes, int]:
+    data = text.encode()
+    return data, len(data)
+
+
+def _pointer(address: int, kind: Any) -> Any:
+    return ctypes.cast(address, ctypes.POINTER(kind))
+
+
+def _no_error(error: int | None) -> None:
+    if error:
+        raise EngineError(take_error(error)[0])
+
+
+def exported_function(context: int, instance: Any, name: str) -> Any:
+    """The C value of the exported function `name`, to be kept alive while its address is in use; None if there is no
+    such function."""
+    found = _export(context, instance, name)
+    return found.of.func if found is not None and found.kind == _FUNC else None
+
+
+def exported_table(context: int, instance: Any, name: str) -> Any:
+    """The C value of the exported table `name`; None if there is no such table."""
+    found = _export(context, instance, name)
+    return found.of.table if found is not None and found.kind == _TABLE else None
+
+
+def _export(context: int, instance: Any, name: str) -> Any:
+    item = raw.wasmtime_extern_t()
+    there = _export_get(context, ctypes.addressof(instance), *_sized(name), ctypes.addressof(item))
+    return item if there else None
 
 
 def new_trap(message: str) -> int:
@@ -218,10 +315,10 @@ def linear_memory(
     return getter, grower
 
 
-def table_function(store: wasmtime.Store, table: wasmtime.Table, index: int) -> wasmtime.Func | None:
-    """Entry `index` of a table of functions; None if it is null, `IndexError` if there is no such entry."""
+def table_function(store: wasmtime.Store, table: Any, index: int) -> wasmtime.Func | None:
+    """Entry `index` of a table of functions, a C value; None if it is null, `IndexError` if there is no such entry."""
     value = raw.wasmtime_val_t()
-    if not raw.wasmtime_table_get(store._context(), ctypes.byref(table._table), index, ctypes.byref(value)):
+    if not raw.wasmtime_table_get(store._context(), ctypes.byref(table), index, ctypes.byref(value)):
         raise IndexError(index)
     if value.of.funcref.store_id == 0:
         return None

@@ -7,9 +7,10 @@ Python callables on unsigned integers; what they raise ends the guest and comes 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any, NoReturn
 
 import wasmtime
@@ -28,7 +29,7 @@ _LOT = 100_000
 class HostFunction:
     """A function for the guest. `params` and `results` are letters: `i` i32, `l` i64; at most one result.
 
-    `function` is given `Instance.context[0]` and the arguments, unsigned. A call counts as `cost` instructions.
+    `function` is given `Instance.context.subject` and the arguments, unsigned. A call counts as `cost` instructions.
     """
 
     params: str
@@ -45,80 +46,125 @@ class Support:
     memories: tuple[LinearMemory, ...]
 
 
-class Instance:
-    """Instantiates `support` in order, then `compiled`; their imports are looked up in the exports of the supports
-    before, then in `functions`. Raises `EngineTrap` if a segment does not fit its table."""
+class Library:
+    """Functions of the host for any number of instances: each is made once, when a module first imports it."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        compiled: Compiled,
-        support: Sequence[Support],
-        functions: Mapping[str, HostFunction],
-    ) -> None:
-        self._store = wasmtime.Store(runtime.engine)
+    def __init__(self, runtime: Runtime, functions: Mapping[str, HostFunction]) -> None:
+        self.runtime = runtime
+        self._functions = functions
+        self._linker = bindings.Linker.empty(runtime.engine)
+        self._defined: set[tuple[str, str]] = set()
+        self._keep: list[object] = []
+
+    def linker(self, modules: Iterable[Compiled]) -> bindings.Linker:
+        """A linker of the caller's own that has all functions which these modules import from here, by name."""
+        for compiled in modules:
+            for key in compiled.imports:
+                if key not in self._defined and key[1] in self._functions:
+                    self._define(*key)
+        return self._linker.copy()
+
+    def _define(self, module: str, name: str) -> None:
+        host = self._functions[name]
+        adapted = _adapter(host.params, host.results)(host.function, host.cost, _running, _settle)
+        callback = bindings.host_callback(adapted, _remember)
+        self._keep.append(callback)
+        self._linker.define_function(module, name, _type(host.params, host.results), callback)
+        self._defined.add((module, name))
+
+
+class Context:
+    """What host functions know of the instance that calls them."""
+
+    __slots__ = ("owed", "raised", "store", "subject")
+
+    def __init__(self, store: int) -> None:
+        self.store = store
+        self.subject: Any = None
+        """The first argument of every host function: what the present call is about."""
+        self.owed = 0
+        """Instructions that host functions count for and that are not taken from the fuel yet."""
+        self.raised: list[BaseException] = []
+        """What was raised where only the engine was the caller."""
+
+
+class _Running(threading.local):
+    """The instance that runs in this thread, the innermost if a host function runs another one."""
+
+    context: Context | None = None
+
+
+_running = _Running()
+
+
+def _remember(error: BaseException) -> None:
+    context = _running.context
+    assert context is not None
+    context.raised.append(error)
+
+
+class Instance:
+    """Instantiates `support` in order, then `compiled`; their imports are looked up by name in the exports of the
+    supports before, then in the library. Raises `EngineTrap` if a segment does not fit its table."""
+
+    def __init__(self, library: Library, compiled: Compiled, support: Sequence[Support] = ()) -> None:
+        self._library = library
+        self._store = wasmtime.Store(library.runtime.engine)
         self._context = bindings.context_address(self._store)
         self._words = (ctypes.c_uint64 * _WORDS)()
         self._fuel = ctypes.c_uint64()
         self._limit = 0
-        self.context: list[Any] = [None, 0]
-        """Entry 0 is the first argument of every host function: what the present call is about. Entry 1: instructions
-        that host functions count for and that are not taken from the fuel yet."""
-        self._raised: list[BaseException] = []
-        """What was raised where only the engine was the caller: no reference back to this instance, hence no cycle."""
-        self._keep: list[object] = []
-        self._functions = functions
-        self._linked: dict[str, Any] = {}
-        self._calls: dict[str, tuple[Any, int]] = {}
+        self.context = Context(self._context)
+        self._raised = self.context.raised
+        self._functions: dict[str, tuple[Any, int]] = {}
         self.set_fuel(1 << 62)
-        with runtime.memories([m for part in support for m in part.memories], self._raised.append) as kept:
-            for part in support:
-                exports = self._instantiate(part.compiled).exports(self._store)
-                self._linked.update(exports.items())
-            self._instance = self._instantiate(compiled)
-            self._keep.extend(kept)
-        self._exports = self._instance.exports(self._store)
+        memories = [memory for part in support for memory in part.memories]
+        with library.runtime.memories(memories, self._raised.append) as kept:
+            linker = library.linker([*(part.compiled for part in support), compiled])
+            names = dict.fromkeys(module for module, _ in compiled.imports)
+            try:
+                for part in support:
+                    instance = self._instantiate(linker, part.compiled)
+                    for name in names:
+                        linker.define_instance(self._context, name, instance)
+                self._instance = self._instantiate(linker, compiled)
+            finally:
+                linker.close()
+            self._keep = list(kept)
 
-    def _instantiate(self, compiled: Compiled) -> wasmtime.Instance:
-        imports = [self._link(name) for _, name in compiled.imports]
-        try:
-            return wasmtime.Instance(self._store, compiled.module, imports)
-        except wasmtime.Trap as trap:
-            kind = TrapKind.of(trap.trap_code.value if trap.trap_code else None)
-            raise EngineTrap(kind, trap.message, ()) from trap
-        except wasmtime.WasmtimeError as error:
-            raise EngineTrap(TrapKind.OTHER, str(error), ()) from error
-
-    def _link(self, name: str) -> Any:
-        if name not in self._linked:
-            host = self._functions[name]
-            settle = partial(_settle, self._context, self.context)
-            adapted = _adapter(host.params, host.results)(host.function, self.context, host.cost, settle)
-            callback = bindings.host_callback(adapted, self._raised.append)
-            self._keep.append(callback)
-            self._linked[name] = bindings.new_function(self._store, _type(host.params, host.results), callback)
-        return self._linked[name]
+    def _instantiate(self, linker: bindings.Linker, compiled: Compiled) -> Any:
+        instance, error, trap = linker.instantiate(self._context, compiled.module)
+        if error or trap:
+            self._raise(error, trap)
+        return instance
 
     def close(self) -> None:
         """Free the instance; the memories stay."""
         self._store.close()
-        self.context[0] = None
-        self._linked.clear()
+        self.context.subject = None
+        self._functions.clear()
         self._keep.clear()
 
     def has(self, name: str) -> bool:
         """Whether the guest exports a function `name`."""
-        return name in self._exports and isinstance(self._exports[name], wasmtime.Func)
+        return bindings.exported_function(self._context, self._instance, name) is not None
 
     def call(self, name: str) -> None:
         """Run an export of type () -> (); `EngineTrap` or `HostFailure` if it does not return."""
-        found = self._calls.get(name)
+        found = self._functions.get(name)
         if found is None:
-            export = self._exports[name]
-            assert isinstance(export, wasmtime.Func), name
-            struct = bindings.function_struct(export)
-            found = self._calls[name] = struct, ctypes.addressof(struct)
-        error, trap = bindings.call(self._context, found[1], self._words, 0)
+            function = bindings.exported_function(self._context, self._instance, name)
+            assert function is not None, name
+            found = self._functions[name] = function, ctypes.addressof(function)
+        self._run(found[1], 0)
+
+    def _run(self, function: int, arguments: int) -> None:
+        running = _running
+        outer, running.context = running.context, self.context
+        try:
+            error, trap = bindings.call(self._context, function, self._words, arguments)
+        finally:
+            running.context = outer
         if error or trap or self._raised:
             self._raise(error, trap)
 
@@ -127,8 +173,8 @@ class Instance:
 
         `IndexError`: no such entry, or null; `TypeError`: another type.
         """
-        entries = self._exports[table]
-        assert isinstance(entries, wasmtime.Table), table
+        entries = bindings.exported_table(self._context, self._instance, table)
+        assert entries is not None, table
         function = bindings.table_function(self._store, entries, index)
         if function is None:
             raise IndexError(index)
@@ -137,14 +183,12 @@ class Instance:
             raise TypeError(str(kind))
         self._words[0] = argument
         struct = bindings.function_struct(function)
-        error, trap = bindings.call(self._context, ctypes.addressof(struct), self._words, 1)
-        if error or trap or self._raised:
-            self._raise(error, trap)
+        self._run(ctypes.addressof(struct), 1)
 
     def set_fuel(self, limit: int) -> None:
         """The guest may execute this many instructions from now on; then it traps with `OUT_OF_FUEL`."""
         self._limit = limit
-        self.context[1] = 0
+        self.context.owed = 0
         bindings.set_fuel(self._context, limit)
 
     def fuel_used(self) -> int:
@@ -153,7 +197,7 @@ class Instance:
         More than the limit if the last host functions went beyond it.
         """
         bindings.get_fuel(self._context, ctypes.addressof(self._fuel))
-        used: int = self._limit - self._fuel.value + self.context[1]
+        used: int = self._limit - self._fuel.value + self.context.owed
         return used
 
     def _raise(self, error: int | None, trap: int | None) -> NoReturn:
@@ -173,12 +217,12 @@ class Instance:
         raise EngineTrap(TrapKind.of(code), text, frames)
 
 
-def _settle(store: int, context: list[Any]) -> None:
+def _settle(context: Context) -> None:
     """Take from the fuel what host functions owe."""
     fuel = ctypes.c_uint64()
-    bindings.get_fuel(store, ctypes.addressof(fuel))
-    bindings.set_fuel(store, max(fuel.value - context[1], 0))
-    context[1] = 0
+    bindings.get_fuel(context.store, ctypes.addressof(fuel))
+    bindings.set_fuel(context.store, max(fuel.value - context.owed, 0))
+    context.owed = 0
 
 
 @cache
@@ -193,13 +237,14 @@ def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
     An i32 stands in the low half of its word; the high half is not defined.
     """
     values = "".join(f", w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
-    call = f"w[0] = function(context[0]{values})" if results else f"function(context[0]{values})"
+    call = f"w[0] = function(context.subject{values})" if results else f"function(context.subject{values})"
     source = f"""
-def make(function, context, cost, settle):
+def make(function, cost, running, settle):
     def callback(env, caller, w, n):
-        context[1] += cost
-        if context[1] > {_LOT}:
-            settle()
+        context = running.context
+        context.owed += cost
+        if context.owed > {_LOT}:
+            settle(context)
         {call}
         return 0
     return callback

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.engine import Instance, Runtime, bindings, cache, runtime
+from sandbox.engine import Instance, Library, Runtime, bindings, cache, runtime
 from sandbox.engine.runtime import Compiled
 from sandbox.errors import EngineError
 from tests.conftest import fixture, wat
@@ -25,7 +25,7 @@ def where(tmp_path: Path) -> Path:
 
 def compile_in(where: Path) -> Compiled:
     compiled = runtime().compile(MODULE, where)
-    Instance(runtime(), compiled, [], {}).call("x")
+    Instance(Library(runtime(), {}), compiled).call("x")
     return compiled
 
 
@@ -174,11 +174,11 @@ def test_the_directory_is_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_
 _WRITER = """
 import sys
 from pathlib import Path
-from sandbox.engine import Instance, cache, runtime
+from sandbox.engine import Instance, Library, cache, runtime
 where, wasm = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
 for _ in range(15):
     compiled = runtime().compile(wasm, where)
-    Instance(runtime(), compiled, [], {}).call("x")
+    Instance(Library(runtime(), {}), compiled).call("x")
     for path in where.glob("*"):
         if not path.name.startswith(".") and hash(path.name) % 2:
             path.unlink(missing_ok=True)

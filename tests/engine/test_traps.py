@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
-from sandbox.engine import EngineTrap, HostFailure, HostFunction, Instance, TrapKind, runtime
+from sandbox.engine import EngineTrap, HostFailure, HostFunction, Instance, Library, TrapKind, runtime
 from tests.conftest import guest, rejected, wat
 
 Install = Callable[..., Canister]
@@ -24,7 +24,7 @@ def method(body: str, rest: str = "") -> bytes:
 
 def instance(text: str, functions: dict[str, HostFunction] | None = None) -> Instance:
     engine = runtime()
-    return Instance(engine, engine.compile(wat(text)), [], functions or {})
+    return Instance(Library(engine, functions or {}), engine.compile(wat(text)))
 
 
 @pytest.mark.parametrize(
