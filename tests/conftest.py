@@ -57,6 +57,7 @@ _SIGNATURES = {
     "subnet_self_size": "(result i32)",
     "subnet_self_copy": "(param i32 i32 i32)",
     "call_new": "(param i32 i32 i32 i32 i32 i32 i32 i32)",
+    "call_data_append": "(param i32 i32)",
     "call_perform": "(result i32)",
     "canister_status": "(result i32)",
     "canister_self_copy": "(param i32 i32 i32)",
