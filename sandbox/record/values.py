@@ -33,12 +33,7 @@ class Sparse:
     @classmethod
     def of(cls, image: Image) -> Sparse:
         """The same as the image."""
-        pieces = (
-            (at, min(_PIECE - at % _PIECE, offset + length - at))
-            for offset, length in image.extents()
-            for at in (offset, *range(offset - offset % _PIECE + _PIECE, offset + length, _PIECE))
-        )
-        return cls(image.size, tuple((at, image.read(at, length)) for at, length in pieces))
+        return cls(image.size, tuple(image.pieces(image.extents())))
 
     def image(self, pool: Pool) -> Image:
         """An image of a new memory of `pool`."""
@@ -48,7 +43,6 @@ class Sparse:
         return memory.image()
 
 
-_PIECE = 1 << 20
 BLOB = 4096
 """Bytes of at least this length are blobs."""
 CLASSES: Mapping[str, type[Any]] = {

@@ -52,7 +52,6 @@ class Watcher:
         self.closed = False
         self.on_close: Callable[[], None] = _nothing
         self._hash = StateHash()
-        self._digests: dict[Principal, bytes] = {}
 
     def before(self, step: Step) -> None:
         """A step is about to be taken; an exception prevents it."""
@@ -84,18 +83,12 @@ class Watcher:
 
     def outcome(self, subnet: Subnet, answer: list[Any], kernel: Kernel | None = None, own: int = 0) -> Outcome:
         """The evidence of what has just happened, but for outcalls; `own`: the instructions of the call."""
-        digests = self._hash.canisters(subnet)
-        changed: dict[bytes, bytes | None] = {
-            bytes(c): digest for c, digest in digests.items() if self._digests.get(c) != digest
-        }
-        changed |= {bytes(c): None for c in self._digests if c not in digests}
-        self._digests = digests
         return Outcome(
             answer=answer,
             instructions=[kernel.executed if kernel is not None else 0, own],
             logs=list(kernel.printed) if kernel is not None else [],
             outcalls=None,
-            canisters=changed,
+            canisters={bytes(c): digest for c, digest in self._hash.follow(subnet).items()},
             subnet=rest_hash(subnet, counts=False),
         )
 

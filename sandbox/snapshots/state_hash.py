@@ -49,21 +49,27 @@ class StateHash:
     def __init__(self) -> None:
         self._known: dict[Principal, _Known] = {}
 
-    def canisters(self, subnet: Subnet) -> dict[Principal, bytes]:
-        """The digest of every canister."""
-        known = self._known
-        for canister_id in [c for c in known if c not in subnet.canisters]:
-            del known[canister_id]
-        for canister_id, state in subnet.canisters.items():
+    def follow(self, subnet: Subnet) -> dict[Principal, bytes | None]:
+        """The canisters whose digest is another than the last time, with it; None for those that are gone."""
+        known, present = self._known, subnet.canisters
+        changed: dict[Principal, bytes | None] = {}
+        for canister_id, state in present.items():
             before = known.get(canister_id)
             if before is None or before.state is not state:
-                known[canister_id] = _hashed(state, before)
-        return {canister_id: entry.digest for canister_id, entry in known.items()}
+                now = known[canister_id] = _hashed(state, before)
+                if before is None or before.digest != now.digest:
+                    changed[canister_id] = now.digest
+        if len(known) > len(present):
+            for canister_id in [c for c in known if c not in present]:
+                del known[canister_id]
+                changed[canister_id] = None
+        return changed
 
     def whole(self, subnet: Subnet) -> bytes:
         """32 bytes for all of it."""
-        digests = self.canisters(subnet)
-        return _hash("state", [rest_hash(subnet), [[bytes(c), digests[c]] for c in sorted(digests)]])
+        self.follow(subnet)
+        digests = [[bytes(c), self._known[c].digest] for c in sorted(self._known)]
+        return _hash("state", [rest_hash(subnet), digests])
 
 
 def rest_hash(subnet: Subnet, *, counts: bool = True) -> bytes:
@@ -90,31 +96,35 @@ def hashing() -> str:
 
 
 def _hashed(state: CanisterState, before: _Known | None) -> _Known:
+    images = (state.heap.image(), state.stable.image())
     known = {} if before is None else before.snapshots
     snapshots = {id(s): known.get(id(s)) or snapshot_checksum(s) for s in state.snapshots}
     record = {name: getattr(state, name) for name in _names(CanisterState)}
     record |= {"snapshots": list(snapshots.values()), "chunks": sorted(state.chunks)}  # a chunk's name is its SHA-256
-    return _Known(state, _hash("canister", _plain(record)), (state.heap.image(), state.stable.image()), snapshots)
+    return _Known(state, _hash("canister", _plain(record)), images, snapshots)
 
 
 def _plain(value: Any) -> Any:
     """What CBOR can hold, the same for the same value."""
     kind = type(value)
+    if kind in _AS_IS:
+        return value
+    if kind is tuple or kind is list or kind is deque:
+        return [_plain(item) for item in value]
     plain = _LEAVES.get(kind)
     if plain is not None:
         return plain(value)
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, int | str | bytes):
-        return value
     if is_dataclass(kind):
-        return [kind.__name__, *(_plain(getattr(value, name)) for name in _names(kind))]
+        return [kind.__name__, *[_plain(getattr(value, name)) for name in _names(kind)]]
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(value[key])] for key in sorted(value)]
-    assert isinstance(value, tuple | list | deque | frozenset), type(value)
-    return [_plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+    assert kind is frozenset, kind
+    return [_plain(item) for item in sorted(value)]
 
 
+_AS_IS = frozenset({int, str, bytes, bool, type(None)})
 _LEAVES: Mapping[type[Any], Callable[[Any], bytes]] = {
     Memory: lambda memory: tree(memory.image()).root,
     Image: lambda image: tree(image).root,

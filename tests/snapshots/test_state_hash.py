@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
-from sandbox.memory import Pool
+from sandbox.memory import Image, Pool, Run
 from sandbox.snapshots.state_hash import StateHash, hashing
 from sandbox.state import (
     CallContext,
@@ -87,6 +87,29 @@ def test_hashing_on_the_way_changes_nothing() -> None:
             if k == 2:
                 canister.take_snapshot()
     assert often.state_hash() == once.state_hash()
+
+
+def test_it_reads_what_was_written_since_the_last_time(
+    sandbox: Sandbox, canister: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canister.do(run(stable_grow(100)), *(stable_write(k * 65_536, "x" * 60_000) for k in range(40)), reply())
+    canister.take_snapshot()
+    sandbox.state_hash()
+    pieces, sizes = Image.pieces, list[int]()
+
+    def counted(image: Image, runs: list[Run]) -> Any:
+        sizes.extend(length for _, length in runs)
+        return pieces(image, runs)
+
+    monkeypatch.setattr(Image, "pieces", counted)
+    for k in range(3):
+        with sandbox.anchor():
+            canister.do(stable_write(k, "y"), reply())
+            sandbox.state_hash()
+        canister.do(stable_write(k, "z"), reply())
+        sandbox.state_hash()
+        assert 0 < sum(sizes) <= 20 * 4096
+        sizes.clear()
 
 
 def test_an_anchor_brings_it_back(sandbox: Sandbox, canister: Guest) -> None:
