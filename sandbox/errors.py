@@ -13,6 +13,8 @@
     │   ├── StateLocked           another process holds it
     │   └── StateCorrupt          its files contradict their checksums
     ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
+    ├── SnapshotFileError     a file or directory with a snapshot cannot be used
+    │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
     ├── EngineError           the WebAssembly engine cannot be used on this machine
     └── Unsupported           a feature that is known and not offered; says its name
 
@@ -194,6 +196,14 @@ class StateCorrupt(StateError):
 
 class RecordError(SandboxError):
     """A record of a sandbox cannot be read, or something cannot be recorded."""
+
+
+class SnapshotFileError(SandboxError):
+    """A file or directory with a snapshot cannot be used."""
+
+
+class SnapshotFileCorrupt(SnapshotFileError):
+    """A file or directory with a snapshot contradicts itself: torn, tampered with, or mixed from two."""
 
 
 class EngineError(SandboxError):

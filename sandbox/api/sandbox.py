@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api.canister import Canister
+from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
 from sandbox.api.records import RawState
 from sandbox.api.snapshots import SnapshotManager
@@ -32,7 +33,7 @@ from sandbox.execution import (
 )
 from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
-from sandbox.limits import PROVISIONAL_BALANCE, SNAPSHOTS
+from sandbox.limits import SNAPSHOTS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
@@ -204,14 +205,9 @@ class Sandbox:
         settings: dict[str, Any] | None = None,
     ) -> Canister:
         """A new empty canister; controlled by user `default` unless `controllers` are given."""
-        update = dict(settings or {})
-        if controllers is not None:
-            update["controllers"] = [Principal.of(c) for c in controllers]
-        specified = None if canister_id is None else Principal.of(canister_id)
-        amount = PROVISIONAL_BALANCE if cycles is None else cycles
-        if not 0 <= amount < 1 << 128:
-            raise ValueError(f"cycles are 0 to 2^128 - 1, not {amount}")
-        created = self.manage(command(lifecycle.create_canister, identity("default"), update, specified, amount))
+        how = new_canister(controllers, canister_id, cycles, settings)
+        values = how.settings, how.specified_id, how.cycles
+        created = self.manage(command(lifecycle.create_canister, identity("default"), *values))
         assert isinstance(created.reply, Principal)
         return Canister(self, created.reply)
 

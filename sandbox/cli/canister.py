@@ -11,8 +11,10 @@ from sandbox.api import CanisterStatus
 from sandbox.cli import output
 from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.calls import call, install, query
+from sandbox.cli.moving import created
 from sandbox.cli.names import problem_with
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
+from sandbox.principal import Principal
 from sandbox.wasm import decode_module, read_facts
 
 
@@ -28,10 +30,16 @@ def canister() -> None:
 @click.argument("name", required=False)
 @click.option("--id", "canister_id", metavar="ID", help="The id that it shall have.")
 @click.option("--cycles", type=click.IntRange(0, (1 << 128) - 1), help="What it owns at first.")
+@click.option(
+    "--from", "source", metavar="SNAPSHOT", help="Its state: a file, a directory, or a snapshot by id or label."
+)
 @setting_options
 @with_app
-def create(app: App, name: str | None, canister_id: str | None, cycles: int | None, **options: Any) -> None:
-    """Create an empty canister, and call it NAME from now on; its controller is the user who acts."""
+def create(app: App, name: str | None, source: str | None, **options: Any) -> None:
+    """Create a canister, and call it NAME from now on; its controller is the user who acts.
+
+    It is empty, unless --from says whose state it has.
+    """
     problem = None if name is None else problem_with(name)
     if problem is not None:
         raise Misuse(problem)
@@ -40,14 +48,24 @@ def create(app: App, name: str | None, canister_id: str | None, cycles: int | No
         taken = None if name is None else session.names.get(name)
         if taken is not None:
             raise Misuse(f"there is a canister named {name!r} already: {taken}")
-        update = chosen(session, options)
-        controllers = update.pop("controllers", [sender])
-        wanted = session.principal(canister_id) if canister_id else None
-        created = session.sandbox.create_canister(controllers, wanted, cycles, update)
+        how = _how(session, sender, options)
+        made = session.sandbox.create_canister(**how) if source is None else created(app, session, source, how)
         if name is not None:
-            session.names.add(name, created.id)
-        title = session.title(created.id)
-    app.emit({"canister_id": created.id, "name": name}, Text.assemble(("created ", "green"), title))
+            session.names.add(name, made.id)
+        title = session.title(made.id)
+    app.emit({"canister_id": made.id, "name": name}, Text.assemble(("created ", "green"), title))
+
+
+def _how(session: Session, sender: Principal, options: dict[str, Any]) -> dict[str, Any]:
+    """How a canister is created, from the options."""
+    canister_id, cycles = options.pop("canister_id"), options.pop("cycles")
+    update = chosen(session, options)
+    return {
+        "controllers": update.pop("controllers", [sender]),
+        "canister_id": session.principal(canister_id) if canister_id else None,
+        "cycles": cycles,
+        "settings": update,
+    }
 
 
 @canister.command(name="list")

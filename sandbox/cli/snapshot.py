@@ -13,6 +13,7 @@ from sandbox.api import Canister, Snapshot
 from sandbox.cli import output
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.hooks import HookOptions, hook_options
+from sandbox.cli.moving import download, snapshot_facts, upload
 from sandbox.limits import SNAPSHOTS
 
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
@@ -20,7 +21,7 @@ _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running c
 
 @click.group(cls=Group)
 def snapshot() -> None:
-    """Take, load, list and delete snapshots."""
+    """Take, load, list and delete snapshots, carry them out and in."""
 
 
 @snapshot.command()
@@ -47,7 +48,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
         with _stopped(app, target, no_stop):
             taken = target.take_snapshot(label, app.sender, via_hooks=via_hooks)
         gone = before - _ids(target)
-        facts = _facts(taken)
+        facts = snapshot_facts(taken)
         title = session.title(target.id)
     app.emit(
         facts | {"replaced": sorted(gone)},
@@ -98,7 +99,7 @@ def list_(app: App, canister: str | None) -> None:
         targets = session.sandbox.canisters() if canister is None else [session.canister(canister)]
         sender = None if canister is None else app.sender
         found = [s for target in targets for s in target.list_snapshots(sender)]
-        facts = [_facts(s) for s in found]
+        facts = [snapshot_facts(s) for s in found]
         rows = [_row(session, s) for s in found]
     if rows:
         app.emit(
@@ -157,18 +158,6 @@ def _ids(target: Canister) -> set[str]:
     return {s.id.hex() for s in target.list_snapshots()}
 
 
-def _facts(found: Snapshot) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "canister_id": found.canister_id,
-        "taken_on": found.taken_on,
-        "label": found.label,
-        "total_size": found.total_size,
-        "via_hooks": found.via_hooks,
-        "checksum": found.checksum,
-    }
-
-
 def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
     return (
         found.id.hex(),
@@ -179,3 +168,7 @@ def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
         output.size(found.total_size),
         found.checksum[:16],
     )
+
+
+for command in (download, upload):
+    snapshot.add_command(command)

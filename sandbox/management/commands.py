@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
-from sandbox.management import code, hook_path, lifecycle, settings, snapshots
+from sandbox.management import code, hook_path, lifecycle, settings, snapshots, uploads
 from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
 
@@ -32,6 +32,8 @@ HANDLERS: Mapping[str, Callable[..., Transition]] = {
         hook_path.take_via_hooks,
         hook_path.load_via_hooks,
         hook_path.load_stable_image,
+        uploads.upload_whole,
+        uploads.create_from_upload,
     )
 }
 

@@ -97,9 +97,14 @@ def load_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) -> T
     """The canister's module, globals, memories, chunk store and certified data are those of the snapshot."""
     state = world.controlled(canister_id)
     snapshot, owner = loadable(world, canister_id, snapshot_id)
+    return loaded(world, state, snapshot, owner)
+
+
+def loaded(world: World, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Transition:
+    """The canister as `load_snapshot` leaves it; rights are not looked at."""
     if snapshot.via_hooks:
-        raise rejects.only_stable_memory(snapshot_id)
-    content, in_use, pool = parts(state, snapshot), lived_in(world, canister_id), world.subnet.pool
+        raise rejects.only_stable_memory(snapshot.id)
+    content, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
     heap, how_heap = restoration(snapshot.heap, state.heap, in_use, pool)
     stable, how_stable = restoration(snapshot.stable, state.stable, in_use, pool)
     new = replace(_with_parts(state, content), heap=heap, stable=stable)

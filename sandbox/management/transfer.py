@@ -14,17 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox import limits
-from sandbox.canister.code import prepare
-from sandbox.limits import WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
 from sandbox.management.sizes import module_size
-from sandbox.management.snapshots import PLATFORM, next_id, own, remaining, visible
+from sandbox.management.snapshots import own, visible
 from sandbox.management.transition import Transition, World
-from sandbox.management.uploaded import Globals, snapshot_globals
+from sandbox.management.uploaded import snapshot_globals
+from sandbox.management.uploads import Uploading, admit, uploaded
 from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, SnapshotState, Upload
+from sandbox.state import SnapshotState, Upload
 from sandbox.store import showing
 
 _HOOK = "on_low_wasm_memory_hook_status"
@@ -113,51 +112,22 @@ def _part(snapshot: SnapshotState, part: str) -> tuple[int, Callable[[int, int],
 
 def upload_metadata(world: World, canister_id: Principal, arg: dict[str, Any]) -> Transition:
     """A new snapshot of these sizes, all zeros, without chunks."""
-    state = world.controlled(canister_id)
-    _check(state, arg)
-    kept = remaining(world, state, replace(PLATFORM, replace_id=arg["replace_snapshot"]))
-    pool, module, timer, hook = world.subnet.pool, arg["wasm_module_size"], arg["global_timer"], arg[_HOOK]
-    snapshot = SnapshotState(
-        id=next_id(state),
-        canister_id=canister_id,
-        label=None,
-        taken_at=world.subnet.time,
-        canister_version=state.version,
-        code=None,
-        globals=b"",
-        heap=pool.memory(arg["wasm_memory_size"]).image(),
-        stable=pool.memory(arg["stable_memory_size"]).image(),
-        certified_data=arg["certified_data"],
-        global_timer=None if timer is None else timer.get("active", 0),
-        low_memory_hook=next(iter(hook)) if hook is not None else None,
-        upload=Upload(pool.memory(-(-module // WASM_PAGE) * WASM_PAGE).image(), module, _globals(arg)),
+    timer, hook = arg["global_timer"], arg[_HOOK]
+    metadata = Uploading(
+        arg["wasm_module_size"],
+        tuple(_bits(value) for value in arg["globals"]),
+        arg["wasm_memory_size"],
+        arg["stable_memory_size"],
+        arg["certified_data"],
+        None if timer is None else timer.get("active", 0),
+        next(iter(hook)) if hook is not None else None,
     )
+    state, kept = admit(world, canister_id, metadata, arg["replace_snapshot"])
+    pool = world.subnet.pool
+    module, heap, stable = (pool.memory(size).image() for size in metadata.sizes)
+    snapshot = uploaded(world, state, metadata, (module, heap, stable))
     new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
     return Transition(canister=new, reply={"snapshot_id": snapshot.id})
-
-
-def _globals(arg: dict[str, Any]) -> Globals:
-    return tuple(_bits(value) for value in arg["globals"])
-
-
-def _check(state: CanisterState, arg: dict[str, Any]) -> None:
-    """`SnapshotMetadataError` of the replica, by its names."""
-    wasm64 = state.code is not None and prepare(state.code).facts.is64
-    heap = limits.WASM64_MEMORY if wasm64 else limits.WASM32_MEMORY
-    checks = {
-        "WasmModuleEmpty": arg["wasm_module_size"] == 0,
-        "WasmModuleTooLarge": arg["wasm_module_size"] > limits.MODULE_SIZE,
-        "WasmMemoryNotPageAligned": arg["wasm_memory_size"] % WASM_PAGE != 0,
-        "WasmMemoryTooLarge": arg["wasm_memory_size"] > heap,
-        "StableMemoryNotPageAligned": arg["stable_memory_size"] % WASM_PAGE != 0,
-        "StableMemoryTooLarge": arg["stable_memory_size"] > limits.STABLE_MEMORY,
-        "ExportedGlobalsTooLarge": len(arg["globals"]) > limits.GLOBALS,
-        "CertifiedDataTooLarge": len(arg["certified_data"]) > limits.CERTIFIED_DATA,
-    }
-    for name, broken in checks.items():
-        if broken:
-            raise rejects.snapshot_metadata(name)
-    _globals(arg)
 
 
 def upload_data(world: World, canister_id: Principal, snapshot_id: bytes, arg: dict[str, Any]) -> Transition:

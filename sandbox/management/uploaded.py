@@ -14,7 +14,7 @@ from sandbox.limits import WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.code import prepared
 from sandbox.management.sizes import low_on_memory
-from sandbox.state import CanisterState, Code, SnapshotState, Upload
+from sandbox.state import CanisterState, Code, SnapshotState
 
 Globals = tuple[tuple[str, int], ...]
 """Type letters (`i l f d v`) and bits."""
@@ -40,7 +40,7 @@ def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
     module = prepared(state, code)
     _check_memory(module, snapshot)
     _check_hook(state, snapshot)
-    values = _slots(module, snapshot.upload)
+    values = _slots(module, snapshot.upload.globals)
     return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
 
 
@@ -75,13 +75,17 @@ def _check_hook(state: CanisterState, snapshot: SnapshotState) -> None:
         )
 
 
-def _slots(module: Prepared, upload: Upload) -> bytes:
-    """The mutable globals as the sandbox keeps them."""
-    wanted = module.rewritten.snapshot_globals
-    if tuple(kind for kind, _ in upload.globals) != tuple(g.type for g in wanted):
+def check_globals(module: Prepared, values: Globals) -> None:
+    """A reject unless number and types of the globals are the module's."""
+    if tuple(kind for kind, _ in values) != tuple(g.type for g in module.rewritten.snapshot_globals):
         raise rejects.invalid_payload("Wasm exported globals of canister module and snapshot metadata do not match.")
+
+
+def _slots(module: Prepared, given: Globals) -> bytes:
+    """The mutable globals as the sandbox keeps them."""
+    check_globals(module, given)
     values = bytearray(len(module.rewritten.globals) * wasm.SLOT)
-    for (_, bits), slot in zip(upload.globals, wanted, strict=True):
+    for (_, bits), slot in zip(given, module.rewritten.snapshot_globals, strict=True):
         if slot.offset is not None:
             values[slot.offset : slot.offset + wasm.SLOT] = bits.to_bytes(wasm.SLOT, "little")
     return bytes(values)

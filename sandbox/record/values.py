@@ -17,6 +17,7 @@ from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, Update
 from sandbox.management.code import InstallCode
 from sandbox.management.commands import Command
 from sandbox.management.hook_path import HookLoad
+from sandbox.management.uploads import NewCanister, Uploading
 from sandbox.memory import Image, Pool
 from sandbox.principal import Principal
 from sandbox.record.watch import Begin, Undo
@@ -55,12 +56,14 @@ CLASSES: Mapping[str, type[Any]] = {
         InstructionLimits,
         Query,
         HookLoad,
+        NewCanister,
         Round,
         Sparse,
         Submit,
         Undo,
         UntilIdle,
         Update,
+        Uploading,
         Visibility,
     )
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sandbox.api import Sandbox
 from sandbox.engine import counting
@@ -120,8 +121,13 @@ class _Stage:
     def _with_images(self, step: Input) -> Input:
         if not isinstance(step, Command):
             return step
-        pool = self._sandbox.pool
-        return replace(step, arguments=tuple(a.image(pool) if isinstance(a, Sparse) else a for a in step.arguments))
+        return replace(step, arguments=tuple(map(self._shown, step.arguments)))
+
+    def _shown(self, value: Any) -> Any:
+        """Memories of a record as images."""
+        if isinstance(value, Sparse):
+            return value.image(self._sandbox.pool)
+        return tuple(map(self._shown, value)) if type(value) is tuple else value
 
 
 def _sandbox(header: Header, strategy: str | None) -> Sandbox:

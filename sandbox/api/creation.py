@@ -1,0 +1,27 @@
+"""What a new canister is to be, from what people give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sandbox.limits import PROVISIONAL_BALANCE
+from sandbox.management.uploads import NewCanister
+from sandbox.principal import Principal
+
+
+def new_canister(
+    controllers: Iterable[Principal | str] | None = None,
+    canister_id: Principal | str | None = None,
+    cycles: int | None = None,
+    settings: dict[str, Any] | None = None,
+) -> NewCanister:
+    """The arguments of `Sandbox.create_canister`."""
+    update = dict(settings or {})
+    if controllers is not None:
+        update["controllers"] = [Principal.of(c) for c in controllers]
+    specified = None if canister_id is None else Principal.of(canister_id)
+    amount = PROVISIONAL_BALANCE if cycles is None else cycles
+    if not 0 <= amount < 1 << 128:
+        raise ValueError(f"cycles are 0 to 2^128 - 1, not {amount}")
+    return NewCanister(update, specified, amount)

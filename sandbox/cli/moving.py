@@ -1,0 +1,123 @@
+"""`snapshot download`, `snapshot upload`, and what `canister create --from` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.text import Text
+
+from sandbox.api import Canister, Snapshot
+from sandbox.api.moving import as_id
+from sandbox.cli import output
+from sandbox.cli.app import App, Command, Misuse, Session, canister_argument, with_app
+from sandbox.snapshots.portable import FORMATS, SUFFIX
+from sandbox.snapshots.portable import Progress as Tell
+from sandbox.snapshots.portable.files import part_of
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="One file, or the directory of dfx and icp-cli [a directory, unless PATH ends in .icsnap].",
+)
+@with_app
+def download(app: App, which: str, path: Path, form: str | None) -> None:
+    """Write SNAPSHOT, an id or a label, to PATH: one file, or a directory as dfx and icp-cli make it.
+
+    Nothing is overwritten. After an interruption the same command goes on where it was.
+    """
+    chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
+    with app.session(save=False) as session:
+        found = _snapshot(session, which)
+        with _bar(app, "downloading") as tell, _interruption(app, path):
+            session.sandbox.snapshots.download(found.id, path, chosen, app.sender, tell)
+        title = session.title(found.canister_id)
+    app.emit(
+        {"id": found.id, "canister_id": found.canister_id, "path": str(path), "format": chosen},
+        Text.assemble(("downloaded ", "green"), f"snapshot {found.id.hex()} of {title} to {path}"),
+    )
+
+
+@click.command(cls=Command)
+@canister_argument
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@with_app
+def upload(app: App, canister: str, path: Path) -> None:
+    """Make a new snapshot of CANISTER from PATH: an .icsnap file, or a directory that dfx or icp-cli made.
+
+    The canister itself stays as it is: `snapshot load` brings it to the snapshot.
+    """
+    with app.session() as session:
+        target = session.canister(canister)
+        with _bar(app, "uploading") as tell:
+            made = session.sandbox.snapshots.upload(target.id, path, app.sender, tell)
+        facts = snapshot_facts(made)
+        title = session.title(target.id)
+    app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
+
+
+def snapshot_facts(found: Snapshot) -> dict[str, Any]:
+    """A snapshot as JSON."""
+    return {
+        "id": found.id,
+        "canister_id": found.canister_id,
+        "taken_on": found.taken_on,
+        "label": found.label,
+        "total_size": found.total_size,
+        "via_hooks": found.via_hooks,
+        "checksum": found.checksum,
+    }
+
+
+def created(app: App, session: Session, source: str, how: dict[str, Any]) -> Canister:
+    """A new canister from a file, a directory, or a snapshot here by id or label."""
+    place: str | bytes | Path = Path(source)
+    if not Path(source).exists():
+        place = _snapshot(session, source).id
+    with _bar(app, "creating") as tell:
+        return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=tell, **how)
+
+
+def _snapshot(session: Session, which: str) -> Snapshot:
+    """The snapshot with this id or label, of whichever canister."""
+    every = session.sandbox.snapshots.list()
+    found = [s for s in every if s.id == as_id(which)] or [s for s in every if s.label == which]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {', '.join(s.id.hex() for s in found)}")
+    known = ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in every) or "none"
+    raise Misuse(f"{which!r} is neither a file nor the id or the label of a snapshot; there is {known}")
+
+
+@contextmanager
+def _bar(app: App, title: str) -> Iterator[Tell | None]:
+    """A progress bar on standard error, if that is a terminal."""
+    target = output.console(stderr=True)
+    if app.json or not target.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=target, transient=True) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _interruption(app: App, path: Path) -> Iterator[None]:
+    """Say what stays of a download that was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if part_of(path).exists():
+            app.note(f"{part_of(path)} stays: the same command goes on where it was")
+        raise

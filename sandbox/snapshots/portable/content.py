@@ -1,0 +1,177 @@
+"""What a snapshot consists of, wherever its bytes lie: in the sandbox, in a file, in a directory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from sandbox.errors import SnapshotFileCorrupt
+from sandbox.limits import MIB
+from sandbox.management.uploaded import Globals, snapshot_globals
+from sandbox.memory import Readable, Run, host
+from sandbox.principal import Principal
+from sandbox.state import SnapshotState
+from sandbox.state.snapshot import TAKEN
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all, zeros not counted; what it raises ends the transfer."""
+
+
+class Part(ABC):
+    """Bytes that are read where they lie; what a memory's image offers (`Readable`) for what is not in a memory."""
+
+    size: int
+    """In bytes."""
+
+    @abstractmethod
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes [offset, offset + length); ValueError if they are not all inside."""
+
+    @abstractmethod
+    def extents(self) -> list[Run]:
+        """Where data may be, as ascending runs of bytes; everything else is zero."""
+
+    def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
+        """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
+        for run in runs:
+            for offset, length in host.pieces(*run, MIB):
+                yield offset, self.read(offset, length)
+
+
+class Blob(Part):
+    """Bytes at hand."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        check_range(self, offset, length)
+        return self.data[offset : offset + length]
+
+    def extents(self) -> list[Run]:
+        return [(0, len(self.data))] if self.data else []
+
+
+class Clipped(Part):
+    """The first `size` bytes of an image."""
+
+    def __init__(self, image: Readable, size: int) -> None:
+        self._image = image
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        check_range(self, offset, length)
+        return self._image.read(offset, length)
+
+    def extents(self) -> list[Run]:
+        found = ((start, min(length, self.size - start)) for start, length in self._image.extents())
+        return [run for run in found if run[1] > 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Everything but the bytes. `id`, `canister_id`, `label`, `checksum`: None where nobody said.
+
+    `source`: `taken_from_canister` or `metadata_upload`. `globals`: type letters and bits, in the specification's order
+    (digest 6.2). `global_timer`: nanoseconds, 0 for inactive, None where it was not recorded. `checksum`: the
+    sandbox's own, of the snapshot that was written. `via_hooks`: only stable memory, as the canister's hook left it;
+    heap and globals are empty. `history`: what it was derived from, oldest first. `extra`: what a
+    later version knows and this one does not.
+    """
+
+    taken_at: int
+    canister_version: int
+    globals: Globals
+    certified_data: bytes
+    source: str = TAKEN
+    global_timer: int | None = None
+    low_memory_hook: str | None = None
+    id: bytes | None = None
+    canister_id: Principal | None = None
+    label: str | None = None
+    checksum: bytes | None = None
+    via_hooks: bool = False
+    history: tuple[Mapping[str, Any], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Content:
+    """A snapshot to be read. Nothing is loaded before it is asked for; use it in a `with`, which closes files.
+
+    `where`: for messages. `chunks`: the Wasm chunk store by SHA-256. `sums`: what the checksums (`extras.Sums`) of
+    parts must be, for those whose bytes are not checked whenever they are read.
+    """
+
+    where: str
+    fields: Fields
+    module: Readable
+    heap: Readable
+    stable: Readable
+    chunks: Mapping[bytes, Readable] = field(default_factory=dict)
+    sums: Mapping[str, str] = field(default_factory=dict)
+
+    def parts(self) -> dict[str, Readable]:
+        """All bytes by name, in the order in which they are written: `module`, `chunk:HEX`..., `heap`, `stable`."""
+        chunks = {f"chunk:{digest.hex()}": self.chunks[digest] for digest in sorted(self.chunks)}
+        return {"module": self.module, **chunks, "heap": self.heap, "stable": self.stable}
+
+    def place(self, part: str) -> str:
+        """Where a part lies, for messages."""
+        return f"{self.where}: {part}"
+
+    def close(self) -> None:
+        """Close files; reading ends."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+def of_state(snapshot: SnapshotState, checksum: bytes | None = None) -> Content:
+    """A snapshot of the sandbox. Its memories must not be closed meanwhile."""
+    upload = snapshot.upload
+    code = snapshot.code
+    assert upload is not None or code is not None
+    fields = Fields(
+        id=snapshot.id,
+        canister_id=snapshot.canister_id,
+        label=snapshot.label,
+        taken_at=snapshot.taken_at,
+        canister_version=snapshot.canister_version,
+        source=snapshot.source,
+        globals=snapshot_globals(snapshot),
+        certified_data=snapshot.certified_data,
+        global_timer=snapshot.global_timer,
+        low_memory_hook=snapshot.low_memory_hook,
+        checksum=checksum,
+        via_hooks=snapshot.via_hooks,
+    )
+    module: Part = Blob(code.submitted) if code is not None else Blob(b"")
+    if upload is not None:
+        module = Clipped(upload.module, upload.module_size)
+    chunks = {digest: Blob(chunk) for digest, chunk in snapshot.chunks.items()}
+    where = f"snapshot {snapshot.id.hex()}"
+    return Content(where, fields, module, snapshot.heap, snapshot.stable, chunks)
+
+
+def whole(source: Readable) -> bytes:
+    """All bytes of a part that is known to be small."""
+    return source.read(0, source.size)
+
+
+def check_range(source: Readable, offset: int, length: int) -> None:
+    """ValueError unless the range lies inside."""
+    if offset < 0 or length < 0 or offset + length > source.size:
+        raise ValueError(f"{length} bytes at {offset} are not inside {source.size} bytes")
+
+
+def corrupt(where: object, what: str) -> SnapshotFileCorrupt:
+    """The exception for a file that contradicts itself."""
+    return SnapshotFileCorrupt(f"{where}: {what}")

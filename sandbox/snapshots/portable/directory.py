@@ -1,0 +1,139 @@
+"""The directory of dfx and icp-cli (digest 6.7): `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
+`stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read where they lie; and `sandbox.json` of our own, verified
+where it is present.
+
+An empty part may have no file. Without `sandbox.json`, sizes, hashes of chunks and the globals can be checked, bytes
+of memories cannot: nothing in this layout tells what they should be.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from sandbox.errors import SnapshotFileError
+from sandbox.memory import Readable, Run
+from sandbox.memory.host import clipped, data_runs, read_padded
+from sandbox.snapshots.portable import extras, metadata
+from sandbox.snapshots.portable.content import Blob, Content, Part, check_range, corrupt
+
+METADATA: Final = "metadata.json"
+CHUNKS: Final = "wasm_chunk_store"
+FILES: Final = {"module": "wasm_module.bin", "heap": "wasm_memory.bin", "stable": "stable_memory.bin"}
+_UNFINISHED: Final = ".download_progress.json"
+"""icp-cli keeps it while a download is not finished."""
+_SMALL: Final = 1 << 26
+
+
+class FilePart(Part):
+    """A file, sparse or not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.size = os.fstat(self._fd).st_size
+        except OSError as error:
+            raise SnapshotFileError(f"{path} cannot be read: {error.strerror}") from error
+
+    def read(self, offset: int, length: int) -> bytes:
+        check_range(self, offset, length)
+        if self._fd < 0:
+            raise SnapshotFileError(f"{self.path} was closed")
+        try:
+            return read_padded(self._fd, length, offset)
+        except OSError as error:
+            raise SnapshotFileError(f"{self.path} cannot be read at byte {offset}: {error.strerror}") from error
+
+    def extents(self) -> list[Run]:
+        return clipped(data_runs(self._fd, 0, self.size), self.size)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Directory(Content):
+    """A snapshot in a directory."""
+
+    path: Path
+    files: list[FilePart]
+
+    def place(self, part: str) -> str:
+        return str(self.path / FILES[part])
+
+    def close(self) -> None:
+        for file in self.files:
+            file.close()
+
+
+def open_directory(path: Path) -> Directory:
+    """Open a directory; its metadata and the sizes of its files are checked."""
+    if not (path / METADATA).exists():
+        raise SnapshotFileError(f"{path} is not the directory of a snapshot: it has no {METADATA}")
+    if (path / _UNFINISHED).exists():
+        raise corrupt(path, f"its download was not finished ({_UNFINISHED} is there)")
+    raw = _small(path / METADATA)
+    found = metadata.decode(raw, str(path / METADATA))
+    found, sums = _with_extras(path, raw, found)
+    if found.unknown:
+        raise corrupt(path / METADATA, f"global {found.unknown[0]} has no number: it was NaN or infinite")
+    files: list[FilePart] = []
+    try:
+        sizes = {"module": found.module_size, "heap": found.heap_size, "stable": found.stable_size}
+        parts = {name: _part(path / FILES[name], size, files) for name, size in sizes.items()}
+        chunks: dict[bytes, Readable] = {digest: _chunk(path, digest, files) for digest in found.chunks}
+    except BaseException:
+        for file in files:
+            file.close()
+        raise
+    wanted = {name: sums[file] for name, file in FILES.items() if sums}
+    made = Directory(str(path), found.fields, parts["module"], parts["heap"], parts["stable"], chunks, wanted)
+    object.__setattr__(made, "path", path)
+    object.__setattr__(made, "files", files)
+    return made
+
+
+def _with_extras(path: Path, raw: bytes, found: metadata.Metadata) -> tuple[metadata.Metadata, dict[str, str]]:
+    file = path / extras.NAME
+    if not file.exists():
+        return found, {}
+    fields, sums = extras.decode(_small(file), found.fields, file)
+    if sums.pop(METADATA, None) != extras.checksum(Blob(raw)):
+        raise corrupt(path / METADATA, f"it is not what {extras.NAME} says (without that file, it is taken as it is)")
+    if sums.keys() != set(FILES.values()):
+        raise corrupt(file, "it does not name the files of this layout")
+    return replace(found, fields=fields, unknown=()), sums
+
+
+def _part(file: Path, size: int, files: list[FilePart]) -> Readable:
+    if not size and not file.exists():
+        return Blob(b"")
+    part = FilePart(file)
+    files.append(part)
+    if part.size != size:
+        raise corrupt(file, f"it has {part.size:,} bytes, {METADATA} says {size:,}: torn, or from two snapshots")
+    return part
+
+
+def _chunk(path: Path, digest: bytes, files: list[FilePart]) -> Readable:
+    part = FilePart(chunk_path(path, digest))
+    files.append(part)
+    return part
+
+
+def chunk_path(path: Path, digest: bytes) -> Path:
+    """The file of a chunk."""
+    return path / CHUNKS / f"{digest.hex()}.bin"
+
+
+def _small(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _SMALL:
+            raise corrupt(path, f"it has more than {_SMALL:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise SnapshotFileError(f"{path} cannot be read: {error.strerror}") from error

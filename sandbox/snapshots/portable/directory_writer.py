@@ -1,0 +1,115 @@
+"""Writes the directory of dfx and icp-cli: sparse, beside its place, continued where an earlier attempt ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from sandbox.memory import Readable
+from sandbox.memory.host import data_runs, punch, read_padded, write_all
+from sandbox.snapshots.portable import extras, metadata
+from sandbox.snapshots.portable.content import Blob, Content, Progress, whole
+from sandbox.snapshots.portable.directory import CHUNKS, FILES, METADATA, chunk_path
+from sandbox.snapshots.portable.files import locked, making, part_of, put
+from sandbox.snapshots.portable.windows import WINDOW, Window, expanded, load, packed, pieces, spans
+from sandbox.store.files import sync_directory, write_durably
+
+_LOCK: Final = ".lock"
+
+
+def write_directory(content: Content, path: Path, progress: Progress | None = None) -> None:
+    """Make the directory; it has its name only when it is complete and on the disk.
+
+    What an earlier attempt left in `PATH.part/` is compared with the content and kept where it is the same.
+    """
+    part = part_of(path)
+    with making(path):
+        part.mkdir(exist_ok=True)
+        with locked(part / _LOCK):
+            _Writer(part, content, progress).write()
+            (part / _LOCK).unlink()
+            put(part, path)
+
+
+class _Writer:
+    def __init__(self, path: Path, content: Content, progress: Progress | None) -> None:
+        self._path = path
+        self._content = content
+        self._progress = progress
+        self._total = sum(map(load, content.parts().values()))
+        self._done = 0
+
+    def write(self) -> None:
+        """Parts, chunks, and at last what says that they belong together."""
+        self._clear()
+        self._tell(0)
+        sums = {}
+        for name, file in FILES.items():
+            sums[file] = self._part(self._path / file, self._content.parts()[name])
+        self._chunks()
+        text = metadata.encode(self._content)
+        sums = {METADATA: extras.checksum(Blob(text)), **sums}
+        write_durably(self._path / extras.NAME, extras.encode(self._content, sums))
+        write_durably(self._path / METADATA, text)
+
+    def _clear(self) -> None:
+        """Nothing stays that is not of this layout, and no directory that says it is complete."""
+        (self._path / METADATA).unlink(missing_ok=True)
+        (self._path / CHUNKS).mkdir(exist_ok=True)
+        names = {chunk_path(self._path, digest).name for digest in self._content.chunks}
+        for folder, keep in ((self._path, {*FILES.values(), CHUNKS, _LOCK}), (self._path / CHUNKS, names)):
+            for entry in folder.iterdir():
+                if entry.name not in keep:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _chunks(self) -> None:
+        for digest, chunk in self._content.chunks.items():
+            write_durably(chunk_path(self._path, digest), whole(chunk))
+            self._tell(load(chunk))
+
+    def _part(self, file: Path, source: Readable) -> str:
+        """Write what differs; the checksum of the whole."""
+        sums = extras.Sums(source.size)
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.ftruncate(fd, source.size)
+            wanted = spans(source)
+            self._empty(fd, source.size, {span.number for span in wanted})
+            for span in wanted:
+                window = packed(source, span)
+                sums.add(window)
+                _write(fd, window, source.size)
+                self._tell(span.high - span.low)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        sync_directory(file.parent)
+        return sums.hex
+
+    @staticmethod
+    def _empty(fd: int, size: int, wanted: set[int]) -> None:
+        """Clear the windows that an earlier attempt wrote and that hold nothing."""
+        for start, length in data_runs(fd, 0, size):
+            for number in range(start // WINDOW, -(-(start + length) // WINDOW)):
+                if number not in wanted:
+                    _write(fd, Window(number, 0, b""), size)
+
+    def _tell(self, count: int) -> None:
+        self._done += count
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _write(fd: int, window: Window, size: int) -> None:
+    """Let the file show the window; what it shows already is not written again, zeros become holes."""
+    start = window.number * WINDOW
+    wanted = expanded(window, size)
+    there = read_padded(fd, len(wanted), start)
+    if there == wanted:
+        return
+    if there.count(0) != len(there) and not punch(fd, start, start + len(wanted)):
+        write_all(fd, bytes(len(wanted)), start)
+    for offset, piece in pieces(window, size):
+        write_all(fd, piece, offset)

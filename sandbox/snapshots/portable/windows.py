@@ -1,0 +1,113 @@
+"""Bytes cut into windows of 1 MiB, and those into pages of 4 KiB of which only those that hold something are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from sandbox.limits import MIB
+from sandbox.memory import Readable, Run
+
+WINDOW: Final = MIB
+PAGE: Final = 4096
+PAGES: Final = WINDOW // PAGE
+_ZEROS: Final = bytes(PAGE)
+
+
+class Span(NamedTuple):
+    """The bytes [low, high) of a part, whole pages inside window `number`, outside of which the window is zero."""
+
+    number: int
+    low: int
+    high: int
+
+
+class Window(NamedTuple):
+    """`pages`: bit k stands for page k of window `number`; `data`: the pages whose bit is set, joined.
+
+    Pages of zeros have no bit. Only the last page of a part may be shorter.
+    """
+
+    number: int
+    pages: int
+    data: bytes
+
+
+def spans(source: Readable) -> list[Span]:
+    """Where data may be, in order, one span for each window that may hold some."""
+    found: list[Span] = []
+    for start, end in _whole_pages(source.extents(), source.size):
+        for number in range(start // WINDOW, -(-end // WINDOW)):
+            low, high = max(start, number * WINDOW), min(end, (number + 1) * WINDOW)
+            if found and found[-1].number == number:
+                found[-1] = Span(number, found[-1].low, high)
+            else:
+                found.append(Span(number, low, high))
+    return found
+
+
+def load(source: Readable) -> int:
+    """How many bytes the spans have together."""
+    return sum(span.high - span.low for span in spans(source))
+
+
+def _whole_pages(runs: Iterable[Run], size: int) -> Iterator[tuple[int, int]]:
+    for start, length in runs:
+        yield start // PAGE * PAGE, min(-(-(start + length) // PAGE) * PAGE, size)
+
+
+def packed(source: Readable, span: Span) -> Window:
+    """The window without its zero pages."""
+    data = source.read(span.low, span.high - span.low)
+    first = (span.low - span.number * WINDOW) // PAGE
+    places = range(0, len(data), PAGE)
+    kept = [place for place in places if not data.startswith(_ZEROS, place)]
+    tail = len(data) % PAGE
+    if tail and data.endswith(bytes(tail)):
+        kept.pop()
+    if len(kept) == len(places):
+        return Window(span.number, ((1 << len(places)) - 1) << first, data)
+    pages = 0
+    for place in kept:
+        pages |= 1 << (first + place // PAGE)
+    return Window(span.number, pages, b"".join([data[place : place + PAGE] for place in kept]))
+
+
+def page_runs(number: int, pages: int, size: int) -> list[Run]:
+    """Where the kept pages of a window lie in a part of `size` bytes, as ascending runs."""
+    runs: list[Run] = []
+    start, rest = number * WINDOW, pages
+    while rest:
+        skip = (rest & -rest).bit_length() - 1
+        rest >>= skip
+        count = (~rest & (rest + 1)).bit_length() - 1
+        rest >>= count
+        start += skip * PAGE
+        runs.append((start, min(count * PAGE, size - start)))
+        start += count * PAGE
+    return runs
+
+
+def length_of(number: int, pages: int, size: int) -> int:
+    """The bytes that the kept pages of a window make together."""
+    return sum(length for _, length in page_runs(number, pages, size))
+
+
+def pieces(window: Window, size: int) -> Iterator[tuple[int, bytes]]:
+    """Offsets in the part and what lies there; everything else in the window is zero."""
+    position = 0
+    for start, length in page_runs(window.number, window.pages, size):
+        yield start, window.data[position : position + length]
+        position += length
+
+
+def expanded(window: Window, size: int) -> bytes:
+    """The window with its zeros, clipped to a part of `size` bytes."""
+    length = min(WINDOW, size - window.number * WINDOW)
+    if len(window.data) == length:
+        return window.data
+    data = bytearray(length)
+    for start, piece in pieces(window, size):
+        place = start - window.number * WINDOW
+        data[place : place + len(piece)] = piece
+    return bytes(data)
