@@ -20,7 +20,8 @@ _SHOWN = 400
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`what`: outcalls, answer, logs, instructions, state of a canister, state of the subnet."""
+    """`what`: outcalls, answer, submitted (answers to submitted calls), logs, instructions, state of a canister, state
+    of the subnet."""
 
     what: str
     expected: str
@@ -72,7 +73,7 @@ def _again(request: HttpRequest, answers: Iterator[list[Any]]) -> Mapping[str, A
 
 def _evidence(expected: Outcome, came: Outcome, counts: bool) -> Iterator[Difference]:
     """What differs of all that can be shown, the cause before its consequences."""
-    names = ["outcalls", "answer", "logs", *(["instructions"] if counts else [])]
+    names = ["outcalls", "answer", "submitted", "logs", *(["instructions"] if counts else [])]
     for name in names:
         one, two = getattr(expected, name), getattr(came, name)
         if one != two:
@@ -113,6 +114,7 @@ def _clipped(text: str) -> str:
 _SHOWS: Mapping[str, Callable[[Any], str]] = {
     "outcalls": lambda value: _clipped(repr(value)),
     "answer": _answer,
+    "submitted": lambda answers: "; ".join(f"call {number}: {_answer(answer)}" for number, answer in answers) or "none",
     "logs": lambda value: _clipped(repr(value)),
     "instructions": lambda value: " of the step, ".join(f"{count:,}" for count in value) + " of the call",
 }

@@ -34,6 +34,8 @@ from sandbox.record.watch import Outcome, Step
 FORMAT = 1
 _LINE = b"canister-sandbox record "
 _FRAME = struct.Struct(">I8s")
+_ENCODED = ("answer", "submitted", "outcalls")
+"""Fields of an outcome that may hold long bytes."""
 _MOST = 1 << 31
 """Bytes of a frame's content; more is not believed."""
 
@@ -86,8 +88,7 @@ class Writer:
         """What came of the last step."""
         content = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
         try:
-            content["answer"] = values.encode(outcome.answer, self._blob)
-            content["outcalls"] = values.encode(outcome.outcalls, self._blob)
+            content |= {name: values.encode(content[name], self._blob) for name in _ENCODED}
             self._frame("outcome", content)
         except RecordError as error:
             self._broken = error
@@ -198,7 +199,7 @@ def _next(path: Path, file: BinaryIO) -> tuple[str, Any] | End:
 
 
 def _outcome(content: dict[str, Any], blobs: dict[bytes, bytes]) -> Outcome:
-    decoded = {name: values.decode(content[name], blobs) for name in ("answer", "outcalls")}
+    decoded = {name: values.decode(content[name], blobs) for name in _ENCODED}
     return Outcome(**{**content, **decoded})
 
 

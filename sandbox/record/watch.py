@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sandbox.errors import CallRejected, Reject
@@ -32,12 +33,14 @@ class Outcome:
     """The evidence of one step, of values that CBOR can hold.
 
     `answer`: ["reply", bytes], ["reject", code, error code or None, text, backtrace], ["error", class, text] for
-    misuse, else ["done", value]. `instructions`: of the whole step, and of the call. `outcalls`: each request and its
+    misuse, else ["done", value]. `submitted`: the answers, like this, that came to submitted calls, by their numbers.
+    `instructions`: of the whole step, and of the call. `outcalls`: each request and its
     answer; None if there was nobody to ask. `canisters`: the new digest of each canister that changed, None for one
     that is gone. `subnet`: the digest of everything else, without counts of instructions.
     """
 
     answer: list[Any]
+    submitted: list[list[Any]]
     instructions: list[int]
     logs: list[str]
     outcalls: list[list[Any]] | None
@@ -52,6 +55,7 @@ class Watcher:
         self.closed = False
         self.on_close: Callable[[], None] = _nothing
         self._hash = StateHash()
+        self._answers = 0
 
     def before(self, step: Step) -> None:
         """A step is about to be taken; an exception prevents it."""
@@ -85,12 +89,20 @@ class Watcher:
         """The evidence of what has just happened, but for outcalls; `own`: the instructions of the call."""
         return Outcome(
             answer=answer,
+            submitted=self._submitted(subnet),
             instructions=[kernel.executed if kernel is not None else 0, own],
             logs=list(kernel.printed) if kernel is not None else [],
             outcalls=None,
             canisters={bytes(c): digest for c, digest in self._hash.follow(subnet).items()},
             subnet=rest_hash(subnet, counts=False),
         )
+
+    def _submitted(self, subnet: Subnet) -> list[list[Any]]:
+        """Answers that are new; nobody takes them away but an anchor."""
+        count = max(len(subnet.results) - self._answers, 0)
+        self._answers = len(subnet.results)
+        newest = list(islice(reversed(subnet.results.items()), count))
+        return [[number, _told(result)] for number, result in reversed(newest)]
 
 
 def _nothing() -> None:

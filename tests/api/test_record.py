@@ -194,6 +194,7 @@ def test_a_record_written_again_is_the_same_file(record: Path, path: Path) -> No
     ("what", "change"),
     [
         ("answer", lambda o: replace(o, answer=["reply", b"other"])),
+        ("submitted", lambda o: replace(o, submitted=[[1, ["reply", b"other"]]])),
         ("logs", lambda o: replace(o, logs=["other"])),
         ("instructions", lambda o: replace(o, instructions=[1, 2])),
         ("state of canister", lambda o: replace(o, canisters={k: bytes(32) for k in o.canisters})),
@@ -232,6 +233,31 @@ def test_another_input_has_another_outcome(record: Path, path: Path) -> None:
     found = replay(changed(record, path, step=step))
     assert found.difference is not None
     assert found.difference.what == "answer"
+
+
+def test_answers_to_submitted_calls_are_compared(path: Path) -> None:
+    def outcome(item: Outcome) -> Outcome:
+        return replace(item, submitted=[[n, ["reply", b"yes"]] for n, _ in item.submitted])
+
+    sandbox = fresh()
+    with sandbox.record(path):
+        canister = guest(sandbox)
+        with sandbox.anchor():
+            sandbox.submit(canister, "update", reply("undone").code)
+            sandbox.tick()
+        for text in ("one", "two"):
+            sandbox.submit(canister, "update", reply(text).code)
+        canister.do(reply("three"))
+        sandbox.submit(canister, "no_such_method")
+        sandbox.tick()
+    found = [[answer for _, answer in item.submitted] for item in read(path) if isinstance(item, Outcome)]
+    assert found[4] == [["reply", b"undone"]]
+    assert found[8] == [["reply", b"one"], ["reply", b"two"]]
+    assert [answer[0] for answers in found[9:] for answer in answers] == ["reject"]
+    assert replay(path).difference is None
+    told = replay(changed(path, path.with_name("other"), outcome=outcome)).difference
+    assert told is not None
+    assert (told.what, told.expected) == ("submitted", f"call 1: reply 0x{b'yes'.hex()}")
 
 
 def test_another_outside_world_has_another_outcome(record: Path, path: Path) -> None:
