@@ -79,6 +79,8 @@ class HookRun:
         """Run `export` if the module has it."""
         if export is None or not live.instance.has(export):
             return None
+        burned = sum(execution.burned for execution in self.executions)
+        environment = replace(environment, cycles=environment.cycles - burned)
         execution = Execution(mode, environment, self.deployment.arg if mode is Mode.INIT else b"")
         budget = self.deployment.instructions
         before = self.used

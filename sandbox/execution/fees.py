@@ -124,6 +124,9 @@ def _management(model: Fees) -> Prices:
         signature=model.signature,
         outcall=lambda request, response: _outcall(model, request, response),
         idle_per_day=lambda state: model.idle_per_second(state) * _DAY,
+        frozen=model.freezing_limit,
+        execution=model.execution,
+        system_calls=lambda instructions, wasm64: _prices(model, instructions, wasm64),
     )
 
 

@@ -37,7 +37,11 @@ def install_code(world: World, argument: InstallCode) -> Transition:
     if argument.mode == "upgrade" and state.code is None:
         raise rejects.no_module(state.id)
     code = modules.submit(argument.module)
-    plan = deployment(world, state, argument, prepared(state, code))
+    module = prepared(state, code)
+    short = _reserved(world, module.facts.is64) + world.prices.frozen(state) - state.cycles
+    if short > 0:
+        raise rejects.installation_unpaid(state.id, short)
+    plan = deployment(world, state, argument, module)
     if argument.mode == "upgrade":
         deployed = upgrade(world.subnet.pool, world.machines, state, plan)
     else:
@@ -61,7 +65,7 @@ def deployment(world: World, state: CanisterState, argument: InstallCode, prepar
     return Deployment(
         prepared=prepared,
         arg=argument.arg,
-        environment=environment(world, state, state.version + 1),
+        environment=environment(world, state, state.version + 1, wasm64=prepared.facts.is64),
         instructions=subnet.instruction_limits.install,
         heap_limit=state.settings.wasm_memory_limit,
         skip_pre_upgrade=argument.skip_pre_upgrade,
@@ -73,7 +77,14 @@ def deployment(world: World, state: CanisterState, argument: InstallCode, prepar
     )
 
 
-def environment(world: World, state: CanisterState, version: int, global_timer: int = 0) -> Environment:
+def _reserved(world: World, wasm64: bool) -> int:
+    """Set aside before an installation: as much as it may cost."""
+    return world.prices.execution(world.subnet.instruction_limits.install, wasm64)
+
+
+def environment(
+    world: World, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
+) -> Environment:
     """The world as hooks of the canister see it when they are told this version and timer."""
     return Environment(
         canister_id=state.id,
@@ -86,12 +97,17 @@ def environment(world: World, state: CanisterState, version: int, global_timer: 
         version=version,
         global_timer=global_timer,
         environment_variables=state.settings.environment_variables,
-        cycles=state.cycles,
+        cycles=max(state.cycles - _reserved(world, wasm64), 0),
+        frozen_cycles=world.prices.frozen(state),
+        cost_model=world.prices.system_calls(world.subnet.instruction_limits.update, wasm64),
     )
 
 
 def outcome(world: World, state: CanisterState, argument: InstallCode, code: Code, deployed: Deployed) -> Transition:
-    """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`."""
+    """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`; its
+    instructions are paid for in any case."""
+    fee = world.prices.execution(deployed.instructions, modules.prepare(code).facts.is64)
+    state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
     ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
     if deployed.live is None:
         return replace(ran, failure=deployed.failure)

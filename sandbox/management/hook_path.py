@@ -116,7 +116,7 @@ def _saved(world: World, owner: CanisterState, snapshot: SnapshotState, code: Co
     if keeps_heap_to_itself(module):
         raise rejects.heap_is_not_saved(owner.id)
     plan, pool = deployment(world, owner, InstallCode(owner.id, b""), module), world.subnet.pool
-    seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0)
+    seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0, wasm64=module.facts.is64)
     source = Source(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
     return save(source, replace(plan, environment=seen, heap_limit=0))
 

@@ -162,6 +162,13 @@ def queue_not_empty(canister_id: Principal) -> CallRejected:
     return rejected(ErrorCode.CANISTER_QUEUE_NOT_EMPTY, text, "delete-canister-queue-not-empty")
 
 
+def installation_unpaid(canister_id: Principal, short: int) -> CallRejected:
+    text = f"is out of cycles: please top up the canister with at least {short} additional cycles"
+    return rejected(
+        ErrorCode.CANISTER_OUT_OF_CYCLES, f"Canister installation failed with `Canister {canister_id} {text}`."
+    )
+
+
 def creation_fee(sent: int, required: int) -> CallRejected:
     text = (
         f"Creating a canister requires a fee of {required} that is deducted from the canister's initial balance but "

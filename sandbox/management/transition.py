@@ -30,6 +30,12 @@ class Prices:
     outcall: Callable[[int, int], int] = lambda request, response: 0
     """For so many bytes of request and, at most, of response."""
     idle_per_day: Callable[[CanisterState], int] = _nothing
+    frozen: Callable[[CanisterState], int] = _nothing
+    """What a canister may not spend."""
+    execution: Callable[[int, bool], int] = lambda instructions, wasm64: 0
+    """For so many instructions."""
+    system_calls: Callable[[int, bool], Mapping[str, Callable[..., int | None]]] = lambda instructions, wasm64: {}
+    """What `ic0.cost_*` tells a canister whose messages may execute so many instructions."""
 
 
 HttpRequest = Mapping[str, Any]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import Canister, ErrorCode, Sandbox
+from sandbox import Canister, ErrorCode, InstructionLimits, Sandbox
 from sandbox.candid import encode
 from sandbox.execution.fees import MAINNET
 from tests.conftest import fixture, rejected
 
 YEAR = 365 * 86_400
+CHEAP = InstructionLimits(install=100_000_000)
+"""Installing costs at most 105 million cycles."""
 
 
 def counter(sandbox: Sandbox, cycles: int | None = None) -> Canister:
@@ -62,15 +64,15 @@ def test_what_a_call_sets_aside_for_its_answer_comes_back() -> None:
 
 
 def test_a_canister_that_cannot_pay_takes_no_messages() -> None:
-    canister = counter(Sandbox(costs="mainnet"), cycles=1_000_000_000)
+    canister = counter(Sandbox(costs="mainnet", instruction_limits=CHEAP), cycles=30_000_000_000)
     before = canister.raw_state()
     rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, "is out of cycles: please top up", canister.update, "inc")
     assert canister.raw_state() == before
 
 
 def test_a_canister_that_cannot_pay_for_time_loses_everything() -> None:
-    sandbox = Sandbox(costs="mainnet")
-    canister = counter(sandbox, cycles=10_000_000_000)
+    sandbox = Sandbox(costs="mainnet", instruction_limits=CHEAP)
+    canister = counter(sandbox, cycles=30_000_000_000)
     canister.take_snapshot()
     sandbox.advance_time(YEAR)
     status = canister.status()
