@@ -122,7 +122,8 @@ class ErrorCode(IntEnum):
 class Reject:
     """A reject of the platform, as a value.
 
-    `error_code` is None only where the platform gives none (an answer relayed from another canister).
+    `error_code` is None only where the platform gives none: what canisters answer each other, and their calls that are
+    not taken.
     """
 
     reject_code: RejectCode

@@ -36,9 +36,13 @@ class Failure:
     code: ErrorCode
     text: str
     backtrace: tuple[str, ...] = ()
+    of_canister: bool = True
+    """False: the platform found what was asked for impossible; the canister is not to blame and not named."""
 
     def message(self, canister_id: Principal, with_backtrace: bool = True) -> str:
         """What the caller is told; the backtrace only if the caller may read the canister's logs."""
+        if not self.of_canister:
+            return self.text
         text = help.with_backtrace(self.code, self.text, self.trace()) if with_backtrace else self.text
         hint = help.suggestion(self.code, self.text)
         return clip(f"Error from Canister {canister_id}: {text}" + (f".\n{hint}" if hint else ""))

@@ -163,9 +163,9 @@ def _kept(heap: View, prepared: Prepared) -> View:
 def _persistence_problem(old: Prepared, deployment: Deployment) -> Failure | None:
     """The checks of `wasm_memory_persistence` (`dfinity/ic` `rs/execution_environment/src/execution/upgrade.rs`)."""
     if deployment.persistence is None and old.facts.uses_enhanced_persistence:
-        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _MISSING_OPTION)
+        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _MISSING_OPTION, of_canister=False)
     if deployment.persistence == "keep" and not deployment.prepared.facts.uses_enhanced_persistence:
-        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _INVALID_OPTION)
+        return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _INVALID_OPTION, of_canister=False)
     return None
 
 

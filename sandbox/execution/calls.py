@@ -131,20 +131,19 @@ def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject |
 
 
 def _refused_request(state: CanisterState | None, message: Request) -> Reject | None:
-    """Why another canister's call is not taken, if it is not."""
+    """Why another canister's call is not taken, if it is not.
+
+    What does not get into the canister's queue is rejected without an error code (`dfinity/ic`
+    `rs/messaging/src/routing/stream_handler.rs`, `generate_reject_response_for`).
+    """
     name = message.canister_id
     if state is None and not _routed(name):
         return Reject(RejectCode.DESTINATION_INVALID, f"No route to canister {name}")
     if state is None:
-        return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
-    if state.status is Status.STOPPING:
-        return Reject.of(ErrorCode.CANISTER_STOPPING, f"Canister {name} is stopping")
-    if state.status is Status.STOPPED:
-        return Reject.of(
-            ErrorCode.CANISTER_STOPPED,
-            f"Canister {name} is stopped and therefore does not have a CallContextManager",
-        )
-    return None if state is None else _too_few_cycles(state, message)
+        return Reject(RejectCode.DESTINATION_INVALID, f"Canister {name} not found")
+    if state.status is not Status.RUNNING:
+        return Reject(RejectCode.CANISTER_ERROR, f"Canister {name} is {state.status.name.lower()}")
+    return _too_few_cycles(state, message)
 
 
 def _too_few_cycles(state: CanisterState, message: Request) -> Reject | None:

@@ -103,7 +103,11 @@ def prepaid_answer(kernel: Kernel, call: Call) -> int:
 def respond(
     kernel: Kernel, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
 ) -> CallContext:
-    """Answer whoever made the call; cycles that were not accepted go back with it."""
+    """Answer whoever made the call; cycles that were not accepted go back with it.
+
+    Canisters learn error codes of executions, none of the management canister's (`dfinity/ic`
+    `rs/types/types/src/messages/inter_canister.rs`: `Payload::from`, `RejectContext::from`).
+    """
     origin = context.origin
     if isinstance(origin, UserOrigin):
         kernel.subnet.results[origin.message_id] = CallResult(
@@ -116,6 +120,8 @@ def respond(
             backtrace=backtrace,
         )
     elif isinstance(origin, CanisterOrigin):
+        if isinstance(answer, Reject) and context.canister_id == Principal.management():
+            answer = replace(answer, error_code=None)
         kernel.subnet.queue.append(Response(origin.callback_id, origin.canister_id, answer, context.available))
     return evolve(context, responded=True, available=0)
 
@@ -154,7 +160,7 @@ def reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
     text = "Canister has been uninstalled."
     for context in [c for c in kernel.subnet.contexts.values() if c.canister_id == canister_id]:
         if not context.responded:
-            context = respond(kernel, context, Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, text))
+            context = respond(kernel, context, Reject(RejectCode.CANISTER_REJECT, text))
         kernel.subnet.contexts[context.id] = replace(context, deleted=True)
 
 

@@ -1,6 +1,7 @@
 """Transform functions of HTTP outcalls: interface specification, "IC method http_request".
 
-A query method of the calling canister, called by the management canister; whatever it changes is forgotten.
+A query method of the calling canister, called by the management canister; whatever it changes is forgotten. Its failure
+is told with its error code (`dfinity/ic` `rs/https_outcalls/client/src/client.rs`, `transform_adapter_response`).
 """
 
 from __future__ import annotations
@@ -37,4 +38,4 @@ def _run(kernel: Kernel, canister_id: Principal, method: str, arg: bytes) -> byt
         if outcome.failure is None and isinstance(execution.response, Rejected):
             raise CallRejected(Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, execution.response.message))
         problem = outcome.failure or Failure(ErrorCode.CANISTER_DID_NOT_REPLY, "The transform function did not reply.")
-    raise CallRejected(Reject.of(problem.code, problem.message(canister_id)))
+    raise CallRejected(Reject.of(problem.code, f"{problem.code}: {problem.message(canister_id)}"))

@@ -89,7 +89,7 @@ def _clean_up(
 
 
 def told(reject: Reject) -> str:
-    """The text of a reject as a calling canister reads it: those of the system begin with their error code."""
+    """The text of a reject as a calling canister reads it: it begins with the error code if there is one."""
     return reject.message if reject.error_code is None else f"{reject.error_code}: {reject.message}"
 
 

@@ -125,19 +125,18 @@ def test_a_user_who_is_no_controller_is_refused(method: str, sandbox: Sandbox, t
 @pytest.mark.parametrize("method", GUARDED)
 def test_a_canister_that_is_no_controller_is_refused(method: str, sandbox: Sandbox, target: Canister) -> None:
     caller, before = relay(sandbox), whole(sandbox, target)
-    code = DENIED.get(method, ErrorCode.CANISTER_INVALID_CONTROLLER)
     arg = argument(method, target)
-    rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, f"{code}: ", by_canister, caller, method, arg)
+    rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, str(caller.id), by_canister, caller, method, arg)
     assert whole(sandbox, target) == before
 
 
 @pytest.mark.parametrize("method", sorted({*GUARDED, *OPEN}))
 def test_a_canister_that_does_not_exist_is_not_found(method: str, sandbox: Sandbox) -> None:
     arg, caller = (arguments(NOBODY) | OPEN)[method], relay(sandbox)
-    text = f"IC0301: Canister {NOBODY} not found.\nCheck the ICP dashboard to ensure the canister exists. See"
+    text = f"Canister {NOBODY} not found.\nCheck the ICP dashboard to ensure the canister exists. See"
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, by_canister, caller, method, arg)
     if method not in CANISTERS_ONLY:
-        rejected(ErrorCode.CANISTER_NOT_FOUND, text.partition(" ")[2], by_user, sandbox, method, arg)
+        rejected(ErrorCode.CANISTER_NOT_FOUND, text, by_user, sandbox, method, arg)
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -145,7 +144,7 @@ def test_a_canister_that_does_not_exist_is_not_found(method: str, sandbox: Sandb
 def test_what_is_not_the_argument_is_refused(method: str, arg: bytes, sandbox: Sandbox, target: Canister) -> None:
     before, canisters = whole(sandbox, target), len(sandbox.canisters())
     caller = relay(sandbox)
-    expected = "IC0408: Error decoding candid: "
+    expected = "Error decoding candid: "
     if method == "raw_rand" and arg == b"DIDL\x00\x01\x7d\x05":
         return  # superfluous arguments are not looked at
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, expected, raw_by_canister, caller, method, arg)
@@ -181,7 +180,7 @@ def test_what_is_no_method_is_refused(method: str, sandbox: Sandbox) -> None:
     code = ErrorCode.CANISTER_METHOD_NOT_FOUND
     send = lambda: sandbox.update(MANAGEMENT, method, b"DIDL\0\0").or_raise()  # noqa: E731
     rejected(code, f"ic00 interface does not expose method {method}", send)
-    text = f"IC0536: Management canister has no method '{method}'"
+    text = f"Management canister has no method '{method}'"
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, raw_by_canister, relay(sandbox), method, b"DIDL\0\0")
 
 
@@ -222,7 +221,7 @@ def test_a_canister_may_not_do_it_to_itself(method: str, sandbox: Sandbox) -> No
     itself.take_snapshot()
     state = sandbox.state_of(itself.id)
     arg = arguments(itself.id, itself.list_snapshots()[0].id)[method]
-    text = "cannot delete itself" if method == "delete_canister" else "IC0512: Only the controllers"
+    text = "cannot delete itself" if method == "delete_canister" else "Only the controllers"
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, by_canister, itself, method, arg)
     after = sandbox.state_of(itself.id)
     assert (after.code, after.settings, after.status, after.snapshots, after.history) == (
@@ -256,7 +255,7 @@ def test_a_canister_that_says_its_version_must_say_the_right_one(method: str, sa
     arg, version = VERSIONED[method](target.id, snapshot.id), caller.status().version
     before, canisters = whole(sandbox, target), len(sandbox.canisters())
     text = (
-        f"IC0504: Management canister call payload includes sender canister version 666 that does not match the actual "
+        f"Management canister call payload includes sender canister version 666 that does not match the actual "
         f"sender canister version {version}."
     )
     wrong = {**arg, "sender_canister_version": 666}
@@ -287,7 +286,7 @@ def test_a_motoko_canister_calls_every_kind_of_method(sandbox: Sandbox) -> None:
 
     assert forward("stop_canister", {"canister_id": other(sandbox, motoko).id}) == encode("()", [])
     assert len(forward("raw_rand")) > 32
-    with pytest.raises(CallRejected, match="IC0301: Canister lxzze-o7777-77777-aaaaa-cai not found"):
+    with pytest.raises(CallRejected, match="Canister lxzze-o7777-77777-aaaaa-cai not found"):
         forward("start_canister", {"canister_id": NOBODY})
 
 

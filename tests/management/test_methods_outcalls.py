@@ -155,7 +155,7 @@ def test_a_transform_function_sees_response_and_context_and_changes_nothing() ->
 def test_what_is_wrong_with_a_transform_function_is_said() -> None:
     sandbox = Sandbox(http=Outside())
     traps = transforming(sandbox, "unreachable")
-    rejected(REFUSED, "IC0502", transformed, traps)
+    rejected(REFUSED, "IC0502: Error from Canister", transformed, traps)
     rejected(REFUSED, "must be one of the caller", transformed, traps, transforming(sandbox, REPLIES))
     update = transforming(sandbox, REPLIES, kind="update")
     rejected(REFUSED, "has no query method 'transform'", transformed, update)

@@ -215,7 +215,7 @@ def test_a_hash_has_32_bytes(size: int, caller: Canister) -> None:
 
 def test_a_path_has_255_elements_at_most(caller: Canister) -> None:
     public(caller, "ed25519", [b""] * 255)
-    text = "IC0408"
+    text = "exceeds maximum allowed 255"
     for method, scheme in (("ecdsa_public_key", "secp256k1"), ("schnorr_public_key", "ed25519")):
         arg = {"derivation_path": [b""] * 256, "key_id": key(scheme=scheme)}
         rejected(REFUSED, text, by_canister, caller, method, arg)

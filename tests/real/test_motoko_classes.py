@@ -70,7 +70,7 @@ def test_a_child_that_refuses_its_upgrade_stays_as_it_was_and_the_parent_catches
     child = counted(sandbox, factory)
     before = everything(sandbox, child)
     text = factory.call("try_upgrade", child.id, "refuse")
-    assert text.startswith(f"IC0503: Error from Canister {child.id}")
+    assert text.startswith(f"Error from Canister {child.id}")
     assert "ChildV2: refuses on purpose" in text
     assert everything(sandbox, child) == before
     assert factory.call("try_upgrade", child.id, "fine") is None

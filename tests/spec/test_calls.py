@@ -178,7 +178,7 @@ def test_a_canister_that_does_not_answer(a: Guest, b: Guest) -> None:
 
 def test_a_canister_that_does_not_exist(a: Guest) -> None:
     nobody = Principal.from_text("lxzze-o7777-77777-aaaaa-cai")
-    assert outcome(a, nobody) == (3, f"IC0301: Canister {nobody} not found")
+    assert outcome(a, nobody) == (3, f"Canister {nobody} not found")
 
 
 def test_a_principal_that_can_be_no_canister(a: Guest, sandbox: Sandbox) -> None:
@@ -205,13 +205,13 @@ def test_a_canister_without_code(a: Guest, sandbox: Sandbox) -> None:
 def test_a_stopped_canister(a: Guest, b: Guest) -> None:
     b.stop()
     reject_, text = outcome(a, b)
-    assert (reject_, text.startswith(f"IC0508: Canister {b.id} is stopped")) == (5, True)
+    assert (reject_, text) == (5, f"Canister {b.id} is stopped")
 
 
 def test_a_deleted_canister(a: Guest, b: Guest) -> None:
     b.stop()
     b.delete()
-    assert outcome(a, b.id) == (3, f"IC0301: Canister {b.id} not found")
+    assert outcome(a, b.id) == (3, f"Canister {b.id} not found")
 
 
 def test_a_composite_query_called_by_an_update(a: Guest, b: Guest) -> None:
@@ -227,7 +227,7 @@ def test_a_query_called_by_an_update_runs_replicated_and_changes_nothing(a: Gues
 
 def test_a_method_of_the_management_canister_that_does_not_exist(a: Guest) -> None:
     reject_, text = outcome(a, Principal.management(), method="nothing")
-    assert (reject_, text) == (5, "IC0536: Management canister has no method 'nothing'")
+    assert (reject_, text) == (5, "Management canister has no method 'nothing'")
 
 
 def test_an_explicit_reject_reaches_the_user_verbatim(a: Guest, b: Guest) -> None:

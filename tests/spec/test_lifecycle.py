@@ -183,7 +183,7 @@ def test_a_stopping_canister_takes_no_calls(a: Guest, b: Guest) -> None:
     told = reply(pack(reject_code()) + reject_message())
     program = stop_by(a, b) + call(b, reply(), on_reject=told)
     answer = b.do(call(a, program))
-    assert (answer[0], answer[8:].decode()) == (5, f"IC0509: Canister {b.id} is stopping")
+    assert (answer[0], answer[8:].decode()) == (5, f"Canister {b.id} is stopping")
 
 
 def test_a_stopping_canister_takes_answers_and_is_stopped_then(a: Guest, b: Guest, sandbox: Sandbox) -> None:
@@ -210,7 +210,7 @@ def test_starting_cancels_a_stop(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     sandbox.run_until_idle()
     answer = sandbox.ingress_status(number)
     assert isinstance(answer, CallRejected)
-    assert answer.message == f"IC0511: Canister {b.id}'s stop request was cancelled."
+    assert answer.message == f"Canister {b.id}'s stop request was cancelled."
     assert b.do(reply("running")) == b"running"
 
 
@@ -243,7 +243,7 @@ def test_a_canister_that_waits_for_itself_to_stop_is_told_after_five_minutes(a: 
     sandbox.run_until_idle()
     answer = sandbox.ingress_status(number)
     assert isinstance(answer, CallRejected)
-    assert answer.message == "IC0206: Stop canister request timed out"
+    assert answer.message == "Stop canister request timed out"
     assert a.status().status == "stopped"
 
 
