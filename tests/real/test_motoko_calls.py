@@ -6,13 +6,12 @@ What is journalled was committed, so the journal tells which messages counted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from sandbox import CallRejected, CallResult, Canister, ErrorCode, RejectCode, Sandbox
-from sandbox.api.typed import decode_results, encode_arguments, interface_of
+from sandbox import CallRejected, Canister, ErrorCode, RejectCode, Sandbox
 from tests.conftest import everything, fixture, rejected
+from tests.real.submit import submit
 
 Pair = tuple[Canister, Canister]
 MODES = ["enhanced", "classical"]
@@ -30,21 +29,6 @@ def pair(request: pytest.FixtureRequest, install: Callable[..., Canister]) -> Pa
     """Two canisters with the same code."""
     module = fixture(f"calls.{request.param}")
     return install(module), install(module)
-
-
-def submit(sandbox: Sandbox, canister: Canister, method: str, *values: Any) -> Callable[[], Any]:
-    """Let a typed call in without executing it; what is returned gives its answer, None while there is none."""
-    function = interface_of(sandbox.state_of(canister.id).code, None).method(method)
-    number = sandbox.submit(canister, method, encode_arguments(function, values))
-
-    def answer() -> Any:
-        result = sandbox.ingress_status(number)
-        if not isinstance(result, CallResult):
-            return result
-        assert result.reply is not None
-        return decode_results(function, result.reply)
-
-    return answer
 
 
 def test_awaits_in_a_loop_and_all_at_once_reach_the_other_in_order(pair: Pair) -> None:
