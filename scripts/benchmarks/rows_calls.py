@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sandbox import Canister, Sandbox
 from scripts.benchmarks import guests
@@ -65,6 +67,24 @@ def _anchored(sandbox: Sandbox, canister: Canister, method: str) -> Action:
             canister.update(method)
 
     return run
+
+
+def record(seconds: float) -> Iterator[Row]:
+    """What a record costs: input, outcome and the hash of what changed, written as it happens."""
+    with TemporaryDirectory() as directory:
+        plain, recorded = guests.counter(Sandbox()), guests.counter(_recorded(Path(directory, "counter")))
+        found = compare(lambda: recorded.update("inc"), lambda: plain.update("inc"), seconds)
+        yield versus("recorded update of the Motoko counter", found, "the update alone")
+        small = guests.heap(_recorded(Path(directory, "small")), 6 * MIB)
+        large = guests.heap(_recorded(Path(directory, "large")), GIB)
+        found = compare(partial(large.update, "touch"), partial(small.update, "touch"), seconds)
+        yield versus("recorded update, 5 pages, 1 GiB heap", found, "6 MiB heap")
+
+
+def _recorded(path: Path) -> Sandbox:
+    sandbox = Sandbox()
+    sandbox.record(path)
+    return sandbox
 
 
 def stable(seconds: float) -> Iterator[Row]:
