@@ -15,6 +15,8 @@ from sandbox.principal import Principal
 from sandbox.verify import Answer, Drun, Modules, read_script
 from sandbox.verify.script import FIRST
 
+_COSTS = {"application": "mainnet", "system": "free"}
+
 
 @click.command(cls=Command)
 @click.argument("script", type=click.File("rb"))
@@ -26,8 +28,14 @@ from sandbox.verify.script import FIRST
     help="Where the modules are that the script names; for a/b.mo the compiled a/b.wasm is taken [.]",
 )
 @click.option("--id", "first", default=str(FIRST), metavar="ID", help=f"The canister that $ID stands for [{FIRST}]")
+@click.option(
+    "--subnet-type",
+    type=click.Choice(sorted(_COSTS)),
+    default="system",
+    help="On an application subnet canisters pay the published fees [system]",
+)
 @with_app
-def drun(app: App, script: BinaryIO, modules: Path, first: str) -> None:
+def drun(app: App, script: BinaryIO, modules: Path, first: str, subnet_type: str) -> None:
     """Run the drun script SCRIPT (- for standard input) on a subnet of its own.
 
     One command a line:
@@ -48,7 +56,8 @@ def drun(app: App, script: BinaryIO, modules: Path, first: str) -> None:
     a controller. The exit code is 0 also if canisters rejected: compare the output with what is expected.
     """
     text = _text(script.read())
-    with closing(Drun(Modules(modules), None if app.json else _print, _principal(first))) as runner:
+    on_print, costs = None if app.json else _print, _COSTS[subnet_type]
+    with closing(Drun(Modules(modules), on_print, _principal(first), costs)) as runner:
         answers = []
         for answer in runner.run(read_script(text, _principal(first))):
             if app.json:

@@ -80,14 +80,17 @@ class Answer:
 
 
 class Drun:
-    """A subnet as drun has it, empty at first. `on_print` gets what canisters print, as the replica prints it."""
+    """A subnet as drun has it, empty at first. `on_print` gets what canisters print, as the replica prints it; `costs`
+    is `free`, as on a system subnet, or `mainnet`."""
 
-    def __init__(self, modules: Modules, on_print: OnPrint | None = None, first: Principal = FIRST) -> None:
+    def __init__(
+        self, modules: Modules, on_print: OnPrint | None = None, first: Principal = FIRST, costs: str = "free"
+    ) -> None:
         self._modules = modules
         self._on_print = on_print
         self._first = first
         self._created = 0
-        self._subnet = Subnet(pool=Pool(), time=GENESIS, next_canister=_CREATED_FROM, backtraces=False)
+        self._subnet = Subnet(pool=Pool(), time=GENESIS, next_canister=_CREATED_FROM, backtraces=False, costs=costs)
         self._machines = Machines()
 
     def close(self) -> None:

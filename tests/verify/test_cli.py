@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from sandbox.cli import root
 from tests.conftest import FIXTURES
+from tests.spec import guest as u
 
 SCRIPT = 'install $ID counter.classical.wasm ""\ningress $ID inc 0x4449444c0000\nquery $ID no 0x\n'
 
@@ -46,6 +48,14 @@ def test_id_is_what_the_user_says() -> None:
     result = drun(SCRIPT, "--id", other)
     assert f"Error from Canister {other}: " in result.stdout
     assert drun(SCRIPT, "--id", "x").exit_code == 2
+
+
+@pytest.mark.parametrize(("subnet_type", "charged"), [("system", False), ("application", True)])
+def test_canisters_pay_on_an_application_subnet_only(subnet_type: str, charged: bool) -> None:
+    balance = f"ingress $ID update 0x{u.reply(u.balance()).code.hex()}\n"
+    script = 'install $ID universal.wasm32.wasm ""\n' + balance * 2
+    before, after = drun(script, "--subnet-type", subnet_type).stdout.splitlines()[2:]
+    assert (before != after) is charged
 
 
 def test_an_unknown_command_is_misuse_and_named_with_its_line() -> None:
