@@ -17,7 +17,8 @@ from sandbox.canister.code import prepare
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live
 from sandbox.canister.run import Outcome
-from sandbox.errors import ErrorCode, Reject, RejectCode
+from sandbox.errors import CallRejected, ErrorCode, Reject, RejectCode
+from sandbox.execution import management
 from sandbox.execution.calls import unavailable
 from sandbox.execution.certificates import data_certificate
 from sandbox.execution.fees import frozen
@@ -27,10 +28,12 @@ from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Call, Execution, Rejected, Replied
 from sandbox.limits import COMPOSITE_DEPTH, INSTRUCTIONS_PER_QUERY_CALL
+from sandbox.management import dispatch
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, SystemOrigin
 
 _EMPTY_CONTEXT = SystemOrigin()
+_MANAGEMENT = Principal.management()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def query(kernel: Kernel, call: Query) -> CallResult:
 
 def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     kernel = graph.kernel
+    if call.canister_id == _MANAGEMENT:
+        return _managed(kernel, call)
     state = kernel.subnet.canisters.get(call.canister_id)
     refused = unavailable(state, call.canister_id)
     if state is None or refused is not None:
@@ -95,6 +100,16 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
         return _run(graph, state, live, call, Mode.COMPOSITE_QUERY, depth)
     finally:
         kernel.machines.give_back(state.id, live)
+
+
+def _managed(kernel: Kernel, call: Query) -> bytes | Reject:
+    """A query of the management canister, by a user or by a composite query."""
+    asking = kernel.subnet.canisters.get(call.sender)
+    version = None if asking is None else asking.version
+    try:
+        return dispatch.query(management.world(kernel, call.sender, caller_version=version), call.method, call.arg)
+    except CallRejected as refused:
+        return refused.reject
 
 
 def _run(graph: _Graph, state: CanisterState, live: Live, call: Query, mode: Mode, depth: int) -> bytes | Reject:
