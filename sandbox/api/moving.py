@@ -24,6 +24,7 @@ from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.snapshots.portable import Content, Progress
+from sandbox.snapshots.portable.history import steps_of
 from sandbox.state import SnapshotState
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _metadata(content: Content) -> uploads.Uploading:
         low_memory_hook=fields.low_memory_hook,
         label=fields.label,
         via_hooks=fields.via_hooks,
+        derived=steps_of(fields.history),
         is64=_is64(content),
     )
 

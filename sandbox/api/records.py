@@ -10,13 +10,14 @@ from functools import cached_property
 from sandbox.management.sizes import snapshot_size
 from sandbox.principal import Principal
 from sandbox.snapshots.checksum import snapshot_checksum
-from sandbox.state import Settings, SnapshotState
+from sandbox.state import Derived, Settings, SnapshotState
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A snapshot as its owner sees it. `taken_on`: nanoseconds since 1970; `total_size`: bytes of module, globals,
-    heap, stable memory and certified data; `via_hooks`: it has only stable memory, as the canister's hook left it."""
+    heap, stable memory and certified data; `via_hooks`: it has only stable memory, as the canister's hook left it;
+    `derived`: how it was edited, oldest step first, empty for one that was not."""
 
     id: bytes
     canister_id: Principal
@@ -24,6 +25,7 @@ class Snapshot:
     label: str | None
     total_size: int
     via_hooks: bool
+    derived: tuple[Derived, ...]
     _checksum: Callable[[], bytes] = field(repr=False, compare=False)
 
     @cached_property
@@ -45,6 +47,7 @@ class Snapshot:
             label=state.label,
             total_size=snapshot_size(state),
             via_hooks=state.via_hooks,
+            derived=state.derived,
             _checksum=lambda: snapshot_checksum(state),
         )
 

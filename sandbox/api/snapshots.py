@@ -17,6 +17,7 @@ from sandbox.execution import CallResult
 from sandbox.management import hook_path
 from sandbox.management import snapshots as rules
 from sandbox.management.commands import command
+from sandbox.management.edits import Edits, edit_snapshot
 from sandbox.management.rejects import snapshot_not_found
 from sandbox.management.uploaded import code_of
 from sandbox.principal import Principal
@@ -111,13 +112,37 @@ class SnapshotManager:
         world = self._sandbox.world(self._who(target, sender))
         return [Snapshot.of(state) for state in rules.list_snapshots(world, target)]
 
+    def edit(
+        self, snapshot_id: bytes | str, label: str | None = None, sender: Principal | str | None = None, **edits: Any
+    ) -> Snapshot:
+        """A new snapshot of the same canister that is this one with `edits`; this one stays, and nothing makes room.
+
+        `heap`, `stable`: offsets and the bytes to be there, as a mapping or as pairs; `heap_size`, `stable_size`: in
+        bytes, before that; `globals`: indices or names, and values; `wasm`: another module, bytes or a file;
+        `certified_data`. The new one's history says what was edited (`Snapshot.derived`). What does not fit together
+        is `CallRejected` with the reason.
+        """
+        module = edits.pop("wasm", None)
+        if module is not None:
+            edits["module"] = module if isinstance(module, bytes) else Path(module).read_bytes()
+        raw = as_id(snapshot_id)
+        caller = self._who(self._owner(raw), sender)
+        edited = self._sandbox.manage(command(edit_snapshot, caller, raw, Edits.of(**edits), label)).reply
+        assert isinstance(edited, SnapshotState)
+        return Snapshot.of(edited)
+
     def delete(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> None:
         """Give the snapshot up."""
         raw = as_id(snapshot_id)
-        owner = Principal(raw[8:]) if 8 <= len(raw) <= 37 else Principal.management()
-        if owner not in {canister.id for canister in self._sandbox.canisters()}:
-            raise snapshot_not_found(raw, owner)
+        owner = self._owner(raw)
         self._sandbox.manage(command(rules.delete_snapshot, self._who(owner, sender), owner, raw))
+
+    def _owner(self, snapshot_id: bytes) -> Principal:
+        """The canister whose snapshot this may be; a reject if there is no such canister."""
+        owner = rules.owner_id(snapshot_id)
+        if owner not in {canister.id for canister in self._sandbox.canisters()}:
+            raise snapshot_not_found(snapshot_id, owner)
+        return owner
 
     def module(self, snapshot_id: bytes | str | None, canister_id: Principal) -> bytes | None:
         """The module of a snapshot; without an id, that of the canister. None where there is none."""

@@ -11,10 +11,11 @@ import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.text import Text
 
-from sandbox.api import Canister, Snapshot
-from sandbox.api.moving import as_id
+from sandbox.api import Canister
 from sandbox.cli import output
-from sandbox.cli.app import App, Command, Misuse, Session, canister_argument, with_app
+from sandbox.cli.app import App, Command, Session, canister_argument, with_app
+from sandbox.cli.facts import snapshot_facts
+from sandbox.cli.which import snapshot_named
 from sandbox.snapshots.portable import FORMATS, SUFFIX
 from sandbox.snapshots.portable import Progress as Tell
 from sandbox.snapshots.portable.files import part_of
@@ -37,7 +38,7 @@ def download(app: App, which: str, path: Path, form: str | None) -> None:
     """
     chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
     with app.session(save=False) as session:
-        found = _snapshot(session, which)
+        found = snapshot_named(session, which)
         with _bar(app, "downloading") as tell, _interruption(app, path):
             session.sandbox.snapshots.download(found.id, path, chosen, app.sender, tell)
         title = session.title(found.canister_id)
@@ -65,38 +66,13 @@ def upload(app: App, canister: str, path: Path) -> None:
     app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
 
 
-def snapshot_facts(found: Snapshot) -> dict[str, Any]:
-    """A snapshot as JSON."""
-    return {
-        "id": found.id,
-        "canister_id": found.canister_id,
-        "taken_on": found.taken_on,
-        "label": found.label,
-        "total_size": found.total_size,
-        "via_hooks": found.via_hooks,
-        "checksum": found.checksum,
-    }
-
-
 def created(app: App, session: Session, source: str, how: dict[str, Any]) -> Canister:
     """A new canister from a file, a directory, or a snapshot here by id or label."""
     place: str | bytes | Path = Path(source)
     if not Path(source).exists():
-        place = _snapshot(session, source).id
+        place = snapshot_named(session, source, "a file nor the id or the label of a snapshot").id
     with _bar(app, "creating") as tell:
         return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=tell, **how)
-
-
-def _snapshot(session: Session, which: str) -> Snapshot:
-    """The snapshot with this id or label, of whichever canister."""
-    every = session.sandbox.snapshots.list()
-    found = [s for s in every if s.id == as_id(which)] or [s for s in every if s.label == which]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {', '.join(s.id.hex() for s in found)}")
-    known = ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in every) or "none"
-    raise Misuse(f"{which!r} is neither a file nor the id or the label of a snapshot; there is {known}")
 
 
 @contextmanager

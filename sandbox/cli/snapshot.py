@@ -12,8 +12,10 @@ from rich.text import Text
 from sandbox.api import Canister, Snapshot
 from sandbox.cli import output
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
+from sandbox.cli.edit import edit
+from sandbox.cli.facts import snapshot_facts
 from sandbox.cli.hooks import HookOptions, hook_options
-from sandbox.cli.moving import download, snapshot_facts, upload
+from sandbox.cli.moving import download, upload
 from sandbox.limits import SNAPSHOTS
 
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
@@ -163,12 +165,12 @@ def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
         found.id.hex(),
         session.names.of(found.canister_id) or found.canister_id,
         output.one_line(found.label or ""),
-        "stable memory" if found.via_hooks else "everything",
+        ("stable memory" if found.via_hooks else "everything") + (", edited" if found.derived else ""),
         found.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
         output.size(found.total_size),
         found.checksum[:16],
     )
 
 
-for command in (download, upload):
+for command in (download, upload, edit):
     snapshot.add_command(command)

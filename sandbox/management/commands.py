@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
-from sandbox.management import code, hook_path, lifecycle, settings, snapshots, uploads
+from sandbox.management import code, edits, hook_path, lifecycle, settings, snapshots, uploads
 from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
 
@@ -29,6 +29,7 @@ HANDLERS: Mapping[str, Callable[..., Transition]] = {
         snapshots.take_snapshot,
         snapshots.load_snapshot,
         snapshots.delete_snapshot,
+        edits.edit_snapshot,
         hook_path.take_via_hooks,
         hook_path.load_via_hooks,
         hook_path.load_stable_image,

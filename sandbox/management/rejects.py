@@ -123,6 +123,11 @@ def only_stable_memory(snapshot_id: bytes) -> CallRejected:
     return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
 
 
+def edit_refused(snapshot_id: bytes, why: str) -> CallRejected:
+    """Ours: the platform edits no snapshots."""
+    return invalid_payload(f"The snapshot {snapshot_id.hex()} cannot be edited like this: {why}.")
+
+
 def heap_is_not_saved(canister_id: Principal) -> CallRejected:
     """Ours: no hook writes to stable memory what enhanced orthogonal persistence keeps in the heap."""
     text = (

@@ -18,7 +18,7 @@ from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import Globals
 from sandbox.memory import Image
 from sandbox.principal import Principal
-from sandbox.state import NO_CHUNKS, CanisterState, SnapshotState, Upload
+from sandbox.state import NO_CHUNKS, CanisterState, Derived, SnapshotState, Upload
 
 Images = tuple[Image, Image, Image]
 """The bytes of module (with zeros to whole Wasm pages), heap and stable memory."""
@@ -27,7 +27,8 @@ Images = tuple[Image, Image, Image]
 @dataclass(frozen=True, slots=True)
 class Uploading:
     """Everything about an uploaded snapshot but its memories. `globals`: type letters and bits; `global_timer`: 0 is
-    inactive, None not known. Ours: `label`, `chunks`, `via_hooks`; `is64`: the module is known to have a 64-bit heap.
+    inactive, None not known. Ours: `label`, `chunks`, `via_hooks`, `derived`; `is64`: the module is known to have a
+    64-bit heap.
     """
 
     module_size: int
@@ -40,6 +41,7 @@ class Uploading:
     label: str | None = None
     chunks: tuple[bytes, ...] = ()
     via_hooks: bool = False
+    derived: tuple[Derived, ...] = ()
     is64: bool = False
 
     @property
@@ -98,6 +100,7 @@ def uploaded(world: World, state: CanisterState, metadata: Uploading, images: Im
         chunks=chunks,
         upload=Upload(module, metadata.module_size, metadata.globals),
         via_hooks=metadata.via_hooks,
+        derived=metadata.derived,
     )
 
 

@@ -16,12 +16,13 @@ from sandbox.errors import RecordError
 from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, Update
 from sandbox.management.code import InstallCode
 from sandbox.management.commands import Command
+from sandbox.management.edits import Edits
 from sandbox.management.hook_path import HookLoad
 from sandbox.management.uploads import NewCanister, Uploading
 from sandbox.memory import Image, Pool
 from sandbox.principal import Principal
 from sandbox.record.watch import Begin, Undo
-from sandbox.state import InstructionLimits, Visibility
+from sandbox.state import Derived, InstructionLimits, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ CLASSES: Mapping[str, type[Any]] = {
         Advance,
         Begin,
         Command,
+        Derived,
+        Edits,
         InstallCode,
         InstructionLimits,
         Query,

@@ -19,7 +19,7 @@ from sandbox.state.messages import (
     UserOrigin,
 )
 from sandbox.state.settings import Environment, Settings, Visibility
-from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState, Upload
+from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, SnapshotState, Upload
 from sandbox.state.subnet import InstructionLimits, Subnet, copied
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Change",
     "Chunks",
     "Code",
+    "Derived",
     "Environment",
     "Ingress",
     "InstructionLimits",

@@ -32,6 +32,17 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """One step in the history of an edited snapshot: the id and the checksum of its parent, when, and what was edited,
+    in words."""
+
+    parent: bytes
+    checksum: bytes
+    at: int
+    edits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotState:
     """`heap` and `stable` are immutable: images, shared with the canister until one of them changes, or kept on disk.
 
@@ -56,6 +67,8 @@ class SnapshotState:
     upload: Upload | None = None
     via_hooks: bool = False
     """Made by the canister's own hooks: stable memory alone tells everything, heap and globals are empty."""
+    derived: tuple[Derived, ...] = ()
+    """How it was edited, oldest first; empty: it is what a canister or an upload left."""
 
     @property
     def source(self) -> str:

@@ -2,7 +2,7 @@
 
 from sandbox.store.directory import StateDirectory
 from sandbox.store.repository import Entry, Repository
-from sandbox.store.restore import Patch, restoration, showing
+from sandbox.store.restore import Patch, copied, restoration, showing
 from sandbox.store.stored import Stored
 
-__all__ = ["Entry", "Patch", "Repository", "StateDirectory", "Stored", "restoration", "showing"]
+__all__ = ["Entry", "Patch", "Repository", "StateDirectory", "Stored", "copied", "restoration", "showing"]

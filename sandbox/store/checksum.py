@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from blake3 import blake3
 
 from sandbox.memory import Memory
@@ -29,6 +31,7 @@ def snapshot_checksum(snapshot: SnapshotState) -> bytes:
         _optional(None if snapshot.low_memory_hook is None else snapshot.low_memory_hook.encode()),
         b"".join(sorted(snapshot.chunks)),
         *((b"via hooks",) if snapshot.via_hooks else ()),
+        *((b"derived", *_history(snapshot)) if snapshot.derived else ()),
     )
     framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     return blake3(framed, derive_key_context=_CONTEXT).digest()
@@ -41,6 +44,12 @@ def _module(snapshot: SnapshotState) -> bytes:
         return b"" if snapshot.code is None else snapshot.code.hash
     values = b"".join(kind.encode() + bits.to_bytes(16, "big") for kind, bits in upload.globals)
     return tree(upload.module).root + upload.module_size.to_bytes(8, "big") + values
+
+
+def _history(snapshot: SnapshotState) -> Iterator[bytes]:
+    for step in snapshot.derived:
+        yield from (step.parent, step.checksum, step.at.to_bytes(8, "big"), len(step.edits).to_bytes(8, "big"))
+        yield from (edit.encode() for edit in step.edits)
 
 
 def _optional(value: bytes | None) -> bytes:

@@ -18,7 +18,7 @@ from blake3 import blake3
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Readable
 from sandbox.principal import Principal
-from sandbox.state import Code, SnapshotState, Upload
+from sandbox.state import Code, Derived, SnapshotState, Upload
 from sandbox.store.tree import ZERO
 from sandbox.store.trees import tree
 
@@ -81,6 +81,8 @@ def encode(snapshot: SnapshotState, checksum: bytes) -> dict[str, Any]:
     if upload is not None:
         values = [[kind, bits] for kind, bits in upload.globals]
         record["upload"] = [_content(upload.module), upload.module_size, values]
+    if snapshot.derived:
+        record["derived"] = [[step.parent, step.checksum, step.at, [*step.edits]] for step in snapshot.derived]
     return record
 
 
@@ -101,6 +103,9 @@ def decode(manifest: Manifest, content: Content, module: Callable[[bytes], bytes
         stable=content(*record["stable"]),
         chunks=MappingProxyType({digest: module(digest) for digest in record["chunks"]}),
         upload=None if upload is None else _upload(upload, content),
+        derived=tuple(
+            Derived(parent, checksum, at, tuple(edits)) for parent, checksum, at, edits in record.get("derived", ())
+        ),
         **{name: record[name] for name in _FIELDS if name in record},
     )
 

@@ -13,6 +13,7 @@ from sandbox.limits import MIB
 from sandbox.management.uploaded import Globals, snapshot_globals
 from sandbox.memory import Readable, Run, host
 from sandbox.principal import Principal
+from sandbox.snapshots.portable.history import History, history_of
 from sandbox.state import SnapshotState
 from sandbox.state.snapshot import TAKEN
 
@@ -95,7 +96,7 @@ class Fields:
     label: str | None = None
     checksum: bytes | None = None
     via_hooks: bool = False
-    history: tuple[Mapping[str, Any], ...] = ()
+    history: History = ()
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -152,6 +153,7 @@ def of_state(snapshot: SnapshotState, checksum: bytes | None = None) -> Content:
         low_memory_hook=snapshot.low_memory_hook,
         checksum=checksum,
         via_hooks=snapshot.via_hooks,
+        history=history_of(snapshot.derived),
     )
     module: Part = Blob(code.submitted) if code is not None else Blob(b"")
     if upload is not None:

@@ -1,0 +1,22 @@
+"""What the command line tells of a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sandbox.api import Snapshot
+
+
+def snapshot_facts(found: Snapshot) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "id": found.id,
+        "canister_id": found.canister_id,
+        "taken_on": found.taken_on,
+        "label": found.label,
+        "total_size": found.total_size,
+        "via_hooks": found.via_hooks,
+        "derived": [asdict(step) for step in found.derived],
+        "checksum": found.checksum,
+    }
