@@ -8,6 +8,7 @@
     │   ├── CandidTypeError       a value does not fit a type; says the path to the field
     │   └── CandidDecodeError     bytes that do not decode; says the offset
     ├── CertificateError      (in `certify`) not a certificate, or one that does not prove what it should
+    ├── InspectError          (in `snapshots.inspect`) bytes that are not the structure they say they are
     ├── PrincipalError        not a principal
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it

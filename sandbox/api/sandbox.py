@@ -30,6 +30,7 @@ from sandbox.execution import (
     Update,
     certificate,
     management,
+    query_snapshot,
 )
 from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
@@ -43,7 +44,7 @@ from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.snapshots.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, Subnet, copied
+from sandbox.state import CanisterState, InstructionLimits, SnapshotState, Subnet, copied
 from sandbox.store import StateDirectory
 
 GENESIS = 1_620_328_630_000_000_000
@@ -236,6 +237,12 @@ class Sandbox:
         """A query call; the result says how it ended."""
         result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
         return result
+
+    def query_snapshot(
+        self, snapshot: SnapshotState, method: str, arg: bytes, sender: Principal | str | None = None
+    ) -> CallResult:
+        """A query call of what a canister was; the result says how it ended."""
+        return query_snapshot(self._kernel(), snapshot, Query(snapshot.canister_id, method, arg, self.who(sender)))
 
     def submit(
         self,

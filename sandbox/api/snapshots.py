@@ -21,6 +21,7 @@ from sandbox.management.edits import Edits, edit_snapshot
 from sandbox.management.rejects import snapshot_not_found
 from sandbox.management.uploaded import code_of
 from sandbox.principal import Principal
+from sandbox.snapshots.inspect.opened import Opened, opened
 from sandbox.snapshots.portable import Progress
 from sandbox.snapshots.stable_image import read_stable_image
 from sandbox.state import Code, SnapshotState
@@ -215,6 +216,24 @@ class SnapshotManager:
 
     def _by(self, sender: Principal | str | None) -> moving.Who:
         return lambda canister_id: self._who(canister_id, sender)
+
+    # --- looking inside
+
+    def inspect(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> Opened:
+        """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
+        return opened(moving.snapshot_of(self._sandbox, as_id(snapshot_id), self._by(sender)))
+
+    def query(
+        self,
+        snapshot_id: bytes | str,
+        method: str,
+        arg: bytes = typed.EMPTY_ARGUMENT,
+        sender: Principal | str | None = None,
+    ) -> CallResult:
+        """Ask the snapshot's code a query, also a composite one, about the snapshot's bytes, at the time at which it
+        was taken; nothing is loaded and nothing changes. `sender` is the caller, anonymous by default."""
+        snapshot = moving.snapshot_of(self._sandbox, as_id(snapshot_id), self._by(None))
+        return self._sandbox.query_snapshot(snapshot, method, arg, sender).or_raise()
 
     def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
         if sender is not None:

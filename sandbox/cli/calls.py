@@ -12,7 +12,6 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox import candid
-from sandbox.api import Canister
 from sandbox.api.typed import EMPTY_ARGUMENT, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.canister.code import submit
@@ -126,16 +125,27 @@ def query(app: App, canister: str, **options: Any) -> None:
 def _perform(app: App, canister: str, request: Request, as_query: bool | None) -> None:
     with app.session(save=as_query is not True) as session:
         target = session.canister(canister)
-        interface = _interface(target, request.did)
+        interface = interface_of(target.metadata("candid:service"), request.did)
         function = interface.methods.get(request.method) if interface else None
-        argument = _argument(request, function)
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
-        try:
-            result = ask(request.method, argument, app.sender)
-        except CallRejected as error:
-            raise _with_methods(error, interface) from None
+        result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
+    emit(app, result, request, interface)
+
+
+def asked(request: Request, interface: candid.Interface | None, ask: Callable[[bytes], CallResult]) -> CallResult:
+    """What `ask` answers to the argument, encoded as the interface says; a reject names the methods there are."""
+    argument = _argument(request, interface.methods.get(request.method) if interface else None)
+    try:
+        return ask(argument)
+    except CallRejected as error:
+        raise _with_methods(error, interface) from None
+
+
+def emit(app: App, result: CallResult, request: Request, interface: candid.Interface | None) -> None:
+    """The answer, as Candid text, JSON, or bytes."""
+    function = interface.methods.get(request.method) if interface else None
     facts, parts = _answer(app, result, request, interface, function)
     if request.raw:
         app.emit(facts, Text(facts["reply_hex"]))
@@ -143,11 +153,11 @@ def _perform(app: App, canister: str, request: Request, as_query: bool | None) -
         app.emit(facts, *parts)
 
 
-def _interface(target: Canister, did: Path | None) -> candid.Interface | None:
+def interface_of(metadata: bytes | None, did: Path | None) -> candid.Interface | None:
+    """The interface in a file, else the one that a module carries."""
     if did is not None:
         return candid.load_did(did)
-    text = target.metadata("candid:service")
-    return None if text is None else candid.parse_did(text.decode("utf-8", "replace"))
+    return None if metadata is None else candid.parse_did(metadata.decode("utf-8", "replace"))
 
 
 def _argument(request: Request, function: candid.FuncType | None) -> bytes:

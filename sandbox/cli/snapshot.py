@@ -15,6 +15,7 @@ from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with
 from sandbox.cli.edit import edit
 from sandbox.cli.facts import snapshot_facts
 from sandbox.cli.hooks import HookOptions, hook_options
+from sandbox.cli.inspect import inspect, query
 from sandbox.cli.moving import download, upload
 from sandbox.limits import SNAPSHOTS
 
@@ -23,7 +24,7 @@ _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running c
 
 @click.group(cls=Group)
 def snapshot() -> None:
-    """Take, load, list and delete snapshots, carry them out and in."""
+    """Take, load, list and delete snapshots, carry them out and in, look into them."""
 
 
 @snapshot.command()
@@ -172,5 +173,5 @@ def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
     )
 
 
-for command in (download, upload, edit):
+for command in (download, upload, edit, inspect, query):
     snapshot.add_command(command)

@@ -4,6 +4,7 @@ from sandbox.execution.certificates import certificate
 from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, UntilIdle, Update, perform
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.management import carry_out
+from sandbox.execution.past import query_snapshot
 from sandbox.execution.queries import Query, query
 from sandbox.execution.result import CallResult
 from sandbox.execution.rounds import run_round, run_until_idle, submit, update
@@ -25,6 +26,7 @@ __all__ = [
     "certificate",
     "perform",
     "query",
+    "query_snapshot",
     "run_round",
     "run_until_idle",
     "submit",

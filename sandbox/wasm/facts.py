@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sandbox.wasm.code import uses_data_drop
-from sandbox.wasm.names import function_names
+from sandbox.wasm.names import function_names, global_names
 from sandbox.wasm.reader import Section
 from sandbox.wasm.types import (
     CustomSection,
@@ -146,6 +146,15 @@ class ModuleFacts:
             if custom.name == "name":
                 return function_names(self.wasm, custom.start, custom.end)
         return {}
+
+    @cached_property
+    def global_names(self) -> dict[int, str]:
+        """Global index → name: those of the name section, else of exports."""
+        names = {export.index: export.name for export in self.exports if export.kind is Kind.GLOBAL}
+        for custom in self.customs:
+            if custom.name == "name":
+                names |= global_names(self.wasm, custom.start, custom.end)
+        return names
 
     def function_name(self, index: int) -> str | None:
         """What to call function `index` in a backtrace: its name, else one of its exports or its import."""

@@ -1,15 +1,24 @@
-"""The name section (WebAssembly 2.0, appendix "Custom Sections"): function names for backtraces."""
+"""The name section (WebAssembly 2.0, appendix "Custom Sections"; globals: proposal "extended name section")."""
 
 from __future__ import annotations
 
 from sandbox.errors import InvalidModule
 from sandbox.wasm.reader import Reader
 
-_FUNCTION_NAMES = 1
+_FUNCTIONS, _GLOBALS = 1, 7
 
 
 def function_names(wasm: bytes, start: int, end: int) -> dict[int, str]:
     """Function index → name. A malformed section is no error of the module: what was read before the fault counts."""
+    return _names(wasm, start, end, _FUNCTIONS)
+
+
+def global_names(wasm: bytes, start: int, end: int) -> dict[int, str]:
+    """Global index → name, likewise."""
+    return _names(wasm, start, end, _GLOBALS)
+
+
+def _names(wasm: bytes, start: int, end: int, wanted: int) -> dict[int, str]:
     names: dict[int, str] = {}
     reader = Reader(wasm, start, end)
     try:
@@ -17,7 +26,7 @@ def function_names(wasm: bytes, start: int, end: int) -> dict[int, str]:
             kind, size = reader.byte(), reader.u32()
             first = reader.at
             reader.skip(size)
-            if kind == _FUNCTION_NAMES:
+            if kind == wanted:
                 _read(Reader(wasm, first, first + size), names)
                 break
     except InvalidModule:

@@ -1,0 +1,149 @@
+"""`snapshot inspect` and `snapshot query`: look into a snapshot without loading it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sandbox.cli import calls, looks
+from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
+from sandbox.cli.wishes import Wishes
+from sandbox.errors import PrincipalError
+from sandbox.principal import Principal
+from sandbox.snapshots import portable
+from sandbox.snapshots.inspect.guess import FORMS
+from sandbox.snapshots.inspect.opened import PARTS, Opened, opened
+from sandbox.snapshots.inspect.pages import SIZES
+
+
+class Range(click.ParamType[tuple[int, int]]):
+    """START:LENGTH, decimal or `0x` hexadecimal."""
+
+    name = "START:LENGTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        start, colon, length = str(value).partition(":")
+        try:
+            found = int(start, 0), int(length, 0) if colon else 256
+        except ValueError:
+            self.fail(f"{value!r} is not START:LENGTH, such as 0x1000:256", param, ctx)
+        if min(found) < 0:
+            self.fail(f"{value!r} is negative", param, ctx)
+        return found
+
+
+_FORM = click.Choice(sorted(FORMS))
+_OPTIONS: tuple[Callable[[F], F], ...] = (
+    click.option("--decode", "structures", is_flag=True, help="The data structures in stable memory."),
+    click.option("--region", metavar="N", help="One of them: its entries, or its bytes for the options below."),
+    click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Entries, items, texts."),
+    click.option("--key-form", type=_FORM, help="How keys are read; by default as their bytes suggest."),
+    click.option("--value-form", type=_FORM, help="How values are read."),
+    click.option("--globals", "values", is_flag=True, help="The globals of the module and their values."),
+    click.option("--candid", is_flag=True, help="The Candid interface of the module."),
+    click.option("--part", type=click.Choice(PARTS), help="Which bytes the options below are about [heap]"),
+    click.option("--strings", is_flag=True, help="Texts in it."),
+    click.option("--min-length", "least", type=click.IntRange(1), default=6, show_default=True, help="Of a text."),
+    click.option("--pattern", metavar="REGEX", help="Only texts in which it is found."),
+    click.option("--hexdump", type=Range(), help="Its bytes in hexadecimal."),
+    click.option("--picture", is_flag=True, help="The classes of its pages, as a map."),
+    click.option("--map", "png", type=click.Path(dir_okay=False, path_type=Path), help="The map as a PNG file."),
+    click.option(
+        "--page", type=click.Choice([str(size) for size in SIZES]), default="4096", show_default=True, help="For maps."
+    ),
+)
+
+
+def _options(function: F) -> F:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@_options
+@with_app
+def inspect(app: App, which: str, page: str, **options: Any) -> None:
+    """What SNAPSHOT holds, read without running its code: module, memories, data structures.
+
+    SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli, or the name or id of a canister,
+    whose present state it is then.
+    """
+    wishes = Wishes(page=int(page), **options)
+    if looks_like_file(which):
+        with portable.opened(Path(which)) as content:
+            _show(app, opened(content), wishes)
+        return
+    with app.session(save=False) as session:
+        _show(app, find(app, session, which), wishes)
+
+
+def looks_like_file(which: str) -> bool:
+    """Whether a file or a directory is meant: the name ends in `.icsnap`, or it has a slash, or there is one."""
+    return which.endswith(portable.SUFFIX) or "/" in which or Path(which).exists()
+
+
+def _show(app: App, found: Opened, wishes: Wishes) -> None:
+    facts, parts = looks.overview(found, wishes) if wishes.overview else looks.particular(found, wishes)
+    app.emit(facts, *parts)
+
+
+def find(app: App, session: Session, which: str) -> Opened:
+    """The snapshot meant by an id or a label, or the canister meant by a name or an id."""
+    try:
+        return session.sandbox.snapshots.inspect(snapshot_named(session, which), app.sender)
+    except Misuse as problem:
+        if session.names.get(which) is None and not _is_principal(which):
+            raise Misuse(f"{problem.message}, nor a canister") from None
+    return opened(session.sandbox.state_of(session.principal(which)))
+
+
+def _is_principal(text: str) -> bool:
+    try:
+        Principal.from_text(text)
+    except PrincipalError:
+        return False
+    return True
+
+
+def snapshot_named(session: Session, which: str) -> str:
+    """The id of the snapshot meant by an id or a label."""
+    if re.fullmatch(r"[0-9a-f]{16,}", which):
+        return which
+    every = session.sandbox.canisters()
+    labelled = [s.id.hex() for canister in every for s in canister.list_snapshots() if s.label == which]
+    if len(labelled) == 1:
+        return labelled[0]
+    if labelled:
+        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {', '.join(labelled)}")
+    raise Misuse(f"{which!r} is neither the id of a snapshot nor a label")
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@click.argument("method")
+@click.argument("argument", metavar="[CANDID]", required=False)
+@click.option("--arg-file", "file", type=calls.FILE, help="A file that holds the argument.")
+@click.option("--did", type=calls.FILE, help="The interface, where the module does not carry it.")
+@click.option("--raw", is_flag=True, help="Argument and reply are bytes in hexadecimal, whatever they mean.")
+@with_app
+def query(app: App, which: str, **options: Any) -> None:
+    """Ask METHOD of SNAPSHOT, an id: a query of the code and the bytes that it holds.
+
+    It is not loaded: nothing of the canister changes. The time is that at which the snapshot was taken.
+    """
+    request = calls.Request(**options)
+    with app.session(save=False) as session:
+        snapshots = session.sandbox.snapshots
+        snapshot_id = snapshot_named(session, which)
+        carried = snapshots.inspect(snapshot_id, app.sender).metadata.get("candid:service")
+        interface = calls.interface_of(carried, request.did)
+        result = calls.asked(
+            request, interface, lambda argument: snapshots.query(snapshot_id, request.method, argument, app.sender)
+        )
+    calls.emit(app, result, request, interface)

@@ -1,0 +1,324 @@
+"""How what was found inside a snapshot looks: facts for JSON, tables and lines for people."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from sandbox import candid
+from sandbox.candid.labels import quoted
+from sandbox.cli import output
+from sandbox.cli.app import Misuse
+from sandbox.cli.wishes import Wishes
+from sandbox.errors import CandidError
+from sandbox.snapshots.inspect import guess, picture
+from sandbox.snapshots.inspect.found import Decoded, Part, Row
+from sandbox.snapshots.inspect.globals import GlobalValue
+from sandbox.snapshots.inspect.motoko_value import Node, Scalar, node_json, node_text
+from sandbox.snapshots.inspect.opened import Opened
+from sandbox.snapshots.inspect.pages import PageMap, page_map
+from sandbox.snapshots.inspect.search import hexdump, strings
+from sandbox.snapshots.inspect.source import Bytes, InspectError
+from sandbox.wasm import describe
+
+Looks = tuple[dict[str, Any], list[RenderableType]]
+_MAP_ROWS = 16
+_MAP_COLUMNS = 64
+_SAMPLE = 32
+
+
+def overview(found: Opened, wishes: Wishes) -> Looks:
+    """What it is, what its module offers, what its memories hold."""
+    maps = {name: page_map(found.part(name), wishes.page) for name in ("heap", "stable")}
+    facts: dict[str, Any] = {
+        "fields": dict(found.fields),
+        "module": None if found.facts is None else describe(found.facts),
+        **{name: _map_facts(each) for name, each in maps.items()},
+    }
+    decoded = _decoded(found, wishes)
+    facts |= decoded.facts
+    shown: dict[str, object] = {name.replace("_", " "): _field(name, value) for name, value in found.fields.items()}
+    shown |= _module(facts["module"], found)
+    shown |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in maps.items()}
+    return facts, [output.fields({k: v for k, v in shown.items() if v not in (None, "", b"")}), *decoded.summary()]
+
+
+def _field(name: str, value: object) -> object:
+    if name == "taken_on" and isinstance(value, int):
+        return datetime.fromtimestamp(value // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    if name == "global_timer":
+        return value or "not set"
+    if isinstance(value, list):
+        return len(value) or None
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _module(facts: dict[str, Any] | None, found: Opened) -> dict[str, object]:
+    if facts is None:
+        return {"module": "none" if not found.module.size else f"{found.module.size:,} bytes that are no module yet"}
+    methods: dict[str, list[str]] = facts["methods"]
+    offered = {f"{kind.replace('_', ' ')} methods": ", ".join(names) for kind, names in methods.items() if names}
+    kind = "wasm64" if facts["memory"] and facts["memory"]["is64"] else "wasm32"
+    enhanced = ", enhanced orthogonal persistence" if facts["enhanced_orthogonal_persistence"] else ""
+    count = facts["globals"]
+    return {
+        "module": f"SHA-256 {facts['sha256']}, {found.module.size:,} bytes, {kind}{enhanced}",
+        **offered,
+        "globals": f"{count['mutable']} mutable, {count['immutable']} immutable",
+        "metadata": ", ".join(found.metadata),
+    }
+
+
+def _counts(found: PageMap) -> str:
+    counts = ", ".join(f"{count:,} {label}" for label, count in found.counts.items() if count)
+    return f"{found.pages:,} pages of {found.page // 1024} KiB" + (f" ({counts})" if counts else "")
+
+
+def _map_facts(found: PageMap) -> dict[str, Any]:
+    return {"size": found.size, "page": found.page, "pages": found.pages, "classes": found.counts}
+
+
+def particular(found: Opened, wishes: Wishes) -> Looks:
+    """What the options ask for, in a fixed order."""
+    facts: dict[str, Any] = {}
+    parts: list[RenderableType] = []
+    steps = (
+        (wishes.candid, _candid),
+        (wishes.values, _globals),
+        (wishes.structures and wishes.region is None, _structures),
+        (wishes.region is not None and not wishes.about_bytes, _entries),
+        (wishes.picture or wishes.png, _picture),
+        (wishes.strings, _strings),
+        (wishes.hexdump, _hexdump),
+    )
+    for wanted, step in steps:
+        if wanted:
+            more, lines = step(found, wishes)
+            facts |= more
+            parts += lines
+    return facts, parts
+
+
+def _candid(found: Opened, _: Wishes) -> Looks:
+    text = found.metadata.get("candid:service")
+    if text is None:
+        return {"candid": None}, [Text("The module has no candid:service metadata.")]
+    shown = text.decode("utf-8", "replace")
+    return {"candid": shown}, [Text(shown.rstrip("\n"))]
+
+
+def _globals(found: Opened, _: Wishes) -> Looks:
+    values = found.globals
+    rows = [(_index(g), g.name or "", g.type, "yes" if g.mutable else "no", g.value, hex(g.bits)) for g in values]
+    facts = [{"index": g.index, "name": g.name, "type": g.type, "mutable": g.mutable, "value": g.value} for g in values]
+    headers = ("index", "name", "type", "mutable", "value", "bits")
+    table = output.table(headers, rows, right=["value"]) if rows else Text("No globals.")
+    return {"globals": facts}, [table]
+
+
+def _index(found: GlobalValue) -> str:
+    return "?" if found.index is None else str(found.index)
+
+
+# --- structures
+
+
+@dataclass(frozen=True)
+class _Structures:
+    facts: dict[str, Any]
+    found: Decoded | None
+    problem: str | None
+
+    def summary(self) -> list[RenderableType]:
+        """A heading, the notes, a table of the parts."""
+        if self.found is None:
+            return [Text(f"stable memory: {self.problem}")]
+        about = ", ".join(f"{name} {value}" for name, value in self.found.facts.items())
+        lines: list[RenderableType] = [Text(f"{self.found.layout}{f': {about}' if about else ''}", "bold")]
+        lines += [Text(note, "dim") for note in self.found.notes]
+        if self.found.parts:
+            lines.append(output.table(("part", "kind", "entries", "size", ""), map(_part_row, self.found.parts)))
+        return lines
+
+
+def _part_row(part: Part) -> tuple[object, ...]:
+    about = part.problem or ", ".join(f"{name}: {value}" for name, value in part.facts.items())
+    count = "" if part.count is None else f"{part.count:,}"
+    return part.name, part.kind, count, output.size(part.data.size), output.one_line(about)
+
+
+def _decoded(found: Opened, wishes: Wishes) -> _Structures:
+    try:
+        decoded = found.decode(wishes.keep)
+    except InspectError as error:
+        return _Structures({"decoded": None, "problem": str(error)}, None, str(error))
+    parts = [
+        {
+            "name": part.name,
+            "kind": part.kind,
+            "size": part.data.size,
+            "entries": part.count,
+            "facts": dict(part.facts),
+            "problem": part.problem,
+        }
+        for part in decoded.parts
+    ]
+    facts = {"layout": decoded.layout, "facts": dict(decoded.facts), "notes": list(decoded.notes), "parts": parts}
+    return _Structures({"decoded": facts}, decoded, None)
+
+
+def _structures(found: Opened, wishes: Wishes) -> Looks:
+    decoded = _decoded(found, wishes)
+    parts = decoded.summary()
+    variables = decoded.found.part("variables") if decoded.found is not None else None
+    if variables is None or variables.problem is not None:
+        return decoded.facts, parts
+    facts, lines = _rows(found, variables, wishes)
+    return {**decoded.facts, **facts}, parts + lines
+
+
+def _region(found: Opened, wishes: Wishes) -> Part:
+    assert wishes.region is not None
+    decoded = found.decode(wishes.keep)
+    part = decoded.part(wishes.region)
+    if part is None:
+        known = ", ".join(each.name for each in decoded.parts) or "none"
+        raise Misuse(f"there is no part {wishes.region!r} in stable memory; there is: {known}")
+    return part
+
+
+def _entries(found: Opened, wishes: Wishes) -> Looks:
+    part = _region(found, wishes)
+    if part.problem is not None:
+        raise InspectError(f"{part.name}: {part.problem}")
+    heading = Text(f"{part.name}: {part.kind}" + ("" if part.count is None else f", {part.count:,} entries"), "bold")
+    if not part.columns:
+        return {"part": part.name, "kind": part.kind}, [heading, *_hexdump(found, wishes)[1]]
+    facts, lines = _rows(found, part, wishes)
+    return {"part": part.name, "kind": part.kind, **facts}, [heading, *lines]
+
+
+def _rows(found: Opened, part: Part, wishes: Wishes) -> Looks:
+    rows = list(islice(part.rows(), wishes.limit))
+    names = _field_names(found)
+    columns = [_column(rows, n, name, wishes, names) for n, name in enumerate(part.columns)]
+    facts = [{name: c.json[k] for name, c in zip(part.columns, columns, strict=True)} for k in range(len(rows))]
+    forms = {name: c.form for name, c in zip(part.columns, columns, strict=True) if c.form}
+    table = output.table(part.columns, zip(*(c.text for c in columns), strict=True)) if rows else Text("Empty.")
+    lines: list[RenderableType] = [table]
+    if part.count is not None and part.count > len(rows):
+        lines.append(Text(f"and {part.count - len(rows):,} more (--limit)", "dim"))
+    return {"count": part.count, "forms": forms, "entries": facts}, lines
+
+
+@dataclass(frozen=True)
+class _Column:
+    form: str | None
+    text: list[str]
+    json: list[Any]
+
+
+def _column(rows: list[Row], n: int, name: str, wishes: Wishes, names: tuple[str, ...]) -> _Column:
+    nodes = [cell for row in rows if isinstance(cell := row[n], Node)]
+    if nodes:
+        return _Column(None, [_node(cell) for cell in nodes], [node_json(cell) for cell in nodes])
+    cells = [cell for row in rows if not isinstance(cell := row[n], Node)]
+    given = wishes.key_form if name == "key" else wishes.value_form
+    form = given or guess.guess([_head(cell) for cell in cells[:_SAMPLE]], names)
+    values = [guess.value(cell, form, names) for cell in cells]
+    text = [guess.shown(value, form, cell.size) for value, cell in zip(values, cells, strict=True)]
+    return _Column(form, text, values)
+
+
+def _head(cell: Bytes) -> bytes:
+    return cell.read(0, min(cell.size, guess.MOST))
+
+
+def _node(node: Node) -> str:
+    return str(node.value) if isinstance(node, Scalar) and node.type in ("name", "type") else node_text(node)
+
+
+def _field_names(found: Opened) -> tuple[str, ...]:
+    text = found.metadata.get("candid:service")
+    try:
+        return tuple(candid.parse_did(text.decode("utf-8", "replace")).field_names()) if text else ()
+    except CandidError:
+        return ()
+
+
+# --- bytes
+
+
+def _bytes(found: Opened, wishes: Wishes) -> tuple[str, Bytes]:
+    if wishes.region is not None:
+        if wishes.part not in (None, "stable"):
+            raise Misuse("--region is a part of stable memory; --part says otherwise")
+        part = _region(found, wishes)
+        return part.name, part.data
+    name = wishes.part or "heap"
+    return name, found.part(name)
+
+
+def _picture(found: Opened, wishes: Wishes) -> Looks:
+    name, source = _bytes(found, wishes)
+    drawn = page_map(source, wishes.page)
+    facts: dict[str, Any] = {"part": name, "map": _map_facts(drawn)}
+    lines: list[RenderableType] = [Text(f"{name}: {_counts(drawn)}", "bold")]
+    if wishes.png is not None:
+        each = picture.write_png(drawn, wishes.png, name)
+        facts["png"] = {"file": str(wishes.png), "pages_per_point": each}
+        lines.append(Text(f"map written to {wishes.png}", "green"))
+    if wishes.picture:
+        lines += _coloured(drawn) if output.console().is_terminal else _plain(drawn)
+    return facts, lines
+
+
+def _coloured(drawn: PageMap) -> Iterator[Text]:
+    columns = min(128, shutil.get_terminal_size().columns)
+    for line in picture.lines(drawn, columns, _MAP_ROWS):
+        text = Text()
+        for upper, lower in line:
+            under = "" if lower is None else f" on {_rgb(picture.colour(lower))}"
+            text.append("▀", f"{_rgb(picture.colour(upper))}{under}")
+        yield text
+    legend = Text()
+    for kind, colour in picture.COLOURS.items():
+        legend.append("■ ", _rgb(colour)).append(f"{kind.label}  ")
+    yield legend
+
+
+def _rgb(colour: picture.Colour) -> str:
+    return f"rgb({colour[0]},{colour[1]},{colour[2]})"
+
+
+def _plain(drawn: PageMap) -> Iterator[Text]:
+    yield from map(Text, picture.signs(drawn, _MAP_COLUMNS, _MAP_ROWS))
+    yield Text("  ".join(f"{sign} {kind.label}" for kind, sign in picture.SIGNS.items()))
+
+
+def _strings(found: Opened, wishes: Wishes) -> Looks:
+    name, source = _bytes(found, wishes)
+    every = strings(source, wishes.least, wishes.regex)
+    texts = list(islice(every, wishes.limit))
+    more = next(every, None) is not None
+    lines: list[RenderableType] = [Text(f"{text.offset:#010x}  {quoted(text.text)}") for text in texts]
+    if more:
+        lines.append(Text("and more (--limit)", "dim"))
+    facts = [{"offset": text.offset, "text": text.text} for text in texts]
+    return {"part": name, "strings": facts, "more": more}, lines or [Text("No texts.")]
+
+
+def _hexdump(found: Opened, wishes: Wishes) -> Looks:
+    name, source = _bytes(found, wishes)
+    offset, length = wishes.hexdump or (0, min(256, source.size))
+    facts: dict[str, Any] = {"part": name, "offset": offset, "length": length}
+    if length <= 1 << 20:
+        facts["bytes"] = source.read(offset, length) if offset + length <= source.size else None
+    return facts, [Text(line) for line in hexdump(source, offset, length)]

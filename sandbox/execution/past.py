@@ -1,0 +1,44 @@
+"""Queries of what a canister was: the code and the bytes of a snapshot answer, at the time at which it was taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.execution import management
+from sandbox.execution.kernel import Kernel
+from sandbox.execution.queries import Query, query
+from sandbox.execution.result import CallResult
+from sandbox.management.hook_path import HookLoad, load_via_hooks
+from sandbox.management.snapshots import loaded
+from sandbox.management.transition import Transition
+from sandbox.state import SnapshotState, Status, copied
+
+
+def query_snapshot(kernel: Kernel, snapshot: SnapshotState, call: Query) -> CallResult:
+    """As `query`, of the canister as it was. Nothing remains of it; costs the pages that differ from the present.
+
+    The canister runs, and has the settings, cycles and controllers that it has now. Of a snapshot by way of the hooks,
+    `canister_post_upgrade` runs first. Other canisters, which a composite query may ask, are what they are at present.
+    A reject if the snapshot could not be loaded.
+    """
+    present, owner = kernel.subnet, snapshot.canister_id
+    subnet = copied(present)
+    subnet.time = snapshot.taken_at
+    mark = present.pool.mark()
+    try:
+        before = Kernel(subnet, kernel.machines, hooks=kernel.hooks)
+        management.carry_out(before, _load(before, snapshot))
+        state = subnet.canisters[owner]
+        subnet.canisters[owner] = replace(state, status=Status.RUNNING, version=snapshot.canister_version)
+        return query(replace(kernel, subnet=subnet), call)
+    finally:
+        kernel.machines.drop(owner)
+        mark.undo()
+
+
+def _load(kernel: Kernel, snapshot: SnapshotState) -> Transition:
+    state = kernel.subnet.canisters[snapshot.canister_id]
+    world = management.world(kernel, next(iter(state.settings.controllers), state.id))
+    if snapshot.via_hooks:
+        return load_via_hooks(world, state.id, snapshot.id, HookLoad())
+    return loaded(world, state, snapshot, state)

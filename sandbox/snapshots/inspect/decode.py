@@ -1,0 +1,65 @@
+"""What a stable memory holds: the decoder that fits is found by the magic bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sandbox.snapshots.inspect import decode_rust
+from sandbox.snapshots.inspect.decode_motoko import ENHANCED, LAYOUT, NOT_SAVED, decode_motoko
+from sandbox.snapshots.inspect.found import Decoded, Part
+from sandbox.snapshots.inspect.motoko_types import NOTHING, StableTypes, parse_stable_types
+from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.source import Bytes, is_zero
+
+_STABLE_TYPES = "motoko:stable-types"
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known from elsewhere. `metadata`: sections of the module; `enhanced`: whether it has enhanced orthogonal
+    persistence; `keep`: how much of a Motoko value is kept."""
+
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    enhanced: bool = False
+    keep: Keep = field(default_factory=Keep)
+
+    @property
+    def stable_types(self) -> StableTypes:
+        text = self.metadata.get(_STABLE_TYPES)
+        return NOTHING if text is None else parse_stable_types(text.decode("utf-8", "replace"))
+
+    @property
+    def motoko(self) -> bool:
+        return self.enhanced or any(name.startswith("motoko:") for name in self.metadata)
+
+
+def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
+    """The structures in a stable memory. Where no decoder fits, there are no parts and a note says so; an InspectError
+    if one fits and the bytes contradict themselves from the start."""
+    hints = hints or Hints()
+    if is_zero(stable):
+        return _nothing(stable, hints)
+    if decode_rust.is_manager(stable):
+        return decode_rust.decode_manager(stable)
+    if decode_rust.is_structure(stable):
+        return decode_rust.decode_alone(stable)
+    found = decode_motoko(stable, hints.stable_types, hints.keep)
+    if found is not None:
+        missing = hints.motoko and not found.notes
+        notes = (*found.notes, ENHANCED if hints.enhanced else NOT_SAVED) if missing else found.notes
+        return Decoded(found.layout, found.parts, found.facts, notes)
+    begins = stable.read(0, min(16, stable.size)).hex(" ")
+    note = f"No decoder fits: stable memory begins with {begins}."
+    return Decoded("unknown", (Part("stable memory", "bytes", stable),), notes=(note, *_motoko_note(hints)))
+
+
+def _nothing(stable: Bytes, hints: Hints) -> Decoded:
+    what = "Stable memory is all zeros." if stable.size else "There is no stable memory."
+    return Decoded(LAYOUT if hints.motoko else "empty", notes=(what, *_motoko_note(hints)))
+
+
+def _motoko_note(hints: Hints) -> tuple[str, ...]:
+    if not hints.motoko:
+        return ()
+    return (ENHANCED if hints.enhanced else NOT_SAVED,)

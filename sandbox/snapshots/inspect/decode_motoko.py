@@ -1,0 +1,116 @@
+"""What Motoko left in a stable memory: saved variables, regions, and what is not there and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sandbox.candid.types import RECORD
+from sandbox.limits import WASM_PAGE
+from sandbox.snapshots.inspect.found import Decoded, Part, Row
+from sandbox.snapshots.inspect.motoko_layout import NAMES, Layout, read_layout
+from sandbox.snapshots.inspect.motoko_regions import Regions, has_regions, read_regions
+from sandbox.snapshots.inspect.motoko_types import StableTypes, candid_name
+from sandbox.snapshots.inspect.motoko_value import Opt, Scalar
+from sandbox.snapshots.inspect.motoko_variables import Keep, Values
+from sandbox.snapshots.inspect.motoko_wire import Head, Stream, Type, read_head
+from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
+
+LAYOUT = "Motoko"
+SAVED = (
+    "These are the variables as pre_upgrade saved them. A running canister has them in its heap and clears them here: "
+    "a snapshot by way of the hooks (--via-hooks) holds the present ones."
+)
+NOT_SAVED = (
+    "Motoko's stable variables are in the heap, whose objects are not decoded; pre_upgrade saves them to stable "
+    "memory, and post_upgrade clears them there. A snapshot by way of the hooks (--via-hooks) shows them."
+)
+ENHANCED = (
+    "This canister has enhanced orthogonal persistence: its variables stay in the heap, also between upgrades, and the "
+    "objects of Motoko's heap are not decoded."
+)
+GRAPH_COPY = "The saved variables are a copy of Motoko's heap objects (graph copy), which are not decoded."
+
+
+def decode_motoko(stable: Bytes, types: StableTypes, keep: Keep) -> Decoded | None:
+    """None if these bytes are not laid out as Motoko does it."""
+    if has_regions(stable):
+        return Decoded(LAYOUT, tuple(_regions(stable)), {"layout": "regions of a running canister"})
+    found = read_layout(stable)
+    if found is None:
+        return None
+    facts = {"layout": f"version {found.version}: {NAMES[found.version]}"}
+    return Decoded(LAYOUT, tuple(_parts(found, types, keep)), facts, _notes(found))
+
+
+def _notes(found: Layout) -> tuple[str, ...]:
+    if found.version >= 5:
+        return (ENHANCED,)
+    return (GRAPH_COPY,) if found.version >= 3 else (SAVED,)
+
+
+def _parts(found: Layout, types: StableTypes, keep: Keep) -> Iterator[Part]:
+    if found.variables is not None:
+        yield _variables(found.variables, types, keep)
+    if has_regions(found.memory):
+        yield from _regions(found.memory)
+    elif found.memory.size:
+        pages = found.memory.size // WASM_PAGE
+        yield Part("stable memory", "bytes", found.memory, {"pages": pages})
+
+
+def _variables(data: Bytes, types: StableTypes, keep: Keep) -> Part:
+    try:
+        stream = Stream(data)
+        head = read_head(stream, types.names)
+        fields = _main(head).fields
+    except InspectError as error:
+        return Part("variables", "stable variables", data, problem=str(error))
+
+    def rows() -> Iterator[Row]:
+        return _rows(data, types, keep)
+
+    facts = {"types": "named by motoko:stable-types" if types.names else "not named: no motoko:stable-types"}
+    return Part("variables", "stable variables", data, facts, ("variable", "type", "value"), len(fields), rows)
+
+
+def _main(head: Head) -> Type:
+    [reference] = head.arguments if len(head.arguments) == 1 else [-1]
+    if reference < 0 or head.table[reference].kind != RECORD:
+        raise InspectError("the saved variables are not one record")
+    return head.table[reference]
+
+
+def _rows(data: Bytes, types: StableTypes, keep: Keep) -> Iterator[Row]:
+    """Name, declared type and value; what is shared between variables is numbered, so all are read first."""
+    stream = Stream(data)
+    head = read_head(stream, types.names)
+    values = Values(stream, head, keep)
+    declared = {candid_name(found.name): found for found in types.variables.values()}
+    rows: list[Row] = []
+    for label, value in values.fields(_main(head)):
+        known = declared.get(str(label))
+        kind = "" if known is None else ("var " if known.mutable else "") + known.type
+        inner = value.value if isinstance(value, Opt) else value
+        rows.append((Scalar(str(label), "name"), Scalar(kind, "type"), inner))
+    if stream.left:
+        raise InspectError(f"{stream.left:,} bytes follow the last variable, at byte {stream.place:#x}")
+    return iter(rows)
+
+
+def _regions(memory: Bytes) -> Iterator[Part]:
+    try:
+        found = read_regions(memory)
+    except InspectError as error:
+        yield Part("regions", "regions", memory, problem=str(error))
+        return
+    yield Part("regions", "table of regions", Plain(b""), _about(found))
+    for region in found.blocks:
+        facts = {"pages": found.pages(region), "blocks": len(found.blocks[region])}
+        yield Part(f"region {region}", "stable memory" if region == 0 else "bytes", found.data(region), facts)
+
+
+def _about(found: Regions) -> dict[str, object]:
+    return {
+        "regions": max(found.allocated - 16, 0),
+        "without pages": max(found.allocated - 16 - sum(region > 15 for region in found.blocks), 0),
+    }

@@ -1,0 +1,50 @@
+"""What decoders answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sandbox.snapshots.inspect.motoko_value import Node
+from sandbox.snapshots.inspect.source import Bytes
+
+Cell = Bytes | Node
+"""Bytes whose type is not known, or a value that is."""
+Row = tuple[Cell, ...]
+
+
+def no_rows() -> Iterator[Row]:
+    return iter(())
+
+
+@dataclass(frozen=True)
+class Part:
+    """One structure that was found: a map, a list of variables, a region.
+
+    `count` and `rows()` are its entries, in its own order, with a cell for each of `columns`; rows are read as they are
+    asked for, and where the bytes turn out to be wrong the iteration ends in an InspectError. `data` are the bytes that
+    belong to it. `problem`: why it could not be decoded.
+    """
+
+    name: str
+    kind: str
+    data: Bytes
+    facts: Mapping[str, object] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    count: int | None = None
+    rows: Callable[[], Iterator[Row]] = no_rows
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a stable memory holds. `layout` names the decoder that fits; `notes` are sentences for the reader."""
+
+    layout: str
+    parts: tuple[Part, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def part(self, name: str) -> Part | None:
+        """The part with this name, or whose name ends in this number."""
+        return next((p for p in self.parts if name in (p.name, p.name.rpartition(" ")[2])), None)

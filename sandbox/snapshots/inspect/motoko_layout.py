@@ -1,0 +1,80 @@
+"""How Motoko lays out stable memory between two versions of a program, and how while it runs.
+
+Sources: dfinity/motoko `src/codegen/compile_classical.ml` (module Stabilization), `compile_enhanced.ml` (module
+NewStableMemory), `rts/motoko-rts/src/stabilization/ic/metadata.rs`. M is the end of stable memory, N its part that the
+program sees.
+
+| version | when | first word | variables | at the end |
+|---|---|---|---|---|
+| 0 | classical | their length | from 4 | |
+| 1, 2 | classical, with stable memory or regions | 0 | length at N, then they | N in pages at M-12, first word at M-8 |
+| 3, 4 | graph copy, without or with regions | 0 | objects of the heap at N | N at M-32, first word at M-8 |
+| 5, 6 | enhanced, without or with regions | 0 | in the heap | N in pages at M-16 (64 bits), first word at M-8 |
+
+The version is the word at M-4. While a program runs, the first word is where it belongs and nothing of the rest is
+there: variables are in the heap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.limits import WASM_PAGE
+from sandbox.snapshots.inspect.source import Bytes, InspectError, Patched, number, part, within
+
+_PREFIX = b"DIDL"
+NAMES = {
+    0: "classical persistence, variables only",
+    1: "classical persistence, with stable memory",
+    2: "classical persistence, with regions",
+    3: "graph copy, without regions",
+    4: "graph copy, with regions",
+    5: "enhanced orthogonal persistence, without regions",
+    6: "enhanced orthogonal persistence, with regions",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`variables`: the saved message, None where there is none; `memory`: what the program sees as stable memory."""
+
+    version: int
+    variables: Bytes | None
+    memory: Bytes
+
+
+def read_layout(stable: Bytes) -> Layout | None:
+    """The layout that `pre_upgrade` left; None if these bytes do not have it. InspectError if they have it in part."""
+    if stable.size < WASM_PAGE or stable.size % WASM_PAGE:
+        return None
+    first = number(stable, 0, 4, "the first word")
+    if first:
+        if stable.read(4, 4) != _PREFIX:
+            return None
+        within(stable, 4, first, "the saved variables")
+        return Layout(0, part(stable, 4, first), part(stable, 0, 0))
+    version = number(stable, stable.size - 4, 4, "the version")
+    if version in (1, 2):
+        return _classical(stable, version)
+    if version in (3, 4):
+        return Layout(version, None, _memory(stable, number(stable, stable.size - 32, 8, "the size of stable memory")))
+    if version in (5, 6):
+        pages = number(stable, stable.size - 16, 8, "the size of stable memory")
+        return Layout(version, None, _memory(stable, pages * WASM_PAGE))
+    return None
+
+
+def _classical(stable: Bytes, version: int) -> Layout | None:
+    pages = number(stable, stable.size - 12, 4, "the size of stable memory")
+    end = pages * WASM_PAGE
+    if not 0 < end < stable.size or stable.read(end + 4, 4) != _PREFIX:
+        return None
+    length = number(stable, end, 4, "the length of the saved variables")
+    within(stable, end + 4, length, "the saved variables")
+    return Layout(version, part(stable, end + 4, length), _memory(stable, end))
+
+
+def _memory(stable: Bytes, size: int) -> Bytes:
+    if size % WASM_PAGE or size > stable.size:
+        raise InspectError(f"Motoko's stable memory has {size:,} bytes (at {stable.size - 32:#x} to the end)")
+    return Patched(stable, size, stable.read(stable.size - 8, 4) if size else b"")

@@ -1,0 +1,182 @@
+"""Values of Motoko's stable variables, as trees cut to what is to be shown, and their text.
+
+Text is Candid's where Candid has the notation; what it lacks is written as Motoko writes it: `var` before what is
+mutable, and `region 16 (6 pages)`. A mutable thing that occurs again is `#n` where it was `#n = var ...` at first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sandbox.candid.labels import name_text, number_text, quoted
+from sandbox.candid.layout import Doc, braced, render
+from sandbox.candid.value_printer import blob_text, float_text
+from sandbox.principal import Principal
+
+_MAX_BLOB = 256
+_MAX_TEXT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A value without parts: bool, number, text, bytes, principal, None; `type` is its Candid type."""
+
+    value: object
+    type: str
+    size: int = 0
+    """Of a text or blob, in bytes; `value` holds at most the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Fields in the order of their ids; labels are numbers in a tuple."""
+
+    fields: tuple[tuple[str | int, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vec:
+    """The first items of a vector of `length`."""
+
+    items: tuple[Node, ...]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opt:
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    tag: str | int
+    value: Node
+
+
+@dataclass(slots=True)
+class Var:
+    """Something mutable: a field, a mutable array or a region. `shared`: it is referred to elsewhere by this number."""
+
+    place: int
+    value: Node = field(default_factory=lambda: Elided("..."))
+    shared: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The same mutable thing as one that came before."""
+
+    var: Var | int
+    """The thing, or where it lies if it was not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    id: int
+    pages: int
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Elided:
+    """A value that is there and was not kept."""
+
+    text: str
+
+
+Node = Scalar | Record | Vec | Opt | Variant | Var | Same | Region | Elided
+
+
+def node_text(node: Node, width: int = 100) -> str:
+    """The value for people; nested as deep as the tree, which whoever made it has bounded."""
+    return render(_doc(node), width)
+
+
+def _doc(node: Node) -> Doc:
+    match node:
+        case Scalar():
+            return _scalar(node)
+        case Record():
+            return ("record ", braced([_field(label, value) for label, value in node.fields]))
+        case Vec():
+            items = [_doc(item) for item in node.items]
+            if node.length > len(items):
+                items.append(f"... {node.length - len(items):,} more")
+            return ("vec ", braced(items))
+        case Opt():
+            return ("opt ", _doc(node.value))
+        case Variant():
+            plain = node.value == Scalar(None, "null")
+            return ("variant ", braced([_label(node.tag) if plain else _field(node.tag, node.value)]))
+        case Var():
+            inner = _doc(node.value)
+            word: Doc = inner if isinstance(node.value, Region) else ("var ", inner)
+            return word if node.shared is None else (f"#{node.shared} = ", word)
+        case Same():
+            return f"#{node.var.shared}" if isinstance(node.var, Var) else f"(the same as at byte {node.var:#x})"
+        case Region():
+            return f"region {node.id} ({node.pages:,} pages)"
+        case Elided():
+            return node.text
+
+
+def _label(label: str | int) -> str:
+    return str(label) if isinstance(label, int) else name_text(label)
+
+
+def _field(label: str | int, value: Node) -> Doc:
+    return _doc(value) if isinstance(label, int) and label < 1 << 16 else (f"{_label(label)} = ", _doc(value))
+
+
+def _scalar(node: Scalar) -> str:
+    value = node.value
+    more = f" (* {node.size:,} bytes *)" if isinstance(value, (str, bytes)) and node.size > len(_raw(value)) else ""
+    match value:
+        case None:
+            return "null" if node.type == "null" else f"null : {node.type}"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"{number_text(value)} : {node.type}"
+        case float():
+            return f"{float_text(value)} : {node.type}"
+        case str():
+            return quoted(value) + more if node.type == "text" else value
+        case bytes():
+            return f'blob "{blob_text(value)}"{more}'
+        case Principal():
+            return f'principal "{value}"' if node.type == "principal" else f'service "{value}"'
+    return str(value)
+
+
+def _raw(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def node_json(node: Node) -> object:
+    """The value as JSON has it: records by name, tuples and vectors as lists, bytes in hexadecimal, an option as null
+    or the value in a list, a mutable thing as its value, `{"#": n}` where it occurs again."""
+    match node:
+        case Scalar():
+            value = node.value
+            return value.hex() if isinstance(value, bytes) else str(value) if isinstance(value, Principal) else value
+        case Record():
+            if all(isinstance(label, int) for label, _ in node.fields):
+                return [node_json(value) for _, value in node.fields]
+            return {str(label): node_json(value) for label, value in node.fields}
+        case Vec():
+            items = [node_json(item) for item in node.items]
+            return items if node.length == len(items) else {"items": items, "length": node.length}
+        case Opt():
+            return [node_json(node.value)]
+        case Variant():
+            return {str(node.tag): node_json(node.value)}
+        case Var():
+            inner = node_json(node.value)
+            return inner if node.shared is None else {"#": node.shared, "is": inner}
+        case Same():
+            return {"#": node.var.shared if isinstance(node.var, Var) else f"byte {node.var:#x}"}
+        case Region():
+            return {"region": node.id, "pages": node.pages}
+        case Elided():
+            return {"elided": node.text}

@@ -1,0 +1,188 @@
+"""The head of a message in Motoko's extended Candid, and numbers of its values.
+
+Extended Candid is Candid with `alias t`, a mutable thing of type t, and `region`
+(dfinity/motoko `src/codegen/compile_classical.ml`, Note [mutable stable values]; `rts/motoko-rts/src/idl.rs`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sandbox.candid.types import FUNC, OPT, PRIMITIVE_BY_OPCODE, RECORD, SERVICE, VARIANT, VEC
+from sandbox.snapshots.inspect.source import PIECE, Bytes, InspectError
+
+ALIAS, REGION = 1, -128
+_MAX_NUMBER = 1 << 20
+"""A number may take so many bytes."""
+_ENDS = bytes(range(0x80))
+_CONTINUED = bytes(range(0x80, 0x100))
+
+
+class Stream:
+    """Reading one value after the other; an InspectError at the end of the bytes."""
+
+    def __init__(self, source: Bytes, begin: int = 0) -> None:
+        self._source = source
+        self._begin = begin
+        self._data = b""
+        self._at = 0
+
+    @property
+    def place(self) -> int:
+        """Where the next byte lies."""
+        return self._begin + self._at
+
+    @property
+    def left(self) -> int:
+        return self._source.size - self.place
+
+    def _fill(self, length: int, what: str) -> None:
+        if length > self.left:
+            raise InspectError(f"{what} of {length:,} bytes at byte {self.place:#x} goes beyond the end of the data")
+        self._begin, self._at = self.place, 0
+        self._data = self._source.read(self._begin, min(max(length, PIECE), self._source.size - self._begin))
+
+    def byte(self) -> int:
+        if self._at >= len(self._data):
+            self._fill(1, "a value")
+        self._at += 1
+        return self._data[self._at - 1]
+
+    def take(self, length: int, what: str = "a value") -> bytes:
+        if self._at + length > len(self._data):
+            self._fill(length, what)
+        self._at += length
+        return self._data[self._at - length : self._at]
+
+    def head(self, length: int, most: int, what: str) -> bytes:
+        """The first `most` of the next `length` bytes; goes past all of them."""
+        if length <= most or length > self.left:
+            return self.take(length, what)
+        found = self.take(most)
+        self.skip(length - most, what)
+        return found
+
+    def skip(self, length: int, what: str) -> None:
+        """Past so many bytes, which are not read."""
+        if length > self.left:
+            raise InspectError(f"{what} of {length:,} bytes at byte {self.place:#x} goes beyond the end of the data")
+        if self._at + length <= len(self._data):
+            self._at += length
+        else:
+            self._begin, self._at, self._data = self.place + length, 0, b""
+
+    def skip_numbers(self, count: int) -> None:
+        """Past so many LEB128 numbers, which end with a byte below 0x80."""
+        while count > 0:
+            if self._at >= len(self._data):
+                self._fill(1, "a number")
+            rest = self._data[self._at :]
+            ends = len(rest) - len(rest.translate(None, _ENDS))
+            if ends <= count:
+                self._at += len(rest)
+                count -= ends
+                if count == 0:
+                    self._at -= len(rest) - len(rest.rstrip(_CONTINUED))
+                continue
+            found = re.compile(rb"(?:[\x80-\xff]*[\x00-\x7f]){%d}" % count).match(rest)
+            assert found is not None
+            self._at += found.end()
+            return
+
+    def unsigned(self) -> int:
+        """Unsigned LEB128 of any length."""
+        byte = self.byte()
+        return byte if byte < 0x80 else self._long(byte)[0]
+
+    def signed(self) -> int:
+        """Signed LEB128 of any length."""
+        byte = self.byte()
+        value, bits = (byte, 7) if byte < 0x80 else self._long(byte)
+        return value - (1 << bits) if value >> (bits - 1) else value
+
+    def _long(self, byte: int) -> tuple[int, int]:
+        groups = bytearray([byte])
+        start = self.place - 1
+        while byte >= 0x80:
+            byte = self.byte()
+            groups.append(byte)
+            if len(groups) > _MAX_NUMBER:
+                raise InspectError(f"the number at byte {start:#x} takes more than {_MAX_NUMBER:,} bytes")
+        if len(groups) <= 16:
+            value = 0
+            for group in reversed(groups):
+                value = value << 7 | group & 0x7F
+            return value, 7 * len(groups)
+        return int("".join(f"{group & 0x7F:07b}" for group in reversed(groups)), 2), 7 * len(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """An entry of the type table. `inner` of opt, vec and alias; `fields` of record and variant."""
+
+    kind: int
+    inner: int = 0
+    fields: tuple[tuple[str | int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The types of a message. A reference to a type is its index in `table`, or the negative code of a primitive."""
+
+    table: tuple[Type, ...]
+    arguments: tuple[int, ...]
+
+
+def read_head(stream: Stream, names: Mapping[int, str]) -> Head:
+    """Leaves the stream at the first value; `names` gives names to the ids of fields and tags."""
+    if stream.take(4, "a message") != b"DIDL":
+        raise InspectError("the saved variables do not begin with DIDL")
+    size = _count(stream, stream.unsigned())
+    table = tuple(_entry(stream, size, names) for _ in range(size))
+    arguments = tuple(_reference(stream, size) for _ in range(_count(stream, stream.unsigned())))
+    return Head(table, arguments)
+
+
+def _count(stream: Stream, count: int) -> int:
+    """A number of things of at least one byte each."""
+    if count > stream.left:
+        raise InspectError(f"a count before byte {stream.place:#x} goes beyond the end of the data")
+    return count
+
+
+def _reference(stream: Stream, size: int) -> int:
+    code = stream.signed()
+    if not (0 <= code < size or code in PRIMITIVE_BY_OPCODE or code == REGION):
+        raise InspectError(f"a reference before byte {stream.place:#x} names no type")
+    return code
+
+
+def _entry(stream: Stream, size: int, names: Mapping[int, str]) -> Type:
+    kind = stream.signed()
+    if kind in (OPT, VEC, ALIAS):
+        return Type(kind, inner=_reference(stream, size))
+    if kind in (RECORD, VARIANT):
+        return Type(kind, fields=_fields(stream, size, names))
+    if kind == FUNC:
+        for _ in range(2):
+            for _ in range(_count(stream, stream.unsigned())):
+                _reference(stream, size)
+        stream.take(_count(stream, stream.unsigned()))
+        return Type(kind)
+    if kind == SERVICE:
+        for _ in range(_count(stream, stream.unsigned())):
+            stream.take(_count(stream, stream.unsigned()))
+            _reference(stream, size)
+        return Type(kind)
+    raise InspectError(f"a type before byte {stream.place:#x} has the unknown code {kind}")
+
+
+def _fields(stream: Stream, size: int, names: Mapping[int, str]) -> tuple[tuple[str | int, int], ...]:
+    found: list[tuple[str | int, int]] = []
+    for _ in range(_count(stream, stream.unsigned())):
+        number = stream.unsigned()
+        small = number == len(found) and number < 1 << 16
+        found.append((number if small else names.get(number) or f"_{number}_", _reference(stream, size)))
+    return tuple(found)

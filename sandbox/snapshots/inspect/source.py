@@ -1,0 +1,170 @@
+"""The bytes that are looked at: read by ranges, never all at once, and never trusted.
+
+A number found in them is checked before it is used as a place or a length; what does not hold is an `InspectError` that
+says what and where. Every `Readable` of `sandbox.memory` is a `Bytes`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sandbox.errors import SandboxError
+
+Run = tuple[int, int]
+"""Offset and length."""
+
+PIECE = 1 << 20
+"""How much is read at a time."""
+
+
+class InspectError(SandboxError):
+    """The bytes are not what they say they are; the text says what and where."""
+
+
+class Bytes(Protocol):
+    """Bytes to look into."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes [offset, offset + length), which must all be inside."""
+
+    def extents(self) -> Sequence[Run]:
+        """Where data may be, as ascending runs inside; everything else is zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Bytes at hand."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.data[offset : offset + length]
+
+    def extents(self) -> list[Run]:
+        return [(0, len(self.data))] if self.data else []
+
+
+class Pieces:
+    """Ranges of other bytes, one after the other: `Pieces(stable, [(0x10000, 4096), (0x80000, 100)])`.
+
+    All pieces must lie inside `source`; InspectError otherwise.
+    """
+
+    __slots__ = ("_ends", "_source", "_starts", "size")
+
+    def __init__(self, source: Bytes, pieces: Sequence[Run]) -> None:
+        self._source = source
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        total = 0
+        for offset, length in pieces:
+            within(source, offset, length, "a part")
+            if length:
+                total += length
+                self._starts.append(offset)
+                self._ends.append(total)
+        self.size = total
+
+    def read(self, offset: int, length: int) -> bytes:
+        found = []
+        index = bisect_right(self._ends, offset)
+        while length > 0 and index < len(self._ends):
+            begin = self._ends[index - 1] if index else 0
+            take = min(length, self._ends[index] - offset)
+            found.append(self._source.read(self._starts[index] + offset - begin, take))
+            offset, length, index = offset + take, length - take, index + 1
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def extents(self) -> list[Run]:
+        below = self._source.extents()
+        ends = [offset + length for offset, length in below]
+        found: list[Run] = []
+        begin = 0
+        for start, end in zip(self._starts, self._ends, strict=True):
+            index = bisect_right(ends, start)
+            while index < len(below) and below[index][0] < start + end - begin:
+                first = max(below[index][0], start)
+                last = min(ends[index], start + end - begin)
+                found.append((begin + first - start, last - first))
+                index += 1
+            begin = end
+        return found
+
+
+def part(source: Bytes, offset: int, length: int) -> Pieces:
+    """The bytes [offset, offset + length) as bytes of their own."""
+    return Pieces(source, [(offset, length)])
+
+
+class Patched:
+    """Other bytes, cut to `size`, with `head` at their start."""
+
+    __slots__ = ("_head", "_source", "size")
+
+    def __init__(self, source: Bytes, size: int, head: bytes) -> None:
+        within(source, 0, size, "a memory")
+        self._source = source
+        self._head = head[:size]
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = self._source.read(offset, length)
+        covered = self._head[offset : offset + length]
+        return covered + data[len(covered) :]
+
+    def extents(self) -> list[Run]:
+        cut = [(offset, min(length, self.size - offset)) for offset, length in self._source.extents()]
+        inside = [run for run in cut if run[1] > 0]
+        if any(self._head) and (not inside or inside[0][0] >= len(self._head)):
+            return [(0, len(self._head)), *inside]
+        if any(self._head) and inside[0][0] > 0:
+            return [(0, inside[0][0] + inside[0][1]), *inside[1:]]
+        return inside
+
+
+def within(source: Bytes, offset: int, length: int, what: str) -> None:
+    """InspectError unless [offset, offset + length) is inside."""
+    if offset < 0 or length < 0 or offset + length > source.size:
+        raise InspectError(f"{what} of {length:,} bytes at {offset:#x} is not inside the {source.size:,} bytes")
+
+
+def take(source: Bytes, offset: int, length: int, what: str) -> bytes:
+    """The bytes of a range that the data itself named."""
+    within(source, offset, length, what)
+    return source.read(offset, length)
+
+
+def number(source: Bytes, offset: int, length: int, what: str) -> int:
+    """A little-endian unsigned number."""
+    return int.from_bytes(take(source, offset, length, what), "little")
+
+
+def pieces(source: Bytes, unit: int = 1, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """(offset, data) of everything that may not be zero between `first` and `last`, ascending, at most `PIECE` bytes at
+    a time; offsets are multiples of `unit`, and lengths too but at the end."""
+    end = source.size if last is None else min(last, source.size)
+    done = first // unit * unit
+    for offset, length in source.extents():
+        at = max(done, offset // unit * unit)
+        stop = min(end, -(-(offset + length) // unit) * unit)
+        while at < stop:
+            count = min(PIECE, stop - at)
+            yield at, source.read(at, count)
+            at += count
+        done = max(done, at)
+
+
+def is_zero(source: Bytes) -> bool:
+    """Whether no byte is set; reads data only until it finds one."""
+    return not any(data.count(0) != len(data) for _, data in pieces(source))

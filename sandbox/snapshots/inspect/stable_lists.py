@@ -1,0 +1,106 @@
+"""Vectors, heaps, logs and cells of `ic-stable-structures` (`src/base_vec.rs`, `vec.rs`, `min_heap.rs`, `log.rs`,
+`cell.rs`, layout version 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sandbox.snapshots.inspect.source import Bytes, InspectError, number, part, within
+
+VEC, HEAP, CELL, INDEX, DATA = b"SVC", b"SMH", b"SCL", b"GLI", b"GLD"
+_VEC_DATA = 64
+_LOG_HEAD = 32
+_LOG_ENTRIES = 40
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A vector, or a heap, whose least element is the first."""
+
+    source: Bytes
+    length: int
+    max_size: int
+    fixed: bool
+
+    @property
+    def prefix(self) -> int:
+        """How many bytes hold the size of an element."""
+        if self.fixed:
+            return 0
+        return 1 if self.max_size <= 0xFF else 2 if self.max_size <= 0xFFFF else 4
+
+    def entries(self) -> Iterator[Bytes]:
+        slot = self.prefix + self.max_size
+        for index in range(self.length):
+            at = _VEC_DATA + index * slot
+            size = self.max_size
+            if self.prefix:
+                size = number(self.source, at, self.prefix, f"the size of element {index:,}")
+                if size > self.max_size:
+                    raise InspectError(
+                        f"element {index:,} at {at:#x} has {size:,} bytes; {self.max_size:,} is the most"
+                    )
+            yield part(self.source, at + self.prefix, size)
+
+
+def read_vector(source: Bytes) -> Vector:
+    _version(source, "the vector")
+    fixed = number(source, 16, 1, "the flag of fixed sizes")
+    found = Vector(source, number(source, 4, 8, "the length"), number(source, 12, 4, "the greatest size"), fixed == 1)
+    if fixed > 1:
+        raise InspectError(f"the flag of fixed sizes (at 0x10) is {fixed}, neither 0 nor 1")
+    if found.length > source.size:
+        raise InspectError(f"the vector has {found.length:,} elements (at 0x4) in {source.size:,} bytes")
+    last = max(found.length - 1, 0) * (found.prefix + found.max_size)
+    within(source, 0, _VEC_DATA + last, f"a vector of {found.length:,} elements")
+    return found
+
+
+def read_cell(source: Bytes) -> Bytes:
+    """The value of a cell."""
+    _version(source, "the cell")
+    size = number(source, 4, 4, "the size of the value")
+    within(source, 8, size, "the value of the cell")
+    return part(source, 8, size)
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log: an index of where entries end, and their bytes, which lie in another memory."""
+
+    index: Bytes
+    data: Bytes
+    length: int
+
+    def entries(self) -> Iterator[Bytes]:
+        begin = 0
+        for n in range(self.length):
+            end = number(self.index, _LOG_ENTRIES + 8 * n, 8, f"the end of entry {n:,}")
+            if end < begin:
+                raise InspectError(f"entry {n:,} of the log ends at {end:#x}, before it begins at {begin:#x}")
+            yield part(self.data, _LOG_HEAD + begin, end - begin)
+            begin = end
+
+
+def log_extent(index: Bytes) -> tuple[int, int]:
+    """How many entries an index has, and how many bytes they take in all."""
+    _version(index, "the index of the log")
+    length = number(index, _LOG_HEAD, 8, "the number of entries")
+    if length > index.size:
+        raise InspectError(f"the log has {length:,} entries (at 0x20) in an index of {index.size:,} bytes")
+    within(index, _LOG_ENTRIES, 8 * length, f"an index of {length:,} entries")
+    return length, number(index, _LOG_ENTRIES + 8 * (length - 1), 8, "the end of the last entry") if length else 0
+
+
+def read_log(index: Bytes, data: Bytes) -> Log:
+    length, total = log_extent(index)
+    _version(data, "the data of the log")
+    within(data, _LOG_HEAD, total, f"the data of {length:,} log entries")
+    return Log(index, data, length)
+
+
+def _version(source: Bytes, what: str) -> None:
+    version = number(source, 3, 1, f"the version of {what}")
+    if version != 1:
+        raise InspectError(f"{what} has layout version {version} (at 0x3); version 1 is known")

@@ -1,0 +1,70 @@
+"""Memory managers of `ic-stable-structures`: several memories in one (`src/memory_manager.rs`, layout version 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sandbox.limits import WASM_PAGE
+from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, number, take, within
+
+MAGIC = b"MGR"
+_MEMORIES = 255
+_SIZES = 40
+_BUCKETS = _SIZES + 8 * _MEMORIES
+_MAX_BUCKETS = 32_768
+_FREE = 255
+
+
+@dataclass(frozen=True)
+class Manager:
+    """The header of a memory manager. `sizes`: memory id → pages; `owners`: which memory each bucket belongs to."""
+
+    source: Bytes
+    bucket_pages: int
+    sizes: dict[int, int]
+    owners: bytes
+
+    @property
+    def ids(self) -> list[int]:
+        """The memories that hold something."""
+        return sorted(self.sizes)
+
+    def memory(self, memory_id: int) -> Pieces:
+        """The bytes of one memory; an InspectError if the tables contradict each other."""
+        size, bucket = self.sizes[memory_id] * WASM_PAGE, self.bucket_pages * WASM_PAGE
+        owned = [index for index, owner in enumerate(self.owners) if owner == memory_id]
+        needed = -(-size // bucket)
+        if needed > len(owned):
+            raise InspectError(
+                f"memory {memory_id} has {self.sizes[memory_id]:,} pages, which take {needed:,} buckets of "
+                f"{self.bucket_pages} pages, and owns {len(owned):,} (sizes at {_SIZES:#x}, buckets at {_BUCKETS:#x})"
+            )
+        return Pieces(self.source, list(_ranges(owned[:needed], bucket, size)))
+
+
+def _ranges(owned: list[int], bucket: int, size: int) -> Iterator[tuple[int, int]]:
+    for rank, index in enumerate(owned):
+        yield WASM_PAGE + index * bucket, min(bucket, size - rank * bucket)
+
+
+def read_manager(source: Bytes) -> Manager:
+    """The header at the start of `source`, which begins with `MAGIC`."""
+    version = number(source, 3, 1, "the version of the memory manager")
+    if version != 1:
+        raise InspectError(f"the memory manager at 0x0 has layout version {version}; version 1 is known")
+    within(source, 0, _BUCKETS + _MAX_BUCKETS, "the header of the memory manager")
+    allocated, bucket_pages = number(source, 4, 2, "buckets"), number(source, 6, 2, "bucket size")
+    if bucket_pages == 0:
+        raise InspectError("the memory manager has buckets of 0 pages (at 0x6)")
+    if allocated > _MAX_BUCKETS:
+        raise InspectError(f"the memory manager has {allocated:,} buckets (at 0x4); {_MAX_BUCKETS:,} are possible")
+    raw = take(source, _SIZES, 8 * _MEMORIES, "sizes of memories")
+    sizes = {n: int.from_bytes(raw[8 * n : 8 * n + 8], "little") for n in range(_MEMORIES)}
+    owners = take(source, _BUCKETS, _MAX_BUCKETS, "owners of buckets")
+    used = _MAX_BUCKETS - owners.count(_FREE)
+    if used != allocated or owners.rstrip(b"\xff").count(_FREE):
+        raise InspectError(
+            f"the memory manager has {allocated:,} buckets (at 0x4) and {used:,} owners (at {_BUCKETS:#x})"
+        )
+    return Manager(source, bucket_pages, {n: pages for n, pages in sizes.items() if pages}, owners[:allocated])

@@ -1,0 +1,139 @@
+"""`snapshot inspect` and `snapshot query` on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Cli
+
+With = Callable[..., Cli]
+
+
+@pytest.fixture
+def people(with_canister: With) -> Cli:
+    cli = with_canister("people", "people_stable_rs_v1")
+    cli("canister", "call", "people", "fill", "(30)")
+    cli("snapshot", "take", "people", "--label", "thirty")
+    cli("canister", "call", "people", "fill", "(30)")
+    return cli
+
+
+def test_an_overview_says_what_is_in_module_and_memories(people: Cli) -> None:
+    shown = people("snapshot", "inspect", "thirty")
+    for text in (
+        "label",
+        "thirty",
+        "2021-05-06 19:17:10",
+        "get, size, list",
+        "memory 0  BTreeMap  30",
+        "memory 1  Cell",
+    ):
+        assert text in shown
+    facts = people.json("snapshot", "inspect", "thirty")
+    assert facts["stable"]["pages"] == 4112
+    assert sum(facts["heap"]["classes"].values()) == facts["heap"]["pages"]
+    assert facts["module"]["methods"]["query"] == ["get", "size", "list", "edit_count", "checksum", "config"]
+    assert [part["kind"] for part in facts["decoded"]["parts"]] == ["BTreeMap", "Cell"]
+
+
+def test_entries_of_a_structure_are_read_as_what_they_are(people: Cli) -> None:
+    facts = people.json("snapshot", "inspect", "thirty", "--region", "0", "--limit", "2")
+    assert (facts["count"], facts["forms"]) == (30, {"key": "nat", "value": "candid"})
+    assert [entry["key"] for entry in facts["entries"]] == [0, 1]
+    assert 'email = "person1@example.org"' in facts["entries"][1]["value"]
+    shown = people("snapshot", "inspect", "thirty", "--region", "0", "--limit", "2")
+    assert 'name = "Person 1"' in shown
+    assert "and 28 more (--limit)" in shown
+
+
+def test_entries_are_read_as_the_user_says(people: Cli) -> None:
+    options = ("--region", "0", "--limit", "1", "--key-form", "hex", "--value-form", "text")
+    facts = people.json("snapshot", "inspect", "thirty", *options)
+    assert facts["entries"][0]["key"] == "00" * 8
+    assert facts["entries"][0]["value"].startswith(b"DIDL".hex())  # it is no text
+
+
+def test_a_canister_is_looked_into_by_its_name(people: Cli) -> None:
+    assert "memory 0  BTreeMap  60" in people("snapshot", "inspect", "people", "--decode")
+
+
+def test_texts_and_bytes_of_a_region(people: Cli) -> None:
+    shown = people("snapshot", "inspect", "thirty", "--part", "stable", "--strings", "--pattern", "^person7@")
+    assert '"person7@example.org' in shown
+    facts = people.json("snapshot", "inspect", "thirty", "--region", "1", "--hexdump", "0x0:4")
+    assert bytes.fromhex(facts["bytes"]) == b"SCL\x01"
+    assert "no such" not in people("snapshot", "inspect", "thirty", "--part", "module", "--hexdump", "0:8")
+
+
+def test_a_map_in_the_terminal_and_as_a_file(people: Cli, tmp_path: Path) -> None:
+    shown = people("snapshot", "inspect", "thirty", "--picture", "--page", "65536")
+    assert "19 pages of 64 KiB" in shown
+    assert "\x1b[" not in shown
+    file = tmp_path / "map.png"
+    people("snapshot", "inspect", "thirty", "--part", "stable", "--map", str(file))
+    with Image.open(file) as image:
+        assert image.format == "PNG"
+
+
+def test_globals_have_their_names(people: Cli) -> None:
+    facts = people.json("snapshot", "inspect", "thirty", "--globals")
+    [stack] = [found for found in facts["globals"] if found["name"] == "__stack_pointer"]
+    assert (stack["type"], stack["mutable"]) == ("i32", True)
+
+
+def test_the_interface_is_printed(people: Cli) -> None:
+    assert "service :" in people("snapshot", "inspect", "thirty", "--candid")
+
+
+def test_regions_of_motoko_and_where_its_variables_are(with_canister: With) -> None:
+    cli = with_canister("counter", "counter.classical")
+    cli("canister", "call", "counter", "stable_put", '(3, blob "hello")')
+    shown = cli("snapshot", "inspect", "counter", "--decode")
+    assert "region 16  bytes" in shown
+    assert "Motoko's stable variables are in the heap" in shown
+    assert "|...hello........|" in cli("snapshot", "inspect", "counter", "--region", "16", "--hexdump", "0:16")
+
+
+def test_variables_of_motoko_in_a_snapshot_via_hooks(with_canister: With) -> None:
+    cli = with_canister("people", "people_v1.classical")
+    cli("canister", "call", "people", "fill", "(2)")
+    cli("snapshot", "take", "people", "--via-hooks", "--label", "saved")
+    shown = cli("snapshot", "inspect", "saved", "--decode")
+    assert "Motoko: layout version 0: classical persistence, variables only" in shown
+    assert 'email = "person1@example.org"' in shown
+    entries = cli.json("snapshot", "inspect", "saved", "--decode")["entries"]
+    assert {entry["variable"]: entry["type"] for entry in entries}["edits"] == "var Nat"
+    assert cli("snapshot", "query", "saved", "size") == "(2 : nat)\n"
+
+
+@pytest.mark.parametrize("name", ["thirty.icsnap", "thirty"])
+def test_a_downloaded_snapshot_is_looked_into_as_the_one_it_was(people: Cli, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    [listed] = people.json("snapshot", "list", "people")
+    people("snapshot", "download", listed["id"], str(file))
+    before, after = people.json("snapshot", "inspect", "thirty"), people.json("snapshot", "inspect", str(file))
+    for part in ("module", "heap", "stable", "decoded"):
+        assert before[part] == after[part]
+    assert people.json("snapshot", "inspect", "thirty", "--globals") == people.json(
+        "snapshot", "inspect", str(file), "--globals"
+    )
+    assert 'name = "Person 1"' in people("snapshot", "inspect", str(file), "--region", "0")
+
+
+def test_what_is_not_there_is_said(people: Cli) -> None:
+    assert "neither the id of a snapshot nor a label, nor a canister" in people("snapshot", "inspect", "x", code=2)
+    assert "there is: memory 0, memory 1" in people("snapshot", "inspect", "thirty", "--region", "9", code=2)
+    assert "is not inside" in people("snapshot", "inspect", "thirty", "--hexdump", "0:99999999999", code=1)
+    assert "is not START:LENGTH" in people("snapshot", "inspect", "thirty", "--hexdump", "here", code=2)
+    assert "no regular expression" in people("snapshot", "inspect", "thirty", "--strings", "--pattern", "(", code=2)
+
+
+def test_a_snapshot_is_queried_and_nothing_changes(people: Cli) -> None:
+    assert people("snapshot", "query", "thirty", "size") == "(30 : nat)\n"
+    assert people("canister", "call", "people", "size") == "(60 : nat)\n"
+    assert people.json("snapshot", "query", "thirty", "get", "(7)")["reply"][0]["name"] == "Person 7"
+    assert "no query method 'fill'" in people("snapshot", "query", "thirty", "fill", "(1)", code=1)
