@@ -18,8 +18,8 @@ from tests.spec.guest import *
 
 CANISTERS = 3
 GROW_AT = 7
-MODULES = 8
-"""From this slot on each canister keeps the argument that upgrades the canister of that number."""
+DEPLOYMENTS = {"upgrade": 8, "reinstall": 8 + CANISTERS}
+"""From these slots on each canister keeps the arguments of `install_code` for the canister of that number."""
 End = Literal["reply", "reject", "trap", "return"]
 Where = Literal["update", "callback", "cleanup", "query"]
 
@@ -54,7 +54,7 @@ class Manage:
     """One canister manages another, or itself."""
 
     callee: int
-    method: Literal["stop_canister", "start_canister", "uninstall_code", "install_code"]
+    method: Literal["stop_canister", "start_canister", "uninstall_code", "delete_canister", "upgrade", "reinstall"]
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,11 @@ _PLAIN = st.one_of(
     st.builds(Burn, _CYCLES),
     st.builds(Give, st.one_of(st.none(), st.integers(0, CANISTERS - 1)), _CYCLES),
 )
+_ALL = ["stop_canister", "start_canister", "uninstall_code", "delete_canister", "upgrade", "reinstall"]
 _MANAGE = st.builds(
     Manage,
     st.integers(0, CANISTERS - 1),
-    st.sampled_from(["stop_canister", "start_canister", "start_canister", "uninstall_code", "install_code"]),
+    st.sampled_from([*_ALL, "start_canister", "reinstall"]),
 )
 _ENDS = st.sampled_from(["reply", "reply", "reject", "trap", "return"])
 _LEAVES = st.builds(Body, st.lists(_PLAIN, max_size=2).map(tuple), _ENDS)
@@ -165,8 +166,8 @@ def _give(step: Give, canisters: Sequence[Guest]) -> Do:
 
 
 def _manage(step: Manage, canisters: Sequence[Guest]) -> Do:
-    if step.method == "install_code":
-        return _call_management(step.method, slot(MODULES + step.callee), 0)
+    if step.method in DEPLOYMENTS:
+        return _call_management("install_code", slot(DEPLOYMENTS[step.method] + step.callee), 0)
     return _call_management(step.method, encoded(step.method, {"canister_id": canisters[step.callee].id}), 0)
 
 

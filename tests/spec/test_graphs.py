@@ -18,7 +18,7 @@ from sandbox.execution.rounds import step
 from sandbox.state import Callback, CanisterState, Message, Request, Response, Status
 from tests.conftest import FEW_INSTRUCTIONS
 from tests.management.methods import encoded
-from tests.spec.graphs import CANISTERS, GRAPHS, MODULES, Body, program
+from tests.spec.graphs import CANISTERS, DEPLOYMENTS, GRAPHS, Body, program
 from tests.spec.guest import *
 
 MESSAGE, CALL, BYTE, INGRESS, INGRESS_BYTE = 5_000_000, 260_000, 1_000, 1_200_000, 2_000
@@ -69,6 +69,7 @@ class Watch:
         self.printed.clear()
         assert step(kernel)
         self.burned += self._burned()
+        self.burned += sum(before[gone].cycles for gone in set(before) - set(subnet.canisters))
         if self.charged:
             self.fees += self._fees(message, callbacks, kernel.executed)
         if raw is not None:
@@ -99,9 +100,10 @@ class Watch:
         return fees
 
     def _executor(self, message: Message) -> Principal:
-        """Whose code runs: the receiver's, or that of the canister which an upgrade is about."""
-        upgraded = [c.id for c in self.canisters if isinstance(message, Request) and message.arg == upgrade_of(c)]
-        return upgraded[0] if upgraded else message.canister_id
+        """Whose code runs: the receiver's, or that of the canister to which it is deployed."""
+        arg = message.arg if isinstance(message, Request) else b""
+        deployed = [c.id for c in self.canisters for mode in DEPLOYMENTS if arg == deployment(c, mode)]
+        return deployed[0] if deployed else message.canister_id
 
     def _check_state(self, before: dict[Principal, CanisterState], executing: Principal, raw: RawState) -> None:
         subnet = self.sandbox._subnet
@@ -140,17 +142,18 @@ def watch(costs: str) -> Watch:
     canisters = [guest(sandbox, bits=bits, cycles=10**14) for bits in (32,) * (CANISTERS - 1) + (64,)]
     for canister in canisters:
         for k, other in enumerate(canisters):
-            canister.do(set_slot(MODULES + k, upgrade_of(other)), reply())
+            for mode, first in DEPLOYMENTS.items():
+                canister.do(set_slot(first + k, deployment(other, mode)), reply())
     for canister in canisters:
         canister.update_settings(controllers=[c.id for c in canisters])
     return Watch(sandbox, canisters, printed)
 
 
 @cache
-def upgrade_of(canister: Guest) -> bytes:
-    """The argument that upgrades a canister to the code that it has."""
+def deployment(canister: Guest, mode: str) -> bytes:
+    """The argument that deploys to a canister the code that it has."""
     wasm = canister.raw_state().module
-    request = {"mode": {"upgrade": None}, "canister_id": canister.id, "wasm_module": wasm, "arg": b""}
+    request = {"mode": {mode: None}, "canister_id": canister.id, "wasm_module": wasm, "arg": b""}
     return encoded("install_code", request)
 
 

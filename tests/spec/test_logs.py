@@ -89,6 +89,12 @@ def test_a_called_trap_is_told_with_its_text(a: Guest) -> None:
     assert error.message.startswith(start)
 
 
+def test_what_the_caller_is_told_is_cut_at_8_kib_and_the_log_at_4(a: Guest) -> None:
+    error = rejected(CALLED_TRAP, "xxx", a.do, trap("x" * 20_000))
+    assert len(error.message) == 8192
+    assert len(a.logs()[0].content) == 4096
+
+
 def test_a_trap_text_that_is_not_utf8_is_mended(a: Guest) -> None:
     rejected(CALLED_TRAP, "with message: 'a\N{REPLACEMENT CHARACTER}b'", a.do, trap(b"a\xffb"))
 

@@ -94,9 +94,8 @@ def test_queries_of_users_pay_no_minimum(dear: Guest) -> None:
     assert dear.ask(reply("fine")) == b"fine"
 
 
-def test_a_canister_that_calls_itself_pays_the_minimum_or_is_exempt(a: Guest) -> None:
-    a.update_settings(minimum_incoming_canister_call_cycles=1000)
-    assert a.do(call(a, reply("fine"), cycles=1000)) == b"fine"
+def test_a_canister_that_calls_itself_pays_no_minimum(dear: Guest) -> None:
+    assert dear.do(call(dear, reply("fine"))) == b"fine"
 
 
 # --- freezing
@@ -141,6 +140,16 @@ def test_a_frozen_canister_has_no_timers(frozen: Guest, sandbox: Sandbox) -> Non
     frozen._sandbox.tick()
     frozen.update_settings(freezing_threshold=0)
     assert count(frozen.ask(reply_number(get_global()))) == 0
+
+
+def test_a_canister_that_freezes_while_it_waits_gets_its_answer(frozen: Guest) -> None:
+    frozen.update_settings(freezing_threshold=0)
+    other = guest(frozen._sandbox, cycles=1 << 60)
+    frozen.update_settings(controllers=[other.id])
+    arg = encoded("update_settings", {"canister_id": frozen.id, "settings": {"freezing_threshold": 1 << 60}})
+    freeze = call(Principal.management(), arg, method="update_settings", on_reply=reply("frozen"))
+    assert frozen.do(call(other, freeze)) == b"frozen"
+    rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, "is out of cycles", frozen.do, reply())
 
 
 def test_without_a_threshold_it_works_again(frozen: Guest) -> None:
