@@ -13,6 +13,7 @@
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it
     │   └── StateCorrupt          its files contradict their checksums
+    ├── RequestExpired        a user's call is not taken: its expiry has passed or is too far away
     ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
     ├── SnapshotFileError     a file or directory with a snapshot cannot be used
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
@@ -194,6 +195,10 @@ class StateLocked(StateError):
 
 class StateCorrupt(StateError):
     """Files of the state directory contradict their checksums."""
+
+
+class RequestExpired(SandboxError):
+    """A user's call is not taken: its expiry has passed or is too far away."""
 
 
 class RecordError(SandboxError):

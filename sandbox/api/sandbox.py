@@ -34,6 +34,7 @@ from sandbox.execution import (
 )
 from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
+from sandbox.execution.ingress import NONCE, result_of
 from sandbox.limits import SNAPSHOTS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
@@ -193,7 +194,7 @@ class Sandbox:
 
         A path to a subtree reveals all of it, one to nothing proves that there is nothing. There is
         `/canister/<id>/` with `module_hash`, `controllers`, `certified_data`, `metadata/<name>` and more, `/subnet` and
-        `/canister_ranges`; statuses of requests are not in it.
+        `/canister_ranges`, and `/request_status/<request id>/` with `status` and the answer for what was submitted.
         Nothing is refused here: `certified_data` and private metadata are not for every client to read.
         """
         return certificate(self._subnet, [[_label(label) for label in path] for path in paths])
@@ -250,14 +251,27 @@ class Sandbox:
         method: str,
         arg: bytes = EMPTY_ARGUMENT,
         sender: Principal | str | None = None,
-    ) -> int:
-        """Let a user's update call in without executing it; the answer's number, for `ingress_status`."""
-        message_id: int = self.perform(Submit(_id(canister), method, arg, self.who(sender)))
-        return message_id
+        *,
+        nonce: bytes | None = None,
+        ingress_expiry: int | None = None,
+    ) -> bytes:
+        """Let a user's update call in without executing it; its request id, for `ingress_status` and certificates.
 
-    def ingress_status(self, message_id: int) -> CallResult | CallRejected | None:
-        """The answer to a submitted call, None while there is none."""
-        result = self._subnet.results.get(message_id)
+        The same content, `nonce` (at most 32 bytes) and `ingress_expiry` (nanoseconds since 1970) included, is the same
+        call, and is not executed again. It must begin before it expires, and is refused (`RequestExpired`) if that is
+        not within the next five minutes; its status is forgotten five minutes after its answer. Without
+        `ingress_expiry` it never expires and is never forgotten, and without both it is a call of its own.
+        """
+        if nonce is not None and len(nonce) > NONCE:
+            raise ValueError(f"a nonce has at most {NONCE} bytes, not {len(nonce)}")
+        if ingress_expiry is not None and not 0 < ingress_expiry < 1 << 64:
+            raise ValueError(f"an expiry is a time of 64 bits, not {ingress_expiry}")
+        given = Submit(_id(canister), method, arg, self.who(sender), nonce, ingress_expiry)
+        return self._subnet.submissions.ids[self.perform(given)]
+
+    def ingress_status(self, request_id: bytes) -> CallResult | CallRejected | None:
+        """The answer to a submitted call, None while there is none or when it is forgotten."""
+        result = result_of(self._subnet, request_id)
         if result is None or result.reject is None:
             return result
         return CallRejected(result.reject, result)

@@ -32,7 +32,9 @@ _MODES = {"update": Mode.UPDATE, "query": Mode.REPLICATED_QUERY}
 
 def begin_ingress(kernel: Kernel, message: Ingress) -> None:
     """Execute a user's update call."""
-    context = _context(kernel, UserOrigin(message.message_id), message.sender, message.canister_id, message.method)
+    context = _context(
+        kernel, UserOrigin(message.message_id, message.request_id), message.sender, message.canister_id, message.method
+    )
     state = kernel.subnet.canisters.get(message.canister_id)
     refused = unavailable(state, message.canister_id)
     if state is None or refused is not None:

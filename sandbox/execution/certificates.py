@@ -14,6 +14,7 @@ from sandbox.canister.code import facts_of
 from sandbox.certify.certificate import sign_tree
 from sandbox.certify.hash_tree import Path
 from sandbox.certify.state_tree import CanisterFacts, StateTree, SubnetFacts
+from sandbox.execution.ingress import facts
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Certified, Subnet
 
@@ -41,7 +42,8 @@ def data_certificate(subnet: Subnet, canister_id: Principal) -> bytes:
 def _certified(subnet: Subnet) -> Certified:
     """The present state, signed."""
     known, changed = subnet.certified, subnet.canisters.changed
-    if known is not None and not changed and known.state.time == subnet.time:
+    requests = subnet.submissions
+    if known is not None and not changed and not requests.changed and known.state.time == subnet.time:
         return known
     if known is None:
         tree = _from_scratch(subnet)
@@ -50,14 +52,19 @@ def _certified(subnet: Subnet) -> Certified:
         for canister_id in changed:
             state = subnet.canisters.get(canister_id)
             tree = tree.with_canister(canister_id, None if state is None else _canister(state))
+        for name in requests.changed:
+            tree = tree.with_request(name, facts(requests.get(name)))
     certified = subnet.certified = Certified(tree, sign_tree(tree.tree(), subnet.key))
     changed.clear()
+    requests.changed.clear()
     return certified
 
 
 def _from_scratch(subnet: Subnet) -> StateTree:
     canisters = {canister_id: _canister(state) for canister_id, state in subnet.canisters.items()}
-    return StateTree.of(subnet.time, canisters, {}, _subnet(subnet))
+    told = ((name, facts(submission)) for name, submission in subnet.submissions.items())
+    requests = {name: status for name, status in told if status is not None}
+    return StateTree.of(subnet.time, canisters, requests, _subnet(subnet))
 
 
 def _canister(state: CanisterState) -> CanisterFacts:

@@ -13,6 +13,7 @@ from sandbox.canister.live import Live
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees, low_memory
+from sandbox.execution.ingress import answered
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
@@ -110,7 +111,7 @@ def respond(
     """
     origin = context.origin
     if isinstance(origin, UserOrigin):
-        kernel.subnet.results[origin.message_id] = CallResult(
+        result = kernel.subnet.results[origin.message_id] = CallResult(
             canister_id=context.canister_id,
             method=context.method,
             reply=answer if isinstance(answer, bytes) else None,
@@ -119,6 +120,8 @@ def respond(
             logs=tuple(kernel.printed),
             backtrace=backtrace,
         )
+        if origin.request_id:
+            answered(kernel.subnet, origin.request_id, result)
     elif isinstance(origin, CanisterOrigin):
         if isinstance(answer, Reject) and context.canister_id == Principal.management():
             answer = replace(answer, error_code=None)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.execution import management, queries, rounds, time
+from sandbox.execution import ingress, management, queries, rounds, time
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.queries import Query
 from sandbox.execution.result import CallResult
 from sandbox.management.commands import Command, decide
 from sandbox.principal import Principal
-from sandbox.state import Ingress
+from sandbox.state import Ingress, Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,16 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A user's call, let in and not executed yet."""
+    """A user's call, let in and not executed yet. Without an expiry it never expires; without expiry and nonce it is
+    another call than every other."""
 
     canister_id: Principal
     method: str
     arg: bytes
     sender: Principal
+    nonce: bytes | None = None
+    expiry: int | None = None
+    """Nanoseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,28 @@ def perform(kernel: Kernel, given: Input) -> Any:
 
 
 def _update(kernel: Kernel, given: Update) -> CallResult:
-    return rounds.update(kernel, _ingress(kernel, given))
+    return rounds.update(kernel, Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender))
 
 
 def _submit(kernel: Kernel, given: Submit) -> int:
-    message = _ingress(kernel, given)
-    rounds.submit(kernel, message)
-    return message.message_id
-
-
-def _ingress(kernel: Kernel, given: Update | Submit) -> Ingress:
-    return Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender)
+    subnet, number = kernel.subnet, kernel.new_id()
+    expiry, nonce = given.expiry, given.nonce
+    if expiry is None:
+        expiry = subnet.time + ingress.KEPT
+        nonce = number.to_bytes(8, "big") if nonce is None else nonce
+    name = ingress.request_id_of(given.canister_id, given.method, given.arg, given.sender, expiry, nonce)
+    submission = subnet.submissions.get(name)
+    if submission is not None and submission.known:
+        return submission.number
+    if given.expiry is not None:
+        ingress.check_expiry(subnet, given.expiry)
+    if submission is not None:
+        del subnet.submissions[name]
+    subnet.submissions[name] = Submission(number, given.canister_id, given.method, given.sender, given.expiry or 0)
+    refused = rounds.submit(kernel, Ingress(number, given.canister_id, given.method, given.arg, given.sender, name))
+    if refused is not None:
+        ingress.answered(subnet, name, refused, refused=True)
+    return number
 
 
 def _command(kernel: Kernel, given: Command) -> Managed:

@@ -29,7 +29,9 @@ def begin_request(kernel: Kernel, message: Request) -> None:
 
 def begin_ingress(kernel: Kernel, message: Ingress) -> None:
     """A user's call."""
-    context = CallContext(kernel.new_id(), _ME, UserOrigin(message.message_id), message.sender, message.method)
+    context = CallContext(
+        kernel.new_id(), _ME, UserOrigin(message.message_id, message.request_id), message.sender, message.method
+    )
     _begin(kernel, context, message.arg)
 
 

@@ -6,8 +6,10 @@ for. A round runs due timers and heartbeats, then messages until none is left or
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from sandbox.errors import SandboxError
-from sandbox.execution import calls, management, responses, tasks, time
+from sandbox.execution import calls, ingress, management, responses, tasks, time
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.result import CallResult
 from sandbox.limits import INSTRUCTIONS_ROUND
@@ -27,27 +29,34 @@ def step(kernel: Kernel) -> bool:
 
 
 def _execute(kernel: Kernel, message: Message) -> None:
-    managed = isinstance(message, Ingress | Request) and message.canister_id == _MANAGEMENT
-    receiver = management if managed else calls
     if isinstance(message, Ingress):
-        receiver.begin_ingress(kernel, message)
+        if not message.request_id or ingress.begins(kernel.subnet, message):
+            _receiver(kernel, message).begin_ingress(kernel, message)
     elif isinstance(message, Request):
-        receiver.begin_request(kernel, message)
+        _receiver(kernel, message).begin_request(kernel, message)
     elif isinstance(message, Response):
         responses.deliver(kernel, message)
     else:
         tasks.execute(kernel, message)
 
 
-def submit(kernel: Kernel, message: Ingress) -> None:
-    """Let a user's call in, or refuse it; it is executed when its turn comes."""
-    refused = None if message.canister_id == _MANAGEMENT else calls.inspect(kernel, message)
+def _receiver(kernel: Kernel, message: Ingress | Request) -> ModuleType:
+    """What executes a call: the subnet's own id is another name of the management canister (`dfinity/ic`
+    `rs/execution_environment/src/execution_environment.rs`)."""
+    receiver = message.canister_id
+    return management if receiver == _MANAGEMENT or receiver == kernel.subnet.key.subnet_id else calls
+
+
+def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
+    """Let a user's call in, to be executed when its turn comes; or how it was refused, which is then its answer."""
+    refused = None if _receiver(kernel, message) is management else calls.inspect(kernel, message)
     if refused is None:
         refused = time.charge_ingress(kernel, message)
-    if refused is not None:
-        kernel.subnet.results[message.message_id] = refused
-    else:
+    if refused is None:
         kernel.subnet.queue.append(message)
+    else:
+        kernel.subnet.results[message.message_id] = refused
+    return refused
 
 
 def update(kernel: Kernel, message: Ingress) -> CallResult:

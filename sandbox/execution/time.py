@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sandbox.execution import ingress
 from sandbox.execution.fees import fees, missing
 from sandbox.execution.finish import reject_open_calls, stop_if_done
 from sandbox.execution.kernel import Kernel
@@ -17,6 +18,7 @@ def advance(kernel: Kernel, nanoseconds: int) -> None:
         raise ValueError("time never goes back")
     subnet = kernel.subnet
     subnet.time += nanoseconds
+    ingress.forget(subnet)
     model = fees(subnet)
     if model is None:
         return

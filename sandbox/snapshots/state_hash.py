@@ -27,7 +27,7 @@ from sandbox.state import CanisterState, Code, Subnet, evolve
 VERSION = 1
 """Changes with every change of what is hashed that `hashing` does not notice by itself."""
 
-_LEFT_OUT = frozenset({"pool", "results", "certified", "canisters"})
+_LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters"})
 """Fields of `Subnet` that no canister sees, or that say nothing new; canisters count one by one."""
 
 

@@ -20,6 +20,7 @@ from sandbox.state.messages import (
 )
 from sandbox.state.settings import Environment, Settings, Visibility
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, SnapshotState, Upload
+from sandbox.state.submissions import Submission, Submissions
 from sandbox.state.subnet import InstructionLimits, Subnet, copied
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "Settings",
     "SnapshotState",
     "Status",
+    "Submission",
+    "Submissions",
     "Subnet",
     "SystemOrigin",
     "Task",

@@ -13,6 +13,8 @@ class UserOrigin:
     """A user's update call; `message_id` is its number among all of this sandbox."""
 
     message_id: int
+    request_id: bytes = b""
+    """Under which its status is kept; empty if its caller waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Ingress:
     method: str
     arg: bytes
     sender: Principal
+    request_id: bytes = b""
+    """As in `UserOrigin`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sandbox.principal import Principal
 from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
 from sandbox.state.messages import Callback, CallContext, Message
+from sandbox.state.submissions import Submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Subnet:
     """Calls of `stop_canister` that wait for the canister to be stopped."""
     results: dict[int, Any] = field(default_factory=dict)
     """Answers to users' calls (`CallResult`) that nobody has taken yet, by message number."""
+    submissions: Submissions = field(default_factory=Submissions)
+    """Users' calls that are asked for later, by request id."""
     next_id: int = 0
     """The next number of a message, context or callback."""
     costs: str = "free"
@@ -96,4 +99,5 @@ def copied(subnet: Subnet) -> Subnet:
     twin.slots = {caller: dict(counts) for caller, counts in subnet.slots.items()}
     twin.stops = dict(subnet.stops)
     twin.results = dict(subnet.results)
+    twin.submissions = subnet.submissions.copied()
     return twin

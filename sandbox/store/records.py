@@ -26,6 +26,7 @@ from sandbox.state import (
     Settings,
     SnapshotState,
     Status,
+    Submissions,
     Subnet,
     Upload,
     Visibility,
@@ -69,6 +70,7 @@ def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
         "contexts": tagged(list(subnet.contexts.values())),
         "callbacks": tagged(list(subnet.callbacks.values())),
         "stops": [[bytes(canister_id), tagged(waiting)] for canister_id, waiting in subnet.stops.items()],
+        "submissions": [[request_id, tagged(s)] for request_id, s in subnet.submissions.items()],
         "canisters": [encode_canister(subnet.canisters[key], name) for key in sorted(subnet.canisters)],
     }
 
@@ -87,11 +89,12 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
 
 
 def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:
-    """Open calls and queued messages. Answers that nobody took are not kept: their callers are gone."""
+    """Open calls and queued messages. Answers for which somebody waited are not kept: their callers are gone."""
     subnet.queue = deque(untagged(record["queue"]))
     subnet.contexts = {context.id: context for context in untagged(record["contexts"])}
     subnet.callbacks = {callback.id: callback for callback in untagged(record["callbacks"])}
     subnet.stops = {Principal(raw): untagged(waiting) for raw, waiting in record["stops"]}
+    subnet.submissions = Submissions({request_id: untagged(s) for request_id, s in record.get("submissions", ())})
     subnet.slots = {}
     for callback in subnet.callbacks.values():
         counts = subnet.slots.setdefault(callback.canister_id, {})

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sandbox.candid import encode
 from sandbox.canister.live import Machines
 from sandbox.errors import CallRejected, InvalidModule
 from sandbox.execution import CallResult, Kernel, Query, advance, carry_out, query, run_round, submit
+from sandbox.execution.ingress import clock
 from sandbox.management import lifecycle
 from sandbox.management.table import signature
 from sandbox.management.transition import World
@@ -163,13 +163,6 @@ class Drun:
     def _print(self, canister_id: Principal, text: str) -> None:
         if self._on_print is not None:
             self._on_print(f"{clock(self._subnet.time)}: [Canister {canister_id}] {text}")
-
-
-def clock(nanoseconds: int) -> str:
-    """A time as the replica writes it: `2021-05-06 19:17:10.000000003 UTC`; whole seconds without a fraction."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    fraction = f".{rest:09}" if rest else ""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}{fraction} UTC"
 
 
 def _keeps_heap(module: bytes) -> bool:

@@ -10,7 +10,6 @@ import pytest
 from sandbox.candid import encode, parse_types
 from sandbox.principal import Principal
 from sandbox.verify import Drun, Modules, ScriptError, read_script
-from sandbox.verify.drun import clock
 from tests.conftest import FIXTURES, wat
 from tests.spec import guest as u
 
@@ -186,8 +185,3 @@ def test_a_missing_module_is_reported_before_anything_runs(tmp_path: Path) -> No
 def test_a_file_that_is_no_module_is_rejected(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text.wasm").write_text("hello")
     assert run('install $ID text.wasm ""\nupgrade $ID text.wasm ""')[1].startswith("ingress Err: IC0505: ")
-
-
-def test_a_clock_as_the_replica_prints_it() -> None:
-    assert clock(1_620_328_630_000_000_003) == "2021-05-06 19:17:10.000000003 UTC"
-    assert clock(1_620_328_630_000_000_000) == "2021-05-06 19:17:10 UTC"
