@@ -7,7 +7,7 @@ Programs leave tracks that say what happened: `done` at the end of a message, `a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ GROW_AT = 7
 DEPLOYMENTS = {"upgrade": 8, "reinstall": 8 + CANISTERS}
 """From these slots on each canister keeps the arguments of `install_code` for the canister of that number."""
 End = Literal["reply", "reject", "trap", "return"]
-Where = Literal["update", "callback", "cleanup", "query"]
+Where = Literal["update", "callback", "cleanup", "query", "composite"]
 
 
 @dataclass(frozen=True)
@@ -139,19 +139,24 @@ def _step(step: Step, canisters: Sequence[Guest], where: Where) -> Do:
     if isinstance(step, Change):
         return _change(step.value, where)
     if isinstance(step, Accept):
-        return Do() if where == "cleanup" else evaluate(accept(step.cycles))
+        return Do() if where in ("cleanup", "composite") else evaluate(accept(step.cycles))
+    if isinstance(step, Burn) and where == "composite":
+        return Do()
     if isinstance(step, Burn):
         return evaluate(burn(step.cycles)) + debug_print(f"burned {step.cycles}")
     if where in ("cleanup", "query"):
         return Do()
     if isinstance(step, Ask):
-        return _ask(step, canisters)
+        return _ask_query(step, canisters) if where == "composite" else _ask(step, canisters)
+    if where == "composite":
+        return Do()
     return _give(step, canisters) if isinstance(step, Give) else _manage(step, canisters)
 
 
 def _change(value: int, where: Where) -> Do:
     letter = bytes([value])
-    done = set_slot(6, slot(6) + letter) + do("global_timer_set", 1 << 62 | value) if where != "query" else Do()
+    done = set_slot(6, slot(6) + letter)
+    done += do("global_timer_set", 1 << 62 | value) if where not in ("query", "composite") else Do()
     done += evaluate(stable_grow(1)) + stable_write(value, letter)
     done += evaluate(memory_grow(1)) if value % GROW_AT == 1 else Do()
     return done + (do("certified_data_set", letter) if where in ("update", "callback") else Do())
@@ -185,8 +190,21 @@ def _ask(step: Ask, canisters: Sequence[Guest]) -> Do:
         method="query" if step.query else "update",
         on_reply=program(step.on_reply, canisters, "callback"),
         on_reject=program(step.on_reject, canisters, "callback"),
-        on_cleanup=None if step.on_cleanup is None else program(replace(step.on_cleanup), canisters, "cleanup"),
+        on_cleanup=None if step.on_cleanup is None else program(step.on_cleanup, canisters, "cleanup"),
         cycles=step.cycles,
         timeout=step.timeout,
+        refused=Do(),
+    )
+
+
+def _ask_query(step: Ask, canisters: Sequence[Guest]) -> Do:
+    """The same in a composite query: nothing but queries is called, and nothing is given."""
+    return call(
+        canisters[step.callee],
+        program(step.body, canisters, "composite"),
+        method="query" if step.query else "composite_query",
+        on_reply=program(step.on_reply, canisters, "composite"),
+        on_reject=program(step.on_reject, canisters, "composite"),
+        on_cleanup=None if step.on_cleanup is None else program(step.on_cleanup, canisters, "composite"),
         refused=Do(),
     )

@@ -12,11 +12,10 @@ from functools import cache
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from sandbox import Principal, RawState, Sandbox
+from sandbox import InstructionLimits, Principal, RawState, Sandbox
 from sandbox.execution.responses import expire
 from sandbox.execution.rounds import step
 from sandbox.state import Callback, CanisterState, Message, Request, Response, Status
-from tests.conftest import FEW_INSTRUCTIONS
 from tests.management.methods import encoded
 from tests.spec.graphs import CANISTERS, DEPLOYMENTS, GRAPHS, Body, program
 from tests.spec.guest import *
@@ -25,6 +24,7 @@ MESSAGE, CALL, BYTE, INGRESS, INGRESS_BYTE = 5_000_000, 260_000, 1_000, 1_200_00
 """Published fees; an instruction is one cycle, two with a 64-bit memory."""
 LOOK = append(slot(6) + pack(memory_size()) + pack(ic0("stable64_size")))
 LOOK += when(ic0("stable64_size"), append(stable_read(0, 256))) + do("msg_reply")
+LIMITS = InstructionLimits(update=50_000_000, query=20_000_000_000, install=50_000_000)
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 LARGE = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -138,7 +138,7 @@ def _carried(message: Message) -> int:
 @cache
 def watch(costs: str) -> Watch:
     printed: list[str] = []
-    sandbox = Sandbox(costs=costs, instruction_limits=FEW_INSTRUCTIONS, on_log=lambda _, text: printed.append(text))
+    sandbox = Sandbox(costs=costs, instruction_limits=LIMITS, on_log=lambda _, text: printed.append(text))
     canisters = [guest(sandbox, bits=bits, cycles=10**14) for bits in (32,) * (CANISTERS - 1) + (64,)]
     for canister in canisters:
         for k, other in enumerate(canisters):
@@ -188,6 +188,22 @@ def check(costs: str, graph: list[tuple[int, Body]]) -> None:
 @given(graph=GRAPHS)
 def test_cycles_are_conserved_and_traps_change_nothing(costs: str, graph: list[tuple[int, Body]]) -> None:
     check(costs, graph)
+
+
+@QUICK
+@given(graph=GRAPHS)
+def test_composite_queries_change_nothing(graph: list[tuple[int, Body]]) -> None:
+    there = watch("free")
+    subnet = there.sandbox._subnet
+    before = [there.sandbox.raw_state(canister) for canister in there.canisters]
+    states = dict(subnet.canisters)
+    there.look_at_all()
+    for index, body in graph:
+        arg = code(program(body, there.canisters, "composite"))
+        there.sandbox.query(there.canisters[index].id, "composite_query", arg)
+        assert [there.sandbox.raw_state(canister) for canister in there.canisters] == before
+        assert all(state is states[canister_id] for canister_id, state in subnet.canisters.items())
+        assert {canister_id: there.look(canister_id) for canister_id in states} == there.seen
 
 
 @pytest.mark.slow
