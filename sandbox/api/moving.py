@@ -7,11 +7,12 @@ was downloaded from does not. All or nothing: a file that is torn or does not fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
 from sandbox.api.records import Snapshot
 from sandbox.canister.code import prepare, submit
@@ -28,27 +29,107 @@ from sandbox.snapshots.portable.history import steps_of
 from sandbox.state import SnapshotState
 
 if TYPE_CHECKING:
+    from sandbox.api.canister import Canister
     from sandbox.api.sandbox import Sandbox
 
-Who = Callable[[Principal], Principal]
-"""Who acts on a canister."""
 
+class SnapshotFiles:
+    """The part of the snapshot manager that deals with files."""
 
-def snapshot_of(sandbox: Sandbox, snapshot_id: bytes, who: Who) -> SnapshotState:
-    """The snapshot with this id, if the caller may see it."""
-    owner = rules.owner_id(snapshot_id)
-    world = sandbox.world(who(owner) if owner in {c.id for c in sandbox.canisters()} else Principal.anonymous())
-    snapshot, state = rules.locate(world, owner, snapshot_id)
-    rules.visible(world, state.id)
-    return snapshot
+    _sandbox: Sandbox
 
+    def download(
+        self,
+        snapshot_id: bytes | str,
+        path: str | Path,
+        format: str | None = None,
+        sender: Principal | str | None = None,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write a snapshot to `path`: `icsnap`, one file; `dir`, the directory of dfx and icp-cli. Without `format`, a
+        directory unless the name ends in `.icsnap`.
 
-def content_of(sandbox: Sandbox, source: str | Path | bytes, who: Who) -> Content:
-    """The snapshot in a file or a directory, or the one here with this id."""
-    if isinstance(source, bytes) or (_is_id(str(source)) and not Path(source).exists()):
-        raw = as_id(source if isinstance(source, bytes) else str(source))
-        return portable.of_state(snapshot_of(sandbox, raw, who))
-    return portable.opened(Path(source))
+        Nothing is overwritten. After an interruption, the same call continues what it left in `PATH.part`. `progress`
+        is called with bytes done and bytes in all.
+        """
+        target = Path(path)
+        snapshot = self._snapshot(snapshot_id, sender)
+        portable.write(portable.of_state(snapshot, snapshot_checksum(snapshot)), target, format, progress)
+        return target
+
+    def upload(
+        self,
+        canister_id: Principal | str,
+        path: str | Path,
+        sender: Principal | str | None = None,
+        progress: Progress | None = None,
+    ) -> Snapshot:
+        """A new snapshot of the canister from a file or a directory, its label kept.
+
+        As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
+        `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
+        """
+        target = Principal.of(canister_id)
+        who = self._who(target, sender)
+        with portable.opened(Path(path)) as content:
+            metadata = _metadata(content)
+            uploads.admit(self._sandbox.world(who), target, metadata)
+            images, chunks = portable.filled(self._sandbox.pool, content, progress)
+        metadata = replace(metadata, chunks=chunks)
+        made = self._sandbox.manage(command(uploads.upload_whole, who, target, metadata, images)).reply
+        assert isinstance(made, SnapshotState)
+        return Snapshot.of(made)
+
+    def create_canister(
+        self,
+        source: str | Path | bytes,
+        controllers: Iterable[Principal | str] | None = None,
+        canister_id: Principal | str | None = None,
+        sender: Principal | str | None = None,
+        progress: Progress | None = None,
+        **how: Any,
+    ) -> Canister:
+        """A new canister with the state of a file, a directory, or a snapshot here (by id), its timer included.
+
+        Controllers, settings (`settings=`) and cycles (`cycles=`) are not part of a snapshot: they are the new
+        canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
+        fails, there is no new canister.
+        """
+        new, creator = new_canister(controllers, canister_id, **how), identity("default")
+        with self._content(source, sender) as content:
+            metadata = replace(_metadata(content), low_memory_hook=None)
+            if metadata.via_hooks:
+                raise SnapshotFileError(
+                    f"{content.where} holds only stable memory, as the canister's hook left it: upload it to a "
+                    "canister, then load it via hooks"
+                )
+            lifecycle.create_canister(self._sandbox.world(creator), new.settings, new.specified_id, new.cycles)
+            images, chunks = portable.filled(self._sandbox.pool, content, progress)
+        metadata = replace(metadata, chunks=chunks)
+        made = self._sandbox.manage(command(uploads.create_from_upload, creator, new, metadata, images)).reply
+        assert isinstance(made, Principal)
+        return self._sandbox.canister(made)
+
+    def _content(self, source: str | Path | bytes, sender: Principal | str | None) -> Content:
+        """The snapshot in a file or a directory, or the one here with this id."""
+        if isinstance(source, bytes):
+            return portable.of_state(self._snapshot(source, sender))
+        if _is_id(str(source)) and not Path(source).exists():
+            return portable.of_state(self._snapshot(str(source), sender))
+        return portable.opened(Path(source))
+
+    def _snapshot(self, snapshot_id: bytes | str, sender: Principal | str | None) -> SnapshotState:
+        """The snapshot with this id, if `sender` may see it."""
+        raw = as_id(snapshot_id)
+        owner = rules.owner_id(raw)
+        known = owner in {canister.id for canister in self._sandbox.canisters()}
+        world = self._sandbox.world(self._who(owner, sender) if known else Principal.anonymous())
+        snapshot, state = rules.locate(world, owner, raw)
+        rules.visible(world, state.id)
+        return snapshot
+
+    def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
+        raise NotImplementedError
 
 
 def _is_id(text: str) -> bool:
@@ -63,46 +144,6 @@ def as_id(value: bytes | str) -> bytes:
         return bytes.fromhex(value)
     except ValueError:
         return value.encode()
-
-
-def download(snapshot: SnapshotState, path: Path, form: str | None, progress: Progress | None) -> None:
-    """`SnapshotManager.download`."""
-    content = portable.of_state(snapshot, snapshot_checksum(snapshot))
-    portable.write(content, path, form, progress)
-
-
-def upload(
-    sandbox: Sandbox, canister_id: Principal, path: Path, who: Who, progress: Progress | None = None
-) -> Snapshot:
-    """`SnapshotManager.upload`."""
-    sender = who(canister_id)
-    with portable.opened(path) as content:
-        metadata = _metadata(content)
-        uploads.admit(sandbox.world(sender), canister_id, metadata)
-        images, chunks = portable.filled(sandbox.pool, content, progress)
-    metadata = replace(metadata, chunks=chunks)
-    made = sandbox.manage(command(uploads.upload_whole, sender, canister_id, metadata, images)).reply
-    assert isinstance(made, SnapshotState)
-    return Snapshot.of(made)
-
-
-def create_canister(
-    sandbox: Sandbox, content: Content, new: uploads.NewCanister, progress: Progress | None = None
-) -> Principal:
-    """`SnapshotManager.create_canister`."""
-    if content.fields.via_hooks:
-        raise SnapshotFileError(
-            f"{content.where} holds only stable memory, as the canister's hook left it: upload it to a canister, "
-            "then load it via hooks"
-        )
-    creator = identity("default")
-    metadata = replace(_metadata(content), low_memory_hook=None)
-    lifecycle.create_canister(sandbox.world(creator), new.settings, new.specified_id, new.cycles)
-    images, chunks = portable.filled(sandbox.pool, content, progress)
-    metadata = replace(metadata, chunks=chunks)
-    made = sandbox.manage(command(uploads.create_from_upload, creator, new, metadata, images)).reply
-    assert isinstance(made, Principal)
-    return made
 
 
 def _metadata(content: Content) -> uploads.Uploading:

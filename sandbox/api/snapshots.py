@@ -1,15 +1,13 @@
-"""The snapshot manager by ids, as in the community proposal of 2023: take, load, list, delete; and out and in."""
+"""The snapshot manager by ids, as in the community proposal of 2023: take, load, list, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.api import moving, typed
-from sandbox.api.creation import new_canister
-from sandbox.api.moving import as_id
+from sandbox.api import typed
+from sandbox.api.moving import SnapshotFiles, as_id
 from sandbox.api.records import Snapshot
 from sandbox.canister import code as modules
 from sandbox.errors import InvalidModule
@@ -22,16 +20,14 @@ from sandbox.management.rejects import snapshot_not_found
 from sandbox.management.uploaded import code_of
 from sandbox.principal import Principal
 from sandbox.snapshots.inspect.opened import Opened, opened
-from sandbox.snapshots.portable import Progress
 from sandbox.snapshots.stable_image import read_stable_image
 from sandbox.state import Code, SnapshotState
 
 if TYPE_CHECKING:
-    from sandbox.api.canister import Canister
     from sandbox.api.sandbox import Sandbox
 
 
-class SnapshotManager:
+class SnapshotManager(SnapshotFiles):
     """Snapshots of all canisters of a sandbox; only controllers may act on them. Ids are bytes, or their hexadecimal
     text. Without `sender`, the first controller of the canister acts."""
 
@@ -159,69 +155,11 @@ class SnapshotManager:
         found = (s for state in states for s in state.snapshots if s.id == snapshot_id)
         return next((code_of(snapshot) for snapshot in found), None)
 
-    # --- out and in
-
-    def download(
-        self,
-        snapshot_id: bytes | str,
-        path: str | Path,
-        format: str | None = None,
-        sender: Principal | str | None = None,
-        progress: Progress | None = None,
-    ) -> Path:
-        """Write a snapshot to `path`: `icsnap`, one file; `dir`, the directory of dfx and icp-cli. Without `format`, a
-        directory unless the name ends in `.icsnap`.
-
-        Nothing is overwritten. After an interruption, the same call continues what it left in `PATH.part`. `progress`
-        is called with bytes done and bytes in all.
-        """
-        target = Path(path)
-        snapshot = moving.snapshot_of(self._sandbox, as_id(snapshot_id), self._by(sender))
-        moving.download(snapshot, target, format, progress)
-        return target
-
-    def upload(
-        self,
-        canister_id: Principal | str,
-        path: str | Path,
-        sender: Principal | str | None = None,
-        progress: Progress | None = None,
-    ) -> Snapshot:
-        """A new snapshot of the canister from a file or a directory, its label kept.
-
-        As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
-        `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
-        """
-        return moving.upload(self._sandbox, Principal.of(canister_id), Path(path), self._by(sender), progress)
-
-    def create_canister(
-        self,
-        source: str | Path | bytes,
-        controllers: Iterable[Principal | str] | None = None,
-        canister_id: Principal | str | None = None,
-        sender: Principal | str | None = None,
-        progress: Progress | None = None,
-        **how: Any,
-    ) -> Canister:
-        """A new canister with the state of a file, a directory, or a snapshot here (by id), its timer included.
-
-        Controllers, settings (`settings=`) and cycles (`cycles=`) are not part of a snapshot: they are the new
-        canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
-        fails, there is no new canister.
-        """
-        new = new_canister(controllers, canister_id, **how)
-        with moving.content_of(self._sandbox, source, self._by(sender)) as content:
-            made = moving.create_canister(self._sandbox, content, new, progress)
-        return self._sandbox.canister(made)
-
-    def _by(self, sender: Principal | str | None) -> moving.Who:
-        return lambda canister_id: self._who(canister_id, sender)
-
     # --- looking inside
 
     def inspect(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> Opened:
         """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
-        return opened(moving.snapshot_of(self._sandbox, as_id(snapshot_id), self._by(sender)))
+        return opened(self._snapshot(snapshot_id, sender))
 
     def query(
         self,
@@ -232,7 +170,7 @@ class SnapshotManager:
     ) -> CallResult:
         """Ask the snapshot's code a query, also a composite one, about the snapshot's bytes, at the time at which it
         was taken; nothing is loaded and nothing changes. `sender` is the caller, anonymous by default."""
-        snapshot = moving.snapshot_of(self._sandbox, as_id(snapshot_id), self._by(None))
+        snapshot = self._snapshot(snapshot_id, None)
         return self._sandbox.query_snapshot(snapshot, method, arg, sender).or_raise()
 
     def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:

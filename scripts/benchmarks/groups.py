@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from scripts.benchmarks import rows_calls, rows_code, rows_memory, rows_system
+from scripts.benchmarks import rows_calls, rows_code, rows_files, rows_memory, rows_system
 from scripts.benchmarks.row import Row
 
 GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
@@ -24,6 +24,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "many": rows_system.many,
     "certificate": rows_system.certificate,
     "disk": rows_code.directory,
+    "files": rows_files.files,
     "candid": rows_code.candid,
 }
 """Each takes the seconds that one comparison may last."""

@@ -98,7 +98,7 @@ def shortest(value: float, letter: str) -> str:
     text = repr(value)
     for digits in range(1, 10) if single else ():
         candidate = f"{value:.{digits}g}"
-        if struct.pack("<f", float(candidate)) == struct.pack("<f", value):
+        if _single(float(candidate)) == value:
             text = candidate
             break
     sign, mantissa, point = _decimal(text)
@@ -113,6 +113,15 @@ def shortest(value: float, letter: str) -> str:
         return f"{sign}0.{'0' * -point}{mantissa}"
     rest = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
     return f"{sign}{mantissa[0]}{rest}e{point - 1}"
+
+
+def _single(value: float) -> float:
+    """The nearest f32; infinite where it is too large."""
+    try:
+        [single] = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return float(single)
 
 
 def _decimal(text: str) -> tuple[str, str, int]:

@@ -130,6 +130,7 @@ NUMBERS = {
     ("d", 1.7976931348623157e308): "1.7976931348623157e308",
     ("f", 1e12): "1000000000000.0",
     ("f", 1e13): "1e13",
+    ("f", 3.4028234663852886e38): "3.4028235e38",
     ("f", 16777216.0): "16777216.0",
     ("f", 0.000001): "0.000001",
     ("f", 0.0000001): "1e-7",
@@ -148,6 +149,8 @@ def test_floats_are_printed_as_in_rust(letter: str, value: float) -> None:
 @given(st.sampled_from("ilfdv"), st.integers(0, (1 << 128) - 1))
 @example("f", 1)
 @example("d", 1)
+@example("f", 0x7F7FFFFF)
+@example("d", 0x7FEFFFFFFFFFFFFF)
 @example("i", 1 << 31)
 def test_every_global_comes_back_bit_by_bit_unless_json_has_no_number_for_it(letter: str, bits: int) -> None:
     bits &= (1 << {"i": 32, "l": 64, "f": 32, "d": 64, "v": 128}[letter]) - 1
