@@ -177,11 +177,26 @@ def _decoded(found: Opened, wishes: Wishes) -> _Structures:
 def _structures(found: Opened, wishes: Wishes) -> Looks:
     decoded = _decoded(found, wishes)
     parts = decoded.summary()
-    variables = decoded.found.part("variables") if decoded.found is not None else None
-    if variables is None or variables.problem is not None:
-        return decoded.facts, parts
-    facts, lines = _rows(found, variables, wishes)
-    return {**decoded.facts, **facts}, parts + lines
+    for name in ("variables", "values"):
+        told = decoded.found.part(name) if decoded.found is not None else None
+        if told is not None and told.problem is None:
+            facts, lines = _declarations(told)
+            return {**decoded.facts, **facts}, parts + lines
+    return decoded.facts, parts
+
+
+def _declarations(part: Part) -> Looks:
+    """All values that have names of their own, as declarations; `--limit` is for what is in them."""
+    facts: list[dict[str, Any]] = []
+    lines: list[RenderableType] = []
+    for row in part.rows():
+        name, *kind, value = (cell for cell in row if isinstance(cell, Node))
+        texts = [_node(name), *map(_node, kind)]
+        facts.append(dict(zip(part.columns, (*texts, node_json(value)), strict=True)))
+        mark, declared = ("var ", texts[-1][4:]) if texts[-1].startswith("var ") else ("", texts[-1])
+        head = f"{mark}{texts[0]} : {declared}" if kind and declared else texts[0]
+        lines.append(Text.assemble((head, "bold"), " = ", output.candid(node_text(value))))
+    return {"count": part.count, "entries": facts}, lines
 
 
 def _region(found: Opened, wishes: Wishes) -> Part:
@@ -199,6 +214,8 @@ def _entries(found: Opened, wishes: Wishes) -> Looks:
     if part.problem is not None:
         raise InspectError(f"{part.name}: {part.problem}")
     heading = Text(f"{part.name}: {part.kind}" + ("" if part.count is None else f", {part.count:,} entries"), "bold")
+    if part.name in ("variables", "values"):
+        return _declarations(part)
     if not part.columns:
         return {"part": part.name, "kind": part.kind}, [heading, *_hexdump(found, wishes)[1]]
     facts, lines = _rows(found, part, wishes)

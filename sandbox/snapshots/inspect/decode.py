@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sandbox.snapshots.inspect import decode_rust
+from sandbox import candid
+from sandbox.errors import CandidError
+from sandbox.snapshots.inspect import decode_candid, decode_rust
 from sandbox.snapshots.inspect.decode_motoko import ENHANCED, LAYOUT, NOT_SAVED, decode_motoko
 from sandbox.snapshots.inspect.found import Decoded, Part
 from sandbox.snapshots.inspect.motoko_types import NOTHING, StableTypes, parse_stable_types
@@ -30,6 +32,16 @@ class Hints:
         return NOTHING if text is None else parse_stable_types(text.decode("utf-8", "replace"))
 
     @property
+    def field_names(self) -> dict[int, str]:
+        """The names in the module's interface, by field id."""
+        text = self.metadata.get("candid:service")
+        try:
+            names = candid.parse_did(text.decode("utf-8", "replace")).field_names() if text else frozenset()
+        except CandidError:
+            return {}
+        return {candid.field_id(name): name for name in names}
+
+    @property
     def motoko(self) -> bool:
         return self.enhanced or any(name.startswith("motoko:") for name in self.metadata)
 
@@ -44,6 +56,8 @@ def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
         return decode_rust.decode_manager(stable)
     if decode_rust.is_structure(stable):
         return decode_rust.decode_alone(stable)
+    if stable.read(0, 4) == decode_candid.MAGIC:
+        return decode_candid.decode_candid(stable, hints.field_names, hints.keep)
     found = decode_motoko(stable, hints.stable_types, hints.keep)
     if found is not None:
         missing = hints.motoko and not found.notes

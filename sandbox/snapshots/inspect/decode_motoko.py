@@ -86,15 +86,15 @@ def _rows(data: Bytes, types: StableTypes, keep: Keep) -> Iterator[Row]:
     head = read_head(stream, types.names)
     values = Values(stream, head, keep)
     declared = {candid_name(found.name): found for found in types.variables.values()}
-    rows: list[Row] = []
+    rows: dict[str, Row] = {}
     for label, value in values.fields(_main(head)):
         known = declared.get(str(label))
         kind = "" if known is None else ("var " if known.mutable else "") + known.type
         inner = value.value if isinstance(value, Opt) else value
-        rows.append((Scalar(str(label), "name"), Scalar(kind, "type"), inner))
+        rows[str(label)] = (Scalar(str(label), "name"), Scalar(kind, "type"), inner)
     if stream.left:
         raise InspectError(f"{stream.left:,} bytes follow the last variable, at byte {stream.place:#x}")
-    return iter(rows)
+    return iter([rows[name] for name in sorted(rows)])
 
 
 def _regions(memory: Bytes) -> Iterator[Part]:

@@ -68,13 +68,15 @@ def _kind(data: Bytes) -> str:
 def _btree(name: str, data: Bytes) -> Part:
     tree = read_btree(data)
     some = list(islice(tree.entries(), _SAMPLE))
-    is_set = bool(some) and not any(value.size for _, value in some)
+    hollow = bool(some) and not any(value.size for _, value in some)
+    is_set = hollow and tree.is_set
     known = {
         "layout": f"version {tree.version}",
         "page": f"{tree.page:,} bytes",
         "keys": f"{tree.key_size} bytes each" if tree.key_size is not None else "of any size" if some else None,
         "greatest key": tree.max_key,
         "greatest value": tree.max_value,
+        "values": "empty, perhaps a BTreeSet" if hollow and not is_set and tree.max_value is None else None,
     }
 
     def rows() -> Iterator[Row]:

@@ -40,6 +40,14 @@ class BTree:
     max_value: int | None
     key_size: int | None = None
 
+    @property
+    def is_set(self) -> bool:
+        """Whether values are certainly of a type without bytes; known where keys have a fixed size, because the size of
+        a page follows from the greatest sizes."""
+        if self.max_value is not None:
+            return self.max_value == 0
+        return self.key_size is not None and self.page == _slots(self.key_size, 0) * 3 // 4
+
     def entries(self) -> Iterator[tuple[Bytes, Bytes]]:
         """Key and value of every entry, in the order of the map."""
         return _walk(self)
@@ -71,7 +79,7 @@ def read_btree(source: Bytes, key_size: int | None = None) -> BTree:
         raise InspectError(f"the map has layout version {version} (at 0x3); 1 and 2 are known")
     first, second = number(source, 4, 4, "sizes"), number(source, 8, 4, "sizes")
     derived = version == 1 or second != _BY_VALUE
-    page = 7 + _CAPACITY * (8 + first + second) + (_CAPACITY + 1) * 8 if derived else first
+    page = _slots(first, second) if derived else first
     if page < _LEAST_PAGE and not derived:
         raise InspectError(f"the map has pages of {page} bytes (at 0x4); {_LEAST_PAGE} is the least")
     tree = BTree(
@@ -88,6 +96,11 @@ def read_btree(source: Bytes, key_size: int | None = None) -> BTree:
     if (tree.root == 0) != (tree.length == 0):
         raise InspectError(f"the map has {tree.length:,} entries (at 0x14) and its root at {tree.root:#x} (at 0xc)")
     return replace(tree, key_size=_key_size(tree) if key_size is None else key_size)
+
+
+def _slots(max_key: int, max_value: int) -> int:
+    """The size of a node of version 1."""
+    return 7 + _CAPACITY * (8 + max_key + max_value) + (_CAPACITY + 1) * 8
 
 
 def _walk(tree: BTree) -> Iterator[tuple[Bytes, Bytes]]:

@@ -1,0 +1,28 @@
+"""Candid at the start of stable memory: what `ic_cdk::storage::stable_save` leaves there in `pre_upgrade`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sandbox.snapshots.inspect.found import Decoded, Part, Row
+from sandbox.snapshots.inspect.motoko_value import Scalar
+from sandbox.snapshots.inspect.motoko_variables import Keep, Values
+from sandbox.snapshots.inspect.motoko_wire import Stream, read_head
+from sandbox.snapshots.inspect.source import Bytes
+
+MAGIC = b"DIDL"
+NOTE = "A Candid message at the start of stable memory, as ic_cdk's stable_save writes it in pre_upgrade."
+
+
+def decode_candid(stable: Bytes, names: Mapping[int, str], keep: Keep) -> Decoded:
+    """The values of the message; what follows it in stable memory means nothing."""
+    head = read_head(Stream(stable), names)
+
+    def rows() -> Iterator[Row]:
+        stream = Stream(stable)
+        values = Values(stream, read_head(stream, names), keep)
+        for number, reference in enumerate(head.arguments):
+            yield Scalar(str(number), "name"), values.read(reference)
+
+    part = Part("values", "Candid values", stable, {}, ("number", "value"), len(head.arguments), rows)
+    return Decoded("Candid", (part,), notes=(NOTE,))

@@ -1,0 +1,144 @@
+"""Motoko's stable variables of every type, and regions, against what the canister's own queries answer."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from sandbox import Sandbox
+from sandbox.principal import Principal
+from sandbox.snapshots.inspect import Hints, Plain, decode
+from sandbox.snapshots.inspect.decode_motoko import ENHANCED, NOT_SAVED, SAVED
+from sandbox.snapshots.inspect.motoko_value import Node, Opt, node_json, node_text
+from sandbox.snapshots.inspect.motoko_variables import Keep
+from tests.snapshots.inspect.images import hints, new, part, plain, saved, stable
+
+PAGE = 65_536
+LIMITS = Keep(depth=1000, items=10_000, text=1 << 20)
+PLAIN = (
+    "nat", "int", "bigNat", "bigInt", "smallNats", "smallInts", "bool", "float", "floats", "text", "longText", "blob",
+    "principal", "nothing", "option", "record", "variant", "variants", "array", "arrays", "mutableArray",
+    "growingArray", "account", "tree", "cell", "sameCell",
+)  # fmt: skip
+"""Variables whose query answers with the same shape."""
+
+
+@cache
+def vars_saved(full: bool = True) -> tuple[dict[str, Node], dict[str, str], dict[str, Any]]:
+    """Values, declared types and what the queries answered."""
+    canister = new("vars_v1.classical", Sandbox())
+    if full:
+        canister.call("fill")
+    methods = canister._sandbox.state_of(canister.id)
+    assert methods.code is not None
+    names = [*PLAIN, "tuple", "char", "functionRef", "actorRef", "list", "pair", "ring", "coreList", "coreMap"]
+    names += ["optionOfOption", "unit"]
+    answers = {name: canister.call(f"get_{name}") for name in names}
+    about = Hints(hints(canister).metadata, keep=LIMITS)
+    values, types = {}, {}
+    for name, kind, value in part(decode(Plain(saved(canister)), about), "variables").rows():
+        assert isinstance(name, Node)
+        assert isinstance(kind, Node)
+        assert isinstance(value, Node)
+        values[node_text(name)], types[node_text(name)] = value, node_text(kind)
+    return values, types, answers
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_variable_is_what_its_query_answers(name: str, full: bool) -> None:
+    values, _, answers = vars_saved(full)
+    found, told = plain(values[name]), answers[name]
+    assert found == ({"value": told} if name in ("cell", "sameCell") else told)
+
+
+def test_what_candid_has_no_shape_for() -> None:
+    values, _, answers = vars_saved()
+    assert plain(values["tuple"]) == answers["tuple"]["tuple"]
+    assert chr(plain(values["char"])) == chr(answers["char"]) == "🐝"  # which Candid has as nat32
+    assert plain(values["actorRef"]) == answers["actorRef"] == Principal.from_text("rwlgt-iiaaa-aaaaa-aaaaa-cai")
+    assert node_text(values["functionRef"]) == 'func "rwlgt-iiaaa-aaaaa-aaaaa-cai".greet'
+    assert node_text(values["optionOfOption"]) == "opt null"
+    assert node_text(values["unit"]) == "null"
+    assert "forgotten" not in values
+
+
+def test_a_long_list_is_read_to_its_end() -> None:
+    values, _, answers = vars_saved()
+    found, rest = [], values["list"]
+    while isinstance(rest, Opt):
+        number, rest = (value for _, value in rest.value.fields)  # type: ignore[union-attr]
+        found.append(plain(number))
+    assert found == answers["list"]
+
+
+def test_shared_things_are_one_thing() -> None:
+    values, _, answers = vars_saved()
+    shared = node_json(values["cell"]), node_json(values["sameCell"]), node_json(values["pair"])
+    text = str(shared)
+    assert text.count("'is': 99") == 1
+    assert text.count("{'#': ") == 4
+    assert answers["pair"]["pair"] == (99, 99)
+
+
+def test_things_that_point_at_each_other_end() -> None:
+    values, _, answers = vars_saved()
+    assert answers["ring"][:3] == ["first", "second", "first"]
+    shown = node_text(values["ring"])
+    assert shown.count("second") == 1
+    assert shown.count("first") == 2
+
+
+def test_types_are_those_of_the_program() -> None:
+    _, types, _ = vars_saved()
+    assert types["smallNats"] == "var (Nat8, Nat16, Nat32, Nat64)"
+    assert types["mutableArray"] == "[var Nat]"
+    assert types["functionRef"] == "var shared Text -> async Text"
+    assert types["optionOfOption"] == "var ??Nat"
+
+
+@pytest.mark.parametrize("mode", ["classical", "enhanced"])
+@pytest.mark.parametrize("when", ["running", "saved"])
+def test_regions_are_what_the_canister_reads_in_them(mode: str, when: str) -> None:
+    canister = new(f"regions.{mode}")
+    canister.call("fill")
+    rows, first = canister.call("regions"), canister.call("first")
+    told = {
+        row["id"]: {at: canister.call("read", n, at, PAGE) for at in _places(row["pages"])}
+        for n, row in enumerate(rows)
+    }
+    about = hints(canister)
+    image = Plain(saved(canister)) if when == "saved" else stable(canister)
+    decoded = decode(image, about)
+    for row in rows:
+        if not row["pages"]:
+            assert decoded.part(f"region {row['id']}") is None
+            continue
+        found = part(decoded, f"region {row['id']}")
+        assert found.facts["pages"] == row["pages"]
+        assert {at: found.data.read(at, PAGE) for at in told[row["id"]]} == told[row["id"]]
+    table = part(decoded, f"region {first['id']}")
+    assert int.from_bytes(table.data.read(8, 8), "little") == first["number"]
+    lost = [p for p in decoded.parts if p.name.startswith("region ") and p.data.read(0, 6) == b"nobody"]
+    assert len(lost) == 1
+    assert (ENHANCED if mode == "enhanced" else SAVED if when == "saved" else NOT_SAVED) in decoded.notes
+
+
+def _places(pages: int) -> list[int]:
+    """Where some pages of a region begin: the first, the last, those around the end of its first block."""
+    return [PAGE * n for n in sorted({0, pages // 2, 127, 128, pages - 1}) if 0 <= n < pages]
+
+
+def test_variables_beside_regions_name_them() -> None:
+    canister = new("regions.classical")
+    canister.call("fill")
+    rows, spare = canister.call("regions"), canister.call("spare")
+    about = hints(canister)
+    rows_found = part(decode(Plain(saved(canister)), about), "variables").rows()
+    shown = {node_text(n): node_text(v) for n, _, v in rows_found if isinstance(n, Node) and isinstance(v, Node)}
+    assert shown["note"] == '"filled"'
+    for row in rows:
+        assert f"region {row['id']} ({row['pages']} pages)" in shown["known"] + shown["table"]
+    assert spare in [row["id"] for row in rows]
