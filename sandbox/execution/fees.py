@@ -57,15 +57,15 @@ class Fees:
         transmission = self.call + (payload + REPLY_REPLICATED) * self.call_byte
         return transmission + self.execution(instructions, wasm64)
 
-    def idle_per_second(self, state: CanisterState) -> int:
-        """What a canister costs by existing."""
-        used = max(memory_usage(state), state.settings.memory_allocation)
+    def idle_per_second(self, state: CanisterState, grown: int = 0) -> int:
+        """What a canister costs by existing, with so many more bytes of memory."""
+        used = max(memory_usage(state) + grown, state.settings.memory_allocation)
         storage = used * self.gib_second // GIB
         return storage + self.canister_second + state.settings.compute_allocation * self.percent_second
 
-    def freezing_limit(self, state: CanisterState) -> int:
-        """Cycles that keep the canister alive for its freezing threshold."""
-        return self.idle_per_second(state) * state.settings.freezing_threshold
+    def freezing_limit(self, state: CanisterState, grown: int = 0) -> int:
+        """Cycles that keep the canister, with so many more bytes of memory, alive for its freezing threshold."""
+        return self.idle_per_second(state, grown) * state.settings.freezing_threshold
 
 
 MAINNET = Fees()

@@ -18,7 +18,7 @@ from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
 from sandbox.ic0.calls import drop_pending
-from sandbox.ic0.modes import Mode
+from sandbox.ic0.modes import Mode, T, U
 from sandbox.ic0.state import Call, Execution, Replied
 from sandbox.principal import Principal
 from sandbox.state import (
@@ -33,9 +33,13 @@ from sandbox.state import (
     evolve,
 )
 
+_GROWING = int(U | T)
+"""Where memory may grow only as far as the canister can pay for it."""
+
 
 def finish(kernel: Kernel, state: CanisterState, live: Live, context: CallContext, outcome: Outcome) -> None:
     """End an execution that belongs to `context`; `state` is what it started from."""
+    outcome = _afforded(kernel, state, live, outcome)
     commit(kernel, state, live, outcome)
     execution, failure = outcome.execution, outcome.failure
     instructions = context.instructions + outcome.instructions
@@ -84,6 +88,23 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
     if execution.logs:
         new = recorded(new, (execution,), None, subnet.time)
     subnet.canisters[state.id] = low_memory.watched(kernel, new)
+
+
+def _afforded(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -> Outcome:
+    """The outcome, or its failure if the memory that it takes would freeze the canister. Updates and tasks must afford
+    it, callbacks need not (`dfinity/ic` `sandbox_safe_system_state.rs`); the replica stops them where they grow."""
+    model, execution = fees.fees(kernel.subnet), outcome.execution
+    if model is None or outcome.failure is not None or not execution.mode_bit & _GROWING:
+        return outcome
+    grown = max(live.heap.size - state.heap.size, 0) + max(live.stable.size - state.stable.size, 0)
+    short = model.freezing_limit(state, grown) - execution.balance
+    if not grown or short <= 0:
+        return outcome
+    text = (
+        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
+        "are required."
+    )
+    return replace(outcome, failure=Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text))
 
 
 def charge(kernel: Kernel, state: CanisterState, outcome: Outcome) -> int:

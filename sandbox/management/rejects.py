@@ -27,6 +27,8 @@ _HELP = {
     "create-canister-not-enough-cycles": "Try sending more cycles with the request.",
     "delete-canister-queue-not-empty": "Wait until the queues have been cleared to delete the canister and in the "
     "meantime stop the canister.",
+    "insufficient-cycles-in-compute-allocation": "Try topping up the canister.",
+    "insufficient-cycles-in-memory-allocation": "Try topping up the canister.",
     "wasm-chunk-store-error": "Use the `stored_chunks` API to check which hashes are present or top up the canister if "
     "it is low on cycles.",
 }
@@ -180,6 +182,16 @@ def creation_fee(sent: int, required: int) -> CallRejected:
         f"only {sent} cycles were received with the create_canister request."
     )
     return rejected(ErrorCode.INSUFFICIENT_CYCLES_FOR_CREATE_CANISTER, text, "create-canister-not-enough-cycles")
+
+
+def allocation_unpaid(kind: str, wanted: int, short: int) -> CallRejected:
+    """`kind`: compute or memory."""
+    code = ErrorCode[f"INSUFFICIENT_CYCLES_IN_{kind.upper()}_ALLOCATION"]
+    text = (
+        f"Cannot increase {kind} allocation to {wanted} due to insufficient cycles. At least {short} additional cycles "
+        "are required."
+    )
+    return rejected(code, text, f"insufficient-cycles-in-{kind}-allocation")
 
 
 def log_memory_limit(limit: int) -> CallRejected:

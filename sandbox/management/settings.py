@@ -34,12 +34,25 @@ def update_settings(world: World, canister_id: Principal, update: SettingsUpdate
     state = world.controlled(canister_id)
     version = state.version + 1
     settings = apply_settings(state, update)
+    _check_afforded(world, state, settings)
     logs = newest_logs(state.logs, settings.log_memory_limit)
     new = replace(state, settings=settings, version=version, logs=logs)
     if "controllers" in update:
         change = world.change(version, "controllers_change", controllers=new.settings.controllers)
         new = replace(new, history=history(state, change), total_changes=state.total_changes + 1)
     return Transition(canister=new)
+
+
+def _check_afforded(world: World, state: CanisterState, settings: Settings) -> None:
+    """A larger allocation must not freeze the canister; a longer freezing threshold may (`dfinity/ic`
+    `canister_manager.rs`, `validate_canister_settings`)."""
+    short = world.prices.frozen(replace(state, settings=settings)) - state.cycles
+    if short <= 0:
+        return
+    if settings.compute_allocation > state.settings.compute_allocation:
+        raise rejects.allocation_unpaid("compute", settings.compute_allocation, short)
+    if settings.memory_allocation > state.settings.memory_allocation:
+        raise rejects.allocation_unpaid("memory", settings.memory_allocation, short)
 
 
 def from_candid(record: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -96,7 +96,11 @@ def live(sandbox: Sandbox, counter: bool = True) -> list[Any]:
     a.load_snapshot(snapshot.id)
     answers += [a.take_snapshot().checksum, a.ask(reply(slot(6)))]
     a.delete_snapshot(snapshot.id)
-    attempts: list[Callable[[], None]] = [lambda: a.load_snapshot(snapshot.id), lambda: b.start(sender=alice), a.delete]
+    attempts: list[Callable[[], object]] = [
+        lambda: a.load_snapshot(snapshot.id),
+        lambda: b.start(sender=alice),
+        a.delete,
+    ]
     for refused in attempts:
         with suppress(CallRejected):
             refused()

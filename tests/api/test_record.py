@@ -151,7 +151,7 @@ def test_every_command_can_be_recorded() -> None:
     blobs: dict[bytes, bytes] = {}
     for handler in HANDLERS.values():
         for name, kind in get_type_hints(handler).items():
-            if is_dataclass(kind) and name not in ("world", "return"):
+            if isinstance(kind, type) and is_dataclass(kind) and name not in ("world", "return"):
                 assert kind.__name__ in CLASSES, handler.__name__
     memory = Pool().memory(5 << 20)
     memory.write((1 << 20) - 2, b"over the edge")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sandbox import Canister, ErrorCode, InstructionLimits, Sandbox
 from sandbox.candid import encode
 from sandbox.execution.fees import MAINNET
-from tests.conftest import fixture, rejected
+from sandbox.state import evolve
+from tests.conftest import fixture, guest, number, rejected
 
 YEAR = 365 * 86_400
 CHEAP = InstructionLimits(install=100_000_000)
@@ -83,3 +86,66 @@ def test_a_canister_that_cannot_pay_for_time_loses_everything() -> None:
 def test_unknown_models_are_refused() -> None:
     with pytest.raises(ValueError, match="free, mainnet"):
         Sandbox(costs="cheap")
+
+
+# `grow` and `grow_stable` take 100 pages; `call` does it in a callback.
+GROWING = """
+(table funcref (elem $grown))
+(data (i32.const 100) "nothing")
+(func $more (drop (memory.grow (i32.const 100))))
+(func (export "canister_update grow") (call $more) (call $reply64 (i64.extend_i32_u (memory.size))))
+(func (export "canister_update grow_stable") (call $reply64 (call $stable64_grow (i64.const 100))))
+(func (export "canister_query grow_query") (call $more) (call $reply64 (i64.extend_i32_u (memory.size))))
+(func (export "canister_update nothing") (call $reply64 (i64.const 0)))
+(func (export "canister_update call")
+  (call $canister_self_copy (i32.const 0) (i32.const 0) (i32.const 10))
+  (call $call_new (i32.const 0) (i32.const 10) (i32.const 100) (i32.const 7)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+  (if (call $call_perform) (then unreachable)))
+(func $grown (param i32) (call $more) (call $reply64 (i64.extend_i32_u (memory.size))))
+"""
+GROWTH = 100 << 16
+
+
+@pytest.fixture
+def tight() -> Canister:
+    """A canister that can do everything for some time, but not pay for 6 MiB more for a year."""
+    canister = Sandbox(costs="mainnet", instruction_limits=CHEAP).create_canister(cycles=10**15)
+    canister.install(guest(GROWING))
+    canister.update_settings(freezing_threshold=100 * YEAR)
+    sandbox, state = canister._sandbox, canister._sandbox.state_of(canister.id)
+    spare = MAINNET.call_upper_bound(100, 40_000_000_000, wasm64=False) * 3 + MAINNET.execution(40_000_000_000, False)
+    assert spare < MAINNET.freezing_limit(state, GROWTH) - MAINNET.freezing_limit(state)
+    sandbox._subnet.canisters[canister.id] = evolve(state, cycles=MAINNET.freezing_limit(state) + spare)
+    return canister
+
+
+@pytest.mark.parametrize("method", ["grow", "grow_stable"])
+def test_memory_that_would_freeze_the_canister_is_not_taken(method: str, tight: Canister) -> None:
+    before = tight.raw_state()
+    text = f"Canister cannot grow memory by {GROWTH} bytes due to insufficient cycles. At least "
+    rejected(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text, tight.update, method)
+    assert tight.raw_state() == before
+    assert number(tight.update("nothing").reply) == 0
+
+
+@pytest.mark.parametrize("method", ["grow_query", "call"])
+def test_queries_and_callbacks_may_take_memory_all_the_same(method: str, tight: Canister) -> None:
+    assert number(tight.update(method).reply) == 101
+
+
+def test_memory_that_is_paid_for_is_taken() -> None:
+    canister = Sandbox(costs="mainnet").create_canister(cycles=10**15)
+    canister.install(guest(GROWING))
+    assert number(canister.update("grow").reply) == 101
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("memory", 1 << 30), ("compute", 1)])
+def test_an_allocation_that_would_freeze_the_canister_is_refused(kind: str, wanted: int, tight: Canister) -> None:
+    code = ErrorCode[f"INSUFFICIENT_CYCLES_IN_{kind.upper()}_ALLOCATION"]
+    text = f"Cannot increase {kind} allocation to {wanted} due to insufficient cycles. At least "
+    allocation: dict[str, Any] = {f"{kind}_allocation": wanted}
+    rejected(code, text, tight.update_settings, **allocation)
+    tight.update_settings(freezing_threshold=0, **allocation)
+    tight.update_settings(freezing_threshold=1 << 60)
+    assert tight.status().settings.freezing_threshold == 1 << 60

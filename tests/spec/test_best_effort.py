@@ -57,7 +57,7 @@ def test_a_request_whose_deadline_has_passed_is_not_executed(a: Guest, b: Guest,
 
 
 @pytest.fixture
-def late(a: Guest, b: Guest, sandbox: Sandbox) -> int:
+def late(a: Guest, b: Guest, sandbox: Sandbox) -> bytes:
     """a's call of b, which waits for itself to stop, that is five minutes; b has accepted 100 of 1,000 cycles."""
     b.update_settings(controllers=[b.id, sandbox.identity("default")])
     stop = call(MANAGEMENT, encoded("stop_canister", {"canister_id": b.id}), method="stop_canister", on_reject=reply())
@@ -68,7 +68,7 @@ def late(a: Guest, b: Guest, sandbox: Sandbox) -> int:
     return number
 
 
-def test_at_the_deadline_the_caller_is_told_that_nothing_is_known(late: int, sandbox: Sandbox, b: Guest) -> None:
+def test_at_the_deadline_the_caller_is_told_that_nothing_is_known(late: bytes, sandbox: Sandbox, b: Guest) -> None:
     sandbox.advance_time(10)
     sandbox.run_until_idle()
     answer = sandbox.ingress_status(late)
