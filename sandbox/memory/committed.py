@@ -167,12 +167,16 @@ class Memory:
         """`Image.pieces`."""
         self._check_image(image)
         generation, past = self.generation, self._history.since(image)
+        store, size = self.store, image.size
         for run in runs:
-            for offset, length in host.pieces(*run):
-                self._check(offset, length, image.size)
+            for offset, length in host.pieces(*run) if run[1] > host.CHUNK else (run,):
                 if generation != self.generation:
                     generation, past = self.generation, self._history.since(image)
-                yield offset, self._past(past, offset, length)
+                if past[0] or self.closed or offset < 0 or offset + length > min(size, self.size, past[1]):
+                    self._check(offset, length, size)
+                    yield offset, self._past(past, offset, length)
+                else:
+                    yield offset, host.read_padded(store.fd, length, store.origin + offset)
 
     def _past(self, past: tuple[dict[int, bytes], int], offset: int, length: int) -> bytes:
         """What an image shows there, given its `History.since`."""

@@ -17,9 +17,11 @@ from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
 from sandbox.store.pack import Pack, PackWriter, Place
 from sandbox.store.tree import BLOCK, FAN, KEY, PAGE, ZERO, ZERO_PAGE, Node, Tree, node_key, page_key
+from sandbox.store.trees import Pages
 
 _CACHED: Final = 64
 """Frames that stay decompressed."""
+_ALL: Final = b"\xff\xff"
 _MOST_PAGES: Final = FAN // 2
 """So many pages of a block are kept one by one; more and the block is kept whole."""
 
@@ -88,6 +90,8 @@ class Objects:
     def keys(self, key: bytes) -> bytes:
         """The 16 keys below a node; `StateCorrupt` if it is not here or is not what it was."""
         content = self._read("node", key)
+        if content[:2] == _ALL and node_key(content[2:]) == key:
+            return content[2:]
         mask, keys = int.from_bytes(content[:2], "little"), content[2:]
         at, parts = 0, []
         for slot in range(FAN):
@@ -149,9 +153,9 @@ class Objects:
         place = self.find(kind, key)
         if place is None:
             raise StateCorrupt(f"the {kind} {key.hex()} is in none of the packs of {self.directory}")
-        frame = self._frame(place.pack, place.frame)
-        content = frame[place.offset : place.offset + place.length]
-        if len(content) != place.length:
+        pack, number, offset, length = place
+        content = self._frame(pack, number)[offset : offset + length]
+        if len(content) != length:
             raise self._corrupt(kind, key)
         return content
 
@@ -167,7 +171,7 @@ class Objects:
         return frame
 
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
-        where = self._places[kind][key].pack.path
+        where = self._places[kind][key][0].path
         return StateCorrupt(f"the {kind} {key.hex()} in the pack {where} is not what it was")
 
     # Writing
@@ -205,14 +209,20 @@ class Addition:
     _stands_on: dict[bytes, bytes] = field(default_factory=dict)
     _nodes: dict[bytes, bytes] = field(default_factory=dict)
 
-    def memory(self, content: Readable, tree: Tree, before: Tree | None) -> None:
-        """Keep the bytes of which `tree` is the tree; `before` is one that is here and probably similar."""
+    def memory(self, content: Readable, tree: Tree, before: Tree | None, pages: Pages) -> None:
+        """Keep the bytes of which `tree` is the tree; `before` is one that is here and probably similar. `pages` are
+        those that have been read already."""
         known = before.top if before is not None and before.key in self.objects else None
         wanted: list[_Wanted] = []
         if tree.top is not None:
             self._walk(tree.top, known, 0, wanted)
-        runs = list(self._runs(wanted, content.size))
-        for (item, run), (_, data) in zip(runs, content.pieces(run for _, run in runs), strict=True):
+        unread = []
+        for item, run in self._runs(wanted, content.size):
+            if run[1] == PAGE and (page := pages.get(run[0] // PAGE)) is not None:
+                self._keep(item, run, page)
+            else:
+                unread.append((item, run))
+        for (item, run), (_, data) in zip(unread, content.pieces(run for _, run in unread), strict=True):
             self._keep(item, run, data)
 
     def finish(self) -> None:
@@ -246,7 +256,7 @@ class Addition:
         width = FAN ** (node.level - 2)
         others = old.children if old is not None else (None,) * FAN
         for child, other in zip(node.children, others, strict=True):
-            if child is not None:
+            if child is not None and child is not other:
                 self._walk(child, other, number, wanted)
             number += width
         self._out.add("node", node.key, _packed(node.keys))
@@ -254,9 +264,8 @@ class Addition:
     def _block(self, node: Node, old: Node | None, number: int) -> _Wanted:
         base = self._base(old)
         if base is not None:
-            below = self._nodes.get(base)
-            if below is None:
-                below = self.objects.keys(base)
+            assert old is not None
+            below = old.keys if base == old.key else self._nodes.get(base) or self.objects.keys(base)
             keys = node.keys
             slots = [at // KEY for at in range(0, KEY * FAN, KEY) if keys[at : at + KEY] != below[at : at + KEY]]
             if len(slots) <= _MOST_PAGES:
@@ -291,7 +300,7 @@ class Addition:
             slot = run[0] // PAGE % FAN
             self._out.add("page", keys[slot * KEY : slot * KEY + KEY], data)
             return
-        if ZERO in (keys[at : at + KEY] for at in range(0, KEY * FAN, KEY)):
+        if ZERO in keys:
             data = b"".join(
                 data[at * PAGE : (at + 1) * PAGE] for at in range(FAN) if keys[at * KEY : at * KEY + KEY] != ZERO
             )
@@ -300,6 +309,8 @@ class Addition:
 
 def _packed(keys: bytes) -> bytes:
     """A mask of the keys that are not zero, and those."""
+    if ZERO not in keys:
+        return _ALL + keys
     mask, parts = 0, []
     for slot in range(FAN):
         key = keys[slot * KEY : slot * KEY + KEY]

@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cbor2
 import zstandard
@@ -41,13 +42,8 @@ _LEVEL: Final = 1
 _tools = threading.local()
 
 
-class Place(NamedTuple):
-    """Where an object is."""
-
-    pack: Pack
-    frame: int
-    offset: int
-    length: int
+Place = tuple["Pack", int, int, int]
+"""Where an object is: the pack, the number of the frame, offset and length in its content."""
 
 
 @dataclass(slots=True)
@@ -95,16 +91,13 @@ class Pack:
     def objects(self, kind: str) -> Iterator[tuple[bytes, Place]]:
         """Keys and places of all objects of a kind."""
         column = self._columns[kind]
-        places, keys = column.places, bytes(column.keys)
-        for index in range(len(keys) // 32):
-            at = 3 * index
-            yield keys[32 * index : 32 * index + 32], Place(self, places[at], places[at + 1], places[at + 2])
+        places = column.places
+        return zip(_split(column.keys), zip(repeat(self), places[::3], places[1::3], places[2::3]))  # noqa: B905
 
     def bases(self) -> Iterator[tuple[bytes, bytes]]:
         """The keys of `delta` nodes and of the blocks that they stand on."""
         column = self._columns["delta"]
-        for at in range(0, len(column.keys), 32):
-            yield bytes(column.keys[at : at + 32]), bytes(column.bases[at : at + 32])
+        return zip(_split(column.keys), _split(column.bases), strict=True)
 
     def frame(self, number: int) -> bytes:
         """The content of a frame."""
@@ -230,6 +223,11 @@ class _Stream:
 
     content: bytearray = field(default_factory=bytearray)
     number: int = -1
+
+
+def _split(keys: bytearray) -> list[bytes]:
+    whole = bytes(keys)
+    return [whole[at : at + 32] for at in range(0, len(whole), 32)]
 
 
 def _numbers(kind: str, data: bytes) -> array[int]:

@@ -35,8 +35,8 @@ def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
     try:
         for pack in objects.packs:
             live = _live(objects, pack, marks)
-            total = sum(place.length for kind in ("node", "delta", "block", "page") for _, place in pack.objects(kind))
-            if sum(place.length for _, _, place in live) >= _KEEP * total:
+            total = sum(place[3] for kind in ("node", "delta", "block", "page") for _, place in pack.objects(kind))
+            if sum(place[3] for _, _, place in live) >= _KEEP * total:
                 continue
             for kind, key, _ in live:
                 objects.copy(writer, kind, key)

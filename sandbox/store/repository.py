@@ -26,7 +26,7 @@ from sandbox.store.objects import Addition, Objects
 from sandbox.store.prune import Pruned, prune
 from sandbox.store.stored import Stored
 from sandbox.store.tree import Tree, stub
-from sandbox.store.trees import tree
+from sandbox.store.trees import Pages, tree
 
 Before = Callable[[Readable], Tree | None]
 """For the content of a memory a tree that is kept already and probably similar."""
@@ -79,7 +79,8 @@ class Repository:
 
     def _keep(self, addition: Addition, content: Readable, before: Before) -> None:
         if not (isinstance(content, Stored) and content.objects is self.objects):
-            addition.memory(content, tree(content), before(content))
+            pages: Pages = {}
+            addition.memory(content, tree(content, pages), before(content), pages)
 
     def _write(self, snapshot: SnapshotState) -> Entry:
         record = manifest.encode(snapshot, snapshot_checksum(snapshot))

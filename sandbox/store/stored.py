@@ -77,5 +77,5 @@ class Stored:
 
 
 @trees.tree.register
-def _(content: Stored) -> Tree:
+def _(content: Stored, kept: trees.Pages | None = None) -> Tree:
     return content.tree

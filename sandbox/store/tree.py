@@ -1,9 +1,9 @@
 """Hash trees over the bytes of a memory: what changed costs, what did not is shared.
 
 Page: 4 KiB, its key is a BLAKE3 of its bytes. Block: 16 pages, 64 KiB. Branch: 16 children, so that seven levels reach
-1 TiB. The key of a node is a BLAKE3 of its children's keys; anything that holds only zeros has 32 zero bytes for a key
-and is neither read nor stored. The root of a memory covers the top node and the size. BLAKE3's keyed mode keeps pages,
-nodes and roots apart.
+1 TiB. The key of a node is a BLAKE3 of its children's keys, 512 bytes; anything that holds only zeros has 32 zero bytes
+for a key and is neither read nor stored. The root of a memory covers the top node and the size, 40 bytes. What is hashed
+has a length of its own for pages, nodes and roots, so that none can stand for another.
 
 Nodes are immutable and shared between trees. A node that was not needed yet may be known by its key alone; `load`
 brings its content.
@@ -29,14 +29,10 @@ ZERO_PAGE: Final = bytes(PAGE)
 _NO_KEYS: Final = bytes(KEY * FAN)
 _BITS: Final = 4
 
-_PAGE_KEY, _NODE_KEY, _ROOT_KEY = (
-    blake3(f"canister-sandbox 2026 memory {kind}".encode()).digest() for kind in ("page", "node", "root")
-)
-
 
 def page_key(data: bytes | memoryview) -> bytes:
     """The key of a page of 4 KiB."""
-    return ZERO if data == ZERO_PAGE else blake3(data, key=_PAGE_KEY).digest()
+    return ZERO if data == ZERO_PAGE else blake3(data).digest()
 
 
 class Node:
@@ -89,7 +85,7 @@ class Node:
 
 def node_key(keys: bytes | bytearray) -> bytes:
     """The key of the node over these 16 keys."""
-    return ZERO if keys == _NO_KEYS else blake3(keys, key=_NODE_KEY).digest()
+    return ZERO if keys == _NO_KEYS else blake3(keys).digest()
 
 
 def stub(key: bytes, load: Callable[[bytes], bytes]) -> Node | None:
@@ -112,7 +108,7 @@ class Tree:
     @property
     def root(self) -> bytes:
         """32 bytes that cover every byte and the size."""
-        return blake3(self.size.to_bytes(8, "big") + self.key, key=_ROOT_KEY).digest()
+        return blake3(self.size.to_bytes(8, "big") + self.key).digest()
 
     def updated(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Tree:
         """The tree after these pages (ascending, inside `size`) got these keys, and the size became `size`."""
@@ -219,8 +215,10 @@ def changed_pages(new: Tree, old: Tree) -> list[int]:
     return found
 
 
-def page_keys(pieces: Iterable[tuple[int, bytes]]) -> tuple[list[int], list[bytes]]:
-    """Page numbers and keys of whole pages given as (offset, bytes), ascending."""
+def page_keys(
+    pieces: Iterable[tuple[int, bytes]], kept: dict[int, bytes] | None = None
+) -> tuple[list[int], list[bytes]]:
+    """Page numbers and keys of whole pages given as (offset, bytes), ascending. `kept`: is given the pages."""
     numbers: list[int] = []
     keys: list[bytes] = []
     zero = ZERO_PAGE
@@ -228,7 +226,9 @@ def page_keys(pieces: Iterable[tuple[int, bytes]]) -> tuple[list[int], list[byte
         number = offset // PAGE
         for at in range(0, len(data), PAGE):
             page = data[at : at + PAGE]
+            if kept is not None:
+                kept[number] = page
             numbers.append(number)
-            keys.append(ZERO if page == zero else blake3(page, key=_PAGE_KEY).digest())
+            keys.append(ZERO if page == zero else blake3(page).digest())
             number += 1
     return numbers, keys

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Final
 
 from sandbox.memory import Image, Memory, Run
 from sandbox.store.tree import EMPTY, PAGE, Tree, page_keys
@@ -20,18 +21,26 @@ class _Known:
     pending: tuple[Run, ...] = ()
 
 
+Pages = dict[int, bytes]
+"""Pages of 4 KiB by their numbers."""
+
+_MOST_KEPT: Final = 64 << 20
+
 _latest: weakref.WeakKeyDictionary[Memory, _Known] = weakref.WeakKeyDictionary()
 """The newest tree of each memory: where the next one starts from while its image lives."""
 
 
 @singledispatch
-def tree(content: object) -> Tree:
-    """The hash tree of an image (only pages changed since the memory's last tree are read), or of a kept state."""
+def tree(content: object, kept: Pages | None = None) -> Tree:
+    """The hash tree of an image (only pages changed since the memory's last tree are read), or of a kept state.
+
+    `kept`: is given the pages that were read for it, if they are not too many.
+    """
     raise TypeError(f"{type(content).__name__} has no hash tree")
 
 
 @tree.register
-def _(image: Image) -> Tree:
+def _(image: Image, kept: Pages | None = None) -> Tree:
     known = _latest.get(image.memory)
     base = known.image() if known is not None else None
     if known is not None and base is not None:
@@ -40,7 +49,10 @@ def _(image: Image) -> Tree:
         before, runs = known.tree, [*known.pending, *image.changed_since(base)]
     else:
         before, runs = EMPTY, image.extents()
-    numbers, keys = page_keys(image.pieces(whole_pages(runs, image.size)))
+    runs = whole_pages(runs, image.size)
+    if sum(length for _, length in runs) > _MOST_KEPT:
+        kept = None
+    numbers, keys = page_keys(image.pieces(runs), kept)
     result = before.updated(image.size, numbers, keys)
     _latest[image.memory] = _Known(result, weakref.ref(image))
     return result
