@@ -8,7 +8,7 @@ bytes. A node that is here has everything below it here as well.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,28 @@ from typing import Final
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
 from sandbox.store.pack import Pack, PackWriter, Place
-from sandbox.store.tree import BLOCK, FAN, KEY, PAGE, ZERO, ZERO_PAGE, Node, Tree, node_key, page_key
+from sandbox.store.tree import (
+    BLOCK,
+    FAN,
+    KEY,
+    PAGE,
+    SPREAD,
+    ZERO,
+    ZERO_PAGE,
+    Node,
+    Tree,
+    differing,
+    node_key,
+    page_key,
+    width,
+)
 from sandbox.store.trees import Pages
 
 _CACHED: Final = 64
 """Frames that stay decompressed."""
-_ALL: Final = b"\xff\xff"
+_BLOCK: Final = b"\1"
+_BRANCH: Final = b"\2"
+_MASK: Final = 8
 _MOST_PAGES: Final = FAN // 2
 """So many pages of a block are kept one by one; more and the block is kept whole."""
 
@@ -54,6 +70,12 @@ class Objects:
             places.update(pack.objects(kind))
         self._places["node"].update(pack.objects("delta"))
         self._bases.update(pack.bases())
+
+    @property
+    def index(self) -> tuple[Mapping[bytes, Place], Mapping[bytes, bytes]]:
+        """Where nodes are, and on which blocks those of others stand: as they are at any time."""
+        assert self.packs is not None  # read
+        return self._places["node"], self._bases
 
     def find(self, kind: str, key: bytes) -> Place | None:
         """Where an object (`node`, `block`, `page`) is, if it is here."""
@@ -88,22 +110,16 @@ class Objects:
         return key == ZERO or self.find("node", key) is not None
 
     def keys(self, key: bytes) -> bytes:
-        """The 16 keys below a node; `StateCorrupt` if it is not here or is not what it was."""
-        content = self._read("node", key)
-        if content[:2] == _ALL and node_key(content[2:]) == key:
-            return content[2:]
-        mask, keys = int.from_bytes(content[:2], "little"), content[2:]
-        at, parts = 0, []
-        for slot in range(FAN):
-            if mask >> slot & 1:
-                parts.append(keys[at : at + KEY])
-                at += KEY
-            else:
-                parts.append(ZERO)
-        whole = b"".join(parts)
-        if at != len(keys) or node_key(whole) != key:
+        """The keys below a node; `StateCorrupt` if it is not here or is not what it was."""
+        content, base = self._read("node", key), self.base(key)
+        if base is not None:
+            whole = _merged(content, bytearray(self.keys(base)))
+        else:
+            size = FAN if content[:1] == _BLOCK else SPREAD
+            whole = _merged(content[1:], bytearray(size * KEY))
+        if whole is None or node_key(whole) != key:
             raise self._corrupt("node", key)
-        return whole
+        return bytes(whole)
 
     def block(self, node: Node) -> bytes:
         """The 64 KiB below a node of level 1, every page checked by its key."""
@@ -190,12 +206,11 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A block whose bytes are to be kept: whole, or of it the pages `pages` (by position) over the block `base`."""
+    """A block whose bytes are to be kept: whole, or only the pages `pages` (by position)."""
 
     number: int
     node: Node
-    base: bytes = b""
-    pages: tuple[int, ...] = ()
+    pages: tuple[int, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -206,8 +221,12 @@ class Addition:
     _writer: PackWriter | None = None
     _added: set[bytes] = field(default_factory=set)
     _pages: set[bytes] = field(default_factory=set)
-    _stands_on: dict[bytes, bytes] = field(default_factory=dict)
-    _nodes: dict[bytes, bytes] = field(default_factory=dict)
+    _based: dict[bytes, bytes] = field(default_factory=dict)
+    _nodes: Mapping[bytes, Place] = field(init=False)
+    _bases: Mapping[bytes, bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._nodes, self._bases = self.objects.index
 
     def memory(self, content: Readable, tree: Tree, before: Tree | None, pages: Pages) -> None:
         """Keep the bytes of which `tree` is the tree; `before` is one that is here and probably similar. `pages` are
@@ -242,50 +261,52 @@ class Addition:
             self._writer = PackWriter(self.objects.directory)
         return self._writer
 
-    def _has(self, key: bytes) -> bool:
-        return key in self._added or key in self.objects
-
     def _walk(self, node: Node, old: Node | None, number: int, wanted: list[_Wanted]) -> None:
-        """Write the nodes that are not here; collect the blocks."""
-        if self._has(node.key):
+        """Write the nodes that are not here; collect the blocks. `old` is here."""
+        key, added = node.key, self._added
+        if key in added or key in self._nodes:
             return
-        self._added.add(node.key)
+        added.add(key)
         if node.level == 1:
             wanted.append(self._block(node, old, number))
             return
-        width = FAN ** (node.level - 2)
-        others = old.children if old is not None else (None,) * FAN
+        each = width(node.level - 1)
+        others = old.children if old is not None else (None,) * SPREAD
         for child, other in zip(node.children, others, strict=True):
             if child is not None and child is not other:
                 self._walk(child, other, number, wanted)
-            number += width
-        self._out.add("node", node.key, _packed(node.keys))
+            number += each
+        self._out.add("node", node.key, _BRANCH + _packed(node.keys))
 
     def _block(self, node: Node, old: Node | None, number: int) -> _Wanted:
         base = self._base(old)
         if base is not None:
-            assert old is not None
-            below = old.keys if base == old.key else self._nodes.get(base) or self.objects.keys(base)
-            keys = node.keys
-            slots = [at // KEY for at in range(0, KEY * FAN, KEY) if keys[at : at + KEY] != below[at : at + KEY]]
+            keys, below = node.keys, base.keys
+            slots = differing(keys, below)
             if len(slots) <= _MOST_PAGES:
-                self._stands_on[node.key] = base
-                self._out.add("delta", node.key, _packed(keys), base)
-                return _Wanted(number, node, base, tuple(slots))
-        self._nodes[node.key] = node.keys
-        self._out.add("node", node.key, _packed(node.keys))
+                node.stands_on = base
+                self._based[node.key] = base.key
+                self._out.add("delta", node.key, _chosen(keys, slots), base.key)
+                return _Wanted(number, node, tuple(slots))
+        self._out.add("node", node.key, _BLOCK + _packed(node.keys))
         return _Wanted(number, node)
 
-    def _base(self, old: Node | None) -> bytes | None:
-        if old is None or not self._has(old.key):
+    def _base(self, old: Node | None) -> Node | None:
+        """The block that is kept whole on which one that was `old` can stand."""
+        if old is None:
             return None
-        return self._stands_on.get(old.key) or self.objects.base(old.key) or old.key
+        key = self._based.get(old.key) or self._bases.get(old.key)
+        if key is None:
+            return old
+        if old.stands_on is None or old.stands_on.key != key:
+            old.stands_on = Node(1, known=(key, self.objects.keys))
+        return old.stands_on
 
     def _runs(self, wanted: list[_Wanted], size: int) -> Iterator[tuple[_Wanted, tuple[int, int]]]:
         """What is to be read, in order."""
         for item in wanted:
             start = item.number * BLOCK
-            if not item.base:
+            if item.pages is None:
                 yield item, (start, min(BLOCK, size - start))
                 continue
             for slot in item.pages:
@@ -296,7 +317,7 @@ class Addition:
 
     def _keep(self, item: _Wanted, run: tuple[int, int], data: bytes) -> None:
         keys = item.node.keys
-        if item.base:
+        if item.pages is not None:
             slot = run[0] // PAGE % FAN
             self._out.add("page", keys[slot * KEY : slot * KEY + KEY], data)
             return
@@ -308,13 +329,29 @@ class Addition:
 
 
 def _packed(keys: bytes) -> bytes:
-    """A mask of the keys that are not zero, and those."""
+    """A mask of the keys that are not zero (8 bytes), and these keys."""
+    count = len(keys) // KEY
     if ZERO not in keys:
-        return _ALL + keys
+        return ((1 << count) - 1).to_bytes(_MASK, "little") + keys
+    return _chosen(keys, [slot for slot in range(count) if keys[slot * KEY : slot * KEY + KEY] != ZERO])
+
+
+def _chosen(keys: bytes, slots: Iterable[int]) -> bytes:
+    """A mask of these slots, and the keys in them."""
     mask, parts = 0, []
-    for slot in range(FAN):
-        key = keys[slot * KEY : slot * KEY + KEY]
-        if key != ZERO:
-            mask |= 1 << slot
-            parts.append(key)
-    return mask.to_bytes(2, "little") + b"".join(parts)
+    for slot in slots:
+        mask |= 1 << slot
+        parts.append(keys[slot * KEY : slot * KEY + KEY])
+    return mask.to_bytes(_MASK, "little") + b"".join(parts)
+
+
+def _merged(content: bytes, keys: bytearray) -> bytearray | None:
+    """The keys, after those that `_chosen` told were put in their places; None if that is torn."""
+    mask, at = int.from_bytes(content[:_MASK], "little"), _MASK
+    if len(content) == _MASK + len(keys) and mask == (1 << len(keys) // KEY) - 1:
+        return bytearray(content[_MASK:])
+    for slot in range(len(keys) // KEY):
+        if mask >> slot & 1:
+            keys[slot * KEY : slot * KEY + KEY] = content[at : at + KEY]
+            at += KEY
+    return keys if at == len(content) and len(keys) % KEY == 0 else None

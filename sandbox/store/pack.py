@@ -125,23 +125,24 @@ class PackWriter:
         os.pwrite(self._fd, HEADER, 0)
         self._columns = {kind: _Column() for kind in KINDS}
         self._frames = array("Q")
-        self._open: dict[bool, _Stream] = {True: _Stream(), False: _Stream()}
+        data, nodes = _Stream(), _Stream()
+        self._open = {kind: data if kind in _DATA else nodes for kind in KINDS}
         self._started = 0
         self._workers: ThreadPoolExecutor | None = None
         self._waiting: deque[tuple[int, int, Future[bytes]]] = deque()
 
     def add(self, kind: str, key: bytes, content: bytes, base: bytes = b"") -> None:
         """Keep an object; `base` of a `delta`."""
-        stream = self._open[kind in _DATA]
+        stream, column = self._open[kind], self._columns[kind]
         if stream.number < 0:
             stream.number = self._started
             self._started += 1
-        column = self._columns[kind]
         column.keys += key
         column.bases += base
-        column.places.extend((stream.number, len(stream.content), len(content)))
-        stream.content += content
-        if len(stream.content) >= FRAME:
+        held = stream.content
+        column.places.extend((stream.number, len(held), len(content)))
+        held += content
+        if len(held) >= FRAME:
             self._close(stream)
 
     @property
@@ -152,7 +153,7 @@ class PackWriter:
     def finish(self) -> Pack | None:
         """The pack, or None if nothing was added."""
         try:
-            for stream in self._open.values():
+            for stream in {id(stream): stream for stream in self._open.values()}.values():
                 if stream.number >= 0:
                     self._close(stream)
             while self._waiting:

@@ -64,7 +64,7 @@ def _mark(objects: Objects, key: bytes, level: int, marks: _Marks) -> None:
     marks["node"].add(key)
     keys = objects.keys(key)
     if level > 1:
-        for at in range(0, FAN * KEY, KEY):
+        for at in range(0, len(keys), KEY):
             _mark(objects, keys[at : at + KEY], level - 1, marks)
         return
     base = objects.base(key)

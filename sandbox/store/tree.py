@@ -1,9 +1,9 @@
 """Hash trees over the bytes of a memory: what changed costs, what did not is shared.
 
-Page: 4 KiB, its key is a BLAKE3 of its bytes. Block: 16 pages, 64 KiB. Branch: 16 children, so that seven levels reach
-1 TiB. The key of a node is a BLAKE3 of its children's keys, 512 bytes; anything that holds only zeros has 32 zero bytes
-for a key and is neither read nor stored. The root of a memory covers the top node and the size, 40 bytes. What is hashed
-has a length of its own for pages, nodes and roots, so that none can stand for another.
+Page: 4 KiB, its key is a BLAKE3 of its bytes. Block: 16 pages, 64 KiB. Branch: 64 children, so that five levels reach
+1 TiB. The key of a node is a BLAKE3 of its children's keys; anything that holds only zeros has 32 zero bytes for a key
+and is neither read nor stored. The root of a memory covers the top node and the size. What is hashed has a length of
+its own for pages, blocks, branches and roots (4096, 512, 2048, 40 bytes), so that none can stand for another.
 
 Nodes are immutable and shared between trees. A node that was not needed yet may be known by its key alone; `load`
 brings its content.
@@ -21,13 +21,15 @@ from blake3 import blake3
 PAGE: Final = 4096
 FAN: Final = 16
 BLOCK: Final = PAGE * FAN
-LEVELS: Final = 7
-"""A block is of level 1, the top node of level 7."""
+SPREAD: Final = 64
+LEVELS: Final = 5
+"""A block is of level 1, the top node of level 5."""
 KEY: Final = 32
 ZERO: Final = bytes(KEY)
 ZERO_PAGE: Final = bytes(PAGE)
 _NO_KEYS: Final = bytes(KEY * FAN)
-_BITS: Final = 4
+_NO_BRANCH: Final = bytes(KEY * SPREAD)
+_NOTHING: Final[tuple[Node | None, ...]] = (None,) * SPREAD
 
 
 def page_key(data: bytes | memoryview) -> bytes:
@@ -37,9 +39,9 @@ def page_key(data: bytes | memoryview) -> bytes:
 
 class Node:
     """A block (`level` 1) or a branch. Of a block `keys` are those of its 16 pages, of a branch those of its children;
-    `children` of a branch are nodes, None where all is zero."""
+    `children` of a branch are nodes, None where all is zero. `stands_on`: for whoever keeps blocks (`objects.py`)."""
 
-    __slots__ = ("_children", "_keys", "_load", "key", "level")
+    __slots__ = ("_children", "_keys", "_load", "key", "level", "stands_on")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Node:
         known: tuple[bytes, Callable[[bytes], bytes]] | None = None,
     ) -> None:
         self.level = level
+        self.stands_on: Node | None = None
         self._keys = keys
         self._children = children
         self._load: Callable[[bytes], bytes] | None = None
@@ -60,7 +63,7 @@ class Node:
 
     @property
     def keys(self) -> bytes:
-        """The 16 keys of what is below, 512 bytes."""
+        """The keys of what is below, one after another."""
         if self._keys is None:
             assert self._load is not None
             self._keys = self._load(self.key)
@@ -80,12 +83,22 @@ class Node:
     @property
     def span(self) -> int:
         """How many pages it covers."""
-        return 1 << (_BITS * self.level)
+        return 1 << _bits(self.level)
 
 
 def node_key(keys: bytes | bytearray) -> bytes:
-    """The key of the node over these 16 keys."""
-    return ZERO if keys == _NO_KEYS else blake3(keys).digest()
+    """The key of the node over these keys."""
+    return ZERO if keys in (_NO_KEYS, _NO_BRANCH) else blake3(keys).digest()
+
+
+def _bits(level: int) -> int:
+    """Binary digits of the pages of a node."""
+    return 4 + 6 * (level - 1)
+
+
+def width(level: int) -> int:
+    """How many blocks a node of this level covers."""
+    return int(SPREAD ** (level - 1))
 
 
 def stub(key: bytes, load: Callable[[bytes], bytes]) -> Node | None:
@@ -133,12 +146,12 @@ def _grown(
             at = (pages[index] & (FAN - 1)) * KEY
             content[at : at + KEY] = keys[index]
         return _branch(1, bytes(content), None)
-    children: list[Node | None] = list(node.children) if node is not None else [None] * FAN
-    shift = _BITS * (level - 1)
+    children = list(node.children if node is not None else _NOTHING)
+    shift = _bits(level - 1)
     while start < end:
         number = pages[start] >> shift
         following = bisect_left(pages, (number + 1) << shift, start, end)
-        slot = number & (FAN - 1)
+        slot = number & (SPREAD - 1)
         children[slot] = _grown(children[slot], level - 1, changes, start, following)
         start = following
     return _of(level, tuple(children))
@@ -149,7 +162,7 @@ def _of(level: int, children: tuple[Node | None, ...]) -> Node | None:
 
 
 def _branch(level: int, keys: bytes, children: tuple[Node | None, ...] | None) -> Node | None:
-    return None if keys == _NO_KEYS else Node(level, keys, children)
+    return None if keys in (_NO_KEYS, _NO_BRANCH) else Node(level, keys, children)
 
 
 def _cut(node: Node, limit: int) -> Node | None:
@@ -160,9 +173,8 @@ def _cut(node: Node, limit: int) -> Node | None:
         return node
     if node.level == 1:
         return _branch(1, node.keys[: limit * KEY] + _NO_KEYS[limit * KEY :], None)
-    width = node.span // FAN
-    children = node.children
-    kept = (None if child is None else _cut(child, limit - slot * width) for slot, child in enumerate(children))
+    each, children = node.span // SPREAD, node.children
+    kept = (None if child is None else _cut(child, limit - slot * each) for slot, child in enumerate(children))
     return _of(node.level, tuple(kept))
 
 
@@ -171,7 +183,7 @@ def _cut(node: Node, limit: int) -> Node | None:
 
 def blocks(top: Node | None, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Node]]:
     """The blocks that hold anything, by number, in order; only those from `first` to before `last`."""
-    stop = FAN**LEVELS if last is None else last
+    stop = width(LEVELS) if last is None else last
     yield from _blocks(top, 0, first, stop) if top is not None else ()
 
 
@@ -179,11 +191,11 @@ def _blocks(node: Node, number: int, first: int, last: int) -> Iterator[tuple[in
     if node.level == 1:
         yield number, node
         return
-    width = FAN ** (node.level - 2)
+    each = width(node.level - 1)
     for child in node.children:
-        if child is not None and number < last and number + width > first:
+        if child is not None and number < last and number + each > first:
             yield from _blocks(child, number, first, last)
-        number += width
+        number += each
 
 
 def changed_blocks(new: Node | None, old: Node | None) -> Iterator[tuple[int, Node | None, Node | None]]:
@@ -198,12 +210,23 @@ def _changed(
     if level == 1:
         yield number, new, old
         return
-    width = FAN ** (level - 2)
-    nothing: tuple[Node | None, ...] = (None,) * FAN
-    for one, other in zip(new.children if new else nothing, old.children if old else nothing, strict=True):
+    each = width(level - 1)
+    for one, other in zip(new.children if new else _NOTHING, old.children if old else _NOTHING, strict=True):
         if (one.key if one else ZERO) != (other.key if other else ZERO):
             yield from _changed(one, other, level - 1, number)
-        number += width
+        number += each
+
+
+def differing(keys: bytes, others: bytes) -> list[int]:
+    """The positions at which two rows of keys differ, ascending."""
+    left = int.from_bytes(keys, "little") ^ int.from_bytes(others, "little")
+    first, found = 0, []
+    while left:
+        slot = ((left & -left).bit_length() - 1) // (8 * KEY)
+        found.append(first + slot)
+        left >>= (slot + 1) * 8 * KEY
+        first += slot + 1
+    return found
 
 
 def changed_pages(new: Tree, old: Tree) -> list[int]:
@@ -211,7 +234,7 @@ def changed_pages(new: Tree, old: Tree) -> list[int]:
     found = []
     for number, one, other in changed_blocks(new.top, old.top):
         a, b = (node.keys if node is not None else _NO_KEYS for node in (one, other))
-        found += [number * FAN + i for i in range(FAN) if a[i * KEY : i * KEY + KEY] != b[i * KEY : i * KEY + KEY]]
+        found += [number * FAN + slot for slot in differing(a, b)]
     return found
 
 
