@@ -83,6 +83,23 @@ class Memory:
         if len(source):
             self._change([_pages(offset, len(source))], [(offset, source)], self.size, WRITING)
 
+    def fill(self, pieces: Iterable[Part]) -> None:
+        """Give a memory that was just made its bytes, without a way back: if it fails, the memory is good for nothing.
+
+        ValueError if the memory has a past.
+        """
+        self._check()
+        if self._history.deltas or self.views or self._guard.marks:
+            raise ValueError("only a memory without images, views and marks can be filled")
+        store = self.store
+        try:
+            for offset, data in pieces:
+                self._check(offset, len(data), self.size)
+                host.write_all(store.fd, data, store.origin + offset)
+        except OSError as error:
+            self._fail(error, "filling")
+        self.generation += 1
+
     def patch(self, parts: Sequence[Part], size: int) -> None:
         """Write ascending parts of whole pages, all inside `size`, and make that the size; all or nothing."""
         check_size(size)

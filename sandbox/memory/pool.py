@@ -74,6 +74,11 @@ class Pool:
         """A moment to which all memories of the pool can be taken back; O(1)."""
         return self._guard.mark()
 
+    @property
+    def marked(self) -> bool:
+        """Whether there are marks to which the pool may be taken back."""
+        return bool(self._guard.marks)
+
     # Files
 
     def prune(self, keep: Container[str]) -> list[str]:

@@ -7,11 +7,14 @@ bytes. A node that is here has everything below it here as well.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
@@ -53,6 +56,7 @@ class Objects:
         self._places: dict[str, dict[bytes, Place]] = {"page": {}, "block": {}, "node": {}}
         self._bases: dict[bytes, bytes] = {}
         self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def packs(self) -> list[Pack]:
@@ -144,7 +148,13 @@ class Objects:
         return any(keys[at : at + KEY] == below[at : at + KEY] != ZERO for at in range(0, KEY * FAN, KEY))
 
     def _whole(self, key: bytes, keys: bytes) -> bytes:
-        content, at, parts = self._read("block", key), 0, []
+        content = self._read("block", key)
+        if ZERO not in keys and len(content) == BLOCK:
+            found = b"".join([blake3(content[at : at + PAGE]).digest() for at in range(0, BLOCK, PAGE)])
+            if found != keys:
+                raise self._corrupt("block", key)
+            return content
+        at, parts = 0, []
         for start in range(0, KEY * FAN, KEY):
             wanted = keys[start : start + KEY]
             if wanted == ZERO:
@@ -177,13 +187,16 @@ class Objects:
 
     def _frame(self, pack: Pack, number: int) -> bytes:
         where = pack.path, number
-        frame = self._frames.get(where)
-        if frame is None:
-            frame = self._frames[where] = pack.frame(number)
-            if len(self._frames) > _CACHED:
+        with self._lock:
+            frame = self._frames.get(where)
+            if frame is not None:
+                self._frames.move_to_end(where)
+                return frame
+        frame = pack.frame(number)
+        with self._lock:
+            self._frames[where] = frame
+            while len(self._frames) > _CACHED:
                 self._frames.popitem(last=False)
-        else:
-            self._frames.move_to_end(where)
         return frame
 
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:

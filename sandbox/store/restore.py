@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import os
+from collections import deque
+from collections.abc import Container, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from sandbox.memory import Image, Memory, Pool, Readable
 from sandbox.store import trees
 from sandbox.store.stored import Stored
-from sandbox.store.tree import BLOCK, PAGE, blocks, changed_pages
+from sandbox.store.tree import BLOCK, PAGE, Node, blocks, changed_pages
 
 _MOST: Final = 64 << 20
 """So many bytes are written over a memory at most; a bigger change fills a fresh one, piece by piece."""
 _PIECE: Final = 1 << 20
+_THREADS: Final = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,44 @@ def showing(content: Readable, pool: Pool) -> Memory:
 def copied(content: Readable, pool: Pool) -> Memory:
     """A new memory with these bytes."""
     memory = pool.memory(content.size)
-    if not isinstance(content, Stored):
-        for offset, data in content.pieces(content.extents()):
+    pieces = _checked(content) if isinstance(content, Stored) else content.pieces(content.extents())
+    if pool.marked:
+        for offset, data in pieces:
             memory.write(offset, data)
-        return memory
-    start, parts = 0, bytearray()
-    for number, node in blocks(content.tree.top):
-        if start + len(parts) != number * BLOCK or len(parts) >= _PIECE:
-            memory.write(start, parts)
-            start, parts = number * BLOCK, bytearray()
-        parts += content.objects.block(node)[: content.size - number * BLOCK]
-    memory.write(start, parts)
+    else:
+        memory.fill(pieces)
     return memory
+
+
+def _checked(content: Stored) -> Iterator[tuple[int, bytes]]:
+    """The bytes of all blocks, a few ahead: several threads decompress and check them."""
+    with ThreadPoolExecutor(_THREADS) as workers:
+        ahead: deque[Future[tuple[int, bytes]]] = deque()
+        try:
+            for group in _groups(content):
+                ahead.append(workers.submit(_read, content, group))
+                if len(ahead) > 2 * _THREADS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()
+
+
+def _groups(content: Stored) -> Iterator[list[tuple[int, Node]]]:
+    """Blocks that follow each other, a piece at a time."""
+    group: list[tuple[int, Node]] = []
+    for number, node in blocks(content.tree.top):
+        if group and (number != group[-1][0] + 1 or len(group) >= _PIECE // BLOCK):
+            yield group
+            group = []
+        group.append((number, node))
+    if group:
+        yield group
+
+
+def _read(content: Stored, group: list[tuple[int, Node]]) -> tuple[int, bytes]:
+    start = group[0][0] * BLOCK
+    data = b"".join([content.objects.block(node) for _, node in group])
+    return start, data[: content.size - start]
