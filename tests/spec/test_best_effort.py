@@ -79,7 +79,7 @@ def test_at_the_deadline_the_caller_is_told_that_nothing_is_known(late: bytes, s
 
 
 def test_a_late_answer_runs_no_callback_and_brings_its_cycles_back(
-    late: int, sandbox: Sandbox, a: Guest, b: Guest
+    late: bytes, sandbox: Sandbox, a: Guest, b: Guest
 ) -> None:
     sandbox.advance_time(10)
     sandbox.run_until_idle()
