@@ -89,10 +89,9 @@ def result_of(subnet: Subnet, name: bytes) -> CallResult | None:
 
 def forget(subnet: Subnet) -> None:
     """Drop the answers that nobody can expect any more; what has no expiry is kept."""
-    for name, submission in list(subnet.submissions.items()):
-        if submission.answer is None or not submission.expiry:
-            continue
-        if subnet.time > max(submission.expiry, submission.answered_at + KEPT):
+    for name in list(subnet.submissions.expiring):
+        submission = subnet.submissions[name]
+        if submission.answer is not None and subnet.time > max(submission.expiry, submission.answered_at + KEPT):
             del subnet.submissions[name]
             subnet.results.pop(submission.number, None)
 

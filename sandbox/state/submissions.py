@@ -38,15 +38,16 @@ class Submissions(dict[bytes, Submission]):
     """The calls by request id. They change by assignment and deletion of items alone.
 
     `changed`: those that did, since whoever keeps the state tree has emptied it. `ids`: request ids by the calls'
-    numbers.
+    numbers. `expiring`: those that will be forgotten, in the order of their submission.
     """
 
-    __slots__ = ("changed", "ids")
+    __slots__ = ("changed", "expiring", "ids")
 
     def __init__(self, submissions: Mapping[bytes, Submission] | None = None) -> None:
         super().__init__(submissions or {})
         self.changed: set[bytes] = set(self)
         self.ids: dict[int, bytes] = {submission.number: name for name, submission in self.items()}
+        self.expiring: dict[bytes, None] = {name: None for name, submission in self.items() if submission.expiry}
 
     def copied(self) -> Submissions:
         """The same calls, to be changed apart."""
@@ -58,8 +59,11 @@ class Submissions(dict[bytes, Submission]):
         super().__setitem__(request_id, submission)
         self.changed.add(request_id)
         self.ids[submission.number] = request_id
+        if submission.expiry:
+            self.expiring[request_id] = None
 
     def __delitem__(self, request_id: bytes) -> None:
         del self.ids[self[request_id].number]
         super().__delitem__(request_id)
         self.changed.add(request_id)
+        self.expiring.pop(request_id, None)
