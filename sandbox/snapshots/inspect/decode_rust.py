@@ -10,7 +10,7 @@ from sandbox.snapshots.inspect import stable_manager as manager
 from sandbox.snapshots.inspect.found import Decoded, Part, Row
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, is_zero
 from sandbox.snapshots.inspect.stable_btree import MAGIC as BTREE
-from sandbox.snapshots.inspect.stable_btree import read_btree
+from sandbox.snapshots.inspect.stable_btree import BTree, read_btree
 
 LAYOUT = "ic-stable-structures"
 _SAMPLE = 16
@@ -73,7 +73,7 @@ def _btree(name: str, data: Bytes) -> Part:
     known = {
         "layout": f"version {tree.version}",
         "page": f"{tree.page:,} bytes",
-        "keys": f"{tree.key_size} bytes each" if tree.key_size is not None else "of any size" if some else None,
+        "keys": _keys(tree) if some else None,
         "greatest key": tree.max_key,
         "greatest value": tree.max_value,
         "values": "empty, perhaps a BTreeSet" if hollow and not is_set and tree.max_value is None else None,
@@ -91,6 +91,12 @@ def _btree(name: str, data: Bytes) -> Part:
         tree.length,
         rows,
     )
+
+
+def _keys(tree: BTree) -> str | None:
+    if not tree.sampled:
+        return None
+    return "of any size" if tree.key_size is None else f"{tree.key_size} bytes each"
 
 
 def _vector(name: str, data: Bytes) -> Part:

@@ -24,6 +24,9 @@ _LEAST_TEXT = 64
 _HIGH_ENTROPY = {4096: 7.7, 65536: 7.95}
 """Bits per byte: random bytes reach 7.95 in 4 KiB and 7.997 in 64 KiB; machine code stays below 6.5."""
 
+_COMMON = (0x01, 0x20, 0x41, 0x65, 0x80, 0xFF)
+"""Counting a few bytes that structures and texts are full of spares most pages the exact measure."""
+
 
 class Page(IntEnum):
     """The class of a page."""
@@ -83,7 +86,9 @@ def classify(data: bytes) -> Page:
         textual = len(data) - len(data.translate(None, _TEXTUAL))
         if textual >= _TEXT_SHARE * rest:
             return Page.TEXT
-    if zeros * 16 < len(data) and entropy(data) >= _HIGH_ENTROPY.get(len(data), 7.7):
+    most = 3 * len(data) // 256
+    uneven = zeros > most or any(data.count(byte) > most for byte in _COMMON)
+    if not uneven and entropy(data) >= _HIGH_ENTROPY.get(len(data), 7.7):
         return Page.ENTROPY
     return Page.STRUCTURED
 

@@ -32,12 +32,14 @@ def strings(
     which it is found. Reads only data between `first` and `last`."""
     if least < 1:
         raise ValueError(f"a text has at least 1 character, not {least}")
+    likely = re.compile(rb"[\t\x20-\x7e\x80-\xf4]{%d,}" % least)
     run = re.compile(_CHARACTER + rb"{%d,%d}" % (least, max(least, MAX_TEXT)))
     for offset, data in _joined(source, first, last):
-        for match in run.finditer(data):
-            for start, text in _readable(match[0].decode()):
-                if len(text) >= least and (pattern is None or pattern.search(text)):
-                    yield Found(offset + match.start() + start, text)
+        for found in likely.finditer(data):
+            for match in run.finditer(data, *found.span()):
+                for start, text in _readable(match[0].decode()):
+                    if len(text) >= least and (pattern is None or pattern.search(text)):
+                        yield Found(offset + match.start() + start, text)
 
 
 def _readable(text: str) -> Iterator[tuple[int, str]]:

@@ -7,6 +7,7 @@ fixed size, which the map does not record: it is found by trying what makes ever
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,7 @@ _BY_VALUE = 0xFFFF_FFFF
 _V2_CHILDREN = 15
 _OVERFLOW_HEAD = 11
 _SAMPLE = 24
+_MOST_LOOKED_AT = 500
 _LIKELY = (8, 4, 16, 2, 1, 32)
 _LONGEST = 1024
 
@@ -39,6 +41,8 @@ class BTree:
     max_key: int | None
     max_value: int | None
     key_size: int | None = None
+    sampled: bool = True
+    """False where no node of version 2 was seen yet: each one is then asked for itself."""
 
     @property
     def is_set(self) -> bool:
@@ -95,7 +99,10 @@ def read_btree(source: Bytes, key_size: int | None = None) -> BTree:
         raise InspectError(f"the map has {tree.length:,} entries (at 0x14) in {source.size:,} bytes")
     if (tree.root == 0) != (tree.length == 0):
         raise InspectError(f"the map has {tree.length:,} entries (at 0x14) and its root at {tree.root:#x} (at 0xc)")
-    return replace(tree, key_size=_key_size(tree) if key_size is None else key_size)
+    if key_size is not None:
+        return replace(tree, key_size=key_size)
+    nodes = _sample(tree)
+    return replace(tree, key_size=_fitting(tree, nodes), sampled=bool(nodes))
 
 
 def _slots(max_key: int, max_value: int) -> int:
@@ -182,7 +189,10 @@ def _pages(tree: BTree, address: int) -> list[Run]:
 
 
 def _pairs(tree: BTree, node: _Node) -> list[tuple[Bytes, Bytes]]:
-    keys, values, _ = _places_v1(tree, node) if node.version == 1 else _places_v2(tree, node, tree.key_size)
+    if node.version == 1:
+        keys, values, _ = _places_v1(tree, node)
+    else:
+        keys, values, _ = _places_v2(tree, node, tree.key_size if tree.sampled else _fitting(tree, [node]))
     return [(part(node.data, *key), part(node.data, *value)) for key, value in zip(keys, values, strict=True)]
 
 
@@ -229,9 +239,23 @@ def _place(tree: BTree, node: _Node, found: list[Run], place: Run, most: int | N
     return offset + size
 
 
-def _key_size(tree: BTree) -> int | None:
-    """The fixed size of keys, or None if each carries its own: what fits all sampled nodes, keys ascending at best."""
-    nodes = [node for node in _sample(tree) if node.version == 2]
+def _sample(tree: BTree) -> list[_Node]:
+    """Some nodes of version 2, those near the root first; children stand before keys, so that it does not matter how
+    long keys are."""
+    found: list[_Node] = []
+    waiting = deque([tree.root] if tree.root else [])
+    looked = 0
+    while waiting and len(found) < _SAMPLE and looked < _MOST_LOOKED_AT:
+        node = _node(tree, waiting.popleft())
+        looked += 1
+        if node.version == 2:
+            found.append(node)
+        waiting.extend(node.children[:3])
+    return found
+
+
+def _fitting(tree: BTree, nodes: list[_Node]) -> int | None:
+    """The fixed size of keys, or None if each carries its own: what fits all these nodes, keys ascending at best."""
     if not nodes:
         return None
     if tree.max_key is not None:
@@ -246,17 +270,6 @@ def _key_size(tree: BTree) -> int | None:
         if score is not None:
             ranked.append((score, -rank, candidate))
     return max(ranked, key=lambda entry: entry[:2])[2] if ranked else None
-
-
-def _sample(tree: BTree) -> list[_Node]:
-    """Some nodes, root first; children stand before keys, so that it does not matter how long keys are."""
-    found: list[_Node] = []
-    waiting = [tree.root] if tree.root else []
-    while waiting and len(found) < _SAMPLE:
-        node = _node(tree, waiting.pop(0))
-        found.append(node)
-        waiting.extend(node.children[:3])
-    return found
 
 
 def _score(tree: BTree, nodes: list[_Node], key_size: int | None) -> int | None:

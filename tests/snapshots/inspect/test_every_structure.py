@@ -96,6 +96,13 @@ def test_a_map_has_nodes_of_both_layouts() -> None:
     assert versions == {b"\1", b"\2"}
 
 
+def test_a_node_of_the_new_layout_is_read_wherever_it_is_in_an_old_map() -> None:
+    canister = filled({"managed": None})
+    for _ in range(40):
+        canister.call("fill", 1)
+        assert cells(part(decode(stable(canister)), "memory 6")) == answers(canister, 6, keyed=True)
+
+
 FORMS = {"nat64": "nat", "nat128": "nat", "nat32": "nat", "text": "text", "candid": "candid"}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.candid import field_id
 from sandbox.snapshots.inspect import Hints, InspectError, Plain, decode
-from sandbox.snapshots.inspect.decode_motoko import ENHANCED, NOT_SAVED, SAVED
+from sandbox.snapshots.inspect.decode_motoko import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
 from sandbox.snapshots.inspect.motoko_types import Declared, parse_stable_types
 from sandbox.snapshots.inspect.motoko_value import Node, node_json, node_text
 from sandbox.snapshots.inspect.motoko_variables import Keep
@@ -208,3 +208,47 @@ def test_stable_signatures_with_a_migration_give_what_is_declared_after_it() -> 
     assert found.names[7] == "_7_"
     assert "func" in found.names.values()
     assert parse_stable_types("not a signature at all {{{").variables == {}
+
+
+# --- layouts that no compiler at hand writes, as its sources describe them
+
+
+def between_upgrades(version: int, *, first: bytes, body: bytes, end: bytes) -> Plain:
+    """Two pages of stable memory: the program's own, whose first word stands at the end, and what follows it."""
+    image = bytearray(3 * 65536)
+    image[4:100] = first[4:].ljust(96, b"\0")
+    image[65536 : 65536 + len(body)] = body
+    tail = end + first[:4] + version.to_bytes(4, "little")
+    image[len(image) - len(tail) :] = tail
+    return Plain(bytes(image))
+
+
+def test_variables_beside_the_old_stable_memory() -> None:
+    message = b"DIDL\x01\x6c\x01" + bytes([0xA9, 0xFE, 0x87, 0xCF, 0x06]) + b"\x7d\x01\x00\x2a"
+    body = len(message).to_bytes(4, "little") + message
+    image = between_upgrades(1, first=b"my own bytes", body=body, end=(1).to_bytes(4, "little"))
+    decoded = decode(image, Hints({"motoko:stable-types": b"actor { stable var edits : Nat }"}))
+    assert decoded.facts == {"layout": "version 1: classical persistence, with stable memory"}
+    assert [p.name for p in decoded.parts] == ["variables", "stable memory"]
+    assert [tuple(map(_text, row)) for row in decoded.parts[0].rows()] == [("edits", "var Nat", "42 : nat")]
+    assert whole(decoded.parts[1].data)[:13] == b"my own bytes\0"
+
+
+def _text(cell: object) -> str:
+    assert isinstance(cell, Node)
+    return node_text(cell)
+
+
+@pytest.mark.parametrize(("version", "end"), [(3, (65536, 9, 131072)), (5, (1,))])
+def test_objects_of_the_heap_are_named_and_not_decoded(version: int, end: tuple[int, ...]) -> None:
+    words = b"".join(word.to_bytes(8, "little") for word in end)
+    image = between_upgrades(version, first=b"my own bytes", body=b"objects", end=words)
+    decoded = decode(image)
+    assert decoded.notes == (GRAPH_COPY if version == 3 else ENHANCED,)
+    assert whole(part(decoded, "stable memory").data)[:13] == b"my own bytes\0"
+
+
+def test_a_size_that_cannot_be_is_refused() -> None:
+    image = between_upgrades(5, first=b"bytes", body=b"", end=(1 << 60).to_bytes(8, "little"))
+    with pytest.raises(InspectError, match="Motoko's stable memory has"):
+        decode(image)
