@@ -13,11 +13,13 @@ from sandbox.cli import calls, looks
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.wishes import Wishes
 from sandbox.errors import PrincipalError
+from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.inspect.guess import FORMS
-from sandbox.snapshots.inspect.opened import PARTS, Opened, opened
+from sandbox.snapshots.inspect.opened import PARTS, Opened, opened, opened_stable
 from sandbox.snapshots.inspect.pages import SIZES
+from sandbox.snapshots.stable_image import read_stable_image
 
 
 class Range(click.ParamType[tuple[int, int]]):
@@ -67,6 +69,8 @@ def _options(function: F) -> F:
 @click.command(cls=Command)
 @click.argument("which", metavar="SNAPSHOT")
 @_options
+@click.option("--stable-image", is_flag=True, help="SNAPSHOT is a file that holds a stable memory, raw or gzip.")
+@click.option("--wasm", type=calls.FILE, help="The module that wrote it.")
 @with_app
 def inspect(app: App, which: str, page: str, **options: Any) -> None:
     """What SNAPSHOT holds, read without running its code: module, memories, data structures.
@@ -74,7 +78,14 @@ def inspect(app: App, which: str, page: str, **options: Any) -> None:
     SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli, or the name or id of a canister,
     whose present state it is then.
     """
+    image, wasm = options.pop("stable_image"), options.pop("wasm")
     wishes = Wishes(page=int(page), **options)
+    if wasm is not None and not image:
+        raise Misuse("--wasm belongs to --stable-image")
+    if image:
+        stable = read_stable_image(Pool(), Path(which))
+        _show(app, opened_stable(stable, b"" if wasm is None else wasm.read_bytes()), wishes)
+        return
     if looks_like_file(which):
         with portable.opened(Path(which)) as content:
             _show(app, opened(content), wishes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Cli
+from sandbox import Sandbox
+from tests.cli.conftest import Cli, module
 
 With = Callable[..., Cli]
 
@@ -122,6 +124,24 @@ def test_a_downloaded_snapshot_is_looked_into_as_the_one_it_was(people: Cli, tmp
         "snapshot", "inspect", str(file), "--globals"
     )
     assert 'name = "Person 1"' in people("snapshot", "inspect", str(file), "--region", "0")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_bare_stable_memory_is_decoded_with_the_module_that_wrote_it(
+    cli: Cli, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    canister = Sandbox().create_canister()
+    canister.install(module("people_v1.classical"))
+    canister.call("fill", 2)
+    snapshot = canister.take_snapshot(via_hooks=True)
+    stable = canister._sandbox.snapshots.inspect(snapshot.id).stable
+    file = tmp_path / "stable.bin"
+    file.write_bytes(pack(stable.read(0, stable.size)))
+    shown = cli("snapshot", "inspect", str(file), "--stable-image", "--wasm", module("people_v1.classical"), "--decode")
+    assert "var edits : Nat = 0 : nat" in shown
+    assert "--wasm belongs to --stable-image" in cli(
+        "snapshot", "inspect", "x", "--wasm", module("people_v1.classical"), code=2
+    )
 
 
 def test_what_is_not_there_is_said(people: Cli) -> None:

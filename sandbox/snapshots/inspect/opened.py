@@ -73,6 +73,11 @@ def opened(source: SnapshotState | CanisterState | Content) -> Opened:
     return _snapshot(source)
 
 
+def opened_stable(stable: Bytes, module: bytes = b"") -> Opened:
+    """A stable memory and nothing else, and the module that wrote it, where somebody knows."""
+    return Opened(Plain(b""), stable, Plain(module), {}, lambda _: [])
+
+
 def _content(source: Content) -> Opened:
     about = source.fields
     fields = {
