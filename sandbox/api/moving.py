@@ -2,7 +2,8 @@
 
 Uploading is what the platform's upload is (digest 6.3 to 6.6): the new snapshot's source is `metadata_upload`, its time
 is now, and loading it sets timer and low-memory hook where the file says what they were, which loading the snapshot it
-was downloaded from does not. All or nothing: a file that is torn or does not fit changes nothing.
+was downloaded from does not. All or nothing: a file that is torn or does not fit changes nothing, and an upload that is
+interrupted leaves nothing and is begun again; a download goes on where it was.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from sandbox.memory import Readable, Run
 from sandbox.memory.host import read_padded
 from sandbox.snapshots.portable import fields, layout
 from sandbox.snapshots.portable.content import Content, Part, check_range, corrupt
+from sandbox.snapshots.portable.files import opened_file
 from sandbox.snapshots.portable.layout import END_SIZE, FIELDS, HEAD_SIZE, HEADER, HEADER_SIZE, LONGEST, MAGIC, Head
 from sandbox.snapshots.portable.windows import PAGE, WINDOW, Window, expanded, length_of, page_runs
 
@@ -39,10 +40,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise SnapshotFileError(f"{path} cannot be read: {error.strerror}") from error
+        self._fd = opened_file(path)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -168,7 +166,7 @@ def open_archive(path: Path) -> Archive:
     reader = Reader(path)
     try:
         places = reader.places()
-        if not places or places[0].head.part != FIELDS or places[0].head.length > LONGEST:
+        if not places or places[0].head[:3] != (FIELDS, 0, 0) or places[0].head.length > LONGEST:
             raise corrupt(path, "its first block does not hold the fields")
         first, *rest = places
         record = _record(path, reader.body(first, "the fields"))
@@ -184,11 +182,11 @@ def open_archive(path: Path) -> Archive:
 
 
 def _record(path: Path, body: bytes) -> dict[str, Any]:
-    size = zstandard.frame_content_size(body) if body else -1
-    data = decompressed(body, size) if 0 <= size <= LONGEST else None
     try:
+        size = zstandard.frame_content_size(body)
+        data = decompressed(body, size) if 0 <= size <= LONGEST else None
         record = cbor2.loads(data) if data is not None else None
-    except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError):
+    except (zstandard.ZstdError, cbor2.CBORDecodeError, ValueError, TypeError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise corrupt(path, "the first block holds no fields")

@@ -36,7 +36,7 @@ def write_archive(content: Content, path: Path, progress: Progress | None = None
     What an earlier attempt for the same content left in `PATH.part` is checked block by block and kept.
     """
     part = part_of(path)
-    with making(path), locked(part) as fd:
+    with making(path, directory=False), locked(part) as fd:
         _Writer(fd, content, progress).write()
         os.fsync(fd)
         put(part, path)

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.errors import SnapshotFileError
+from sandbox.limits import CHUNK_SIZE
 from sandbox.memory import Readable, Run
 from sandbox.memory.host import clipped, data_runs, read_padded
 from sandbox.snapshots.portable import extras, metadata
-from sandbox.snapshots.portable.content import Blob, Content, Part, check_range, corrupt
+from sandbox.snapshots.portable.content import Blob, Content, Part, check_range, corrupt, whole
+from sandbox.snapshots.portable.files import opened_file
 
 METADATA: Final = "metadata.json"
 CHUNKS: Final = "wasm_chunk_store"
@@ -32,11 +34,8 @@ class FilePart(Part):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.size = os.fstat(self._fd).st_size
-        except OSError as error:
-            raise SnapshotFileError(f"{path} cannot be read: {error.strerror}") from error
+        self._fd = opened_file(path)
+        self.size = os.fstat(self._fd).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         check_range(self, offset, length)
@@ -122,6 +121,8 @@ def _part(file: Path, size: int, files: list[FilePart]) -> Readable:
 def _chunk(path: Path, digest: bytes, files: list[FilePart]) -> Readable:
     part = FilePart(chunk_path(path, digest))
     files.append(part)
+    if part.size > CHUNK_SIZE:
+        raise corrupt(part.path, f"a chunk has at most {CHUNK_SIZE:,} bytes, this file has {part.size:,}")
     return part
 
 
@@ -131,9 +132,10 @@ def chunk_path(path: Path, digest: bytes) -> Path:
 
 
 def _small(path: Path) -> bytes:
+    part = FilePart(path)
     try:
-        if path.stat().st_size > _SMALL:
+        if part.size > _SMALL:
             raise corrupt(path, f"it has more than {_SMALL:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise SnapshotFileError(f"{path} cannot be read: {error.strerror}") from error
+        return whole(part)
+    finally:
+        part.close()

@@ -25,7 +25,7 @@ def write_directory(content: Content, path: Path, progress: Progress | None = No
     What an earlier attempt left in `PATH.part/` is compared with the content and kept where it is the same.
     """
     part = part_of(path)
-    with making(path):
+    with making(path, directory=True):
         part.mkdir(exist_ok=True)
         with locked(part / _LOCK):
             _Writer(part, content, progress).write()

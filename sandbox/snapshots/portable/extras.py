@@ -100,6 +100,7 @@ def decode(raw: bytes, fields: Fields, path: Path) -> tuple[Fields, dict[str, st
     try:
         record = json.loads(raw)
         own = record.pop("checksum")
+        json.dumps(record, ensure_ascii=False).encode()  # ValueError for what is no text
         intact = own == _own(record) and raw == _text(record | {"checksum": own})
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         intact = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,24 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
-@contextmanager
-def making(path: Path) -> Iterator[None]:
-    """Within, `path` is being made: it is not there yet, and failures of the system become `SnapshotFileError`."""
+def opened_file(path: Path) -> int:
+    """A descriptor of a regular file, to be read."""
     try:
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise SnapshotFileError(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise SnapshotFileError(f"{path} cannot be read: not a file")
+    return fd
+
+
+@contextmanager
+def making(path: Path, *, directory: bool) -> Iterator[None]:
+    """Within, `path` is being made: it is not there yet (a directory may be, if empty), and failures of the system
+    become `SnapshotFileError`."""
+    try:
+        if path.exists() and not (directory and path.is_dir() and not any(path.iterdir())):
             raise SnapshotFileError(f"{path} is there already, and nothing is overwritten")
         yield
     except OSError as error:
