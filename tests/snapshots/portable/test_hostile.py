@@ -77,7 +77,8 @@ def read_or_refused(path: Path) -> bool:
 )
 def test_heads(tmp_path: Path, which: int, field: str, value: int) -> None:
     heads = list(HEADS)
-    heads[which] = heads[which]._replace(**{field: value if field == "pages" else value & 0xFFFFFFFF})
+    change: dict[str, Any] = {field: value if field == "pages" else value & 0xFFFFFFFF}
+    heads[which] = heads[which]._replace(**change)
     (tmp_path / "x").write_bytes(assembled(heads, BODIES))
     if read_or_refused(tmp_path / "x"):  # other pages, but as many, and inside: another snapshot
         assert field == "pages" or heads == HEADS
@@ -131,7 +132,8 @@ def test_metadata(name: str, value: Any) -> None:
         found = metadata.decode(json.dumps(METADATA | {name: value}).encode(), "test")
     except SnapshotFileCorrupt:
         return
-    again = portable.Content("test", found.fields, *(Blob(b"") for _ in range(3)), {d: Blob(b"") for d in found.chunks})
+    empty, chunks = Blob(b""), {digest: Blob(b"") for digest in found.chunks}
+    again = portable.Content("test", found.fields, empty, empty, empty, chunks)
     assert metadata.decode(metadata.encode(again), "test").fields == found.fields or found.unknown
 
 
