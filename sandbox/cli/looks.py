@@ -45,7 +45,7 @@ def overview(found: Opened, wishes: Wishes) -> Looks:
     decoded = _decoded(found, wishes)
     facts |= decoded.facts
     shown: dict[str, object] = {name.replace("_", " "): _field(name, value) for name, value in found.fields.items()}
-    shown |= _module(facts["module"], found)
+    shown |= {name: _visible(str(value)) for name, value in _module(facts["module"], found).items()}
     shown |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in maps.items()}
     return facts, [output.fields({k: v for k, v in shown.items() if v not in (None, "", b"")}), *decoded.summary()]
 
@@ -57,6 +57,8 @@ def _field(name: str, value: object) -> object:
         return value or "not set"
     if isinstance(value, list):
         return len(value) or None
+    if isinstance(value, str):
+        return output.one_line(value)
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -111,12 +113,19 @@ def _candid(found: Opened, _: Wishes) -> Looks:
     if text is None:
         return {"candid": None}, [Text("The module has no candid:service metadata.")]
     shown = text.decode("utf-8", "replace")
-    return {"candid": shown}, [Text(shown.rstrip("\n"))]
+    return {"candid": shown}, [Text(_visible(shown.rstrip("\n")))]
+
+
+def _visible(text: str) -> str:
+    """Text of a module without what a terminal would take as a command."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
 
 
 def _globals(found: Opened, _: Wishes) -> Looks:
     values = found.globals
-    rows = [(_index(g), g.name or "", g.type, "yes" if g.mutable else "no", g.value, hex(g.bits)) for g in values]
+    rows = [
+        (_index(g), _visible(g.name or ""), g.type, "yes" if g.mutable else "no", g.value, hex(g.bits)) for g in values
+    ]
     facts = [{"index": g.index, "name": g.name, "type": g.type, "mutable": g.mutable, "value": g.value} for g in values]
     headers = ("index", "name", "type", "mutable", "value", "bits")
     table = output.table(headers, rows, right=["value"]) if rows else Text("No globals.")

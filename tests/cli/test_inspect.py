@@ -11,6 +11,7 @@ from PIL import Image
 
 from sandbox import Sandbox
 from tests.cli.conftest import Cli, module
+from tests.conftest import guest, with_section
 
 With = Callable[..., Cli]
 
@@ -89,6 +90,16 @@ def test_globals_have_their_names(people: Cli) -> None:
 
 def test_the_interface_is_printed(people: Cli) -> None:
     assert "service :" in people("snapshot", "inspect", "thirty", "--candid")
+
+
+def test_what_a_module_says_cannot_command_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "evil.wasm"
+    evil = b"service : {} // \x1b[2J\x07 gone"
+    file.write_bytes(with_section(guest(""), "icp:public candid:service", evil))
+    cli("canister", "create", "evil")
+    cli("canister", "install", "evil", str(file))
+    for options in ((), ("--candid",)):
+        assert "\x1b" not in cli("snapshot", "inspect", "evil", *options)
 
 
 def test_regions_of_motoko_and_where_its_variables_are(with_canister: With) -> None:

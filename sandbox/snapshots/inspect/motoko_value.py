@@ -13,8 +13,8 @@ from sandbox.candid.layout import Doc, braced, render
 from sandbox.candid.value_printer import blob_text, float_text
 from sandbox.principal import Principal
 
-_MAX_BLOB = 256
-_MAX_TEXT = 4096
+_MAX_JSON_BITS = 8_192
+"""Longer numbers are texts: what reads JSON may refuse them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,12 @@ def _raw(value: str | bytes) -> bytes:
 
 
 def node_json(node: Node) -> object:
-    """The value as JSON has it: records by name, tuples and vectors as lists, bytes in hexadecimal, an option as null
-    or the value in a list, a mutable thing as its value, `{"#": n}` where it occurs again."""
+    """The value as JSON has it: records by name, tuples and vectors as lists, bytes in hexadecimal, numbers of
+    thousands of digits as hexadecimal text, an option as null or the value in a list, a mutable thing as its value,
+    `{"#": n}` where it occurs again."""
     match node:
         case Scalar():
-            value = node.value
-            return value.hex() if isinstance(value, bytes) else str(value) if isinstance(value, Principal) else value
+            return _scalar_json(node.value)
         case Record():
             if all(isinstance(label, int) for label, _ in node.fields):
                 return [node_json(value) for _, value in node.fields]
@@ -180,3 +180,16 @@ def node_json(node: Node) -> object:
             return {"region": node.id, "pages": node.pages}
         case Elided():
             return {"elided": node.text}
+
+
+def _scalar_json(value: object) -> object:
+    match value:
+        case bytes():
+            return value.hex()
+        case bool():
+            return value
+        case int():
+            return value if value.bit_length() <= _MAX_JSON_BITS else number_text(value)
+        case Principal():
+            return str(value)
+    return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sandbox.candid import field_id
@@ -176,6 +178,14 @@ def test_what_is_shared_is_numbered_and_referred_to() -> None:
 def test_broken_values_are_errors_that_say_where(values: bytes, problem: str) -> None:
     with pytest.raises(InspectError, match=problem):
         _nodes(version_0(ALIAS_HEAD + values).data, Hints())
+
+
+def test_a_number_of_thousands_of_digits_is_printed_and_is_json() -> None:
+    number = 1 << 70_000
+    message = b"DIDL\x01" + b"\x6c\x01\x00\x7d" + b"\x01\x00" + b"\x80" * 10_000 + b"\x01"
+    [(_, _, value)] = _nodes(version_0(message).data, Hints())
+    assert node_text(value) == f"{number:#x} : nat"
+    assert json.loads(json.dumps(node_json(value))) == f"{number:#x}"
 
 
 def test_a_type_without_end_is_refused() -> None:
