@@ -60,7 +60,8 @@ class Bases:
             base = self._bases.get(memory.name)
             if base is None or base.image.memory is not memory or base.tree.key not in objects:
                 continue
-            runs = trees.whole_pages([*base.pending, *memory.changed_since(base.image)], memory.size)
+            size = max(memory.size, base.tree.size)  # what was given up at the end counts when the memory grows again
+            runs = trees.whole_pages([*base.pending, *memory.changed_since(base.image)], size)
             pages = [[offset // PAGE, length // PAGE] for offset, length in runs]
             found[memory.name] = [base.tree.size, base.tree.key, pages]
         self._bases = {name: base for name, base in self._bases.items() if name in found}

@@ -103,11 +103,11 @@ class StateDirectory:
         except OSError as error:
             raise StateError(f"{self.path} cannot be saved: {error}") from error
         self.generation += 1
-        self._forget_snapshots()
         self.pool.prune(_names(subnet))
         self.pool.end_journal()
         self._note_generations(subnet)
         self.pool.begin_journal(self._journal(self.generation))
+        self._forget_snapshots()
 
     def _keep_snapshots(self, subnet: Subnet) -> None:
         """Finish the snapshots that are not kept yet; `_kept` is then what the subnet has."""
@@ -122,10 +122,13 @@ class StateDirectory:
 
     def _forget_snapshots(self) -> None:
         """Delete the manifests of snapshots that are gone; prune when there is likely to be much garbage."""
-        gone = self.repository.keep_only(entry for _, entry in self._kept.values())
         times, more = _GARBAGE
-        if gone and self.repository.objects.size > times * self._packed + more:
-            self.prune()
+        try:
+            gone = self.repository.keep_only(entry for _, entry in self._kept.values())
+            if gone and self.repository.objects.size > times * self._packed + more:
+                self.prune()
+        except OSError as error:
+            raise StateError(f"{self.path} was saved, but what it needs no more cannot be deleted: {error}") from error
 
     def prune(self) -> Pruned:
         """Give back the space of what no snapshot needs."""

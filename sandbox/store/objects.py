@@ -18,6 +18,7 @@ from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
+from sandbox.store.files import sync_directory, write_durably
 from sandbox.store.pack import Pack, PackWriter, Place
 from sandbox.store.tree import (
     BLOCK,
@@ -52,6 +53,8 @@ class Objects:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         (directory / ".new").unlink(missing_ok=True)
+        self._gone = directory / ".gone"
+        self._finish_deleting()
         self._packs: list[Pack] | None = None
         self._places: dict[str, dict[bytes, Place]] = {"page": {}, "block": {}, "node": {}}
         self._bases: dict[bytes, bytes] = {}
@@ -62,9 +65,10 @@ class Objects:
     def packs(self) -> list[Pack]:
         """All packs; their indexes are read when something is looked up for the first time."""
         if self._packs is None:
+            found = [Pack(path) for path in sorted(self.directory.iterdir()) if not path.name.startswith(".")]
             self._packs = []
-            for path in sorted(self.directory.iterdir()):
-                self.admit(Pack(path))
+            for pack in found:
+                self.admit(pack)
         return self._packs
 
     def admit(self, pack: Pack) -> None:
@@ -94,18 +98,30 @@ class Objects:
         """Bytes on disk."""
         return sum(pack.size for pack in self.packs)
 
-    def drop(self, gone: list[Pack]) -> None:
-        """Delete packs; what else is here must not need them."""
+    def replace(self, gone: list[Pack], instead: Pack | None) -> None:
+        """Delete packs, all of them or none; what else is here, with the new pack `instead`, must not need them."""
+        names = {pack.path.name for pack in gone}
+        if instead is not None:
+            names.discard(instead.path.name)  # written by a pruning that was interrupted
+        if names:
+            write_durably(self._gone, "\n".join(sorted(names)).encode())
         kept = [pack for pack in self.packs if pack not in gone]
         self._packs = []
         for places in self._places.values():
             places.clear()
         self._bases.clear()
         self._frames.clear()
-        for pack in kept:
+        for pack in kept if instead is None else [*kept, instead]:
             self.admit(pack)
-        for pack in gone:
-            pack.path.unlink()
+        self._finish_deleting()
+
+    def _finish_deleting(self) -> None:
+        """What is left of the packs that are to be deleted goes: their nodes stand on each other."""
+        if self._gone.exists():
+            for name in self._gone.read_text().split():
+                (self.directory / name).unlink(missing_ok=True)
+            sync_directory(self.directory)
+            self._gone.unlink()
 
     # Reading
 
@@ -207,6 +223,7 @@ class Objects:
 
     def writing(self) -> Addition:
         """Add what is not here yet, all or nothing."""
+        self._finish_deleting()  # a new pack may have the name of one that has gone
         return Addition(self)
 
     # For pruning

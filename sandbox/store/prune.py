@@ -1,18 +1,23 @@
 """Giving space back: mark what is needed, drop the packs that nothing needs, rewrite those that are mostly garbage.
 
-Whatever is needed is on the disk in its new pack before the old one goes; interrupted anywhere, nothing is lost.
+Whatever is needed is on the disk in its new pack before the old one goes; interrupted anywhere, nothing is lost. A node
+that stays, garbage or not, keeps everything below it: a pack with one that would not is rewritten as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sandbox.errors import StateCorrupt
 from sandbox.store.objects import Objects
 from sandbox.store.pack import Pack, PackWriter, Place
-from sandbox.store.tree import FAN, KEY, LEVELS, ZERO
+from sandbox.store.tree import KEY, SPREAD, ZERO
 
-_Marks = dict[str, set[bytes]]
+_Object = tuple[str, bytes]
+"""Kind and key."""
+_HELD = (("node", "node"), ("node", "delta"), ("block", "block"), ("page", "page"))
+"""Kinds of objects, and as what packs list them."""
 _KEEP: float = 0.5
 """A pack of which a smaller part is needed is rewritten."""
 
@@ -28,52 +33,89 @@ class Pruned:
 
 def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
     """Keep what is below the top nodes `needed`, by their keys; all else may go."""
-    marks: _Marks = {"node": set(), "block": set(), "page": set()}
+    marks: set[_Object] = set()
     for key in needed:
-        _mark(objects, key, LEVELS, marks)
-    before, gone, writer = objects.size, [], PackWriter(objects.directory)
+        if key != ZERO:
+            _mark(objects, ("node", key), marks)
+    before, gone = objects.size, _going(objects, marks)
+    writer = PackWriter(objects.directory)
     try:
-        for pack in objects.packs:
-            live = _live(objects, pack, marks)
-            total = sum(place[3] for kind in ("node", "delta", "block", "page") for _, place in pack.objects(kind))
-            if sum(place[3] for _, _, place in live) >= _KEEP * total:
-                continue
-            for kind, key, _ in live:
+        for pack in gone:
+            for (kind, key), _ in _live(objects, pack, marks):
                 objects.copy(writer, kind, key)
-            gone.append(pack)
-        writer.finish()
+        written = writer.finish()
     finally:
         writer.abandon()
-    objects.drop(gone)
+    objects.replace(gone, written)
     return Pruned(len(gone), before, objects.size)
 
 
-def _live(objects: Objects, pack: Pack, marks: _Marks) -> list[tuple[str, bytes, Place]]:
-    """What of a pack is needed and found nowhere else."""
-    return [
-        (kind, key, place)
-        for kind, held in (("node", "node"), ("node", "delta"), ("block", "block"), ("page", "page"))
-        for key, place in pack.objects(held)
-        if key in marks[kind] and objects.find(kind, key) == place
-    ]
+def _mark(objects: Objects, wanted: _Object, marks: set[_Object]) -> None:
+    if wanted not in marks:
+        marks.add(wanted)
+        for below in _below(objects, wanted):
+            _mark(objects, below, marks)
 
 
-def _mark(objects: Objects, key: bytes, level: int, marks: _Marks) -> None:
-    if key == ZERO or key in marks["node"]:
-        return
-    marks["node"].add(key)
+def _below(objects: Objects, wanted: _Object) -> list[_Object]:
+    """What an object needs besides itself."""
+    kind, key = wanted
+    if kind != "node":
+        return []
     keys = objects.keys(key)
-    if level > 1:
-        for at in range(0, len(keys), KEY):
-            _mark(objects, keys[at : at + KEY], level - 1, marks)
-        return
+    if len(keys) == SPREAD * KEY:
+        return [("node", child) for child in _split(keys) if child != ZERO]
     base = objects.base(key)
     if base is None:
-        marks["block"].add(key)
-        return
-    below = objects.keys(base)
-    marks["node"].add(base)
-    marks["block"].add(base)
-    marks["page"].update(
-        keys[at : at + KEY] for at in range(0, FAN * KEY, KEY) if ZERO != keys[at : at + KEY] != below[at : at + KEY]
-    )
+        return [("block", key)]
+    under = zip(_split(keys), _split(objects.keys(base)), strict=True)
+    return [("node", base), *(("page", page) for page, old in under if ZERO != page != old)]
+
+
+def _split(keys: bytes) -> list[bytes]:
+    return [keys[at : at + KEY] for at in range(0, len(keys), KEY)]
+
+
+def _going(objects: Objects, marks: set[_Object]) -> list[Pack]:
+    """The packs that are mostly garbage, and those with garbage that would miss something without these."""
+    gone: list[Pack] = []
+    staying: list[Pack] = []
+    for pack in objects.packs:
+        total = sum(place[3] for _, place in _held(pack))
+        live = sum(place[3] for _, place in _live(objects, pack, marks))
+        (staying if live and live >= _KEEP * total else gone).append(pack)
+    needs = {pack: _garbage_needs(objects, pack, marks) for pack in staying} if gone else {}
+    while more := [pack for pack, wanted in needs.items() if wanted is None or _any_in(objects, wanted, gone)]:
+        for pack in more:
+            del needs[pack]
+        gone += more
+    return gone
+
+
+def _garbage_needs(objects: Objects, pack: Pack, marks: set[_Object]) -> set[_Object] | None:
+    """What the nodes of a pack that nothing needs stand on and nothing else needs; None if some of it is missing."""
+    found: set[_Object] = set()
+    for wanted, _ in _held(pack):
+        if wanted[0] == "node" and wanted not in marks:
+            try:
+                found.update(_below(objects, wanted))
+            except StateCorrupt:
+                return None
+    found -= marks
+    return None if any(objects.find(*wanted) is None for wanted in found) else found
+
+
+def _any_in(objects: Objects, wanted: set[_Object], packs: list[Pack]) -> bool:
+    places = (objects.find(kind, key) for kind, key in wanted)
+    return any(place is not None and place[0] in packs for place in places)
+
+
+def _held(pack: Pack) -> Iterator[tuple[_Object, Place]]:
+    for kind, column in _HELD:
+        for key, place in pack.objects(column):
+            yield (kind, key), place
+
+
+def _live(objects: Objects, pack: Pack, marks: set[_Object]) -> list[tuple[_Object, Place]]:
+    """What of a pack is needed and found nowhere else."""
+    return [(wanted, place) for wanted, place in _held(pack) if wanted in marks and objects.find(*wanted) == place]

@@ -11,6 +11,7 @@ manifest needs is garbage, which `prune` gives back.
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +57,7 @@ class Repository:
         except OSError as error:
             raise StateError(f"{path} cannot be used as a repository: {error}") from error
         self._modules: dict[bytes, bytes] = {}
+        self._held: weakref.WeakSet[Stored] = weakref.WeakSet()
 
     # Writing
 
@@ -121,8 +123,10 @@ class Repository:
         return self.stored(Tree(stub(key, self.objects.keys), size))
 
     def stored(self, known: Tree) -> Stored:
-        """A memory that is kept here."""
-        return Stored(known, self.objects)
+        """A memory that is kept here; while anybody holds it, pruning leaves it alone."""
+        stored = Stored(known, self.objects)
+        self._held.add(stored)
+        return stored
 
     def module(self, digest: bytes) -> bytes:
         """A module or a chunk by its SHA-256."""
@@ -154,9 +158,9 @@ class Repository:
         return len(gone)
 
     def prune(self, needed: Iterable[bytes] = ()) -> Pruned:
-        """Give back the space of what no snapshot needs; trees with the keys `needed` stay too."""
+        """Give back the space of what no snapshot needs and nobody holds; trees with the keys `needed` stay too."""
         keys = [key for entry in self.entries() for key in self.manifest(entry).memory_keys]
-        return prune(self.objects, [*keys, *needed])
+        return prune(self.objects, [*keys, *(stored.tree.key for stored in list(self._held)), *needed])
 
     def settled(self, snapshot: SnapshotState) -> SnapshotState:
         """The snapshot with its memories as they are kept here."""
