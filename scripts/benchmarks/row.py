@@ -41,6 +41,12 @@ def versus(name: str, found: Comparison, against: str, most: float | None = None
     )
 
 
+def in_threads(name: str, ours: Timing, reference: Timing, against: str, most: float, note: str = "") -> Row:
+    """A row whose work is spread over the processors: the clock on the wall tells whether it is fast enough."""
+    ratio, cpu_ratio = ours.wall / reference.wall, ours.cpu / max(reference.cpu, 1e-9)
+    return Row(name, ours, reference, against, ratio, cpu_ratio, f"≤ {most:g}× by the clock", ratio <= most, note)
+
+
 def faster(name: str, ours: Timing, reference: Timing, against: str, least: float, note: str = "") -> Row:
     """A row that is to be at least `least` times faster than its reference."""
     ratio = ours.wall / reference.wall

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -23,13 +24,13 @@ from sandbox.store.restore import copied
 from sandbox.store.tree import Tree
 from sandbox.store.trees import tree
 from scripts.benchmarks.guests import GIB, MIB, PAGE
-from scripts.benchmarks.measure import Comparison, Operation, Timing, compare, once
-from scripts.benchmarks.row import Row, alone_within, faster, memory, versus
+from scripts.benchmarks.measure import Operation, Timing, compare, once
+from scripts.benchmarks.row import Row, alone_within, faster, in_threads, memory, versus
 
 _CHANGED = GIB // PAGE // 100
 """Pages in 1 %."""
 _MOST, _FULL, _TOOLS = 3, 2, 20
-_UNCHANGED = 0.005
+_UNCHANGED, _MEMORY = 0.005, 256 * MIB
 _HALF = PAGE // 2
 _MODULE = b"\0asm\1\0\0\0"
 
@@ -102,7 +103,7 @@ def persist(seconds: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="canister-sandbox-bench-") as scratch, ExitStack() as tools:
         heap = _Heap(Path(scratch) / "repository")
         others = [tools.enter_context(_Tool(name, Path(scratch))) for name in ("restic", "borg") if shutil.which(name)]
-        yield _full(heap)
+        yield from _full(heap)
         for other in others:
             other.back_up(heap.memory)
         yield from _unchanged(heap, others)
@@ -111,14 +112,13 @@ def persist(seconds: float) -> Iterator[Row]:
         yield from _cold(heap)
 
 
-def _full(heap: _Heap) -> Row:
-    data = [heap.memory.read(offset, MIB) for offset in range(0, GIB, MIB)]
-    tool = zstandard.ZstdCompressor(level=1)
-    alone = once(lambda: [tool.compress(piece) for piece in data])
+def _full(heap: _Heap) -> Iterator[Row]:
+    before, tool = _most(), zstandard.ZstdCompressor(level=1)
+    alone = once(lambda: [tool.compress(heap.memory.read(offset, MIB)) for offset in range(0, GIB, MIB)])
     found = once(heap.persist)
-    ratio = Comparison(found, alone, found.wall / alone.wall, found.cpu / alone.cpu)
     size = f"{heap.on_disk / MIB:,.0f} MiB on disk"
-    return versus("persist 1 GiB for the first time", ratio, "zstd level 1 alone", _FULL, size)
+    yield in_threads("persist 1 GiB for the first time", found, alone, "zstd level 1 alone", _FULL, size)
+    yield memory("the same, most memory beside the heap", _most() - before, _MEMORY)
 
 
 def _unchanged(heap: _Heap, others: list[_Tool]) -> Iterator[Row]:
@@ -159,10 +159,15 @@ def _cold(heap: _Heap) -> Iterator[Row]:
         for index in range(GIB // MIB):
             target.write(index * MIB, unpack.decompress(packed[index % len(packed)]))
 
-    alone, pool = once(unpacked), Pool()
+    alone, pool, before = once(unpacked), Pool(), _most()
     found = once(lambda: copied(repository.get(entry).heap, pool))
-    ratio = Comparison(found, alone, found.wall / alone.wall, found.cpu / alone.cpu)
-    yield versus("load 1 GiB cold", ratio, "zstd and copying alone", _FULL)
+    yield in_threads("load 1 GiB cold", found, alone, "zstd and copying alone", _FULL)
+    yield memory("the same, most memory beside the heap", _most() - before, _MEMORY)
+
+
+def _most() -> int:
+    """The most memory that this process ever had, in bytes; memories of sandboxes do not count."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class _Tool:
