@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NoReturn
 
 from sandbox.errors import StateError
@@ -19,6 +21,8 @@ Part = tuple[int, bytes | memoryview]
 """An offset and what to write there."""
 
 WRITING: Final = "writing"
+_UNWRITTEN: Final = 4
+"""So many pieces wait for being written while others are made."""
 
 
 class Memory:
@@ -92,10 +96,16 @@ class Memory:
         if self._history.deltas or self.views or self._guard.marks:
             raise ValueError("only a memory without images, views and marks can be filled")
         store = self.store
+        written: deque[Future[None]] = deque()
         try:
-            for offset, data in pieces:
-                self._check(offset, len(data), self.size)
-                host.write_all(store.fd, data, store.origin + offset)
+            with ThreadPoolExecutor(1) as writer:
+                for offset, data in pieces:
+                    self._check(offset, len(data), self.size)
+                    written.append(writer.submit(host.write_all, store.fd, data, store.origin + offset))
+                    if len(written) > _UNWRITTEN:
+                        written.popleft().result()
+                while written:
+                    written.popleft().result()
         except OSError as error:
             self._fail(error, "filling")
         self.generation += 1

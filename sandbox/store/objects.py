@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -80,10 +80,10 @@ class Objects:
         self._bases.update(pack.bases())
 
     @property
-    def index(self) -> tuple[Mapping[bytes, Place], Mapping[bytes, bytes]]:
-        """Where nodes are, and on which blocks those of others stand: as they are at any time."""
+    def index(self) -> tuple[Mapping[bytes, Place], Mapping[bytes, Place], Mapping[bytes, bytes]]:
+        """Where nodes and single pages are, and on which blocks other blocks stand: as it is at any time."""
         assert self.packs is not None  # read
-        return self._places["node"], self._bases
+        return self._places["node"], self._places["page"], self._bases
 
     def find(self, kind: str, key: bytes) -> Place | None:
         """Where an object (`node`, `block`, `page`) is, if it is here."""
@@ -141,6 +141,13 @@ class Objects:
             raise self._corrupt("node", key)
         return bytes(whole)
 
+    def warm(self, nodes: Iterable[Node]) -> None:
+        """Read and decompress what these blocks need, in any thread; a few blocks at a time, for they are not kept."""
+        for node in nodes:
+            place = self.find("block", self.base(node.key) or node.key)
+            if place is not None:
+                self._frame(place[0], place[1])
+
     def block(self, node: Node) -> bytes:
         """The 64 KiB below a node of level 1, every page checked by its key."""
         base, keys = self.base(node.key), node.keys
@@ -166,7 +173,8 @@ class Objects:
     def _whole(self, key: bytes, keys: bytes) -> bytes:
         content = self._read("block", key)
         if ZERO not in keys and len(content) == BLOCK:
-            found = b"".join([blake3(content[at : at + PAGE]).digest() for at in range(0, BLOCK, PAGE)])
+            view = memoryview(content)
+            found = b"".join([blake3(view[at : at + PAGE]).digest() for at in range(0, BLOCK, PAGE)])
             if found != keys:
                 raise self._corrupt("block", key)
             return content
@@ -234,15 +242,6 @@ class Objects:
         writer.add(kind if base is None else "delta", key, self._read(kind, key), base or b"")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A block whose bytes are to be kept: whole, or only the pages `pages` (by position)."""
-
-    number: int
-    node: Node
-    pages: tuple[int, ...] | None = None
-
-
 @dataclass(slots=True)
 class Addition:
     """One pack in the making."""
@@ -252,27 +251,30 @@ class Addition:
     _added: set[bytes] = field(default_factory=set)
     _pages: set[bytes] = field(default_factory=set)
     _based: dict[bytes, bytes] = field(default_factory=dict)
+    _read: Pages = field(default_factory=dict)
+    _unread: list[tuple[str, Node, int, int]] = field(default_factory=list)
+    """`block` or `page`, the node of the block, and where its bytes are."""
     _nodes: Mapping[bytes, Place] = field(init=False)
+    _held: Mapping[bytes, Place] = field(init=False)
     _bases: Mapping[bytes, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._nodes, self._bases = self.objects.index
+        self._nodes, self._held, self._bases = self.objects.index
 
     def memory(self, content: Readable, tree: Tree, before: Tree | None, pages: Pages) -> None:
         """Keep the bytes of which `tree` is the tree; `before` is one that is here and probably similar. `pages` are
         those that have been read already."""
         known = before.top if before is not None and before.key in self.objects else None
-        wanted: list[_Wanted] = []
+        self._read, self._unread = pages, []
         if tree.top is not None:
-            self._walk(tree.top, known, 0, wanted)
-        unread = []
-        for item, run in self._runs(wanted, content.size):
-            if run[1] == PAGE and (page := pages.get(run[0] // PAGE)) is not None:
-                self._keep(item, run, page)
+            self._walk(tree.top, known, 0)
+        runs = [(offset, min(length, content.size - offset)) for _, _, offset, length in self._unread]
+        for (kind, node, offset, _), (_, data) in zip(self._unread, content.pieces(runs), strict=True):
+            if kind == "page":
+                at = offset // PAGE % FAN * KEY
+                self._out.add("page", node.keys[at : at + KEY], data)
             else:
-                unread.append((item, run))
-        for (item, run), (_, data) in zip(unread, content.pieces(run for _, run in unread), strict=True):
-            self._keep(item, run, data)
+                self._out.add("block", node.key, _without_zeros(data, node.keys))
 
     def finish(self) -> None:
         """Everything is on the disk itself and can be read."""
@@ -291,35 +293,46 @@ class Addition:
             self._writer = PackWriter(self.objects.directory)
         return self._writer
 
-    def _walk(self, node: Node, old: Node | None, number: int, wanted: list[_Wanted]) -> None:
-        """Write the nodes that are not here; collect the blocks. `old` is here."""
+    def _walk(self, node: Node, old: Node | None, number: int) -> None:
+        """Write the nodes that are not here, and of the blocks what was read already. `old` is here."""
         key, added = node.key, self._added
         if key in added or key in self._nodes:
             return
         added.add(key)
         if node.level == 1:
-            wanted.append(self._block(node, old, number))
+            self._block(node, old, number)
             return
         each = width(node.level - 1)
         others = old.children if old is not None else (None,) * SPREAD
         for child, other in zip(node.children, others, strict=True):
-            if child is not None and child is not other:
-                self._walk(child, other, number, wanted)
+            if child is not other and child is not None:
+                self._walk(child, other, number)
             number += each
-        self._out.add("node", node.key, _BRANCH + _packed(node.keys))
+        self._out.add("node", key, _BRANCH + _packed(node.keys))
 
-    def _block(self, node: Node, old: Node | None, number: int) -> _Wanted:
-        base = self._base(old)
+    def _block(self, node: Node, old: Node | None, number: int) -> None:
+        base, keys = self._base(old), node.keys
         if base is not None:
-            keys, below = node.keys, base.keys
-            slots = differing(keys, below)
+            slots = differing(keys, base.keys)
             if len(slots) <= _MOST_PAGES:
                 node.stands_on = base
                 self._based[node.key] = base.key
                 self._out.add("delta", node.key, _chosen(keys, slots), base.key)
-                return _Wanted(number, node, tuple(slots))
-        self._out.add("node", node.key, _BLOCK + _packed(node.keys))
-        return _Wanted(number, node)
+                for slot in slots:
+                    self._page(keys[slot * KEY : slot * KEY + KEY], node, number * FAN + slot)
+                return
+        self._out.add("node", node.key, _BLOCK + _packed(keys))
+        self._unread.append(("block", node, number * BLOCK, BLOCK))
+
+    def _page(self, key: bytes, node: Node, number: int) -> None:
+        if key == ZERO or key in self._held or key in self._pages:
+            return
+        self._pages.add(key)
+        data = self._read.get(number)
+        if data is not None:
+            self._out.add("page", key, data)
+        else:
+            self._unread.append(("page", node, number * PAGE, PAGE))
 
     def _base(self, old: Node | None) -> Node | None:
         """The block that is kept whole on which one that was `old` can stand."""
@@ -332,30 +345,12 @@ class Addition:
             old.stands_on = Node(1, known=(key, self.objects.keys))
         return old.stands_on
 
-    def _runs(self, wanted: list[_Wanted], size: int) -> Iterator[tuple[_Wanted, tuple[int, int]]]:
-        """What is to be read, in order."""
-        for item in wanted:
-            start = item.number * BLOCK
-            if item.pages is None:
-                yield item, (start, min(BLOCK, size - start))
-                continue
-            for slot in item.pages:
-                key = item.node.keys[slot * KEY : slot * KEY + KEY]
-                if key != ZERO and key not in self._pages and self.objects.find("page", key) is None:
-                    self._pages.add(key)
-                    yield item, (start + slot * PAGE, PAGE)
 
-    def _keep(self, item: _Wanted, run: tuple[int, int], data: bytes) -> None:
-        keys = item.node.keys
-        if item.pages is not None:
-            slot = run[0] // PAGE % FAN
-            self._out.add("page", keys[slot * KEY : slot * KEY + KEY], data)
-            return
-        if ZERO in keys:
-            data = b"".join(
-                data[at * PAGE : (at + 1) * PAGE] for at in range(FAN) if keys[at * KEY : at * KEY + KEY] != ZERO
-            )
-        self._out.add("block", item.node.key, data)
+def _without_zeros(data: bytes, keys: bytes) -> bytes:
+    """The pages of a block that are not zero."""
+    if ZERO not in keys:
+        return data
+    return b"".join(data[at * PAGE : (at + 1) * PAGE] for at in range(FAN) if keys[at * KEY : at * KEY + KEY] != ZERO)
 
 
 def _packed(keys: bytes) -> bytes:

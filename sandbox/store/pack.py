@@ -129,7 +129,8 @@ class PackWriter:
         self._open = {kind: data if kind in _DATA else nodes for kind in KINDS}
         self._started = 0
         self._workers: ThreadPoolExecutor | None = None
-        self._waiting: deque[tuple[int, int, Future[bytes]]] = deque()
+        self._waiting: deque[tuple[int, int, Future[tuple[int, int]]]] = deque()
+        self._lock = threading.Lock()
 
     def add(self, kind: str, key: bytes, content: bytes, base: bytes = b"") -> None:
         """Keep an object; `base` of a `delta`."""
@@ -157,7 +158,7 @@ class PackWriter:
                 if stream.number >= 0:
                     self._close(stream)
             while self._waiting:
-                self._write_one()
+                self._note_one()
             if self.empty:
                 return None
             name = self._write_index()
@@ -182,30 +183,39 @@ class PackWriter:
         content, number = bytes(stream.content), stream.number
         stream.content, stream.number = bytearray(), -1
         if len(content) < FRAME and not self._waiting:
-            self._write(number, len(content), _compress(content))
+            self._note(number, len(content), self._pack(content))
             return
         if self._workers is None:
             self._workers = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
-        self._waiting.append((number, len(content), self._workers.submit(_compress, content)))
+        self._waiting.append((number, len(content), self._workers.submit(self._pack, content)))
         while len(self._waiting) > _WAITING:
-            self._write_one()
+            self._note_one()
 
-    def _write_one(self) -> None:
-        number, size, packed = self._waiting.popleft()
-        self._write(number, size, packed.result())
+    def _pack(self, content: bytes) -> tuple[int, int]:
+        """Compress and write a frame, in any thread; its offset and length."""
+        packed = _compress(content)
+        return self._append(packed), len(packed)
 
-    def _write(self, number: int, size: int, packed: bytes) -> None:
+    def _note_one(self) -> None:
+        number, size, written = self._waiting.popleft()
+        self._note(number, size, written.result())
+
+    def _note(self, number: int, size: int, where: tuple[int, int]) -> None:
         while len(self._frames) < 3 * number + 3:
             self._frames.append(0)
-        self._frames[3 * number : 3 * number + 3] = array("Q", (self._position, len(packed), size))
-        self._append(packed)
+        self._frames[3 * number : 3 * number + 3] = array("Q", (*where, size))
 
-    def _append(self, data: bytes) -> None:
-        rest = memoryview(data)
+    def _append(self, data: bytes) -> int:
+        """Write at the end; where that was."""
+        with self._lock:
+            start = self._position
+            self._position += len(data)
+        rest, position = memoryview(data), start
         while rest:
-            written = os.pwrite(self._fd, rest, self._position)
-            self._position += written
+            written = os.pwrite(self._fd, rest, position)
+            position += written
             rest = rest[written:]
+        return start
 
     def _write_index(self) -> str:
         record: dict[str, Any] = {"frames": self._frames.tobytes()}

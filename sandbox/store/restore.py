@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Container, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ from sandbox.store.tree import BLOCK, PAGE, Node, blocks, changed_pages
 _MOST: Final = 64 << 20
 """So many bytes are written over a memory at most; a bigger change fills a fresh one, piece by piece."""
 _PIECE: Final = 1 << 20
-_THREADS: Final = min(4, os.cpu_count() or 1)
+_AHEAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +101,25 @@ def copied(content: Readable, pool: Pool) -> Memory:
 
 
 def _checked(content: Stored) -> Iterator[tuple[int, bytes]]:
-    """The bytes of all blocks, a few ahead: several threads decompress and check them."""
-    with ThreadPoolExecutor(_THREADS) as workers:
-        ahead: deque[Future[tuple[int, bytes]]] = deque()
+    """The bytes of all blocks, checked; another thread reads and decompresses what comes next."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead: deque[tuple[list[tuple[int, Node]], Future[None]]] = deque()
         try:
             for group in _groups(content):
-                ahead.append(workers.submit(_read, content, group))
-                if len(ahead) > 2 * _THREADS:
-                    yield ahead.popleft().result()
+                ahead.append((group, reader.submit(content.objects.warm, [node for _, node in group])))
+                if len(ahead) > _AHEAD:
+                    yield _next(content, ahead)
             while ahead:
-                yield ahead.popleft().result()
+                yield _next(content, ahead)
         finally:
-            for waiting in ahead:
+            for _, waiting in ahead:
                 waiting.cancel()
+
+
+def _next(content: Stored, ahead: deque[tuple[list[tuple[int, Node]], Future[None]]]) -> tuple[int, bytes]:
+    group, read = ahead.popleft()
+    read.result()
+    return _read(content, group)
 
 
 def _groups(content: Stored) -> Iterator[list[tuple[int, Node]]]:

@@ -222,7 +222,7 @@ def differing(keys: bytes, others: bytes) -> list[int]:
     left = int.from_bytes(keys, "little") ^ int.from_bytes(others, "little")
     first, found = 0, []
     while left:
-        slot = ((left & -left).bit_length() - 1) // (8 * KEY)
+        slot = ((left & -left).bit_length() - 1) >> 8
         found.append(first + slot)
         left >>= (slot + 1) * 8 * KEY
         first += slot + 1
