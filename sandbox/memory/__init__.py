@@ -8,8 +8,9 @@ from sandbox.memory.committed import Memory
 from sandbox.memory.guard import Mark
 from sandbox.memory.history import Image
 from sandbox.memory.host import PAGE, Run
+from sandbox.memory.journal import Journal
 from sandbox.memory.pool import Pool
 from sandbox.memory.readable import Readable
 from sandbox.memory.view import View
 
-__all__ = ["PAGE", "Image", "Mark", "Memory", "Pool", "Readable", "Run", "View"]
+__all__ = ["PAGE", "Image", "Journal", "Mark", "Memory", "Pool", "Readable", "Run", "View"]

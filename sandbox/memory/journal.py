@@ -18,6 +18,7 @@ import struct
 import weakref
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -109,6 +110,12 @@ class Journal:
             self.path.unlink(missing_ok=True)
         _sync(self.path.parent)
         self._close()
+
+    def discard(self) -> None:
+        """Give up a journal in which nothing was noted; if its file cannot be deleted, it is void all the same."""
+        self._close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     def _save(self, memory: Memory, saved: Saved, runs: list[Run]) -> None:
         for run in saved.missing(runs):

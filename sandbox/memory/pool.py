@@ -11,6 +11,7 @@ from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
 from sandbox.memory.committed import Memory, check_size
 from sandbox.memory.guard import Guard, Mark
+from sandbox.memory.journal import Journal
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
 
 _SUFFIX = ".memory"
@@ -112,6 +113,25 @@ class Pool:
         except OSError as error:
             raise host.failure(error, "ending a journal", str(current.path)) from error
         self._guard.journal = None
+
+    def prepare_journal(self, path: Path, durable: bool = False) -> Journal:
+        """A journal to switch to or to discard; one that stands at `path` is void."""
+        directory = self._need_directory()
+        try:
+            path.unlink(missing_ok=True)
+            return journal.begin(path, directory, durable)
+        except OSError as error:
+            raise host.failure(error, "preparing a journal", str(path)) from error
+
+    def switch_journal(self, following: Journal) -> None:
+        """`end_journal`, but whatever happens to the files from here on is in `following`, also after StateError."""
+        current, self._guard.journal = self._guard.journal, following
+        if current is None:
+            raise StateError("no journal was begun")
+        try:
+            current.end()
+        except OSError as error:
+            raise host.failure(error, "ending a journal", str(current.path)) from error
 
     def recover(self, path: Path) -> bool:
         """Take all files back to where they were when the journal at `path` was begun; call it before opening any.

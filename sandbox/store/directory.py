@@ -8,8 +8,8 @@
 
 The rename of the manifest is the one moment at which a save happens. Before it, `journal-G` with G its own
 generation says that the memories have moved on: opening takes them back. After it, the journal is of an older
-generation and void. Nothing is believed that contradicts its checksum. Snapshots are finished before the rename, and
-those that are gone are deleted after it.
+generation and void; the next one is there already, so that nothing can fail between the two. Nothing is believed that
+contradicts its checksum. Snapshots are finished before the rename, and those that are gone are deleted after it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import blake3
 import cbor2
 
 from sandbox.errors import StateCorrupt, StateError, StateLocked
-from sandbox.memory import Memory, Pool
+from sandbox.memory import Journal, Memory, Pool
 from sandbox.state import Code, SnapshotState, Subnet
 from sandbox.store.bases import Bases
-from sandbox.store.files import sync_directory, write_durably
+from sandbox.store.files import put_in_place, sync_directory
 from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet
 from sandbox.store.repository import Entry, Repository
@@ -88,6 +88,7 @@ class StateDirectory:
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
         self._keep_snapshots(subnet)
+        following = self.pool.prepare_journal(self._journal(self.generation + 1))
         try:
             self._sync_memories(subnet)
             for code in _codes(subnet):
@@ -100,13 +101,25 @@ class StateDirectory:
                     "packed": self._packed,
                 }
             )
-        except OSError as error:
-            raise StateError(f"{self.path} cannot be saved: {error}") from error
+        except BaseException as error:
+            following.discard()
+            if isinstance(error, OSError):
+                raise StateError(f"{self.path} cannot be saved: {error}") from error
+            raise
         self.generation += 1
-        self.pool.prune(_names(subnet))
-        self.pool.end_journal()
         self._note_generations(subnet)
-        self.pool.begin_journal(self._journal(self.generation))
+        try:
+            self._clear_away(subnet, following)
+        except OSError as error:
+            raise StateError(f"{self.path} was saved, but could not be cleared up: {error}") from error
+
+    def _clear_away(self, subnet: Subnet, following: Journal) -> None:
+        """After the save: the old journal, and what is needed no more. From here on, `following` is the journal."""
+        try:
+            sync_directory(self.path)
+            self.pool.prune(_names(subnet))
+        finally:
+            self.pool.switch_journal(following)
         self._forget_snapshots()
 
     def _keep_snapshots(self, subnet: Subnet) -> None:
@@ -122,13 +135,10 @@ class StateDirectory:
 
     def _forget_snapshots(self) -> None:
         """Delete the manifests of snapshots that are gone; prune when there is likely to be much garbage."""
+        gone = self.repository.keep_only(entry for _, entry in self._kept.values())
         times, more = _GARBAGE
-        try:
-            gone = self.repository.keep_only(entry for _, entry in self._kept.values())
-            if gone and self.repository.objects.size > times * self._packed + more:
-                self.prune()
-        except OSError as error:
-            raise StateError(f"{self.path} was saved, but what it needs no more cannot be deleted: {error}") from error
+        if gone and self.repository.objects.size > times * self._packed + more:
+            self.prune()
 
     def prune(self) -> Pruned:
         """Give back the space of what no snapshot needs."""
@@ -201,7 +211,7 @@ class StateDirectory:
     def _write_manifest(self, record: dict[str, Any]) -> None:
         body = cbor2.dumps(record)
         digest = blake3.blake3(body).digest()
-        write_durably(self.path / "manifest", _HEADER + str(_VERSION).encode() + b"\n" + digest + body)
+        put_in_place(self.path / "manifest", _HEADER + str(_VERSION).encode() + b"\n" + digest + body)
 
 
 def _memories(subnet: Subnet) -> list[Memory]:

@@ -8,13 +8,18 @@ from pathlib import Path
 
 def write_durably(file: Path, content: bytes) -> None:
     """Make `content` the file's, on the disk itself; all or nothing."""
+    put_in_place(file, content)
+    sync_directory(file.parent)
+
+
+def put_in_place(file: Path, content: bytes) -> None:
+    """Make `content` the file's, or leave it what it was; it is on the disk itself when the directory is."""
     temporary = file.with_name(f".new-{file.name}")
     with open(temporary, "wb") as out:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
     os.replace(temporary, file)
-    sync_directory(file.parent)
 
 
 def sync_directory(path: Path) -> None:

@@ -73,3 +73,8 @@ def root(content: Readable) -> bytes:
     """The root of the hash tree over the bytes as they are, from scratch."""
     pages = content.read(0, content.size)
     return EMPTY.updated(content.size, *page_keys([(0, pages)])).root
+
+
+def calls_of(raw: RawState) -> int:
+    """How many calls the guest has counted."""
+    return int.from_bytes(raw.globals[:8], "little")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +15,7 @@ from sandbox import Canister, RawState, Sandbox
 from sandbox.errors import StateError
 from sandbox.snapshots.checksum import tree
 from tests.snapshots.writer import WASM, root, tell, writer
+from tests.store.test_directory import OPERATIONS
 
 
 def opened(path: Path, most: int = 4) -> tuple[Sandbox, Canister]:
@@ -96,3 +102,76 @@ def test_what_cannot_be_cleared_away_after_a_save_does_not_undo_the_save_or_keep
     assert sandbox.raw_state(canister) == raw
     assert canister.list_snapshots() == []
     sandbox.close()
+
+
+def failing_at(number: int, action: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Run `action`, whose file operation `number` fails as on a broken disk; False if it had fewer."""
+    done = [0]
+
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(*args: Any, **options: Any) -> Any:
+            done[0] += 1
+            if done[0] == number + 1:
+                raise OSError(errno.EIO, "a broken disk")
+            return original(*args, **options)
+
+        return operation
+
+    with monkeypatch.context() as patch:
+        for name in OPERATIONS:
+            patch.setattr(os, name, counted(getattr(os, name)))
+        with suppress(StateError):
+            action()
+    return done[0] > number
+
+
+def changed_and_saved(path: Path) -> tuple[Sandbox, Canister, bytes]:
+    """A saved state with a snapshot, then a change of everything that a save has to do; not saved yet."""
+    sandbox, canister = opened(path)
+    tell(canister, "poke", 5000, 70_000, 0xAA)
+    old = canister.take_snapshot("old")
+    sandbox, canister = reopened(sandbox, path)
+    canister.install(writer(2), mode="reinstall")
+    tell(canister, "poke", 5000, 90_000, 0xBB)
+    tell(canister, "stable_grow", 1)
+    canister.delete_snapshot(old.id)
+    canister.take_snapshot("new")
+    return sandbox, canister, old.id
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_save_that_fails_anywhere_loses_nothing_whatever_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """What follows are calls that are not saved, or another save; then another process goes on."""
+    outcomes, before = set(), None
+    for number in range(1_000):
+        path = tmp_path / str(number)
+        sandbox, canister, _ = changed_and_saved(path)
+        raw = sandbox.raw_state(canister)
+        failed = failing_at(number, sandbox.save, monkeypatch)
+        assert sandbox.raw_state(canister) == raw, number
+        tell(canister, "poke", 0, 2 * WASM, 0xCC)
+        if again:
+            sandbox.save()
+            raw = sandbox.raw_state(canister)
+            tell(canister, "poke", 0, 2 * WASM, 0xDD)
+        sandbox.close()
+        sandbox, canister = opened(path)
+        found, [snapshot] = sandbox.raw_state(canister), canister.list_snapshots()
+        outcomes.add(snapshot.label)
+        if snapshot.label == "new":
+            assert found == raw, number
+        else:
+            assert not again
+            assert (before or found) == found
+            before = found
+        [state] = sandbox.state_of(canister.id).snapshots
+        assert tree(state.heap).root == root(state.heap)
+        canister.load_snapshot(snapshot.id)
+        sandbox.save()
+        sandbox.close()
+        if not failed:
+            break
+    assert number > 20
+    assert outcomes == ({"new"} if again else {"old", "new"})
