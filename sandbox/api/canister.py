@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
+from sandbox.api.comparing import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.canister import code as modules
 from sandbox.errors import InvalidModule
@@ -189,6 +190,11 @@ class Canister:
 
     def delete_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
         self._sandbox.snapshots.delete(snapshot_id, sender=self._manager(sender))
+
+    def changes(self) -> Changes:
+        """What is done within a `with` changes: `with canister.changes() as changes: canister.call(...)`, then
+        `changes.diff`."""
+        return Changes(self._sandbox, self.id)
 
     def raw_state(self) -> RawState:
         """The exact bytes of everything."""

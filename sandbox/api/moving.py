@@ -113,15 +113,13 @@ class SnapshotFiles:
 
     def _content(self, source: str | Path | bytes, sender: Principal | str | None) -> Content:
         """The snapshot in a file or a directory, or the one here with this id."""
-        if isinstance(source, bytes):
+        if isinstance(source, bytes) or is_id(source):
             return portable.of_state(self._snapshot(source, sender))
-        if _is_id(str(source)) and not Path(source).exists():
-            return portable.of_state(self._snapshot(str(source), sender))
         return portable.opened(Path(source))
 
-    def _snapshot(self, snapshot_id: bytes | str, sender: Principal | str | None) -> SnapshotState:
+    def _snapshot(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
         """The snapshot with this id, if `sender` may see it."""
-        raw = as_id(snapshot_id)
+        raw = as_id(str(snapshot_id) if isinstance(snapshot_id, Path) else snapshot_id)
         owner = rules.owner_id(raw)
         known = owner in {canister.id for canister in self._sandbox.canisters()}
         world = self._sandbox.world(self._who(owner, sender) if known else Principal.anonymous())
@@ -133,7 +131,11 @@ class SnapshotFiles:
         raise NotImplementedError
 
 
-def _is_id(text: str) -> bool:
+def is_id(source: str | Path) -> bool:
+    """Whether this is the text of an id, not a file."""
+    text = str(source)
+    if Path(text).exists():
+        return False
     return 16 <= len(text) <= 74 and not len(text) % 2 and not set(text.lower()) - set("0123456789abcdef")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
-from sandbox.api.moving import SnapshotFiles, as_id
+from sandbox.api.comparing import Source, present_of
+from sandbox.api.moving import SnapshotFiles, as_id, is_id
 from sandbox.api.records import Snapshot
 from sandbox.canister import code as modules
 from sandbox.errors import InvalidModule
@@ -19,6 +20,8 @@ from sandbox.management.edits import Edits, edit_snapshot
 from sandbox.management.rejects import snapshot_not_found
 from sandbox.management.uploaded import code_of
 from sandbox.principal import Principal
+from sandbox.snapshots import portable
+from sandbox.snapshots.diff import Diff, compare
 from sandbox.snapshots.inspect.opened import Opened, opened
 from sandbox.snapshots.stable_image import read_stable_image
 from sandbox.state import Code, SnapshotState
@@ -160,6 +163,26 @@ class SnapshotManager(SnapshotFiles):
     def inspect(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> Opened:
         """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
         return opened(self._snapshot(snapshot_id, sender))
+
+    def diff(self, old: Source, new: Source | None = None, sender: Principal | str | None = None) -> Diff:
+        """What differs: see `sandbox.snapshots.diff`. Each is a snapshot or its id, a canister, or a file or directory;
+        without `new`, the present state of the canister that the snapshot `old` is of.
+
+        Costs what was written between two states of one memory; else what differs, once all pages were hashed.
+        """
+        before = self._opened(old, sender)
+        if new is None:
+            new = present_of(before)
+        return compare(before, self._opened(new, sender))
+
+    def _opened(self, source: Source, sender: Principal | str | None) -> Opened:
+        if isinstance(source, Snapshot):
+            return opened(self._snapshot(source.id, sender))
+        if isinstance(source, bytes):
+            return opened(self._snapshot(source, sender))
+        if isinstance(source, str | Path):
+            return opened(self._snapshot(source, sender) if is_id(source) else portable.opened(Path(source)))
+        return opened(self._sandbox.state_of(source if isinstance(source, Principal) else source.id))
 
     def query(
         self,

@@ -36,6 +36,7 @@ Spec: dfinity/candid `spec/Candid.md`. This package knows no canister; it import
 from __future__ import annotations
 
 from sandbox.candid.codec import decode, decode_to_text, decode_untyped, encode, encode_text, parse_values, values_text
+from sandbox.candid.equality import same_type
 from sandbox.candid.interface import Interface, field_names, load_did, parse_did, parse_type, parse_types
 from sandbox.candid.labels import field_id
 from sandbox.candid.subtyping import Verdict, explain_subtype, service_compatible, subtype
@@ -125,6 +126,7 @@ __all__ = [
     "parse_type",
     "parse_types",
     "parse_values",
+    "same_type",
     "service_compatible",
     "subtype",
     "values_text",

@@ -17,6 +17,7 @@ from sandbox.api.typed import is_query as is_query_function
 from sandbox.canister.code import submit
 from sandbox.cli import output
 from sandbox.cli.app import App, Command, F, Misuse, canister_argument, with_app
+from sandbox.cli.differences import Looks, Show, looks
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
 
@@ -106,13 +107,14 @@ def _call_options(function: F) -> F:
 
 @click.command(cls=Command)
 @click.option("--update", is_flag=True, help="An update call, even if the interface says that METHOD is a query.")
+@click.option("--diff", is_flag=True, help="Show what the call changed in CANISTER.")
 @_call_options
-def call(app: App, canister: str, update: bool, **options: Any) -> None:
+def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
     """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
     A method that the interface declares as a query is called as one.
     """
-    _perform(app, canister, Request(**options), as_query=False if update else None)
+    _perform(app, canister, Request(**options), as_query=False if update else None, diff=diff)
 
 
 @click.command(cls=Command)
@@ -122,7 +124,7 @@ def query(app: App, canister: str, **options: Any) -> None:
     _perform(app, canister, Request(**options), as_query=True)
 
 
-def _perform(app: App, canister: str, request: Request, as_query: bool | None) -> None:
+def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: bool = False) -> None:
     with app.session(save=as_query is not True) as session:
         target = session.canister(canister)
         interface = interface_of(target.metadata("candid:service"), request.did)
@@ -130,8 +132,10 @@ def _perform(app: App, canister: str, request: Request, as_query: bool | None) -
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
+        changes = target.changes() if diff else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-    emit(app, result, request, interface)
+        changed = None if changes is None else looks(changes.diff, Show())
+    emit(app, result, request, interface, changed)
 
 
 def asked(request: Request, interface: candid.Interface | None, ask: Callable[[bytes], CallResult]) -> CallResult:
@@ -143,14 +147,22 @@ def asked(request: Request, interface: candid.Interface | None, ask: Callable[[b
         raise _with_methods(error, interface) from None
 
 
-def emit(app: App, result: CallResult, request: Request, interface: candid.Interface | None) -> None:
-    """The answer, as Candid text, JSON, or bytes."""
+def emit(
+    app: App,
+    result: CallResult,
+    request: Request,
+    interface: candid.Interface | None,
+    changed: Looks | None = None,
+) -> None:
+    """The answer, as Candid text, JSON, or bytes; and what the call changed."""
     function = interface.methods.get(request.method) if interface else None
     facts, parts = _answer(app, result, request, interface, function)
     if request.raw:
-        app.emit(facts, Text(facts["reply_hex"]))
-    else:
-        app.emit(facts, *parts)
+        parts = [Text(facts["reply_hex"])]
+    if changed is not None:
+        facts["diff"] = changed[0]
+        parts += [Text(), *changed[1]]
+    app.emit(facts, *parts)
 
 
 def interface_of(metadata: bytes | None, did: Path | None) -> candid.Interface | None:

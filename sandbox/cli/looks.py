@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,16 +10,15 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from sandbox import candid
 from sandbox.candid.labels import quoted
-from sandbox.cli import output
+from sandbox.cli import maps, output
 from sandbox.cli.app import Misuse
+from sandbox.cli.cells import column, field_names, node_cell
 from sandbox.cli.wishes import Wishes
-from sandbox.errors import CandidError
-from sandbox.snapshots.inspect import guess, picture
-from sandbox.snapshots.inspect.found import Decoded, Part, Row
+from sandbox.snapshots.inspect import picture
+from sandbox.snapshots.inspect.found import Decoded, Part
 from sandbox.snapshots.inspect.globals import GlobalValue
-from sandbox.snapshots.inspect.motoko_value import Node, Scalar, node_json, node_text
+from sandbox.snapshots.inspect.motoko_value import Node, node_json, node_text
 from sandbox.snapshots.inspect.opened import Opened
 from sandbox.snapshots.inspect.pages import PageMap, page_map
 from sandbox.snapshots.inspect.search import hexdump, strings
@@ -29,24 +26,21 @@ from sandbox.snapshots.inspect.source import Bytes, InspectError
 from sandbox.wasm import describe
 
 Looks = tuple[dict[str, Any], list[RenderableType]]
-_MAP_ROWS = 16
-_MAP_COLUMNS = 64
-_SAMPLE = 32
 
 
 def overview(found: Opened, wishes: Wishes) -> Looks:
     """What it is, what its module offers, what its memories hold."""
-    maps = {name: page_map(found.part(name), wishes.page) for name in ("heap", "stable")}
+    drawn = {name: page_map(found.part(name), wishes.page) for name in ("heap", "stable")}
     facts: dict[str, Any] = {
         "fields": dict(found.fields),
         "module": None if found.facts is None else describe(found.facts),
-        **{name: _map_facts(each) for name, each in maps.items()},
+        **{name: _map_facts(each) for name, each in drawn.items()},
     }
     decoded = _decoded(found, wishes)
     facts |= decoded.facts
     shown: dict[str, object] = {name.replace("_", " "): _field(name, value) for name, value in found.fields.items()}
     shown |= {name: _visible(str(value)) for name, value in _module(facts["module"], found).items()}
-    shown |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in maps.items()}
+    shown |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in drawn.items()}
     return facts, [output.fields({k: v for k, v in shown.items() if v not in (None, "", b"")}), *decoded.summary()]
 
 
@@ -200,7 +194,7 @@ def _declarations(part: Part) -> Looks:
     lines: list[RenderableType] = []
     for row in part.rows():
         name, *kind, value = (cell for cell in row if isinstance(cell, Node))
-        texts = [_node(name), *map(_node, kind)]
+        texts = [node_cell(name), *map(node_cell, kind)]
         facts.append(dict(zip(part.columns, (*texts, node_json(value)), strict=True)))
         mark, declared = ("var ", texts[-1][4:]) if texts[-1].startswith("var ") else ("", texts[-1])
         head = f"{mark}{texts[0]} : {declared}" if kind and declared else texts[0]
@@ -233,50 +227,16 @@ def _entries(found: Opened, wishes: Wishes) -> Looks:
 
 def _rows(found: Opened, part: Part, wishes: Wishes) -> Looks:
     rows = list(islice(part.rows(), wishes.limit))
-    names = _field_names(found)
-    columns = [_column(rows, n, name, wishes, names) for n, name in enumerate(part.columns)]
+    names = field_names(found)
+    forms = {"key": wishes.key_form, "value": wishes.value_form}
+    columns = [column([row[n] for row in rows], names, forms.get(name)) for n, name in enumerate(part.columns)]
     facts = [{name: c.json[k] for name, c in zip(part.columns, columns, strict=True)} for k in range(len(rows))]
-    forms = {name: c.form for name, c in zip(part.columns, columns, strict=True) if c.form}
+    used = {name: c.form for name, c in zip(part.columns, columns, strict=True) if c.form}
     table = output.table(part.columns, zip(*(c.text for c in columns), strict=True)) if rows else Text("Empty.")
     lines: list[RenderableType] = [table]
     if part.count is not None and part.count > len(rows):
         lines.append(Text(f"and {part.count - len(rows):,} more (--limit)", "dim"))
-    return {"count": part.count, "forms": forms, "entries": facts}, lines
-
-
-@dataclass(frozen=True)
-class _Column:
-    form: str | None
-    text: list[str]
-    json: list[Any]
-
-
-def _column(rows: list[Row], n: int, name: str, wishes: Wishes, names: tuple[str, ...]) -> _Column:
-    nodes = [cell for row in rows if isinstance(cell := row[n], Node)]
-    if nodes:
-        return _Column(None, [_node(cell) for cell in nodes], [node_json(cell) for cell in nodes])
-    cells = [cell for row in rows if not isinstance(cell := row[n], Node)]
-    given = wishes.key_form if name == "key" else wishes.value_form
-    form = given or guess.guess([_head(cell) for cell in cells[:_SAMPLE]], names)
-    values = [guess.value(cell, form, names) for cell in cells]
-    text = [guess.shown(value, form, cell.size) for value, cell in zip(values, cells, strict=True)]
-    return _Column(form, text, values)
-
-
-def _head(cell: Bytes) -> bytes:
-    return cell.read(0, min(cell.size, guess.MOST))
-
-
-def _node(node: Node) -> str:
-    return str(node.value) if isinstance(node, Scalar) and node.type in ("name", "type") else node_text(node)
-
-
-def _field_names(found: Opened) -> tuple[str, ...]:
-    text = found.metadata.get("candid:service")
-    try:
-        return tuple(candid.parse_did(text.decode("utf-8", "replace")).field_names()) if text else ()
-    except CandidError:
-        return ()
+    return {"count": part.count, "forms": used, "entries": facts}, lines
 
 
 # --- bytes
@@ -298,35 +258,12 @@ def _picture(found: Opened, wishes: Wishes) -> Looks:
     facts: dict[str, Any] = {"part": name, "map": _map_facts(drawn)}
     lines: list[RenderableType] = [Text(f"{name}: {_counts(drawn)}", "bold")]
     if wishes.png is not None:
-        each = picture.write_png(drawn, wishes.png, name)
-        facts["png"] = {"file": str(wishes.png), "pages_per_point": each}
+        each = picture.write_png({name: drawn}, wishes.png)
+        facts["png"] = {"file": str(wishes.png), "pages_per_point": each[name]}
         lines.append(Text(f"map written to {wishes.png}", "green"))
     if wishes.picture:
-        lines += _coloured(drawn) if output.console().is_terminal else _plain(drawn)
+        lines += maps.shown(drawn)
     return facts, lines
-
-
-def _coloured(drawn: PageMap) -> Iterator[Text]:
-    columns = min(128, shutil.get_terminal_size().columns)
-    for line in picture.lines(drawn, columns, _MAP_ROWS):
-        text = Text()
-        for upper, lower in line:
-            under = "" if lower is None else f" on {_rgb(picture.colour(lower))}"
-            text.append("▀", f"{_rgb(picture.colour(upper))}{under}")
-        yield text
-    legend = Text()
-    for kind, colour in picture.COLOURS.items():
-        legend.append("■ ", _rgb(colour)).append(f"{kind.label}  ")
-    yield legend
-
-
-def _rgb(colour: picture.Colour) -> str:
-    return f"rgb({colour[0]},{colour[1]},{colour[2]})"
-
-
-def _plain(drawn: PageMap) -> Iterator[Text]:
-    yield from map(Text, picture.signs(drawn, _MAP_COLUMNS, _MAP_ROWS))
-    yield Text("  ".join(f"{sign} {kind.label}" for kind, sign in picture.SIGNS.items()))
 
 
 def _strings(found: Opened, wishes: Wishes) -> Looks:

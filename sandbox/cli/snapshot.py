@@ -12,6 +12,7 @@ from rich.text import Text
 from sandbox.api import Canister, Snapshot
 from sandbox.cli import output
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
+from sandbox.cli.diff import diff
 from sandbox.cli.edit import edit
 from sandbox.cli.facts import snapshot_facts
 from sandbox.cli.hooks import HookOptions, hook_options
@@ -173,5 +174,5 @@ def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
     )
 
 
-for command in (download, upload, edit, inspect, query):
+for command in (download, upload, edit, inspect, query, diff):
     snapshot.add_command(command)

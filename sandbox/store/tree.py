@@ -231,11 +231,16 @@ def differing(keys: bytes, others: bytes) -> list[int]:
 
 def changed_pages(new: Tree, old: Tree) -> list[int]:
     """The pages in which two trees differ, ascending; past the end of a memory all is zero."""
-    found = []
+    return [page for page, _, _ in changed_kinds(new, old)]
+
+
+def changed_kinds(new: Tree, old: Tree) -> Iterator[tuple[int, bool, bool]]:
+    """As `changed_pages`, and whether the old and the new page hold anything but zeros."""
     for number, one, other in changed_blocks(new.top, old.top):
         a, b = (node.keys if node is not None else _NO_KEYS for node in (one, other))
-        found += [number * FAN + slot for slot in differing(a, b)]
-    return found
+        for slot in differing(a, b):
+            at = slot * KEY
+            yield number * FAN + slot, b[at : at + KEY] != ZERO, a[at : at + KEY] != ZERO
 
 
 def page_keys(

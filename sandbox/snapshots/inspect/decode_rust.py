@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 
 from sandbox.snapshots.inspect import stable_lists as lists
 from sandbox.snapshots.inspect import stable_manager as manager
-from sandbox.snapshots.inspect.found import Decoded, Part, Row
+from sandbox.snapshots.inspect.found import Decoded, Group, Part, Row
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, is_zero
 from sandbox.snapshots.inspect.stable_btree import MAGIC as BTREE
 from sandbox.snapshots.inspect.stable_btree import BTree, read_btree
 
 LAYOUT = "ic-stable-structures"
 _SAMPLE = 16
+Pair = tuple[Bytes, Bytes]
+"""A key and its value."""
 
 
 def is_manager(stable: Bytes) -> bool:
@@ -79,8 +82,15 @@ def _btree(name: str, data: Bytes) -> Part:
         "values": "empty, perhaps a BTreeSet" if hollow and not is_set and tree.max_value is None else None,
     }
 
+    def row(entry: Pair) -> Row:
+        return entry[:1] if is_set else entry
+
     def rows() -> Iterator[Row]:
-        return ((key,) if is_set else (key, value) for key, value in tree.entries())
+        return map(row, tree.entries())
+
+    def groups() -> Iterator[Group]:
+        for data, pairs in tree.nodes():
+            yield data, partial(_all, row, pairs)
 
     return Part(
         name,
@@ -90,6 +100,7 @@ def _btree(name: str, data: Bytes) -> Part:
         ("key",) if is_set else ("key", "value"),
         tree.length,
         rows,
+        groups=groups,
     )
 
 
@@ -97,6 +108,10 @@ def _keys(tree: BTree) -> str | None:
     if not tree.sampled:
         return None
     return "of any size" if tree.key_size is None else f"{tree.key_size} bytes each"
+
+
+def _all(row: Callable[[Pair], Row], pairs: Callable[[], list[Pair]]) -> list[Row]:
+    return [row(pair) for pair in pairs()]
 
 
 def _vector(name: str, data: Bytes) -> Part:

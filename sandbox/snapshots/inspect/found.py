@@ -11,6 +11,8 @@ from sandbox.snapshots.inspect.source import Bytes
 Cell = Bytes | Node
 """Bytes whose type is not known, or a value that is."""
 Row = tuple[Cell, ...]
+Group = tuple[bytes, Callable[[], list[Row]]]
+"""Bytes that are equal only if the entries are, and the entries."""
 
 
 def no_rows() -> Iterator[Row]:
@@ -23,7 +25,8 @@ class Part:
 
     `count` and `rows()` are its entries, in its own order, with a cell for each of `columns`; rows are read as they are
     asked for, and where the bytes turn out to be wrong the iteration ends in an InspectError. `data` are the bytes that
-    belong to it. `problem`: why it could not be decoded.
+    belong to it. `problem`: why it could not be decoded. `groups()`: the same entries in groups and in any order, where
+    they lie so that many need not be looked at to compare two states.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Part:
     count: int | None = None
     rows: Callable[[], Iterator[Row]] = no_rows
     problem: str | None = None
+    groups: Callable[[], Iterator[Group]] | None = None
 
 
 @dataclass(frozen=True)

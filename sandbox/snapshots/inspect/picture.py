@@ -8,38 +8,82 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image, ImageDraw
 
-from sandbox.snapshots.inspect.pages import Page, PageMap
+from sandbox.snapshots.inspect.pages import Page
 
-COLOURS = {
-    Page.ZERO: (24, 26, 32),
-    Page.STRUCTURED: (66, 135, 245),
-    Page.TEXT: (80, 200, 120),
-    Page.ENTROPY: (240, 110, 70),
-}
-SIGNS = {Page.ZERO: "·", Page.STRUCTURED: "▒", Page.TEXT: "t", Page.ENTROPY: "█"}
-"""Without colours, the classes by signs."""
+Colour = tuple[int, int, int]
 MAX_POINTS = 1 << 20
 _WIDTH = 1024
 _LEGEND = 24
 
-Colour = tuple[int, int, int]
+
+class Map(Protocol):
+    """Pages and their classes; class 0 is that of pages that are not in `classes`."""
+
+    @property
+    def page(self) -> int:
+        """Bytes of a page."""
+
+    @property
+    def pages(self) -> int:
+        """How many there are."""
+
+    @property
+    def classes(self) -> Mapping[int, IntEnum]: ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many pages there are of each class, by its label."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A class of pages. `sign`: where there are no colours."""
+
+    label: str
+    colour: Colour
+    sign: str
+
+
+def _most(counts: Counter[IntEnum]) -> IntEnum:
+    return max(counts.items(), key=lambda entry: (entry[1], entry[0]))[0]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How classes look, class 0 first. `chosen`: the class of a point that stands for pages of several."""
+
+    looks: Mapping[IntEnum, Look]
+    chosen: Callable[[Counter[IntEnum]], IntEnum] = _most
+
+    @property
+    def zero(self) -> IntEnum:
+        return next(iter(self.looks))
+
+
+CLASSES = Style(
+    {
+        Page.ZERO: Look(Page.ZERO.label, (24, 26, 32), "·"),
+        Page.STRUCTURED: Look(Page.STRUCTURED.label, (66, 135, 245), "▒"),
+        Page.TEXT: Look(Page.TEXT.label, (80, 200, 120), "t"),
+        Page.ENTROPY: Look(Page.ENTROPY.label, (240, 110, 70), "█"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`share`: how many of its pages are of the class, or not zero; 0 to 1."""
+    """`share`: how many of its pages are of the class, or not of class 0; 0 to 1."""
 
-    kind: Page
+    kind: IntEnum
     share: float
-
-
-EMPTY = Point(Page.ZERO, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +95,27 @@ class Points:
     each: int
     dots: dict[int, Point]
 
+    empty: Point
+
     def row(self, start: int, length: int) -> list[Point]:
         """Those from `start` on, at most `length`."""
-        return [self.dots.get(n, EMPTY) for n in range(start, min(start + length, self.count))]
+        return [self.dots.get(n, self.empty) for n in range(start, min(start + length, self.count))]
 
 
-def points(found: PageMap, most: int) -> Points:
+def points(found: Map, most: int, style: Style = CLASSES) -> Points:
     """At most `most` points."""
     each = max(1, -(-found.pages // most))
-    groups: dict[int, Counter[Page]] = {}
+    groups: dict[int, Counter[IntEnum]] = {}
     for index, kind in found.classes.items():
         groups.setdefault(index // each, Counter())[kind] += 1
-    dots = {}
-    for place, counts in groups.items():
-        kind, _ = max(counts.items(), key=lambda entry: (entry[1], entry[0]))
-        dots[place] = Point(kind, counts.total() / each)
-    return Points(-(-found.pages // each), each, dots)
+    dots = {place: Point(style.chosen(counts), counts.total() / each) for place, counts in groups.items()}
+    return Points(-(-found.pages // each), each, dots, Point(style.zero, 0.0))
 
 
-def colour(point: Point) -> Colour:
+def colour(point: Point, style: Style = CLASSES) -> Colour:
     """Never as dark as a zero page if there is anything."""
     weight = 0.35 + 0.65 * point.share if point.share else 0.0
-    zero, full = COLOURS[Page.ZERO], COLOURS[point.kind]
+    zero, full = style.looks[style.zero].colour, style.looks[point.kind].colour
     return (_mix(zero[0], full[0], weight), _mix(zero[1], full[1], weight), _mix(zero[2], full[2], weight))
 
 
@@ -80,47 +123,63 @@ def _mix(low: int, high: int, weight: float) -> int:
     return round(low + (high - low) * weight)
 
 
-def write_png(found: PageMap, path: Path, title: str = "") -> int:
-    """Write the map as a PNG with a legend; returns how many pages a point stands for."""
-    drawn = points(found, MAX_POINTS)
+def write_png(maps: Mapping[str, Map], path: Path, style: Style = CLASSES) -> dict[str, int]:
+    """Write maps, by their titles, as one PNG with legends; returns how many pages a point of each stands for."""
+    drawn = {title: _drawn(found, title, style) for title, found in maps.items()}
+    images = [image for image, _ in drawn.values()]
+    whole = Image.new(
+        "RGB", (max(image.width for image in images), sum(image.height for image in images)), (255, 255, 255)
+    )
+    top = 0
+    for image in images:
+        whole.paste(image, (0, top))
+        top += image.height
+    whole.save(path, "PNG")
+    return {title: each for title, (_, each) in drawn.items()}
+
+
+def _drawn(found: Map, title: str, style: Style) -> tuple[Image.Image, int]:
+    drawn = points(found, MAX_POINTS, style)
     columns = min(_WIDTH, max(64, 1 << math.ceil(math.log2(max(drawn.count, 1)) / 2)))
     rows = max(1, -(-drawn.count // columns))
     scale = max(1, min(_WIDTH // columns, 512 // rows)) if rows < 512 else 1
-    pixels = bytearray(bytes(COLOURS[Page.ZERO]) * drawn.count).ljust(3 * columns * rows, b"\0")
+    pixels = bytearray(bytes(style.looks[style.zero].colour) * drawn.count).ljust(3 * columns * rows, b"\0")
     for place, point in drawn.dots.items():
-        pixels[3 * place : 3 * place + 3] = bytes(colour(point))
+        pixels[3 * place : 3 * place + 3] = bytes(colour(point, style))
     plain = Image.frombytes("RGB", (columns, rows), bytes(pixels))
     body = plain.resize((columns * scale, rows * scale), Image.Resampling.NEAREST)
     whole = Image.new("RGB", (max(body.width, 640), body.height + _LEGEND), (255, 255, 255))
     whole.paste(body, (0, _LEGEND))
-    _legend(whole, found, title, drawn.each)
-    whole.save(path, "PNG")
-    return drawn.each
+    unit = f"1 point = {drawn.each} page{'s' * (drawn.each > 1)} of {found.page // 1024} KiB"
+    _legend(whole, found, style, f"{unit}  {title}")
+    return whole, drawn.each
 
 
-def _legend(whole: Image.Image, found: PageMap, title: str, each: int) -> None:
+def _legend(whole: Image.Image, found: Map, style: Style, title: str) -> None:
     draw = ImageDraw.Draw(whole)
     at = 6
-    unit = f"1 point = {each} page{'s' * (each > 1)} of {found.page // 1024} KiB"
-    for text, kind in [*((f"{kind.label} {found.counts[kind.label]}", kind) for kind in Page), (unit, None)]:
-        if kind is not None:
-            draw.rectangle((at, 7, at + 9, 16), fill=COLOURS[kind])
-            at += 14
+    for look in style.looks.values():
+        draw.rectangle((at, 7, at + 9, 16), fill=look.colour)
+        at += 14
+        text = f"{look.label} {found.counts[look.label]}"
         draw.text((at, 6), text, fill=(0, 0, 0))
         at += round(draw.textlength(text)) + 14
     draw.text((at, 6), title, fill=(0, 0, 0))
 
 
-def lines(found: PageMap, columns: int, rows: int) -> Iterator[list[tuple[Point, Point | None]]]:
+Line = list[tuple[Point, Point | None]]
+
+
+def lines(found: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[Line]:
     """Rows for a terminal: each cell shows two points, the upper and the lower half of a sign."""
-    drawn = points(found, columns * rows * 2)
+    drawn = points(found, columns * rows * 2, style)
     for start in range(0, drawn.count, columns * 2):
         upper, lower = drawn.row(start, columns), drawn.row(start + columns, columns)
         yield [(point, lower[n] if n < len(lower) else None) for n, point in enumerate(upper)]
 
 
-def signs(found: PageMap, columns: int, rows: int) -> Iterator[str]:
+def signs(found: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[str]:
     """Rows for where there are no colours: each sign is one point."""
-    drawn = points(found, columns * rows)
+    drawn = points(found, columns * rows, style)
     for start in range(0, drawn.count, columns):
-        yield "".join(SIGNS[point.kind] for point in drawn.row(start, columns))
+        yield "".join(style.looks[point.kind].sign for point in drawn.row(start, columns))

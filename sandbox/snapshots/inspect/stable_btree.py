@@ -8,8 +8,9 @@ fixed size, which the map does not record: it is found by trying what makes ever
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, Run, number, part, take, within
 
@@ -55,6 +56,11 @@ class BTree:
     def entries(self) -> Iterator[tuple[Bytes, Bytes]]:
         """Key and value of every entry, in the order of the map."""
         return _walk(self)
+
+    def nodes(self) -> Iterator[tuple[bytes, Callable[[], list[tuple[Bytes, Bytes]]]]]:
+        """Every node, in no particular order: its bytes, and its entries when they are asked for. For comparing: equal
+        bytes are equal entries."""
+        return _nodes(self)
 
 
 @dataclass(slots=True)
@@ -137,6 +143,19 @@ def _walk(tree: BTree) -> Iterator[tuple[Bytes, Bytes]]:
         address = node.children[index + 1] if node.children else 0
     if left:
         raise InspectError(f"the map has {tree.length - left:,} entries, its header says {tree.length:,} (at 0x14)")
+
+
+def _nodes(tree: BTree) -> Iterator[tuple[bytes, Callable[[], list[tuple[Bytes, Bytes]]]]]:
+    waiting = [tree.root] if tree.root else []
+    seen: set[int] = set()
+    while waiting:
+        address = waiting.pop()
+        if address in seen:
+            raise InspectError(f"the map reaches the node at {address:#x} twice")
+        seen.add(address)
+        node = _node(tree, address)
+        yield node.data.read(0, node.data.size), partial(_pairs, tree, node)
+        waiting.extend(node.children)
 
 
 def _node(tree: BTree, address: int) -> _Node:

@@ -36,7 +36,9 @@ class Place(NamedTuple):
 
 
 class Reader:
-    """An open file: blocks by their places."""
+    """An open file: blocks by their places. It closes with its last user."""
+
+    _fd = -1
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,6 +48,9 @@ class Reader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     def places(self) -> list[Place]:
         """All blocks by the index, which is checked, as is that they fill the file."""

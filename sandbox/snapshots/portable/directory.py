@@ -30,7 +30,9 @@ _SMALL: Final = 1 << 26
 
 
 class FilePart(Part):
-    """A file, sparse or not."""
+    """A file, sparse or not. It closes with its last user."""
+
+    _fd = -1
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,6 +55,9 @@ class FilePart(Part):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Directory(Content):

@@ -103,11 +103,11 @@ def test_a_sparse_memory_of_500_gib_costs_its_data() -> None:
 def test_a_map_is_written_as_a_picture(tmp_path: Path) -> None:
     source = Plain(b"".join(CLASSES[kind] for kind in Page) * 16)
     file = tmp_path / "map.png"
-    assert pictures.write_png(page_map(source), file, "heap") == 1
+    assert pictures.write_png({"heap": page_map(source)}, file) == {"heap": 1}
     with Image.open(file) as image:
         assert image.format == "PNG"
         colours = {image.getpixel((x, image.height - 1)) for x in range(image.width)}
-    assert colours >= set(pictures.COLOURS.values())
+    assert colours >= {look.colour for look in pictures.CLASSES.looks.values()}
 
 
 def test_a_point_that_stands_for_many_pages_shows_the_rarest_trace() -> None:
@@ -115,12 +115,12 @@ def test_a_point_that_stands_for_many_pages_shows_the_rarest_trace() -> None:
     drawn = pictures.points(found, 1000)
     assert (drawn.count, drawn.each) == (1000, 131072)
     [dot] = drawn.dots.values()
-    assert pictures.colour(dot) != pictures.COLOURS[Page.ZERO]
+    assert pictures.colour(dot) != pictures.CLASSES.looks[Page.ZERO].colour
 
 
 def test_the_picture_of_a_huge_memory_is_small(tmp_path: Path) -> None:
     found = page_map(Sparse(500 * GIB, {123 * GIB: b"x"}))
-    assert pictures.write_png(found, tmp_path / "map.png") == 125
+    assert pictures.write_png({"": found}, tmp_path / "map.png") == {"": 125}
     assert (tmp_path / "map.png").stat().st_size < 100_000
 
 

@@ -1,0 +1,26 @@
+"""What differs between two states of a canister: snapshots, files, the present.
+
+- `memories`: pages that differ, found through the images of one memory or through hash trees, and bytes on demand
+- `modules`: what a module offers and needs that another does not
+- `structures`: entries of the data structures in stable memory, by the decoders of `inspect`
+- `difference`: all of it as one record
+- `picture`: the pages as a map
+"""
+
+from sandbox.snapshots.diff.difference import Diff, FieldDiff, GlobalDiff, compare
+from sandbox.snapshots.diff.memories import ByteChange, MemoryDiff, compare_memories
+from sandbox.snapshots.diff.modules import ModuleDiff
+from sandbox.snapshots.diff.structures import EntryDiff, StructureDiff
+
+__all__ = [
+    "ByteChange",
+    "Diff",
+    "EntryDiff",
+    "FieldDiff",
+    "GlobalDiff",
+    "MemoryDiff",
+    "ModuleDiff",
+    "StructureDiff",
+    "compare",
+    "compare_memories",
+]

@@ -1,0 +1,97 @@
+"""Everything in which two states of a canister differ, as one record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from sandbox.snapshots.diff.memories import MemoryDiff, compare_memories
+from sandbox.snapshots.diff.modules import ModuleDiff, compare_modules
+from sandbox.snapshots.diff.structures import StructureDiff, compare_structures
+from sandbox.snapshots.inspect.globals import GlobalValue
+from sandbox.snapshots.inspect.opened import Opened
+
+_FIELDS: Final = ("via_hooks", "certified_data", "global_timer", "low_memory_hook", "chunks")
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalDiff:
+    """A global of the module; None where there was or is none like it."""
+
+    before: GlobalValue | None
+    after: GlobalValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDiff:
+    """Certified data (bytes), timer (nanoseconds, 0 inactive), hook status, chunks (their SHA-256), `via_hooks`."""
+
+    name: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True)
+class Diff:
+    """In what two states differ; false if in nothing.
+
+    Ids, labels, times and versions are not compared: they say which states these are. What one of the two does not say,
+    as an upload without a timer, is no difference. `structures` are read when they are asked for. The record holds on
+    to the states: while it lives, the first overwriting of a page keeps the old one.
+    """
+
+    old: Opened = field(repr=False, compare=False)
+    new: Opened = field(repr=False, compare=False)
+    module: ModuleDiff | None
+    globals: tuple[GlobalDiff, ...]
+    heap: MemoryDiff
+    stable: MemoryDiff
+    fields: tuple[FieldDiff, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.module or self.globals or self.heap or self.stable or self.fields)
+
+    @cached_property
+    def structures(self) -> tuple[StructureDiff, ...]:
+        """Of the data structures in stable memory, those that differ, with their entries. Costs the entries of lists,
+        and of maps the nodes."""
+        return compare_structures(self.old, self.new) if self.stable else ()
+
+
+def compare(old: Opened, new: Opened) -> Diff:
+    """What differs."""
+    module = compare_modules(old, new)
+    return Diff(
+        old=old,
+        new=new,
+        module=module,
+        globals=tuple(_globals(old, new, by_name=module is not None)),
+        heap=compare_memories(old.heap, new.heap),
+        stable=compare_memories(old.stable, new.stable),
+        fields=tuple(_fields(old, new)),
+    )
+
+
+def _globals(old: Opened, new: Opened, by_name: bool) -> Iterator[GlobalDiff]:
+    """By index; of two modules by name where they have any."""
+    before, after = ({_key(g, n, by_name): g for n, g in enumerate(opened.globals)} for opened in (old, new))
+    for key in (*after, *(key for key in before if key not in after)):
+        was, now = before.get(key), after.get(key)
+        if was is None or now is None or (was.type, was.bits) != (now.type, now.bits):
+            yield GlobalDiff(was, now)
+
+
+def _key(found: GlobalValue, place: int, by_name: bool) -> str | int:
+    if by_name and found.name is not None:
+        return found.name
+    return place if found.index is None else found.index
+
+
+def _fields(old: Opened, new: Opened) -> Iterator[FieldDiff]:
+    for name in _FIELDS:
+        default = False if name == "via_hooks" else None
+        was, now = old.fields.get(name, default), new.fields.get(name, default)
+        if was is not None and now is not None and was != now:
+            yield FieldDiff(name, was, now)

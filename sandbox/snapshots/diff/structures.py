@@ -1,0 +1,169 @@
+"""Entries of the data structures in stable memory that were added, removed or changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from sandbox.snapshots.diff.values import differences
+from sandbox.snapshots.inspect.found import Cell, Decoded, Part, Row
+from sandbox.snapshots.inspect.motoko_value import Node, Scalar
+from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.opened import Opened
+from sandbox.snapshots.inspect.source import InspectError, Plain
+
+KEEP = Keep(items=1 << 20, text=1 << 24, values=1 << 22)
+"""Values are compared as a whole, not as far as they would be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDiff:
+    """One entry: `before` is None where it was added, `after` where it was removed.
+
+    `key`: the key of a map or set; a number in a list; the name of a variable, with the place in its value where only a
+    part changed, such as `people[3].email`.
+    """
+
+    key: Cell | int | str
+    before: Cell | None
+    after: Cell | None
+
+
+@dataclass(frozen=True, slots=True)
+class StructureDiff:
+    """A structure that differs. `counts`: its entries before and after, None where it was not there or has none.
+    `problem`: why the entries cannot be compared."""
+
+    name: str
+    kind: str
+    counts: tuple[int | None, int | None]
+    entries: tuple[EntryDiff, ...] = ()
+    problem: str | None = None
+
+    @property
+    def added(self) -> int:
+        return sum(entry.before is None for entry in self.entries)
+
+    @property
+    def removed(self) -> int:
+        return sum(entry.after is None for entry in self.entries)
+
+    @property
+    def changed(self) -> int:
+        return len(self.entries) - self.added - self.removed
+
+
+def compare_structures(old: Opened, new: Opened) -> tuple[StructureDiff, ...]:
+    """All structures that differ, in the order of the new state; none where no decoder fits the bytes."""
+    try:
+        before, after = _parts(old.decode(KEEP)), _parts(new.decode(KEEP))
+    except InspectError as error:
+        return (StructureDiff("stable memory", "unknown", (None, None), problem=str(error)),)
+    names = [*after, *(name for name in before if name not in after)]
+    found = (_compared(before.get(name), after.get(name)) for name in names)
+    return tuple(diff for diff in found if diff is not None)
+
+
+def _parts(decoded: Decoded) -> dict[str, Part]:
+    return {part.name: part for part in decoded.parts if part.columns or part.problem is not None}
+
+
+def _compared(old: Part | None, new: Part | None) -> StructureDiff | None:
+    part = new or old
+    assert part is not None
+    counts = (None if old is None else old.count, None if new is None else new.count)
+    kind = part.kind if old is None or new is None or old.kind == new.kind else f"{old.kind}, now {new.kind}"
+    problem = next((each.problem for each in (new, old) if each is not None and each.problem is not None), None)
+    if problem is not None:
+        return StructureDiff(part.name, kind, counts, problem=problem)
+    try:
+        entries = tuple(_entries(old, new))
+    except InspectError as error:
+        return StructureDiff(part.name, kind, counts, problem=str(error))
+    there = (old is None, new is None)
+    return StructureDiff(part.name, kind, counts, entries) if entries or any(there) else None
+
+
+def _entries(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+    columns = new.columns if new is not None else old.columns if old is not None else ()
+    if old is not None and new is not None and old.columns != columns:
+        yield from _entries(old, None)
+        yield from _entries(None, new)
+        return
+    kind = new.kind if new is not None else old.kind if old is not None else ""
+    form = _HOW.get(columns, _listed)
+    yield from (_bag if kind == "MinHeap" else form)(old, new)
+
+
+def _keyed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+    """Maps and sets, in the order of the new one, and then what is gone. Nodes that are the same in both are not looked
+    into."""
+    before, after = _groups(old), _groups(new)
+    then = {_raw(row[0]): row for digest, rows in before.items() if digest not in after for row in rows()}
+    for digest, rows in after.items():
+        if digest in before:
+            continue
+        for row in rows():
+            was = then.pop(_raw(row[0]), None)
+            if was is None:
+                yield EntryDiff(row[0], None, row[-1])
+            elif _raw(was[-1]) != _raw(row[-1]):
+                yield EntryDiff(row[0], was[-1], row[-1])
+    yield from (EntryDiff(row[0], row[-1], None) for row in then.values())
+
+
+def _groups(part: Part | None) -> dict[bytes, Callable[[], list[Row]]]:
+    if part is None:
+        return {}
+    return dict(part.groups()) if part.groups is not None else {b"": lambda: list(part.rows())}
+
+
+def _listed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+    """Vectors, logs, cells: by place."""
+    for place, (was, now) in enumerate(zip_longest(_rows(old), _rows(new))):
+        if was is None or now is None or _raw(was[0]) != _raw(now[0]):
+            yield EntryDiff(place, None if was is None else was[0], None if now is None else now[0])
+
+
+def _bag(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+    """A heap: its values, whatever their places."""
+    counts = [Counter(_raw(row[0]) for row in _rows(part)) for part in (old, new)]
+    for values, added in ((counts[1] - counts[0], True), (counts[0] - counts[1], False)):
+        for value in values.elements():
+            cell = Plain(value)
+            yield EntryDiff(cell, None if added else cell, cell if added else None)
+
+
+def _variables(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+    """Motoko's variables, and inside of each only what differs."""
+    values = [{_name(row[0]): row[-1] for row in _rows(part)} for part in (old, new)]
+    for name in (*values[1], *(name for name in values[0] if name not in values[1])):
+        was, now = (_node(each.get(name)) for each in values)
+        yield from (EntryDiff(*found) for found in differences(name, was, now))
+
+
+_HOW: dict[tuple[str, ...], Callable[[Part | None, Part | None], Iterator[EntryDiff]]] = {
+    ("key", "value"): _keyed,
+    ("key",): _keyed,
+    ("variable", "type", "value"): _variables,
+}
+
+
+def _rows(part: Part | None) -> Iterator[Row]:
+    return iter(()) if part is None else part.rows()
+
+
+def _raw(cell: Cell) -> bytes:
+    assert not isinstance(cell, Node)
+    return cell.read(0, cell.size)
+
+
+def _node(cell: Cell | None) -> Node | None:
+    assert cell is None or isinstance(cell, Node)
+    return cell
+
+
+def _name(cell: Cell) -> str:
+    return str(cell.value) if isinstance(cell, Scalar) else str(cell)

@@ -1,0 +1,52 @@
+"""Where two values of Motoko's stable variables differ: the smallest parts, by their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from sandbox.candid.labels import name_text
+from sandbox.snapshots.inspect.motoko_value import Node, Opt, Record, Same, Var, Variant, Vec
+
+Difference = tuple[str, Node | None, Node | None]
+"""A place such as `people[3].email`, what was there and what is there; None: nothing."""
+
+
+def differences(place: str, old: Node | None, new: Node | None) -> Iterator[Difference]:
+    """All of them, in order. Parts that were not kept count by what was kept of them."""
+    waiting: list[Difference] = [(place, old, new)]
+    while waiting:
+        where, was, now = waiting.pop()
+        parts = None if was is None or now is None else _parts(where, was, now)
+        if parts is not None:
+            waiting.extend(reversed(parts))
+        elif was is None or now is None or not _same(was, now):
+            yield where, was, now
+
+
+def _parts(place: str, old: Node, new: Node) -> list[Difference] | None:
+    """The parts of two values of the same shape; None: they are to be taken as a whole."""
+    match old, new:
+        case Record(), Record():
+            one, two = dict(old.fields), dict(new.fields)
+            labels = [*two, *(label for label in one if label not in two)]
+            return [(place + _label(label), one.get(label), two.get(label)) for label in labels]
+        case Vec(), Vec():
+            pairs = zip_longest(old.items, new.items)
+            return [(f"{place}[{index}]", was, now) for index, (was, now) in enumerate(pairs)]
+        case Opt(), Opt():
+            return [(f"{place}?", old.value, new.value)]
+        case Var(), Var():
+            return [(place, old.value, new.value)]
+        case Variant(), Variant() if old.tag == new.tag:
+            return [(f"{place}#{old.tag}", old.value, new.value)]
+    return None
+
+
+def _same(old: Node, new: Node) -> bool:
+    """Whether two values that are not looked into are equal; what refers to something elsewhere counts there."""
+    return old == new if not isinstance(old, Same) else isinstance(new, Same)
+
+
+def _label(label: str | int) -> str:
+    return f".{label}" if isinstance(label, int) else f".{name_text(label)}"
