@@ -84,7 +84,7 @@ def _module(diff: Diff, _: Show) -> Looks:
     shown = {"module": f"{before} → {after}"}
     shown |= {name: _names_text(found) for name, found in names.items() if found}
     if module.compatible is not None:
-        shown["old clients"] = "can go on" if module.compatible else f"cannot go on: {module.reason}"
+        shown["old clients"] = "can go on" if module.compatible else f"cannot go on: {output.visible(module.reason)}"
     return {"module": facts}, [output.fields(shown)]
 
 
@@ -98,7 +98,7 @@ def _names_facts(found: Names) -> dict[str, Any]:
 
 def _names_text(found: Names) -> str:
     marked = (("+", found.added), ("-", found.removed), ("~", found.changed))
-    return ", ".join(f"{mark} {name}" for mark, names in marked for name in names)
+    return output.visible(", ".join(f"{mark} {name}" for mark, names in marked for name in names))
 
 
 # --- globals and fields
@@ -111,7 +111,7 @@ def _globals(diff: Diff, show: Show) -> Looks:
         assert known is not None
         before, after = (None if found is None else found.value for found in (each.before, each.after))
         facts.append({"index": known.index, "name": known.name, "type": known.type, "before": before, "after": after})
-        rows.append((_index(known), known.name or "", known.type, _or_dash(before), _or_dash(after)))
+        rows.append((_index(known), output.visible(known.name or ""), known.type, _or_dash(before), _or_dash(after)))
     lines: list[RenderableType] = []
     if rows:
         headers = ("global", "name", "type", "before", "after")

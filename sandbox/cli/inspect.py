@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from sandbox.cli import calls, looks
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
+from sandbox.cli.which import snapshot_named
 from sandbox.cli.wishes import Wishes
 from sandbox.errors import PrincipalError
 from sandbox.memory import Pool
@@ -107,7 +107,7 @@ def _show(app: App, found: Opened, wishes: Wishes) -> None:
 def find(app: App, session: Session, which: str) -> Opened:
     """The snapshot meant by an id or a label, or the canister meant by a name or an id."""
     try:
-        return session.sandbox.snapshots.inspect(snapshot_named(session, which), app.sender)
+        return session.sandbox.snapshots.inspect(snapshot_named(session, which).id, app.sender)
     except Misuse as problem:
         if session.names.get(which) is None and not _is_principal(which):
             raise Misuse(f"{problem.message}, nor a canister") from None
@@ -120,19 +120,6 @@ def _is_principal(text: str) -> bool:
     except PrincipalError:
         return False
     return True
-
-
-def snapshot_named(session: Session, which: str) -> str:
-    """The id of the snapshot meant by an id or a label."""
-    if re.fullmatch(r"[0-9a-f]{16,}", which):
-        return which
-    every = session.sandbox.canisters()
-    labelled = [s.id.hex() for canister in every for s in canister.list_snapshots() if s.label == which]
-    if len(labelled) == 1:
-        return labelled[0]
-    if labelled:
-        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {', '.join(labelled)}")
-    raise Misuse(f"{which!r} is neither the id of a snapshot nor a label")
 
 
 @click.command(cls=Command)
@@ -151,7 +138,7 @@ def query(app: App, which: str, **options: Any) -> None:
     request = calls.Request(**options)
     with app.session(save=False) as session:
         snapshots = session.sandbox.snapshots
-        snapshot_id = snapshot_named(session, which)
+        snapshot_id = snapshot_named(session, which).id
         carried = snapshots.inspect(snapshot_id, app.sender).metadata.get("candid:service")
         interface = calls.interface_of(carried, request.did)
         result = calls.asked(

@@ -39,7 +39,7 @@ def overview(found: Opened, wishes: Wishes) -> Looks:
     decoded = _decoded(found, wishes)
     facts |= decoded.facts
     shown: dict[str, object] = {name.replace("_", " "): _field(name, value) for name, value in found.fields.items()}
-    shown |= {name: _visible(str(value)) for name, value in _module(facts["module"], found).items()}
+    shown |= {name: output.visible(str(value)) for name, value in _module(facts["module"], found).items()}
     shown |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in drawn.items()}
     return facts, [output.fields({k: v for k, v in shown.items() if v not in (None, "", b"")}), *decoded.summary()]
 
@@ -49,11 +49,20 @@ def _field(name: str, value: object) -> object:
         return datetime.fromtimestamp(value // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     if name == "global_timer":
         return value or "not set"
+    if name == "derived" and isinstance(value, list):
+        return output.visible("\n".join(map(_step, value)))
     if isinstance(value, list):
         return len(value) or None
     if isinstance(value, str):
         return output.one_line(value)
     return value.hex() if isinstance(value, bytes) else value
+
+
+def _step(step: dict[str, Any]) -> str:
+    """One line of the history of an edited snapshot."""
+    if not isinstance(step.get("edits"), list):
+        return str(step)
+    return f"from {step.get('parent')}: {', '.join(map(str, step['edits']))}"
 
 
 def _module(facts: dict[str, Any] | None, found: Opened) -> dict[str, object]:
@@ -107,22 +116,16 @@ def _candid(found: Opened, _: Wishes) -> Looks:
     if text is None:
         return {"candid": None}, [Text("The module has no candid:service metadata.")]
     shown = text.decode("utf-8", "replace")
-    return {"candid": shown}, [Text(_visible(shown.rstrip("\n")))]
-
-
-def _visible(text: str) -> str:
-    """Text of a module without what a terminal would take as a command."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+    return {"candid": shown}, [Text(output.visible(shown.rstrip("\n")))]
 
 
 def _globals(found: Opened, _: Wishes) -> Looks:
     values = found.globals
-    rows = [
-        (_index(g), _visible(g.name or ""), g.type, "yes" if g.mutable else "no", g.value, hex(g.bits)) for g in values
-    ]
+    rows = [(_index(g), g.name or "", g.type, "yes" if g.mutable else "no", g.value, hex(g.bits)) for g in values]
     facts = [{"index": g.index, "name": g.name, "type": g.type, "mutable": g.mutable, "value": g.value} for g in values]
     headers = ("index", "name", "type", "mutable", "value", "bits")
-    table = output.table(headers, rows, right=["value"]) if rows else Text("No globals.")
+    told = [tuple(output.visible(str(cell)) for cell in row) for row in rows]
+    table = output.table(headers, told, right=["value"]) if rows else Text("No globals.")
     return {"globals": facts}, [table]
 
 

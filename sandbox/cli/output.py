@@ -124,6 +124,11 @@ def to_json(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+def visible(text: str) -> str:
+    """Text of a guest without what a terminal would take as a command."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+
+
 def one_line(text: str) -> str:
     """Text for a table cell: line breaks and control characters become spaces."""
     return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()

@@ -16,4 +16,4 @@ def snapshot_named(session: Session, which: str, what: str = "the id nor the lab
     if found:
         raise Misuse(f"several snapshots are labelled {which!r}; give an id: {', '.join(s.id.hex() for s in found)}")
     known = ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in every) or "none"
-    raise Misuse(f"{which!r} is neither {what}; there is {known}")
+    raise Misuse(f"{which!r} is neither {what} (there is {known})")

@@ -238,7 +238,7 @@ class _Fit:
         """The mutable global with this index or name."""
         facts = self.module.facts
         for slot in self.module.rewritten.snapshot_globals:
-            if name in (slot.index, slot.export):
+            if name in (slot.index, slot.export, facts.global_names.get(slot.index)):
                 if not slot.mutable:
                     raise self.refused(f"global {name} is immutable: its value is part of the module")
                 return slot

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from scripts.benchmarks import rows_calls, rows_code, rows_files, rows_keep, rows_memory, rows_system
+from scripts.benchmarks import rows_calls, rows_code, rows_diff, rows_files, rows_keep, rows_memory, rows_system
 from scripts.benchmarks.row import Row
 
 GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
@@ -19,6 +19,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "pages": rows_memory.pages,
     "snapshot": rows_memory.snapshot,
     "persist": rows_keep.persist,
+    "diff": rows_diff.difference,
     "code": rows_code.cached_code,
     "between": rows_system.between,
     "timer": rows_system.timer,

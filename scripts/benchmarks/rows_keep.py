@@ -40,7 +40,7 @@ def _page() -> bytes:
     return os.urandom(_HALF) + bytes(_HALF)
 
 
-class _Heap:
+class Heap:
     """A memory of 1 GiB, a repository, and what was persisted last."""
 
     def __init__(self, path: Path) -> None:
@@ -101,7 +101,7 @@ def _size(path: Path) -> int:
 def persist(seconds: float) -> Iterator[Row]:
     """Full, unchanged, 1 % changed, cold load; restic and borg on the same bytes where they are installed."""
     with tempfile.TemporaryDirectory(prefix="canister-sandbox-bench-") as scratch, ExitStack() as tools:
-        heap = _Heap(Path(scratch) / "repository")
+        heap = Heap(Path(scratch) / "repository")
         others = [tools.enter_context(_Tool(name, Path(scratch))) for name in ("restic", "borg") if shutil.which(name)]
         yield from _full(heap)
         for other in others:
@@ -112,7 +112,7 @@ def persist(seconds: float) -> Iterator[Row]:
         yield from _cold(heap)
 
 
-def _full(heap: _Heap) -> Iterator[Row]:
+def _full(heap: Heap) -> Iterator[Row]:
     before, tool = _most(), zstandard.ZstdCompressor(level=1)
     alone = once(lambda: sum(len(tool.compress(heap.memory.read(offset, MIB))) for offset in range(0, GIB, MIB)))
     found = once(heap.persist)
@@ -121,7 +121,7 @@ def _full(heap: _Heap) -> Iterator[Row]:
     yield memory("the same, most memory beside the heap", _most() - before, _MEMORY)
 
 
-def _unchanged(heap: _Heap, others: list[_Tool]) -> Iterator[Row]:
+def _unchanged(heap: Heap, others: list[_Tool]) -> Iterator[Row]:
     before = heap.on_disk
     found = once(heap.persist)
     yield alone_within("persist it again, nothing changed", found, _UNCHANGED)
@@ -129,7 +129,7 @@ def _unchanged(heap: _Heap, others: list[_Tool]) -> Iterator[Row]:
     yield from (_beside(other, heap, "nothing changed", found, heap.on_disk - before) for other in others)
 
 
-def _one_percent(heap: _Heap, scattered: bool, others: list[_Tool], seconds: float) -> Iterator[Row]:
+def _one_percent(heap: Heap, scattered: bool, others: list[_Tool], seconds: float) -> Iterator[Row]:
     how = "scattered" if scattered else "together"
     heap.change(scattered)
     before = heap.on_disk
@@ -141,13 +141,13 @@ def _one_percent(heap: _Heap, scattered: bool, others: list[_Tool], seconds: flo
     yield versus(f"persist 1 % of 1 GiB {how}", found, "hash and compress those", _MOST, note)
 
 
-def _beside(other: _Tool, heap: _Heap, what: str, ours: Timing, bytes_: int) -> Row:
+def _beside(other: _Tool, heap: Heap, what: str, ours: Timing, bytes_: int) -> Row:
     theirs, grown = other.back_up(heap.memory)
     note = f"on disk {bytes_ / MIB:,.1f} MiB, {other.name} {grown / MIB:,.1f} MiB"
     return faster(f"persist, {what}", ours, theirs, other.name, _TOOLS, note)
 
 
-def _cold(heap: _Heap) -> Iterator[Row]:
+def _cold(heap: Heap) -> Iterator[Row]:
     assert heap.taken is not None
     repository = Repository(heap.path)
     entry = repository.entries()[-1]

@@ -33,6 +33,9 @@ def test_an_edited_snapshot_is_listed_with_its_history_and_loads(counter: Cli) -
     [step] = edited["derived"]
     assert (step["parent"], step["checksum"]) == (parent["id"], parent["checksum"])
     assert step["edits"] == ["resize stable to 1048576 bytes", "patch stable:0x40 00ff", "label 'two'"]
+    [told] = [line for line in counter("snapshot", "inspect", "two").splitlines() if line.startswith("derived ")]
+    assert f" from {parent['id']}: resize stable to 1048576 bytes, patch" in told
+    assert counter.json("snapshot", "inspect", "two")["fields"]["derived"] == edited["derived"]
     row = counter("snapshot", "list").splitlines()[-1]
     assert "everything, edited" in row
     counter("snapshot", "load", "counter", "two")

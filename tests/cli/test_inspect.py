@@ -156,7 +156,9 @@ def test_a_bare_stable_memory_is_decoded_with_the_module_that_wrote_it(
 
 
 def test_what_is_not_there_is_said(people: Cli) -> None:
-    assert "neither the id of a snapshot nor a label, nor a canister" in people("snapshot", "inspect", "x", code=2)
+    refused = people("snapshot", "inspect", "x", code=2)
+    assert "neither the id nor the label of a snapshot (there is" in refused
+    assert ", nor a canister" in refused
     assert "there is: memory 0, memory 1" in people("snapshot", "inspect", "thirty", "--region", "9", code=2)
     assert "is not inside" in people("snapshot", "inspect", "thirty", "--hexdump", "0:99999999999", code=1)
     assert "is not START:LENGTH" in people("snapshot", "inspect", "thirty", "--hexdump", "here", code=2)

@@ -70,7 +70,7 @@ def test_every_edit_is_there_when_it_is_loaded(sandbox: Sandbox, canister: Canis
         stable=[(100, b"\0" * 8), (100, b"\5")],
         heap_size=3 * WASM_PAGE,
         stable_size=2 * WASM_PAGE,
-        globals={"n": -1, 2: 1.5, 3: 1 << 127},
+        globals={"n": -1, "f": 1.5, 3: 1 << 127},
         certified_data=b"certified",
     )
     canister.load_snapshot(edited.id)

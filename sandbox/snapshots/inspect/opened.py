@@ -14,6 +14,7 @@ from sandbox.snapshots.inspect.globals import GlobalValue, globals_of, uploaded_
 from sandbox.snapshots.inspect.motoko_variables import Keep
 from sandbox.snapshots.inspect.source import Bytes, Pieces, Plain
 from sandbox.snapshots.portable import Content
+from sandbox.snapshots.portable.history import history_of
 from sandbox.state import CanisterState, SnapshotState
 
 PARTS = ("heap", "stable", "module")
@@ -89,6 +90,7 @@ def _content(source: Content) -> Opened:
         "canister_version": about.canister_version,
         "source": about.source,
         "via_hooks": about.via_hooks,
+        "derived": [dict(step) for step in about.history],
         "certified_data": about.certified_data,
         "global_timer": about.global_timer,
         "low_memory_hook": about.low_memory_hook,
@@ -108,6 +110,7 @@ def _snapshot(source: SnapshotState) -> Opened:
         "canister_version": source.canister_version,
         "source": source.source,
         "via_hooks": source.via_hooks,
+        "derived": [dict(step) for step in history_of(source.derived)],
         "certified_data": source.certified_data,
         "global_timer": source.global_timer,
         "low_memory_hook": source.low_memory_hook,
