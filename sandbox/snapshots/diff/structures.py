@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from blake3 import blake3
+
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect.found import Cell, Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko_value import Node, Scalar
@@ -56,7 +58,8 @@ class StructureDiff:
 
 
 def compare_structures(old: Opened, new: Opened) -> tuple[StructureDiff, ...]:
-    """All structures that differ, in the order of the new state; none where no decoder fits the bytes."""
+    """All structures that differ, in the order of the new state, with their entries by key or place; none where no
+    decoder fits the bytes."""
     try:
         before, after = _parts(old.decode(KEEP)), _parts(new.decode(KEEP))
     except InspectError as error:
@@ -98,26 +101,23 @@ def _entries(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
 
 
 def _keyed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
-    """Maps and sets, in the order of the new one, and then what is gone. Nodes that are the same in both are not looked
-    into."""
+    """Maps and sets, by the bytes of their keys. Nodes that are the same in both are not looked into."""
     before, after = _groups(old), _groups(new)
     then = {_raw(row[0]): row for digest, rows in before.items() if digest not in after for row in rows()}
-    for digest, rows in after.items():
-        if digest in before:
-            continue
-        for row in rows():
-            was = then.pop(_raw(row[0]), None)
-            if was is None:
-                yield EntryDiff(row[0], None, row[-1])
-            elif _raw(was[-1]) != _raw(row[-1]):
-                yield EntryDiff(row[0], was[-1], row[-1])
-    yield from (EntryDiff(row[0], row[-1], None) for row in then.values())
+    now = {_raw(row[0]): row for digest, rows in after.items() if digest not in before for row in rows()}
+    for key in sorted(then.keys() | now.keys()):
+        was, has = then.get(key), now.get(key)
+        if was is None or has is None or _raw(was[-1]) != _raw(has[-1]):
+            cell = (has or was or ())[0]
+            yield EntryDiff(cell, None if was is None else was[-1], None if has is None else has[-1])
 
 
 def _groups(part: Part | None) -> dict[bytes, Callable[[], list[Row]]]:
     if part is None:
         return {}
-    return dict(part.groups()) if part.groups is not None else {b"": lambda: list(part.rows())}
+    if part.groups is None:
+        return {b"": lambda: list(part.rows())}
+    return {blake3(data).digest(): rows for data, rows in part.groups()}
 
 
 def _listed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:

@@ -154,8 +154,12 @@ def _nodes(tree: BTree) -> Iterator[tuple[bytes, Callable[[], list[tuple[Bytes, 
             raise InspectError(f"the map reaches the node at {address:#x} twice")
         seen.add(address)
         node = _node(tree, address)
-        yield node.data.read(0, node.data.size), partial(_pairs, tree, node)
+        yield node.data.read(0, node.data.size), partial(_entries, tree, address)
         waiting.extend(node.children)
+
+
+def _entries(tree: BTree, address: int) -> list[tuple[Bytes, Bytes]]:
+    return _pairs(tree, _node(tree, address))
 
 
 def _node(tree: BTree, address: int) -> _Node:

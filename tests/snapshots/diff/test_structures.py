@@ -95,6 +95,9 @@ def test_of_stable_structures(layout: str, steps: list[tuple[str, int]]) -> None
             each = found[name]
             assert each.counts == (len(before[name][1]), len(rows))
             assert each.added + each.removed + each.changed == wanted.total()
+        if name in found and kind.startswith("btree"):
+            keys = [key(entry) for entry in found[name].entries]
+            assert keys == sorted(keys)
 
 
 def test_only_nodes_that_differ_are_looked_into() -> None:
