@@ -15,6 +15,7 @@ from sandbox import Canister, ErrorCode, Sandbox, Snapshot
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.state import SnapshotState
+from sandbox.verify import replay
 from tests.conftest import FEW_INSTRUCTIONS, guest, number, rejected
 from tests.management.methods import by_user
 
@@ -310,3 +311,18 @@ def test_a_file_carries_its_history(sandbox: Sandbox, canister: Canister, tmp_pa
     assert (ask(target, "stable"), ask(target, "n")) == (5, 8)
     more = other.snapshots.edit(again.id, stable={101: b"\x01"})
     assert [step.parent for step in more.derived] == [parent.id, again.id]
+
+
+def test_a_record_of_it_can_be_replayed(tmp_path: Path) -> None:
+    sandbox = Sandbox(max_snapshots=10)
+    with sandbox.record(tmp_path / "edit.record"):
+        canister = sandbox.create_canister()
+        canister.install(PLAIN)
+        canister.update("set", (77).to_bytes(8, "little"))
+        parent = canister.take_snapshot()
+        edits: dict[str, Any] = {"heap": [(8, b"y" * 5000)], "globals": {"n": 5, 2: 0.25}, "stable_size": 2 * WASM_PAGE}
+        edited = sandbox.snapshots.edit(parent.id, "label", **edits)
+        sandbox.snapshots.edit(edited.id, wasm=OTHER)
+        canister.load_snapshot(edited.id)
+    found = replay(tmp_path / "edit.record")
+    assert (found.difference, found.state_hash) == (None, sandbox.state_hash())
