@@ -95,6 +95,12 @@ def callback_signature() -> Failure:
     return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _BAD_SIGNATURE)
 
 
+def cleanup_failed(callback: Failure, cleanup: Failure) -> Failure:
+    """The failure of a callback whose cleanup failed too."""
+    text = f"{callback.text}\n\ncall_on_cleanup also failed:\n\n{cleanup.text}"
+    return Failure(callback.code, text, callback.backtrace)
+
+
 def clip(text: str) -> str:
     """At most 8 KiB of UTF-8."""
     raw = text.encode()

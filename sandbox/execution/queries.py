@@ -2,21 +2,22 @@
 
 Nothing of a query remains. A composite query may call queries of other canisters: each of these starts from the
 committed state of its canister, also of the calling one, while the composite's own callbacks see what it has done so
-far. The called method itself, no callback and no other canister, has a certificate of its certified data. Depth and
-instructions of the whole graph are limited; there is no other bound on loops (`dfinity/ic`
-`rs/execution_environment/src/query_handler/query_call_graph.rs`).
+far; the first answer ends it. The called method itself, no callback and no other canister, has a certificate of its
+certified data. A graph beyond its depth or its instructions fails as a whole; there is no other bound on loops
+(`dfinity/ic` `rs/execution_environment/src/query_handler/query_call_graph.rs`, `query_context.rs`; texts too).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 
-from sandbox.canister import run as entry
+from sandbox.canister.checkpoint import checkpoint, resumed
 from sandbox.canister.code import prepare
-from sandbox.canister.failure import Failure
+from sandbox.canister.failure import Failure, cleanup_failed
 from sandbox.canister.live import Live
-from sandbox.canister.run import Outcome
+from sandbox.canister.run import Callback, Outcome
 from sandbox.errors import CallRejected, ErrorCode, Reject, RejectCode
 from sandbox.execution import management
 from sandbox.execution.calls import unavailable
@@ -56,10 +57,22 @@ class _Graph:
     backtrace: tuple[str, ...] = ()
 
 
+class _Ended(Exception):
+    """The whole query ends with this reject: the graph is beyond one of its limits."""
+
+    def __init__(self, reject: Reject) -> None:
+        super().__init__(reject.message)
+        self.reject = reject
+
+
 def query(kernel: Kernel, call: Query) -> CallResult:
     """Run a query call; the result says how it ended."""
     graph = _Graph(kernel, kernel.subnet.instruction_limits.query)
-    answer = _evaluate(graph, call, 0)
+    answer: bytes | Reject
+    try:
+        answer = _evaluate(graph, call, 0)
+    except _Ended as ended:
+        answer = ended.reject
     if isinstance(answer, Reject) and answer.error_code is None:
         answer = Reject(answer.reject_code, answer.message, ErrorCode.CANISTER_REJECTED_MESSAGE)
     return CallResult(
@@ -86,20 +99,20 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     if refused is not None:
         return refused
     if state.code is None:
-        return _rejected(graph, state, call, no_module())
+        return _rejected(graph, state, call, no_module(), depth)
     kind = prepare(state.code).facts.methods.get(call.method)
     if kind not in ("query", "composite_query"):
-        return _rejected(graph, state, call, no_method(call.method, "query"))
+        return _rejected(graph, state, call, no_method(call.method, "query"), depth)
     if kind == "query":
         try:
-            return _run(graph, state, kernel.machines.open(state), call, Mode.NON_REPLICATED_QUERY, depth)
+            return _Node(graph, state, kernel.machines.open(state), call, depth).answer(Mode.NON_REPLICATED_QUERY)
         finally:
             kernel.machines.rollback(state.id)
-    live = kernel.machines.take(state)
+    node = _Node(graph, state, kernel.machines.take(state), call, depth)
     try:
-        return _run(graph, state, live, call, Mode.COMPOSITE_QUERY, depth)
+        return node.answer(Mode.COMPOSITE_QUERY)
     finally:
-        kernel.machines.give_back(state.id, live)
+        kernel.machines.give_back(state.id, node.live)
 
 
 def _managed(kernel: Kernel, call: Query) -> bytes | Reject:
@@ -112,73 +125,88 @@ def _managed(kernel: Kernel, call: Query) -> bytes | Reject:
         return refused.reject
 
 
-def _run(graph: _Graph, state: CanisterState, live: Live, call: Query, mode: Mode, depth: int) -> bytes | Reject:
-    execution = graph.kernel.execution(state, mode, call.sender, call.arg)
-    if depth == 0:
-        execution.certificate = partial(data_certificate, graph.kernel.subnet, state.id)
-    outcome = _execute(graph, live, f"{ENTRY[mode]} {call.method}", execution)
-    if outcome.failure is not None:
-        return _rejected(graph, state, call, outcome.failure)
-    answer = _answer(execution)
-    pending = list(execution.calls)
-    while pending:
-        made = pending.pop(0)
-        callee = Query(made.callee, made.method, bytes(made.arg), state.id)
-        result = _nested(graph, callee, depth)
-        outcome = _call_back(graph, state, live, call, made, result, answer is not None)
-        if outcome.failure is not None:
-            return _rejected(graph, state, call, outcome.failure)
-        late = _answer(outcome.execution)
-        answer = answer if late is None else late
-        pending.extend(outcome.execution.calls)
-    if answer is not None:
-        return answer
-    text = f"Canister {state.id} did not reply to the call"
-    return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, text)
+@dataclass(slots=True)
+class _Node:
+    """One query of the graph; of a composite query with its callbacks, all on one instance."""
 
+    graph: _Graph
+    state: CanisterState
+    live: Live
+    call: Query
+    depth: int
+    used: int = 0
+    """Instructions of the executions so far."""
 
-def _nested(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
-    if depth + 1 >= COMPOSITE_DEPTH:
-        text = f"Composite query call exceeded the maximum call depth of {COMPOSITE_DEPTH}."
-        return Reject.of(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text)
-    graph.used += INSTRUCTIONS_PER_QUERY_CALL
-    return _evaluate(graph, call, depth + 1)
+    def answer(self, mode: Mode) -> bytes | Reject:
+        """The first answer of the method or of a callback; what would come after it cannot change it and is not run."""
+        execution = self.graph.kernel.execution(self.state, mode, self.call.sender, self.call.arg)
+        if self.depth == 0:
+            execution.certificate = partial(data_certificate, self.graph.kernel.subnet, self.state.id)
+        outcome, failed = self._execute(f"{ENTRY[mode]} {self.call.method}", execution), None
+        pending = deque(execution.calls)
+        while outcome.failure is None:
+            found = _answer(outcome.execution)
+            if found is not None:
+                return found
+            self._check_limits()
+            if not pending:
+                return self._silence(failed)
+            outcome, failed = self._call_back(pending.popleft())
+            pending.extend(outcome.execution.calls)
+        return self._rejected(outcome.failure)
 
+    def _check_limits(self) -> None:
+        if self.depth >= COMPOSITE_DEPTH:
+            text = "Composite query calls exceeded the maximum call depth."
+            raise _Ended(Reject.of(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text))
+        if self.graph.used >= self.graph.budget:
+            text = "Composite query calls exceeded the instruction limit."
+            raise _Ended(Reject.of(ErrorCode.QUERY_CALL_GRAPH_TOTAL_INSTRUCTION_LIMIT_EXCEEDED, text))
 
-def _call_back(
-    graph: _Graph, state: CanisterState, live: Live, call: Query, made: Call, result: bytes | Reject, responded: bool
-) -> Outcome:
-    """Run the callback of a composite query; if it traps, its cleanup, after which the query goes on."""
-    mode = Mode.COMPOSITE_REPLY if isinstance(result, bytes) else Mode.COMPOSITE_REJECT
-    execution = _callback_execution(graph, state, call, mode, result, responded)
-    function = made.on_reply if isinstance(result, bytes) else made.on_reject
-    outcome = _execute(graph, live, entry.Callback(*function), execution)
-    if outcome.failure is None or made.on_cleanup is None:
+    def _silence(self, failed: Failure | None) -> Reject:
+        """Nothing is left that could answer: the trap of the last callback, whose cleanup went well, or nothing at
+        all."""
+        if failed is not None:
+            return self._rejected(failed)
+        return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, f"Canister {self.state.id} did not produce a response")
+
+    def _call_back(self, made: Call) -> tuple[Outcome, Failure | None]:
+        """Make a call and run its callback; if that traps, its cleanup, from the state before the callback. The query
+        goes on unless the outcome is a failure; the second is the trap that cleanup made up for."""
+        callee = Query(made.callee, made.method, bytes(made.arg), self.state.id)
+        result = _evaluate(self.graph, callee, self.depth + 1)
+        self.graph.used += INSTRUCTIONS_PER_QUERY_CALL
+        self._check_limits()
+        mode = Mode.COMPOSITE_REPLY if isinstance(result, bytes) else Mode.COMPOSITE_REJECT
+        function = made.on_reply if isinstance(result, bytes) else made.on_reject
+        before = checkpoint(self.live) if made.on_cleanup is not None else None
+        outcome = self._execute(Callback(*function), self._execution(mode, result))
+        if outcome.failure is None or made.on_cleanup is None or before is None:
+            return outcome, None
+        self.live = resumed(self.live, before)
+        cleanup = self._execute(Callback(*made.on_cleanup), self._execution(Mode.COMPOSITE_CLEANUP, b""))
+        if cleanup.failure is None:
+            return cleanup, outcome.failure
+        return Outcome(cleanup.execution, cleanup_failed(outcome.failure, cleanup.failure), 0), None
+
+    def _execution(self, mode: Mode, result: bytes | Reject) -> Execution:
+        call = self.call
+        context = CallContext(0, self.state.id, _EMPTY_CONTEXT, call.sender, call.method, instructions=self.used)
+        arg = result if isinstance(result, bytes) else b""
+        execution = self.graph.kernel.execution(self.state, mode, call.sender, arg, context)
+        if isinstance(result, Reject):
+            execution.reject_code, execution.reject_message = result.reject_code.value, told(result)
+        return execution
+
+    def _execute(self, function: str | Callback, execution: Execution) -> Outcome:
+        left = max(self.graph.budget - self.graph.used, 0)
+        outcome = self.graph.kernel.run(self.live, function, execution, left)
+        self.graph.used += outcome.instructions
+        self.used += outcome.instructions
         return outcome
-    cleanup = _callback_execution(graph, state, call, Mode.COMPOSITE_CLEANUP, b"", responded)
-    return _execute(graph, live, entry.Callback(*made.on_cleanup), cleanup)
 
-
-def _callback_execution(
-    graph: _Graph, state: CanisterState, call: Query, mode: Mode, result: bytes | Reject, responded: bool
-) -> Execution:
-    context = CallContext(0, state.id, _EMPTY_CONTEXT, call.sender, call.method, responded=responded)
-    arg = result if isinstance(result, bytes) else b""
-    execution = graph.kernel.execution(state, mode, call.sender, arg, context)
-    if isinstance(result, Reject):
-        execution.reject_code, execution.reject_message = result.reject_code.value, told(result)
-    return execution
-
-
-def _execute(graph: _Graph, live: Live, function: str | entry.Callback, execution: Execution) -> Outcome:
-    left = graph.budget - graph.used
-    if left <= 0:
-        text = "Composite query call exceeded the instruction limit."
-        problem = Failure(ErrorCode.QUERY_CALL_GRAPH_TOTAL_INSTRUCTION_LIMIT_EXCEEDED, text)
-        return Outcome(execution, problem, 0)
-    outcome = graph.kernel.run(live, function, execution, left)
-    graph.used += outcome.instructions
-    return outcome
+    def _rejected(self, failure: Failure) -> Reject:
+        return _rejected(self.graph, self.state, self.call, failure, self.depth)
 
 
 def _answer(execution: Execution) -> bytes | Reject | None:
@@ -189,6 +217,7 @@ def _answer(execution: Execution) -> bytes | Reject | None:
     return None
 
 
-def _rejected(graph: _Graph, state: CanisterState, call: Query, failure: Failure) -> Reject:
-    graph.backtrace = failure.backtrace
+def _rejected(graph: _Graph, state: CanisterState, call: Query, failure: Failure, depth: int) -> Reject:
+    if depth == 0:
+        graph.backtrace = failure.backtrace
     return Reject.of(failure.code, failure.message(state.id, graph.kernel.traced(state, call.sender)))

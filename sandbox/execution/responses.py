@@ -8,7 +8,7 @@ returns.
 from __future__ import annotations
 
 from sandbox.canister import run as entry
-from sandbox.canister.failure import Failure
+from sandbox.canister.failure import cleanup_failed
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import fees
@@ -17,6 +17,7 @@ from sandbox.execution.kernel import Kernel, expired
 from sandbox.execution.logs import recorded
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
+from sandbox.limits import CYCLES
 from sandbox.principal import Principal
 from sandbox.state import Callback, CallContext, CanisterState, Response, evolve
 
@@ -28,7 +29,7 @@ def deliver(kernel: Kernel, message: Response) -> None:
     state = subnet.canisters.get(message.canister_id)
     credit = message.refund + _unused(kernel, callback, message)
     if state is not None and credit:
-        state = evolve(state, cycles=state.cycles + credit)
+        state = evolve(state, cycles=min(state.cycles + credit, CYCLES))
         subnet.canisters[state.id] = state
     if callback is None:
         return
@@ -83,8 +84,7 @@ def _clean_up(
     commit(kernel, state, live, Outcome(execution, outcome.failure, instructions))
     failure = trapped.failure
     if outcome.failure is not None:
-        text = f"{failure.text}\n\ncall_on_cleanup also failed:\n\n{outcome.failure.text}"
-        failure = Failure(failure.code, text, failure.backtrace)
+        failure = cleanup_failed(failure, outcome.failure)
     return Outcome(execution, failure, instructions)
 
 

@@ -82,8 +82,8 @@ def test_a_call_to_itself_starts_from_the_committed_state_and_keeps_the_callers_
 
 def test_a_loop_ends_at_the_greatest_depth(install: Install) -> None:
     canister = install(wat(COMPOSITE))
-    text = "Composite query call exceeded the maximum call depth"
-    rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, canister.query, "chain", bytes(canister.id))
+    text = "Composite query calls exceeded the maximum call depth."
+    rejected(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text, canister.query, "chain", bytes(canister.id))
     assert number(canister.query("look").reply) == 1000
 
 

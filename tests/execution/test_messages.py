@@ -97,8 +97,9 @@ def test_answers_and_refusals(install: Install, sandbox: Sandbox) -> None:
     before = everything(sandbox, canister)
     rejected(VIOLATION, "ic0.msg_reply: the call is already replied", canister.update, "twice")
     rejected(VIOLATION, "already", canister.update, "both")
-    silent = f"Canister {canister.id} did not reply to the call"
+    silent = f"Canister {canister.id} did not produce a response"
     assert rejected(ErrorCode.CANISTER_DID_NOT_REPLY, silent, canister.query, "silent_query").message == silent
+    silent = f"Canister {canister.id} did not reply to the call"
     code = ErrorCode.COMPOSITE_QUERY_CALLED_IN_REPLICATED_MODE
     rejected(code, "Composite query cannot be called in replicated mode", canister.update, "composite")
     assert everything(sandbox, canister) == before

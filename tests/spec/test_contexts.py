@@ -97,4 +97,4 @@ def _refused(name: str, function: str, said: str | None) -> bool:
         return CONTEXTS[name].letter == "T"
     printed = PRINTED.get(function, f"ic0_{function}")
     text = f'Canister violated contract: "{printed}" cannot be executed in {CONTEXTS[name].mode} mode'
-    return text in said and (name == "cleanup" or said.endswith(f".\n{HELP}"))
+    return text in said and (name.endswith("cleanup") or said.endswith(f".\n{HELP}"))

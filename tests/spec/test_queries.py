@@ -51,7 +51,7 @@ def test_a_replicated_query_leaves_nothing(a: Guest, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_query_without_an_answer_is_an_error(kind: str, a: Guest) -> None:
-    text = f"Canister {a.id} did not reply to the call"
+    text = f"Canister {a.id} did not produce a response"
     assert rejected(ErrorCode.CANISTER_DID_NOT_REPLY, text, ask, a, kind).message == text
 
 
@@ -205,11 +205,35 @@ def test_after_a_successful_cleanup_the_query_goes_on(deep: tuple[Guest, Guest])
 def test_after_cleanup_nobody_may_be_left_to_answer(deep: tuple[Guest, Guest]) -> None:
     a, b = deep
     failing = query(b, reply(), on_reply=trap("callback"), on_cleanup=set_global(6))
-    error = rejected(ErrorCode.CANISTER_DID_NOT_REPLY, "did not reply", a.ask_composite, failing)
-    assert error.reject_code == 5
+    rejected(ErrorCode.CANISTER_CALLED_TRAP, "callback", a.ask_composite, failing)
+    text = f"Canister {a.id} did not produce a response"
+    rejected(ErrorCode.CANISTER_DID_NOT_REPLY, text, a.ask_composite, failing, query(b, reply(), on_reply=NOTHING))
 
 
-def test_a_graph_of_queries_is_at_most_six_deep(deep: tuple[Guest, Guest]) -> None:
+def test_cleanup_that_traps_as_well_is_told_with_the_callbacks_trap(deep: tuple[Guest, Guest]) -> None:
+    a, b = deep
+    failing = query(b, reply(), on_reply=unreachable(), on_cleanup=trap("cleanup"))
+    text = "unreachable\n\ncall_on_cleanup also failed:\n\nCanister called `ic0.trap` with message: 'cleanup'"
+    rejected(ErrorCode.CANISTER_TRAPPED, text, a.ask_composite, failing)
+
+
+@BOTH
+def test_cleanup_runs_from_the_state_before_the_callback(deep: tuple[Guest, Guest]) -> None:
+    a, b = deep
+    seen = pack(get_global()) + pack(load(9000)) + pack(memory_size()) + stable_read(0, 1)
+    before = set_global(1) + store(9000, 2) + evaluate(stable_grow(1)) + stable_write(0, "3")
+    before += evaluate(memory_grow(1)) + append(pack(memory_size()))
+    wrong = set_global(7) + store(9000, 8) + stable_write(0, "9") + evaluate(memory_grow(5)) + evaluate(stable_grow(3))
+    failing = query(b, reply(), on_reply=wrong + trap("no"), on_cleanup=set_global(get_global() + 10))
+    again = query(b, reply(), on_reply=wrong + trap("no"), on_cleanup=set_global(get_global() + 10))
+    answer = a.ask_composite(before, failing, again, query(b, reply(), on_reply=reply(seen)))
+    pages = count(a.ask(reply_number(memory_size()))) + 1
+    assert [count(answer[k : k + 8]) for k in (0, 8, 16)] == [21, 2, pages]
+    assert answer[24:] == b"3"
+    assert count(a.ask(reply_number(get_global()))) == 0
+
+
+def test_a_graph_of_queries_is_at_most_six_calls_deep(deep: tuple[Guest, Guest]) -> None:
     a, b = deep
     told = reply(reject_message())
 
@@ -220,26 +244,37 @@ def test_a_graph_of_queries_is_at_most_six_deep(deep: tuple[Guest, Guest]) -> No
             program = query(callee, program, "query" if level == 0 else "composite_query", on_reject=told)
         return program
 
-    assert a.ask_composite(nested(6)) == b"bottom"
-    assert b"exceeded the maximum call depth of 6" in a.ask_composite(nested(7))
+    assert a.ask_composite(nested(7)) == b"bottom"
+    text = "Composite query calls exceeded the maximum call depth."
+    rejected(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text, a.ask_composite, nested(8))
 
 
 def test_a_graph_of_queries_has_one_budget_of_instructions(a: Guest, b: Guest) -> None:
-    text = "Composite query call exceeded the instruction limit"
+    text = "Composite query calls exceeded the instruction limit."
     code_ = ErrorCode.QUERY_CALL_GRAPH_TOTAL_INSTRUCTION_LIMIT_EXCEEDED
     program = query(b, reply(), on_reply=reply("too late"), on_reject=reply("too late"))
     rejected(code_, text, a.ask_composite, program)
 
 
-def test_a_composite_query_answers_before_its_calls_end(deep: tuple[Guest, Guest]) -> None:
+def test_the_first_answer_ends_a_composite_query(deep: tuple[Guest, Guest]) -> None:
     a, b = deep
-    assert a.ask_composite(reply("early"), query(b, reply(), on_reply=set_global(1))) == b"early"
+    late = query(b, reply(), on_reply=trap("late"))
+    assert a.ask_composite(reply("early"), late) == b"early"
+    assert a.ask_composite(query(b, reply("first")), late) == b"first"
+    rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, "no", a.ask_composite, reject("no"), late)
 
 
-def test_a_second_answer_in_a_callback_of_a_query_traps(deep: tuple[Guest, Guest]) -> None:
+def test_callbacks_count_the_instructions_of_the_whole_composite_query(deep: tuple[Guest, Guest]) -> None:
     a, b = deep
-    text = "the call is already replied"
-    rejected(VIOLATION, text, a.ask_composite, reply("early"), query(b, reply(), on_reply=reply("late")))
+    counted = reply(pack(ic0("performance_counter", 0)) + pack(ic0("performance_counter", 1)))
+    answer = a.ask_composite(spin(1000), query(b, reply(), on_reply=counted))
+    assert count(answer[:8]) + 4000 < count(answer[8:]) < 50_000_000
+
+
+def test_the_trap_of_a_callee_is_not_the_backtrace_of_a_query_that_answers(deep: tuple[Guest, Guest]) -> None:
+    a, b = deep
+    result = a.query("composite_query", code(query(b, unreachable(), on_reject=reply("went on"))))
+    assert (result.reply, result.backtrace) == (b"went on", ())
 
 
 def test_there_is_no_certificate_in_updates_and_callbacks(deep: tuple[Guest, Guest]) -> None:
