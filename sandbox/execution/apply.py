@@ -88,7 +88,7 @@ def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> No
             kernel.machines.drop(state.id)
     if before is not None and before.low_memory_hook != state.low_memory_hook == low_memory.READY:
         low_memory.schedule(kernel, state)  # an uploaded snapshot says so
-    subnet.canisters[state.id] = low_memory.watched(kernel, state)
+    state = subnet.canisters[state.id] = low_memory.watched(kernel, state)
     if before is not None and before.code is not None and state.code is None:
         reject_open_calls(kernel, state.id)
     if state.status is Status.STOPPING:

@@ -20,6 +20,7 @@ from sandbox.execution.result import CallResult
 from sandbox.ic0.calls import drop_pending
 from sandbox.ic0.modes import Mode, T, U
 from sandbox.ic0.state import Call, Execution, Replied
+from sandbox.limits import CYCLES
 from sandbox.principal import Principal
 from sandbox.state import (
     Callback,
@@ -73,7 +74,7 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
     spent = execution.burned + execution.sent - execution.accepted - execution.minted
     if execution.mode is Mode.REPLICATED_QUERY:
         kernel.machines.rollback(state.id)
-        new = replace(state, cycles=state.cycles - spent) if spent else state
+        new = replace(state, cycles=min(state.cycles - spent, CYCLES)) if spent else state
     else:
         new = evolve(
             state,
@@ -81,7 +82,7 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
             version=state.version + 1,
             certified_data=state.certified_data if execution.certified_data is None else execution.certified_data,
             global_timer=state.global_timer if execution.global_timer is None else execution.global_timer,
-            cycles=state.cycles - spent,
+            cycles=min(state.cycles - spent, CYCLES),
         )
         if live.prepared.facts.uses_data_drop:
             kernel.machines.drop(state.id)
@@ -170,9 +171,10 @@ def close(kernel: Kernel, context: CallContext, failure: Failure | None = None) 
 
 
 def stop_if_done(kernel: Kernel, state: CanisterState) -> None:
-    """A stopping canister without open call contexts is stopped, and those who asked for it are told."""
+    """A stopping canister without open call contexts is stopped, and those who asked for it are told. Contexts that
+    were open when it was uninstalled stay open until the answers that they wait for have come."""
     subnet = kernel.subnet
-    if any(context.canister_id == state.id and not context.deleted for context in subnet.contexts.values()):
+    if any(context.canister_id == state.id for context in subnet.contexts.values()):
         return
     subnet.canisters[state.id] = replace(state, status=Status.STOPPED, version=state.version + 1)
     for waiting in subnet.stops.pop(state.id, ()):

@@ -32,6 +32,7 @@ def watched(kernel: Kernel, state: CanisterState) -> CanisterState:
 
 
 def schedule(kernel: Kernel, state: CanisterState) -> None:
-    """Put the hook before everything else, if the canister has one."""
+    """Put the hook before everything else, if the canister has one. While the canister does not run or cannot pay, the
+    hook stays ready (`tasks.due`)."""
     if state.code is not None and _HOOK in prepare(state.code).facts.entry_points:
         kernel.subnet.queue.appendleft(Task(state.id, "on_low_wasm_memory"))

@@ -6,7 +6,7 @@ Random bytes are answered in the next round, whose randomness nobody knew when t
 
 from __future__ import annotations
 
-from sandbox.errors import CallRejected
+from sandbox.errors import CallRejected, Reject, RejectCode
 from sandbox.execution import fees, outcalls
 from sandbox.execution.apply import apply
 from sandbox.execution.finish import respond
@@ -36,16 +36,23 @@ def begin_ingress(kernel: Kernel, message: Ingress) -> None:
 
 
 def _begin(kernel: Kernel, context: CallContext, arg: bytes, caller_version: int | None = None) -> None:
+    """Carry out a call. What answers outcalls is the user's, and may raise or answer nonsense: that goes on to the
+    user, and the caller is told, so that no call stays open and no cycles are lost."""
     method = context.method
     try:
         asked = world(kernel, context.caller, context.available, caller_version)
-        transition = carry_out(kernel, dispatch.call(asked, method, arg))
+        transition = dispatch.call(asked, method, arg)
+        answer = b"" if transition.failure is not None else dispatch.reply(method, transition)
+        carry_out(kernel, transition)
     except CallRejected as refused:
         respond(kernel, context, refused.reject)
         return
+    except Exception as error:
+        respond(kernel, context, Reject(RejectCode.SYS_TRANSIENT, f"{method}: {type(error).__name__}: {error}"))
+        raise
     context = evolve(context, available=context.available - transition.accepted)
     if not _waits(kernel, context, transition):
-        respond(kernel, context, dispatch.reply(method, transition))
+        respond(kernel, context, answer)
         if method == "raw_rand":
             kernel.subnet.later.append(kernel.subnet.queue.pop())
 

@@ -14,41 +14,42 @@ from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Status, SystemOrigin, Task
 
 _MODES = {
+    "on_low_wasm_memory": Mode.LOW_WASM_MEMORY,
     "heartbeat": Mode.HEARTBEAT,
     "global_timer": Mode.GLOBAL_TIMER,
-    "on_low_wasm_memory": Mode.LOW_WASM_MEMORY,
 }
 
 
 def due(kernel: Kernel, heartbeats: bool = True) -> list[Task]:
-    """The tasks to be run now, by canister id; a heartbeat of every canister that has one, and due timers."""
-    tasks = []
+    """The tasks to be run now, by canister id: low-memory hooks that had to wait, a heartbeat of every canister that
+    has one, and due timers; none of a canister that cannot pay for it."""
+    tasks: list[Task] = []
     for canister_id in sorted(kernel.subnet.canisters):
         state = kernel.subnet.canisters[canister_id]
         if state.status is not Status.RUNNING or state.code is None:
             continue
-        if heartbeats and _exports(state, "heartbeat"):
-            tasks.append(Task(canister_id, "heartbeat"))
-        if timer_due(kernel, state):
-            tasks.append(Task(canister_id, "global_timer"))
+        found = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(kernel, state, kind)]
+        if found and cannot_pay(kernel, state) is None:
+            tasks.extend(Task(canister_id, kind) for kind in found)
     return tasks
 
 
-def timer_due(kernel: Kernel, state: CanisterState) -> bool:
-    """Whether the canister's timer is set and its time has come."""
-    return 0 < state.global_timer <= kernel.subnet.time and _exports(state, "global_timer")
+def _due(kernel: Kernel, state: CanisterState, kind: str) -> bool:
+    if kind == "global_timer" and not 0 < state.global_timer <= kernel.subnet.time:
+        return False
+    if kind == "on_low_wasm_memory" and state.low_memory_hook != low_memory.READY:
+        return False
+    return _exports(state, kind)
 
 
 def execute(kernel: Kernel, task: Task) -> None:
     """Run a task, if its canister still takes it. The timer is off before it runs, and stays off if it traps."""
     state = kernel.subnet.canisters.get(task.canister_id)
-    if state is None or state.status is not Status.RUNNING or not _exports(state, task.kind):
+    if state is None or state.status is not Status.RUNNING or not _due(kernel, state, task.kind):
         return
     if cannot_pay(kernel, state) is not None:
         return
     if task.kind == "global_timer":
-        if not timer_due(kernel, state):
-            return
         state = replace(state, global_timer=0)
     if task.kind == "on_low_wasm_memory":
         state = replace(state, low_memory_hook=low_memory.EXECUTED)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from sandbox.errors import ErrorCode
 from sandbox.ic0.access import store_cycles, violation
 from sandbox.ic0.state import Execution, GuestTrap
+from sandbox.limits import CYCLES
 from sandbox.principal import Principal
 
 CYCLES_MINTING_CANISTER = Principal.from_index(4)
-_MAX = (1 << 128) - 1
 
 
 def _narrow(amount: int) -> int:
@@ -81,6 +81,6 @@ def mint_cycles128(x: Execution, high: int, low: int, dst: int) -> None:
             "ic0.mint_cycles128 cannot be executed on non Cycles Minting Canister: "
             f"{x.env.canister_id} != {CYCLES_MINTING_CANISTER}"
         )
-    amount = min(high << 64 | low, _MAX - x.balance)
+    amount = min(high << 64 | low, CYCLES - x.balance)
     x.minted += amount
     store_cycles(x, "ic0_mint_cycles_128", amount, dst)

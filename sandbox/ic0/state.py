@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sandbox.engine.guest import GuestMemory
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import NAMES, Mode
+from sandbox.limits import CYCLES
 from sandbox.principal import Principal
 
 
@@ -171,7 +172,7 @@ class Execution:
     @property
     def balance(self) -> int:
         """The canister's cycles at this moment of the execution."""
-        return self.env.cycles + self.accepted + self.minted - self.burned - self.sent
+        return min(self.env.cycles + self.accepted + self.minted - self.burned - self.sent, CYCLES)
 
     @property
     def liquid(self) -> int:

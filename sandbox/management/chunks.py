@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from sandbox.limits import CHUNK_SIZE, CHUNKS
+from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, install_code
 from sandbox.management.transition import Transition, World
@@ -45,10 +45,16 @@ class Assembly:
 
 
 def install_chunked_code(world: World, target: InstallCode, assembly: Assembly) -> Transition:
-    """`install_code` of the chunks in the order given (repeats allowed); `target.module` is not looked at."""
+    """`install_code` of the chunks in the order given (repeats allowed); `target.module` is not looked at. Chunks that
+    together are larger than any module are not put together."""
     world.controlled(target.canister_id)
     store = world.controlled(assembly.store, itself=True)
-    module = b"".join(_chunk(store.chunks, digest) for digest in assembly.parts)
+    parts = [_chunk(store.chunks, digest) for digest in assembly.parts]
+    size = sum(map(len, parts))
+    if size > MODULE_SIZE:
+        text = f"Wasm module size of {size} exceeds the maximum allowed size of {MODULE_SIZE}"
+        raise rejects.invalid_module(target.canister_id, text)
+    module = b"".join(parts)
     found = hashlib.sha256(module).digest()
     if found != assembly.module_hash:
         raise rejects.chunk_store(

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from sandbox.canister import code as modules
 from sandbox.canister.code import Prepared
-from sandbox.canister.failure import Failure
 from sandbox.canister.install import Deployed, Deployment, install, upgrade
-from sandbox.errors import ErrorCode, InvalidModule
+from sandbox.errors import InvalidModule
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment
 from sandbox.management import rejects
@@ -54,9 +53,7 @@ def prepared(state: CanisterState, code: Code) -> Prepared:
     try:
         return modules.prepare(code)
     except InvalidModule as error:
-        text = f"Canister's Wasm module is not valid: {error}"
-        problem = Failure(ErrorCode.CANISTER_INVALID_WASM, text)
-        raise rejects.rejected(problem.code, problem.message(state.id)) from error
+        raise rejects.invalid_module(state.id, str(error)) from error
 
 
 def deployment(world: World, state: CanisterState, argument: InstallCode, prepared: Prepared) -> Deployment:

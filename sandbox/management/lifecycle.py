@@ -46,7 +46,8 @@ def create_canister(world: World, settings: SettingsUpdate, specified_id: Princi
     )
     state = replace(state, settings=apply_settings(state, settings))
     variables = _hash_of_map(state.settings.environment_variables) if "environment_variables" in settings else None
-    change = world.change(0, "creation", controllers=state.settings.controllers, environment_variables_hash=variables)
+    controllers = tuple(sorted(state.settings.controllers))
+    change = world.change(0, "creation", controllers=controllers, environment_variables_hash=variables)
     return Transition(
         canister=replace(state, history=history(state, change), total_changes=1),
         next_canister=following,

@@ -88,6 +88,12 @@ def no_module(canister_id: Principal) -> CallRejected:
     return rejected(problem.code, problem.message(canister_id))
 
 
+def invalid_module(canister_id: Principal, rule: str) -> CallRejected:
+    """`rule`: what the module breaks."""
+    problem = Failure(ErrorCode.CANISTER_INVALID_WASM, f"Canister's Wasm module is not valid: {rule}")
+    return rejected(problem.code, problem.message(canister_id))
+
+
 def snapshot_of_empty(canister_id: Principal) -> CallRejected:
     text = f"Failed to create snapshot for empty canister {canister_id}:"
     return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)

@@ -38,7 +38,7 @@ def update_settings(world: World, canister_id: Principal, update: SettingsUpdate
     logs = newest_logs(state.logs, settings.log_memory_limit)
     new = replace(state, settings=settings, version=version, logs=logs)
     if "controllers" in update:
-        change = world.change(version, "controllers_change", controllers=new.settings.controllers)
+        change = world.change(version, "controllers_change", controllers=tuple(sorted(settings.controllers)))
         new = replace(new, history=history(state, change), total_changes=state.total_changes + 1)
     return Transition(canister=new)
 
@@ -69,7 +69,7 @@ def from_candid(record: Mapping[str, Any] | None) -> dict[str, Any]:
 def to_candid(settings: Settings) -> dict[str, Any]:
     """The `definite_canister_settings` record."""
     record: dict[str, Any] = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    record["controllers"] = list(settings.controllers)
+    record["controllers"] = sorted(settings.controllers)
     record["environment_variables"] = [{"name": n, "value": v} for n, v in settings.environment_variables]
     for name in _VISIBILITIES:
         record[name] = _visible_to(record[name])

@@ -62,7 +62,7 @@ def canister_info(world: World, canister_id: Principal, requested: int | None) -
             "total_num_changes": state.total_changes,
             "recent_changes": [change_record(change) for change in shown],
             "module_hash": state.code.hash if state.code else None,
-            "controllers": list(state.settings.controllers),
+            "controllers": sorted(state.settings.controllers),
         }
     )
 

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import replace
 
 from sandbox.errors import ErrorCode
-from sandbox.limits import PROVISIONAL_BALANCE
+from sandbox.limits import CYCLES, PROVISIONAL_BALANCE
 from sandbox.management import rejects
 from sandbox.management.lifecycle import create_canister
 from sandbox.management.settings import SettingsUpdate
@@ -15,19 +15,18 @@ from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
 
 REPLICA_VERSION = "canister-sandbox"
-_MOST = 1 << 128
 
 
 def deposit_cycles(world: World, canister_id: Principal) -> Transition:
     """The cycles of the call become the canister's; anybody may give."""
     state = world.canister(canister_id)
-    return Transition(canister=replace(state, cycles=state.cycles + world.cycles), accepted=world.cycles)
+    return Transition(canister=replace(state, cycles=min(state.cycles + world.cycles, CYCLES)), accepted=world.cycles)
 
 
 def provisional_top_up(world: World, canister_id: Principal, amount: int) -> Transition:
     """Cycles out of nothing, for anybody's canister."""
     state = world.canister(canister_id)
-    return Transition(canister=replace(state, cycles=min(state.cycles + _amount(amount), _MOST - 1)))
+    return Transition(canister=replace(state, cycles=min(state.cycles + _amount(amount), CYCLES)))
 
 
 def provisional_create(
@@ -39,7 +38,7 @@ def provisional_create(
 
 
 def _amount(amount: int) -> int:
-    if amount >= _MOST:
+    if amount > CYCLES:
         raise rejects.invalid_payload(f"Error decoding candid: {amount} cycles do not fit into 128 bits")
     return amount
 

@@ -11,6 +11,8 @@ from sandbox.candid import encode
 from sandbox.execution.fees import MAINNET
 from sandbox.state import evolve
 from tests.conftest import fixture, guest, number, rejected
+from tests.spec.guest import count, evaluate, get_global, ic0, on_timer, reply, reply_number, set_global
+from tests.spec.guest import guest as universal
 
 YEAR = 365 * 86_400
 CHEAP = InstructionLimits(install=100_000_000)
@@ -71,6 +73,17 @@ def test_a_canister_that_cannot_pay_takes_no_messages() -> None:
     before = canister.raw_state()
     rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, "is out of cycles: please top up", canister.update, "inc")
     assert canister.raw_state() == before
+
+
+def test_a_timer_waits_for_cycles_and_keeps_nobody_else_waiting() -> None:
+    sandbox = Sandbox(costs="mainnet", instruction_limits=CHEAP)
+    poor = universal(sandbox, cycles=10**15)
+    poor.do(on_timer(set_global(1)), evaluate(ic0("global_timer_set", 1)), reply())
+    poor.update_settings(freezing_threshold=1 << 60)
+    assert sandbox.run_until_idle() == 1
+    poor.update_settings(freezing_threshold=0)
+    sandbox.run_until_idle()
+    assert count(poor.ask(reply_number(get_global()))) == 1
 
 
 def test_a_canister_that_cannot_pay_for_time_loses_everything() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, Principal, Sandbox, Visibility
 from sandbox.execution.fees import MAINNET
-from sandbox.limits import CHUNK_SIZE, CHUNKS, PROVISIONAL_BALANCE
+from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE, PROVISIONAL_BALANCE
 from sandbox.state import Status
 from tests.conftest import fixture, guest, number, rejected, wat
 from tests.management.methods import NOBODY, by_canister, by_user, refunded, relay, total_cycles
@@ -324,6 +324,10 @@ def test_what_is_wrong_with_chunks_is_said(sandbox: Sandbox, target: Canister) -
     ):
         arg = chunked(target, target, parts, module)
         rejected(code, text, by_user, sandbox, "install_chunked_code", arg)
+    many = MODULE_SIZE // len(COUNTER) + 1
+    text = f"Wasm module size of {many * len(COUNTER)} exceeds the maximum allowed size of {MODULE_SIZE}"
+    arg = chunked(target, target, [digest] * many, COUNTER)
+    rejected(ErrorCode.CANISTER_INVALID_WASM, text, by_user, sandbox, "install_chunked_code", arg)
     large = of(target, chunk=bytes(CHUNK_SIZE + 1))
     text = f"Wasm chunk size {CHUNK_SIZE + 1} exceeds the maximum chunk size of {CHUNK_SIZE}."
     rejected(code, text, by_user, sandbox, "upload_chunk", large)

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
 from sandbox.candid import Func, encode
+from sandbox.errors import SandboxError
 from sandbox.management.table import interface
 from tests.conftest import rejected, wat
 from tests.management.methods import RELAY_TEXT, by_canister, refunded, relay
@@ -165,3 +166,21 @@ def test_what_is_wrong_with_a_transform_function_is_said() -> None:
     rejected(REFUSED, "the transformed response has 5000 bytes", transformed, long, max_response_bytes=4_000)
     silent = transforming(sandbox, "")
     rejected(REFUSED, "IC0506", transformed, silent)
+
+
+@pytest.mark.parametrize("answer", [None, {"status": "200"}, {"status": 200, "headers": [(1, 2)]}])
+def test_a_double_that_fails_fails_for_the_user_and_the_call_ends(answer: Any) -> None:
+    def outside(_: Mapping[str, Any]) -> Mapping[str, Any]:
+        if answer is None:
+            raise ConnectionError("unplugged")
+        return dict(answer)
+
+    sandbox = Sandbox(http=outside)
+    caller = relay(sandbox)
+    before = caller.status().cycles
+    with pytest.raises((ConnectionError, SandboxError, AttributeError, TypeError)):
+        by_canister(caller, "http_request", GET, cycles=9)
+    sandbox.run_until_idle()
+    assert (refunded(caller), caller.status().cycles) == (9, before)
+    caller.stop()
+    assert caller.status().status == "stopped"

@@ -67,7 +67,7 @@ def test_the_status_tells_everything(sandbox: Sandbox, target: Canister) -> None
     }
     assert metrics["canister_history_size"] > 0
     settings = status.pop("settings")
-    assert settings["controllers"] == list(state.settings.controllers)
+    assert settings["controllers"] == sorted(state.settings.controllers)
     assert settings["log_memory_limit"] == 4096
     assert settings["log_visibility"] == settings["status_visibility"] == {"controllers": None}
     assert status == {
@@ -143,13 +143,17 @@ def test_the_history_is_told_oldest_first(sandbox: Sandbox, caller: Canister) ->
     target.load_snapshot(snapshot.id)
     info = by_canister(caller, "canister_info", of(target, num_requested_changes=10))
     user = {"from_user": {"user_id": sandbox.identity("default")}}
-    first, now = sandbox.time - 10**9, sandbox.time
+    first, now, controllers = sandbox.time - 10**9, sandbox.time, sorted(settings["controllers"])
     assert info["recent_changes"] == [
-        change(
-            first, 0, user, "creation", controllers=list(state.settings.controllers), environment_variables_hash=None
-        ),
+        change(first, 0, user, "creation", controllers=controllers, environment_variables_hash=None),
         change(first, 1, user, "code_deployment", mode={"install": None}, module_hash=state.code.hash),
-        change(first, 2, from_canister(caller.id, version), "controllers_change", controllers=settings["controllers"]),
+        change(
+            first,
+            2,
+            from_canister(caller.id, version),
+            "controllers_change",
+            controllers=sorted(settings["controllers"]),
+        ),
         change(first, 3, from_canister(caller.id, None), "code_uninstall"),
         change(
             now,

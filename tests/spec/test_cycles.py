@@ -176,3 +176,10 @@ def test_amounts_beyond_64_bits(sandbox: Sandbox, bits: int, b: Guest) -> None:
     assert count(rich.do(reply(balance()))) == 1 << 90
     assert count(rich.do(call(b, reply(accept(1 << 70)), cycles=1 << 80))) == 1 << 70
     assert cycles(rich) == (1 << 90) - (1 << 70)
+
+
+def test_a_balance_has_at_most_128_bits(sandbox: Sandbox, bits: int) -> None:
+    most = (1 << 128) - 1
+    rich, richer = (guest(sandbox, bits=bits, cycles=most) for _ in range(2))
+    assert count(rich.do(call(richer, evaluate(accept(10)) + reply(balance()), cycles=10))) == most
+    assert (cycles(rich), cycles(richer)) == (most - 10, most)

@@ -135,6 +135,12 @@ def test_a_call_that_is_open_during_an_upgrade_is_called_back_in_the_new_code(a:
     assert state(b) == 6
 
 
+def one_way(method: str, target: Guest) -> Do:
+    """A call of the management canister that nobody waits for."""
+    begun = call_new(MANAGEMENT, method) + do("call_data_append", encoded(method, {"canister_id": target.id}))
+    return begun + evaluate(call_perform())
+
+
 # --- uninstall
 
 
@@ -169,26 +175,30 @@ def test_callbacks_of_an_uninstalled_canister_never_run_and_cycles_come_back(
     assert state(b) == 0
 
 
+def test_an_uninstalled_canister_is_stopped_when_its_calls_are_answered(a: Guest, b: Guest, sandbox: Sandbox) -> None:
+    b.update_settings(controllers=[a.id, sandbox.identity("default")])
+    program = NOTHING
+    for method in ("uninstall_code", "stop_canister", "delete_canister"):
+        program += one_way(method, b)
+    sandbox.submit(b, "update", code(call(a, program + call(a, reply()), cycles=5000)))
+    sandbox.run_until_idle()
+    assert (b.status().status, b.status().cycles) == ("stopped", CYCLES)
+
+
 # --- stop, start, delete
-
-
-def stop_by(a: Guest, b: Guest) -> Do:
-    """A one-way call of a that stops b."""
-    begun = call_new(MANAGEMENT, "stop_canister")
-    return begun + do("call_data_append", encoded("stop_canister", {"canister_id": b.id})) + evaluate(call_perform())
 
 
 def test_a_stopping_canister_takes_no_calls(a: Guest, b: Guest) -> None:
     b.update_settings(controllers=[a.id])
     told = reply(pack(reject_code()) + reject_message())
-    program = stop_by(a, b) + call(b, reply(), on_reject=told)
+    program = one_way("stop_canister", b) + call(b, reply(), on_reject=told)
     answer = b.do(call(a, program))
     assert (answer[0], answer[8:].decode()) == (5, f"Canister {b.id} is stopping")
 
 
 def test_a_stopping_canister_takes_answers_and_is_stopped_then(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     b.update_settings(controllers=[a.id, sandbox.identity("default")])
-    assert b.do(call(a, stop_by(a, b) + call(a, reply()), on_reply=reply("answered"))) == b"answered"
+    assert b.do(call(a, one_way("stop_canister", b) + call(a, reply()), on_reply=reply("answered"))) == b"answered"
     assert b.status().status == "stopped"
 
 

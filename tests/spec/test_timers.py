@@ -253,3 +253,15 @@ def test_a_hook_may_call(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     a.update_settings(wasm_memory_threshold=LOW)
     sandbox.run_until_idle()
     assert (state(a), state(b)) == (1, 1)
+
+
+def test_the_hook_waits_while_its_canister_is_stopped(a: Guest, sandbox: Sandbox) -> None:
+    a.do(on_low_memory(COUNTED), reply())
+    a.stop()
+    a.update_settings(wasm_memory_threshold=LOW)
+    sandbox.tick(2)
+    a.start()
+    assert state(a) == 0
+    sandbox.run_until_idle()
+    sandbox.tick()
+    assert state(a) == 1
