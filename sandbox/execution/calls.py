@@ -45,17 +45,26 @@ def begin_ingress(kernel: Kernel, message: Ingress) -> None:
 
 
 def begin_request(kernel: Kernel, message: Request) -> None:
-    """Execute another canister's call; one whose deadline has passed only gives its cycles back."""
-    origin = CanisterOrigin(message.callback_id, message.caller)
-    context = _context(kernel, origin, message.caller, message.canister_id, message.method)
-    context = evolve(context, available=message.cycles, deadline=message.deadline)
+    """Execute another canister's call."""
+    context = _requested(kernel, message)
     state = kernel.subnet.canisters.get(message.canister_id)
-    refused = _expired(kernel, message) or _refused_request(state, message)
+    refused = _refused_request(state, message)
     if state is None or refused is not None:
         assert refused is not None
         respond(kernel, context, refused)
         return
     _begin(kernel, state, context, message.arg)
+
+
+def give_up_request(kernel: Kernel, message: Request) -> None:
+    """The deadline of another canister's call has passed before its turn: it only gives its cycles back."""
+    respond(kernel, _requested(kernel, message), expired())
+
+
+def _requested(kernel: Kernel, message: Request) -> CallContext:
+    origin = CanisterOrigin(message.callback_id, message.caller)
+    context = _context(kernel, origin, message.caller, message.canister_id, message.method)
+    return evolve(context, available=message.cycles, deadline=message.deadline)
 
 
 def _context(kernel: Kernel, origin: Origin, caller: Principal, canister_id: Principal, method: str) -> CallContext:
@@ -172,10 +181,6 @@ def cannot_pay(kernel: Kernel, state: CanisterState) -> Reject | None:
     if kernel.subnet.costs == "free" or state.code is None:
         return None
     return fees.missing(kernel.subnet, state, fees.prepayment(kernel.subnet, prepare(state.code).facts.is64))
-
-
-def _expired(kernel: Kernel, message: Request) -> Reject | None:
-    return expired() if 0 < message.deadline <= kernel.subnet.time else None
 
 
 def _composite() -> Reject:

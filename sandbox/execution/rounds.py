@@ -33,7 +33,10 @@ def _execute(kernel: Kernel, message: Message) -> None:
         if not message.request_id or ingress.begins(kernel.subnet, message):
             _receiver(kernel, message).begin_ingress(kernel, message)
     elif isinstance(message, Request):
-        _receiver(kernel, message).begin_request(kernel, message)
+        if 0 < message.deadline <= kernel.subnet.time:
+            calls.give_up_request(kernel, message)
+        else:
+            _receiver(kernel, message).begin_request(kernel, message)
     elif isinstance(message, Response):
         responses.deliver(kernel, message)
     else:

@@ -56,6 +56,18 @@ def test_a_request_whose_deadline_has_passed_is_not_executed(a: Guest, b: Guest,
     assert state(b) == 0
 
 
+def test_nor_is_one_of_the_management_canister_and_its_cycles_come_back(a: Guest, b: Guest, sandbox: Sandbox) -> None:
+    version = b.status().version
+    deposit = call(
+        MANAGEMENT, encoded("deposit_cycles", {"canister_id": b.id}), method="deposit_cycles", timeout=10, cycles=500
+    )
+    sandbox.submit(a, "update", code(deposit))
+    assert step(sandbox._kernel())
+    sandbox.advance_time(11)
+    sandbox.run_until_idle()
+    assert (a.status().cycles, b.status().cycles, b.status().version) == (CYCLES, CYCLES, version)
+
+
 @pytest.fixture
 def late(a: Guest, b: Guest, sandbox: Sandbox) -> bytes:
     """a's call of b, which waits for itself to stop, that is five minutes; b has accepted 100 of 1,000 cycles."""
