@@ -1,10 +1,9 @@
-"""Certificates of canisters: who gets one, what it proves, how certified data comes and goes, the subnet's identity."""
+"""Certificates of canisters: who gets one, what it proves, and how certified data comes and goes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import cbor2
 import pytest
@@ -20,15 +19,10 @@ from sandbox.execution import certificates
 from sandbox.ic0.modes import NAMES, Mode
 from sandbox.state import Canisters, CanisterState
 from tests.certify.guests import CERTIFIED, certified_with
-from tests.conftest import FIXTURES, fixture, guest, rejected
+from tests.conftest import fixture, rejected
 
 Install = Callable[..., Canister]
 COUNTER = "counter.enhanced"
-TELLING = guest("""(func (export "canister_init")
-  (call $root_key_copy (i32.const 0) (i32.const 0) (call $root_key_size))
-  (call $debug_print (i32.const 0) (call $root_key_size))
-  (call $subnet_self_copy (i32.const 0) (i32.const 0) (call $subnet_self_size))
-  (call $debug_print (i32.const 0) (call $subnet_self_size)))""")
 
 
 @pytest.fixture
@@ -365,53 +359,3 @@ def test_canisters_know_what_changed_since_someone_looked(install: Install, sand
     assert twin.changed == {first.id, second.id}
     assert canisters.changed == {first.id}
     assert Canisters(twin).changed == {first.id}
-
-
-# --- the identity of the subnet
-
-
-def test_a_canister_is_told_the_root_key_and_the_subnet(install: Install, sandbox: Sandbox) -> None:
-    canister = install(CERTIFIED)
-    assert canister.update("root_key").reply == sandbox.root_key
-    assert canister.query("subnet").reply == bytes(sandbox.subnet_id)
-    assert (len(sandbox.root_key), len(bytes(sandbox.subnet_id))) == (133, 29)
-    assert sandbox.subnet_id == Principal.self_authenticating(sandbox.root_key)
-
-
-def test_hooks_are_told_the_same(sandbox: Sandbox) -> None:
-    canister = sandbox.create_canister()
-    world = sandbox.world(Principal.anonymous())
-    assert world.subnet_id == sandbox.subnet_id
-    canister.install(TELLING)
-    assert canister.logs()[0].content == sandbox.root_key
-    assert canister.logs()[1].content == bytes(sandbox.subnet_id)
-
-
-def test_the_same_seed_gives_the_same_certificates(install: Install) -> None:
-    def whole(seed: int) -> tuple[bytes, Principal, bytes, bytes | None]:
-        sandbox = Sandbox(seed=seed)
-        canister = sandbox.create_canister()
-        canister.install(CERTIFIED)
-        canister.update("set", b"data")
-        return sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), canister.query("certificate").reply
-
-    assert whole(5) == whole(5)
-    assert all(one != other for one, other in zip(whole(5), whole(6), strict=True))
-
-
-def test_seeds_of_any_kind_of_number_give_a_key() -> None:
-    keys = {Sandbox(seed=seed).root_key for seed in (0, -1, 1 << 200)}
-    assert len(keys) == 3
-    assert Sandbox().root_key == RootKey.from_seed(b"0").public_key
-
-
-def test_a_state_directory_keeps_data_and_certificates(tmp_path: Path) -> None:
-    with Sandbox.open(tmp_path) as sandbox:
-        canister = sandbox.create_canister()
-        canister.install(FIXTURES / f"{COUNTER}.wasm")
-        canister.call("set_certified", b"kept")
-        before = sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), canister.call("certificate")
-    with Sandbox.open(tmp_path) as sandbox:
-        again = sandbox.canister(canister.id)
-        after = sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), again.call("certificate")
-    assert before == after
