@@ -12,7 +12,7 @@ from sandbox.api import Canister, CanisterStatus, RawState, Sandbox, Snapshot
 from sandbox.errors import CallRejected, ErrorCode, RejectCode, SandboxError
 from sandbox.execution import CallResult
 from sandbox.principal import Principal
-from sandbox.state import InstructionLimits, Settings, Visibility
+from sandbox.state import InstructionLimits, Keep, Policy, Settings, Visibility
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,8 @@ __all__ = [
     "CanisterStatus",
     "ErrorCode",
     "InstructionLimits",
+    "Keep",
+    "Policy",
     "Principal",
     "RawState",
     "RejectCode",

@@ -118,7 +118,11 @@ class SnapshotFiles:
         return portable.opened(Path(source))
 
     def _snapshot(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
-        """The snapshot with this id, if `sender` may see it."""
+        """The snapshot with this id, if `sender` may see it; `StateCorrupt` if it cannot be read."""
+        return rules.intact(self._seen(snapshot_id, sender))
+
+    def _seen(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
+        """The same, damaged or not."""
         raw = as_id(str(snapshot_id) if isinstance(snapshot_id, Path) else snapshot_id)
         owner = rules.owner_id(raw)
         known = owner in {canister.id for canister in self._sandbox.canisters()}

@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from sandbox.management.sizes import snapshot_size
+from sandbox.management.snapshots import intact
 from sandbox.principal import Principal
 from sandbox.snapshots.checksum import snapshot_checksum
-from sandbox.state import Derived, Settings, SnapshotState
+from sandbox.state import Derived, OpenCall, Settings, SnapshotState
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A snapshot as its owner sees it. `taken_on`: nanoseconds since 1970; `total_size`: bytes of module, globals,
     heap, stable memory and certified data; `via_hooks`: it has only stable memory, as the canister's hook left it;
-    `derived`: how it was edited, oldest step first, empty for one that was not."""
+    `derived`: how it was edited, oldest step first, empty for one that was not;
+    `open_calls`: those that were not finished then; `automatic`: taken by a policy; `damage`: why it cannot be read any
+    more, and then only the ids are true."""
 
     id: bytes
     canister_id: Principal
@@ -26,11 +29,15 @@ class Snapshot:
     total_size: int
     via_hooks: bool
     derived: tuple[Derived, ...]
+    open_calls: tuple[OpenCall, ...]
+    automatic: bool
+    damage: str | None
     _checksum: Callable[[], bytes] = field(repr=False, compare=False)
 
     @cached_property
     def checksum(self) -> str:
-        """64 hexadecimal digits that cover every byte and every field; computed when first asked for."""
+        """64 hexadecimal digits that cover every byte and every field; computed when first asked for. `StateCorrupt` if
+        the snapshot is damaged."""
         return self._checksum().hex()
 
     @property
@@ -48,7 +55,10 @@ class Snapshot:
             total_size=snapshot_size(state),
             via_hooks=state.via_hooks,
             derived=state.derived,
-            _checksum=lambda: snapshot_checksum(state),
+            open_calls=state.open_calls,
+            automatic=state.automatic,
+            damage=state.damage,
+            _checksum=lambda: snapshot_checksum(intact(state)),
         )
 
 

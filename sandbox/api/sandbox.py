@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -35,7 +35,6 @@ from sandbox.execution import (
 from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
 from sandbox.execution.ingress import NONCE, result_of
-from sandbox.limits import SNAPSHOTS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
@@ -45,7 +44,7 @@ from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.snapshots.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, SnapshotState, Subnet, copied
+from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, copied
 from sandbox.store import StateDirectory
 
 GENESIS = 1_620_328_630_000_000_000
@@ -61,7 +60,7 @@ class Sandbox:
     """A subnet of canisters in this process.
 
     `seed`: everything random derives from it. `on_log`: called with each text that a canister prints, as it happens.
-    `max_snapshots`: per canister, 1 to 10; with 1 a new one replaces the old. `instruction_limits`: what a message may
+    `max_snapshots`: per canister; with 1 a new one replaces the old. `instruction_limits`: what a message may
     execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `strategy`: how written pages are found
     (`scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls of canisters, a function
     from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`, `headers` and `body`;
@@ -98,8 +97,8 @@ class Sandbox:
         self, max_snapshots: int | None, instruction_limits: InstructionLimits | None, costs: str | None
     ) -> None:
         if max_snapshots is not None:
-            if not 1 <= max_snapshots <= SNAPSHOTS:
-                raise ValueError(f"max_snapshots is 1 to {SNAPSHOTS}, not {max_snapshots}")
+            if max_snapshots < 1:
+                raise ValueError(f"max_snapshots is at least 1, not {max_snapshots}")
             self._subnet.max_snapshots = max_snapshots
         self._subnet.instruction_limits = instruction_limits or InstructionLimits()
         if costs is not None:
@@ -293,6 +292,16 @@ class Sandbox:
         """Rounds until no message and no due timer is left; how many it took."""
         rounds: int = self.perform(UntilIdle())
         return rounds
+
+    @property
+    def directory(self) -> StateDirectory | None:
+        """Where the sandbox is kept; None if it is only in memory."""
+        return self._directory
+
+    @property
+    def policies(self) -> Mapping[Principal, Policy]:
+        """By which rules snapshots are taken, by canister; those of the management canister hold for all others."""
+        return self._subnet.policies
 
     @property
     def pool(self) -> Pool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
 from sandbox.api.comparing import Source, present_of
+from sandbox.api.keeping import SnapshotKeeping
 from sandbox.api.moving import SnapshotFiles, as_id, is_id
 from sandbox.api.records import Snapshot
 from sandbox.canister import code as modules
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sandbox.api.sandbox import Sandbox
 
 
-class SnapshotManager(SnapshotFiles):
+class SnapshotManager(SnapshotFiles, SnapshotKeeping):
     """Snapshots of all canisters of a sandbox; only controllers may act on them. Ids are bytes, or their hexadecimal
     text. Without `sender`, the first controller of the canister acts."""
 
@@ -156,7 +157,7 @@ class SnapshotManager(SnapshotFiles):
         owner = rules.owner_id(snapshot_id)
         states = (self._sandbox.state_of(c.id) for c in self._sandbox.canisters() if c.id == owner)
         found = (s for state in states for s in state.snapshots if s.id == snapshot_id)
-        return next((code_of(snapshot) for snapshot in found), None)
+        return next((code_of(rules.intact(snapshot)) for snapshot in found), None)
 
     # --- looking inside
 

@@ -15,7 +15,6 @@ from sandbox.cli.app import App, Command, with_app
 from sandbox.cli.calls import FILE
 from sandbox.cli.facts import snapshot_facts
 from sandbox.cli.which import snapshot_named
-from sandbox.limits import SNAPSHOTS
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -81,8 +80,8 @@ _HEX = Form("HEX", "00ff", bytes.fromhex)
 @click.option("--label", metavar="TEXT", help="What to remember the new snapshot by.")
 @click.option(
     "--keep",
-    type=click.IntRange(1, SNAPSHOTS),
-    help=f"How many snapshots a canister of this state may have, 1 to {SNAPSHOTS}; kept for later.",
+    type=click.IntRange(1),
+    help="How many snapshots a canister of this state may have; kept for later.",
 )
 @with_app
 def edit(app: App, which: str, wasm: Path | None, label: str | None, keep: int | None, **options: Any) -> None:

@@ -18,5 +18,8 @@ def snapshot_facts(found: Snapshot) -> dict[str, Any]:
         "total_size": found.total_size,
         "via_hooks": found.via_hooks,
         "derived": [asdict(step) for step in found.derived],
-        "checksum": found.checksum,
+        "checksum": found.checksum if found.damage is None else None,
+        "open_calls": [asdict(call) for call in found.open_calls],
+        "automatic": found.automatic,
+        "damage": found.damage,
     }

@@ -39,7 +39,7 @@ def download(app: App, which: str, path: Path, form: str | None) -> None:
     chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
     with app.session(save=False) as session:
         found = snapshot_named(session, which)
-        with _bar(app, "downloading") as tell, _interruption(app, path):
+        with bar(app, "downloading") as tell, _interruption(app, path):
             session.sandbox.snapshots.download(found.id, path, chosen, app.sender, tell)
         title = session.title(found.canister_id)
     app.emit(
@@ -59,7 +59,7 @@ def upload(app: App, canister: str, path: Path) -> None:
     """
     with app.session() as session:
         target = session.canister(canister)
-        with _bar(app, "uploading") as tell:
+        with bar(app, "uploading") as tell:
             made = session.sandbox.snapshots.upload(target.id, path, app.sender, tell)
         facts = snapshot_facts(made)
         title = session.title(target.id)
@@ -71,12 +71,12 @@ def created(app: App, session: Session, source: str, how: dict[str, Any]) -> Can
     place: str | bytes | Path = Path(source)
     if not Path(source).exists():
         place = snapshot_named(session, source, "a file nor the id or the label of a snapshot").id
-    with _bar(app, "creating") as tell:
+    with bar(app, "creating") as tell:
         return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=tell, **how)
 
 
 @contextmanager
-def _bar(app: App, title: str) -> Iterator[Tell | None]:
+def bar(app: App, title: str) -> Iterator[Tell | None]:
     """A progress bar on standard error, if that is a terminal."""
     target = output.console(stderr=True)
     if app.json or not target.is_terminal:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 from sandbox.errors import PrincipalError, StateCorrupt
 from sandbox.principal import Principal
+from sandbox.store.files import write_durably
 
 FILE = "names.json"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
@@ -48,12 +48,7 @@ class Names:
         if not self._changed:
             return
         content = json.dumps({name: str(self._ids[name]) for name in self.known()}, indent=2) + "\n"
-        beside = self._file.with_suffix(".new")
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self._file)
+        write_durably(self._file, content.encode())
         self._changed = False
 
 

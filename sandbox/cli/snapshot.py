@@ -17,9 +17,10 @@ from sandbox.cli.edit import edit
 from sandbox.cli.facts import snapshot_facts
 from sandbox.cli.hooks import HookOptions, hook_options
 from sandbox.cli.inspect import inspect, query
+from sandbox.cli.keeping import policy, prune, retain, verify
 from sandbox.cli.moving import download, upload
-from sandbox.limits import SNAPSHOTS
 
+_HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum")
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
 
 
@@ -33,9 +34,9 @@ def snapshot() -> None:
 @click.option("--label", metavar="TEXT", help="What to remember it by.")
 @click.option(
     "--keep",
-    type=click.IntRange(1, SNAPSHOTS),
-    help=f"How many snapshots a canister of this state may have, 1 to {SNAPSHOTS}; kept for later. With 1, the "
-    "default, a new one replaces the old.",
+    type=click.IntRange(1),
+    help="How many snapshots a canister of this state may have; kept for later. With 1, the default, a new one "
+    "replaces the old.",
 )
 @click.option("--via-hooks", is_flag=True, help="Keep only stable memory, as the canister's own pre_upgrade leaves it.")
 @_NO_STOP
@@ -57,8 +58,18 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
     app.emit(
         facts | {"replaced": sorted(gone)},
         Text.assemble(("taken ", "green"), f"snapshot {taken.id.hex()} of {title}"),
-        output.fields({"label": label or "none", "size": f"{taken.total_size:,} bytes", "checksum": taken.checksum}),
+        output.fields(
+            {
+                "label": label or "none",
+                "size": f"{taken.total_size:,} bytes",
+                "checksum": taken.checksum,
+                **({"open calls": len(taken.open_calls)} if taken.open_calls else {}),
+            }
+        ),
     )
+    if taken.open_calls:
+        methods = ", ".join(sorted({call.method for call in taken.open_calls}))
+        app.note(f"{len(taken.open_calls)} calls were not finished ({methods}): loaded later, they are not part of it")
     for snapshot_id in sorted(gone):
         app.note(f"it replaces snapshot {snapshot_id} (--keep 2 keeps both)")
 
@@ -106,9 +117,7 @@ def list_(app: App, canister: str | None) -> None:
         facts = [snapshot_facts(s) for s in found]
         rows = [_row(session, s) for s in found]
     if rows:
-        app.emit(
-            facts, output.table(("id", "canister", "label", "holds", "taken", "size", "checksum"), rows, right=["size"])
-        )
+        app.emit(facts, output.table(_HEADERS, rows, right=["open calls", "size"]))
     else:
         app.emit(facts, "No snapshots.")
 
@@ -169,10 +178,11 @@ def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
         output.one_line(found.label or ""),
         ("stable memory" if found.via_hooks else "everything") + (", edited" if found.derived else ""),
         found.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
+        len(found.open_calls),
         output.size(found.total_size),
-        found.checksum[:16],
+        found.checksum[:16] if found.damage is None else Text("damaged", "bold red"),
     )
 
 
-for command in (download, upload, edit, inspect, query, diff):
+for command in (download, upload, edit, inspect, query, diff, verify, prune, retain, policy):
     snapshot.add_command(command)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 from sandbox.canister.failure import Failure
 from sandbox.errors import ErrorCode, Reject
-from sandbox.execution import low_memory
+from sandbox.execution import low_memory, policies
 from sandbox.execution.finish import reject_open_calls, respond, stop_if_done
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
@@ -28,6 +29,8 @@ def apply(kernel: Kernel, transition: Transition) -> None:
         subnet.canisters[state.id] = state
         _evidence(kernel, state, transition, transition.failure).or_raise()
     _restore(transition)
+    if transition.policies is not None:
+        subnet.policies = transition.policies
     if state is not None:
         _replace(kernel, state, transition)
     subnet.random_draws += transition.drawn
@@ -36,6 +39,9 @@ def apply(kernel: Kernel, transition: Transition) -> None:
         kernel.machines.drop(transition.removed)
         del subnet.canisters[transition.removed]
         subnet.deleted |= {transition.removed}
+        if transition.removed in subnet.policies:
+            others = {key: policy for key, policy in subnet.policies.items() if key != transition.removed}
+            subnet.policies = MappingProxyType(others)
 
 
 def _evidence(kernel: Kernel, state: CanisterState, transition: Transition, problem: Failure) -> CallResult:
@@ -82,10 +88,14 @@ def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> No
     subnet = kernel.subnet
     before = subnet.canisters.get(state.id)
     if transition.live is not None:
+        if subnet.policies and before is not None:
+            state = policies.before_deployment(subnet, before, state, transition)
         state = replace(state, globals=transition.live.commit())
         kernel.machines.adopt(state.id, transition.live)
         if transition.live.prepared.facts.uses_data_drop:
             kernel.machines.drop(state.id)
+        if subnet.policies and before is not None:
+            state = policies.after_deployment(subnet, before, state, transition)
     if before is not None and before.low_memory_hook != state.low_memory_hook == low_memory.READY:
         low_memory.schedule(kernel, state)  # an uploaded snapshot says so
     state = subnet.canisters[state.id] = low_memory.watched(kernel, state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from sandbox.errors import SandboxError
-from sandbox.execution import calls, ingress, management, responses, tasks, time
+from sandbox.execution import calls, ingress, management, policies, responses, tasks, time
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.result import CallResult
 from sandbox.limits import INSTRUCTIONS_ROUND
@@ -87,6 +87,7 @@ def _begin_round(kernel: Kernel) -> bool:
 
 def run_round(kernel: Kernel) -> int:
     """One round; returns how many tasks and messages it executed."""
+    policies.take_due(kernel)
     responses.expire(kernel)
     _begin_round(kernel)
     due = tasks.due(kernel)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
-from sandbox.management import code, edits, hook_path, lifecycle, settings, snapshots, uploads
+from sandbox.management import code, edits, hook_path, lifecycle, retention, settings, snapshots, uploads
 from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
 
@@ -33,6 +33,8 @@ HANDLERS: Mapping[str, Callable[..., Transition]] = {
         hook_path.take_via_hooks,
         hook_path.load_via_hooks,
         hook_path.load_stable_image,
+        retention.retain_snapshots,
+        retention.set_policy,
         uploads.upload_whole,
         uploads.create_from_upload,
     )

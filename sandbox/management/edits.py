@@ -18,10 +18,10 @@ from sandbox import wasm
 from sandbox.canister import code as modules
 from sandbox.canister.code import Prepared
 from sandbox.errors import CallRejected
-from sandbox.limits import CERTIFIED_DATA, SNAPSHOTS, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.limits import CERTIFIED_DATA, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.code import prepared
-from sandbox.management.snapshots import locate, next_id, owner_id
+from sandbox.management.snapshots import intact, locate, next_id, owner_id
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import code_of
 from sandbox.memory import Image, Pool, Readable
@@ -90,6 +90,7 @@ def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | N
     """A new snapshot of the same canister, with the edits; the reply is the `SnapshotState`. For controllers."""
     parent, owner = locate(world, owner_id(snapshot_id), snapshot_id)
     state = world.controlled(owner.id)
+    intact(parent)
     _check_room(world, state)
     words = (*edits.words(), *((f"label {label!r}",) if label is not None else ()))
     if not words:
@@ -101,6 +102,7 @@ def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | N
         id=next_id(state),
         label=label,
         taken_at=world.subnet.time,
+        automatic=False,
         derived=(*parent.derived, step),
     )
     new = replace(state, snapshots=(*state.snapshots, snapshot), next_snapshot=state.next_snapshot + 1)
@@ -108,8 +110,8 @@ def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | N
 
 
 def _check_room(world: World, state: CanisterState) -> None:
-    most = min(world.subnet.max_snapshots, SNAPSHOTS)
-    if len(state.snapshots) >= most:
+    most = world.subnet.max_snapshots
+    if sum(not snapshot.automatic for snapshot in state.snapshots) >= most:
         raise rejects.too_many_snapshots(state.id, most)
 
 

@@ -40,7 +40,7 @@ def take_via_hooks(world: World, canister_id: Principal, label: str | None = Non
     state = world.controlled(canister_id)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    kept, snapshot = remaining(world, state, Take(label)), present(world, state, label)
+    kept, snapshot = remaining(world, state, Take(label)), present(world.subnet, state, label)
     saved = _saved(world, state, snapshot, state.code)
     if saved.stable is None:
         return _failed(state, saved, _TAKE)

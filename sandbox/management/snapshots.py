@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sandbox.errors import StateCorrupt
 from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
 from sandbox.management.lifecycle import uninstalled
@@ -18,7 +19,7 @@ from sandbox.management.transition import Transition, World, history
 from sandbox.management.uploaded import Parts, parts
 from sandbox.memory import Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, SnapshotState
+from sandbox.state import CanisterState, Change, OpenCall, SnapshotState, Subnet
 from sandbox.store import restoration
 
 
@@ -26,8 +27,8 @@ from sandbox.store import restoration
 class Take:
     """How a snapshot is taken. `replace_id`: the one to give up for it. `uninstall`: and then uninstall the code.
 
-    `limit`: how many snapshots a canister may have; None is what the sandbox allows (`Subnet.max_snapshots`), where 1
-    means that a new one takes the place of the old.
+    `limit`: a canister may have at least so many snapshots, whatever the sandbox allows (`Subnet.max_snapshots`). If it
+    may have 1, a new one takes the place of the old. Those that policies take do not count.
     """
 
     label: str | None = None
@@ -51,18 +52,19 @@ def take(world: World, canister_id: Principal, how: Take) -> Transition:
     state = world.controlled(canister_id)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    kept, snapshot = remaining(world, state, how), present(world, state, how.label)
+    kept, snapshot = remaining(world, state, how), present(world.subnet, state, how.label)
     new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
     return Transition(canister=uninstalled(world, new) if how.uninstall else new, reply=snapshot)
 
 
-def present(world: World, state: CanisterState, label: str | None) -> SnapshotState:
+def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
     """The canister's present state as its next snapshot; copies nothing."""
+    open_calls = (c for c in subnet.contexts.values() if c.canister_id == state.id and not c.deleted)
     return SnapshotState(
         id=next_id(state),
         canister_id=state.id,
         label=label,
-        taken_at=world.subnet.time,
+        taken_at=subnet.time,
         canister_version=state.version,
         code=state.code,
         globals=state.globals,
@@ -72,6 +74,7 @@ def present(world: World, state: CanisterState, label: str | None) -> SnapshotSt
         global_timer=state.global_timer,
         low_memory_hook=state.low_memory_hook,
         chunks=state.chunks,
+        open_calls=tuple(OpenCall(c.method, c.caller, c.outstanding) for c in open_calls),
     )
 
 
@@ -82,13 +85,13 @@ def next_id(state: CanisterState) -> bytes:
 
 def remaining(world: World, state: CanisterState, how: Take) -> tuple[SnapshotState, ...]:
     """The snapshots that stay when one more is made; a reject if there is no room for it."""
-    most = min(world.subnet.max_snapshots, SNAPSHOTS) if how.limit is None else how.limit
+    most = max(world.subnet.max_snapshots, how.limit or 1)
     if how.replace_id is not None:
         old = own(world, state, how.replace_id)
         return tuple(s for s in state.snapshots if s is not old)
     if most == 1:
-        return ()
-    if len(state.snapshots) >= most:
+        return tuple(s for s in state.snapshots if s.automatic)
+    if sum(not s.automatic for s in state.snapshots) >= most:
         raise rejects.too_many_snapshots(state.id, most)
     return state.snapshots
 
@@ -122,8 +125,9 @@ def loaded(world: World, state: CanisterState, snapshot: SnapshotState, owner: C
 
 
 def loadable(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:
-    """A snapshot of a canister that the caller controls too, and this canister."""
+    """A snapshot of a canister that the caller controls too, and this canister; `StateCorrupt` if it cannot be read."""
     snapshot, owner = locate(world, canister_id, snapshot_id)
+    intact(snapshot)
     if world.caller not in owner.settings.controllers:
         raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
     return snapshot, owner
@@ -193,6 +197,13 @@ def locate(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[Sn
             assert owner is not None
             return snapshot, owner
     raise rejects.snapshot_not_found(snapshot_id, canister_id)
+
+
+def intact(snapshot: SnapshotState) -> SnapshotState:
+    """The snapshot; `StateCorrupt` if what is kept of it on disk cannot be read."""
+    if snapshot.damage is not None:
+        raise StateCorrupt(f"snapshot {snapshot.id.hex()} is damaged: {snapshot.damage}")
+    return snapshot
 
 
 def owner_id(snapshot_id: bytes) -> Principal:

@@ -17,7 +17,7 @@ from sandbox import limits
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
 from sandbox.management.sizes import module_size
-from sandbox.management.snapshots import own, visible
+from sandbox.management.snapshots import intact, own, visible
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import snapshot_globals
 from sandbox.management.uploads import Uploading, admit, uploaded
@@ -35,7 +35,7 @@ _FORMATS = {"i": ("<I", "<i"), "l": ("<Q", "<q"), "f": ("<I", "<f"), "d": ("<Q",
 
 def read_metadata(world: World, canister_id: Principal, snapshot_id: bytes) -> Transition:
     """Everything about a snapshot but its bytes."""
-    snapshot = own(world, visible(world, canister_id), snapshot_id)
+    snapshot = intact(own(world, visible(world, canister_id), snapshot_id))
     timer, hook = snapshot.global_timer, snapshot.low_memory_hook
     return Transition(
         reply={
@@ -76,7 +76,7 @@ def _bits(value: dict[str, Any]) -> tuple[str, int]:
 
 def read_data(world: World, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]) -> Transition:
     """At most 2,000,000 bytes of one part, or a whole chunk."""
-    snapshot = own(world, visible(world, canister_id), snapshot_id)
+    snapshot = intact(own(world, visible(world, canister_id), snapshot_id))
     [(part, place)] = kind.items()
     if part == "wasm_chunk":
         return Transition(reply={"chunk": _chunk(snapshot, place["hash"])})

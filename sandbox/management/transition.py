@@ -13,7 +13,7 @@ from sandbox.limits import HISTORY
 from sandbox.management import rejects
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, SnapshotState, Subnet, Task
+from sandbox.state import CanisterState, Change, Policy, SnapshotState, Subnet, Task
 from sandbox.store import Patch
 
 
@@ -125,6 +125,8 @@ class Transition:
     next_canister: int = 0
     """At least this is the index of the next new canister."""
     removed: Principal | None = None
+    policies: Mapping[Principal, Policy] | None = None
+    """The new policies of all canisters."""
     live: Live | None = None
     """An uncommitted instance that shows the new value of `canister`; its globals are not in it yet."""
     restored: tuple[tuple[Memory, Image | Patch], ...] = ()

@@ -22,7 +22,7 @@ from sandbox.management.uploads import NewCanister, Uploading
 from sandbox.memory import Image, Pool
 from sandbox.principal import Principal
 from sandbox.record.watch import Begin, Undo
-from sandbox.state import Derived, InstructionLimits, Visibility
+from sandbox.state import Derived, InstructionLimits, Keep, Policy, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ CLASSES: Mapping[str, type[Any]] = {
         Edits,
         InstallCode,
         InstructionLimits,
+        Keep,
+        Policy,
         Query,
         HookLoad,
         NewCanister,

@@ -18,8 +18,9 @@ from sandbox.state.messages import (
     Task,
     UserOrigin,
 )
+from sandbox.state.policy import Keep, Policy
 from sandbox.state.settings import Environment, Settings, Visibility
-from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, SnapshotState, Upload
+from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, OpenCall, SnapshotState, Upload
 from sandbox.state.submissions import Submission, Submissions
 from sandbox.state.subnet import InstructionLimits, Subnet, copied
 
@@ -38,9 +39,12 @@ __all__ = [
     "Environment",
     "Ingress",
     "InstructionLimits",
+    "Keep",
     "LogRecord",
     "Message",
+    "OpenCall",
     "Origin",
+    "Policy",
     "Request",
     "Response",
     "Settings",

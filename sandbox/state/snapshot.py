@@ -43,10 +43,21 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that the canister had not finished when the snapshot was taken. `awaiting`: answers to its own calls that
+    were still to come; whoever loads the snapshot later will not get them."""
+
+    method: str
+    caller: Principal
+    awaiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotState:
     """`heap` and `stable` are immutable: images, shared with the canister until one of them changes, or kept on disk.
 
-    Exactly one of `code` and `upload` is there: a snapshot was taken of a canister, or it was uploaded.
+    Exactly one of `code` and `upload` is there: a snapshot was taken of a canister, or it was uploaded. But where
+    `damage` says that what is kept on disk cannot be read, nothing else than the ids is true.
     """
 
     id: bytes
@@ -69,6 +80,10 @@ class SnapshotState:
     """Made by the canister's own hooks: stable memory alone tells everything, heap and globals are empty."""
     derived: tuple[Derived, ...] = ()
     """How it was edited, oldest first; empty: it is what a canister or an upload left."""
+    open_calls: tuple[OpenCall, ...] = ()
+    automatic: bool = False
+    """Taken by a policy, which may give it up again."""
+    damage: str | None = None
 
     @property
     def source(self) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from sandbox import limits
@@ -15,6 +17,7 @@ from sandbox.principal import Principal
 from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
 from sandbox.state.messages import Callback, CallContext, Message
+from sandbox.state.policy import Policy
 from sandbox.state.submissions import Submissions
 
 
@@ -44,6 +47,9 @@ class Subnet:
     instruction_limits: InstructionLimits = InstructionLimits()
     max_snapshots: int = 1
     """Snapshots that a canister may have; a new one replaces the oldest when there are as many."""
+    policies: Mapping[Principal, Policy] = field(default_factory=lambda: MappingProxyType({}))
+    """Of canisters; that of the management canister holds for all that have none of their own. Never changed in place.
+    """
     queue: deque[Message] = field(default_factory=deque)
     """Messages to be executed, in this order."""
     later: deque[Message] = field(default_factory=deque)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from blake3 import blake3
 
 from sandbox.memory import Memory
-from sandbox.state import SnapshotState
+from sandbox.state import OpenCall, SnapshotState
 from sandbox.store.trees import tree
 
 _CONTEXT = "canister-sandbox 2026 snapshot checksum snapshot"
@@ -32,6 +32,9 @@ def snapshot_checksum(snapshot: SnapshotState) -> bytes:
         b"".join(sorted(snapshot.chunks)),
         *((b"via hooks",) if snapshot.via_hooks else ()),
         *((b"derived", *_history(snapshot)) if snapshot.derived else ()),
+        *((b"automatic",) if snapshot.automatic else ()),
+        *((b"damaged",) if snapshot.damage is not None else ()),
+        *((b"open calls" + _calls(snapshot.open_calls),) if snapshot.open_calls else ()),
     )
     framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
     return blake3(framed, derive_key_context=_CONTEXT).digest()
@@ -50,6 +53,11 @@ def _history(snapshot: SnapshotState) -> Iterator[bytes]:
     for step in snapshot.derived:
         yield from (step.parent, step.checksum, step.at.to_bytes(8, "big"), len(step.edits).to_bytes(8, "big"))
         yield from (edit.encode() for edit in step.edits)
+
+
+def _calls(calls: tuple[OpenCall, ...]) -> bytes:
+    fields = (part for c in calls for part in (c.method.encode(), bytes(c.caller), c.awaiting.to_bytes(8, "big")))
+    return b"".join(len(part).to_bytes(8, "big") + part for part in fields)
 
 
 def _optional(value: bytes | None) -> bytes:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class StateDirectory:
             os.close(self._lock)
             raise
         self._saved: dict[str, int] = {}
+        self._modules: set[str] = set()
         self.repository = Repository(path)
         self._bases = Bases(self.repository)
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
@@ -75,13 +77,18 @@ class StateDirectory:
             sources = Sources(self.pool.open, self.repository.module, self._snapshot)
             decode_subnet(self._record["subnet"], subnet, sources)
             self._bases.load(self._record.get("bases", {}), _memories(subnet))
+            self._modules = {code.hash.hex() for code in _codes(subnet)}
         self.pool.prune(_names(subnet))
         self._note_generations(subnet)
         self.pool.begin_journal(self._journal(self.generation))
 
     def _snapshot(self, name: str) -> SnapshotState:
+        """One that is damaged does not keep the others, and the canisters, from being used."""
         entry = Entry(bytes.fromhex(name.partition("-")[0]), name)
-        snapshot = self.repository.get(entry)
+        try:
+            snapshot = self.repository.get(entry)
+        except StateCorrupt as error:
+            snapshot = self.repository.damaged(entry, str(error))
         self._kept[snapshot.id] = snapshot, entry
         return snapshot
 
@@ -107,6 +114,7 @@ class StateDirectory:
                 raise StateError(f"{self.path} cannot be saved: {error}") from error
             raise
         self.generation += 1
+        self._modules = {code.hash.hex() for code in _codes(subnet)}
         self._note_generations(subnet)
         try:
             self._clear_away(subnet, following)
@@ -138,13 +146,19 @@ class StateDirectory:
         gone = self.repository.keep_only(entry for _, entry in self._kept.values())
         times, more = _GARBAGE
         if gone and self.repository.objects.size > times * self._packed + more:
-            self.prune()
+            with suppress(StateCorrupt):  # nothing goes while it is not known what is needed
+                self.prune()
 
     def prune(self) -> Pruned:
-        """Give back the space of what no snapshot needs."""
-        done = self.repository.prune(self._bases.keys)
+        """Give back the space of what was not needed when it was saved last."""
+        done = self.repository.prune(self._bases.keys, self._modules)
         self._packed = done.after
         return done
+
+    def entry(self, snapshot: SnapshotState) -> Entry | None:
+        """Where the snapshot is kept; None if it was not saved yet."""
+        known, entry = self._kept.get(snapshot.id, (None, None))
+        return entry if known is snapshot else None
 
     def close(self) -> None:
         """Let other processes in. What was not saved is taken back when the directory is opened next."""

@@ -1,8 +1,12 @@
-"""Files that survive power loss: written beside, waited for, renamed, the directory waited for."""
+"""Files that survive power loss: written beside, waited for, renamed, the directory waited for.
+
+Whatever changes a file in a state directory does so by functions of `os`: a test can count, record and fail them all.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -15,11 +19,20 @@ def write_durably(file: Path, content: bytes) -> None:
 def put_in_place(file: Path, content: bytes) -> None:
     """Make `content` the file's, or leave it what it was; it is on the disk itself when the directory is."""
     temporary = file.with_name(f".new-{file.name}")
-    with open(temporary, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(temporary, file)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, file)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def sync_directory(path: Path) -> None:

@@ -18,7 +18,7 @@ from blake3 import blake3
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Readable
 from sandbox.principal import Principal
-from sandbox.state import Code, Derived, SnapshotState, Upload
+from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
 from sandbox.store.tree import ZERO
 from sandbox.store.trees import tree
 
@@ -33,6 +33,7 @@ _FIELDS: Final = (
     "global_timer",
     "low_memory_hook",
     "via_hooks",
+    "automatic",
 )
 _GLOBAL: Final = 16
 _SHORT: Final = 8
@@ -58,10 +59,20 @@ class Manifest:
     @property
     def memory_keys(self) -> list[bytes]:
         """The keys of the top nodes of its memories."""
-        record = self.record
-        upload = record["upload"]
-        found = [record["heap"][1], record["stable"][1], *([upload[0][1]] if upload else [])]
-        return [key for key in found if key != ZERO]
+        return [key for _, _, key in self.memories if key != ZERO]
+
+    @property
+    def memories(self) -> list[tuple[str, int, bytes]]:
+        """Of each of its memories the name, the size and the key of the top node."""
+        upload = self.record["upload"]
+        found = [("heap", *self.record["heap"]), ("stable", *self.record["stable"])]
+        return [("module", *upload[0]), *found] if upload else found
+
+    @property
+    def modules(self) -> list[bytes]:
+        """The SHA-256 of its module and of the chunks of modules."""
+        code = self.record["code"]
+        return ([code] if code is not None else []) + list(self.record["chunks"])
 
 
 def encode(snapshot: SnapshotState, checksum: bytes) -> dict[str, Any]:
@@ -78,6 +89,8 @@ def encode(snapshot: SnapshotState, checksum: bytes) -> dict[str, Any]:
         "upload": None,
         "checksum": checksum,
     }
+    if snapshot.open_calls:
+        record["open_calls"] = [[call.method, bytes(call.caller), call.awaiting] for call in snapshot.open_calls]
     if upload is not None:
         values = [[kind, bits] for kind, bits in upload.globals]
         record["upload"] = [_content(upload.module), upload.module_size, values]
@@ -106,6 +119,7 @@ def decode(manifest: Manifest, content: Content, module: Callable[[bytes], bytes
         derived=tuple(
             Derived(parent, checksum, at, tuple(edits)) for parent, checksum, at, edits in record.get("derived", ())
         ),
+        open_calls=tuple(OpenCall(m, Principal(caller), n) for m, caller, n in record.get("open_calls", ())),
         **{name: record[name] for name in _FIELDS if name in record},
     )
 
@@ -117,7 +131,7 @@ def _upload(item: list[Any], content: Content) -> Upload:
 
 def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
     """The file's bytes, and the digest that belongs into its name."""
-    body = cbor2.dumps({"record": record, "digests": _digests(record)})
+    body = cbor2.dumps({"record": record, "digests": digests(record)})
     digest = blake3(body).digest()
     return _HEADER + str(_VERSION).encode() + b"\n" + digest + body, digest
 
@@ -136,26 +150,42 @@ def load(path: Path) -> Manifest:
         raise StateError(f"{path} has format {version.decode(errors='replace')}, this version reads {_VERSION}")
     digest, body = rest[:32], rest[32:]
     if blake3(body).digest() != digest or not path.name.endswith(digest.hex()):
-        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_what_differs(body)}")
+        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_told(_contradictions(body))}")
     record = cbor2.loads(body)["record"]
     assert isinstance(record, dict)
     return Manifest(path, record)
 
 
-def _what_differs(body: bytes) -> str:
-    """The first part that contradicts its own digest, as far as the rest can be read."""
+def contradictions(path: Path) -> list[str] | None:
+    """The parts of a damaged manifest that contradict their own digests; None if it cannot be read at all."""
+    try:
+        return _contradictions(path.read_bytes().partition(b"\n")[2][32:])
+    except OSError:
+        return None
+
+
+def _contradictions(body: bytes) -> list[str] | None:
     try:
         content = cbor2.loads(body)
-        digests, found = content["digests"], _digests(content["record"])
+        return differing(content["digests"], digests(content["record"]))
     except Exception:
+        return None
+
+
+def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """The parts whose digests are not the same."""
+    return [name for name in dict.fromkeys((*other, *one)) if one.get(name) != other.get(name)]
+
+
+def _told(parts: list[str] | None) -> str:
+    if parts is None:
         return "it cannot be read at all"
-    for name in (*found, *digests):
-        if digests.get(name) != found.get(name):
-            return f"{name} is not what it was"
+    if parts:
+        return f"{parts[0]} is not what it was"
     return "the parts are what they were, what holds them together is not"
 
 
-def _digests(record: dict[str, Any]) -> dict[str, bytes]:
+def digests(record: dict[str, Any]) -> dict[str, bytes]:
     """A short digest of every field, of every global by itself."""
     parts = {name: cbor2.dumps(value) for name, value in record.items() if name != "globals"}
     values = record["globals"]

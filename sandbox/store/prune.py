@@ -24,11 +24,18 @@ _KEEP: float = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What pruning did: packs that went, and bytes on disk before and after."""
+    """What pruning did: packs that went, and their bytes on disk before and after; modules that went, and theirs."""
 
     packs: int
     before: int
     after: int
+    modules: int = 0
+    module_bytes: int = 0
+
+    @property
+    def freed(self) -> int:
+        """Bytes given back."""
+        return self.before - self.after + self.module_bytes
 
 
 def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:

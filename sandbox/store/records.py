@@ -71,6 +71,7 @@ def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
         "callbacks": tagged(list(subnet.callbacks.values())),
         "stops": [[bytes(canister_id), tagged(waiting)] for canister_id, waiting in subnet.stops.items()],
         "submissions": [[request_id, tagged(s)] for request_id, s in subnet.submissions.items()],
+        "policies": [[bytes(canister_id), tagged(policy)] for canister_id, policy in subnet.policies.items()],
         "canisters": [encode_canister(subnet.canisters[key], name) for key in sorted(subnet.canisters)],
     }
 
@@ -83,6 +84,8 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
         subnet.deleted = frozenset(Principal(raw) for raw in record["deleted"])
         states = [decode_canister(item, sources) for item in record["canisters"]]
         _decode_calls(record, subnet)
+        policies = {Principal(raw): untagged(policy) for raw, policy in record.get("policies", ())}
+        subnet.policies = MappingProxyType(policies)
     except (KeyError, TypeError, ValueError) as error:
         raise StateCorrupt(f"the manifest does not describe a state: {error!r}") from error
     subnet.canisters = Canisters({state.id: state for state in states})

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.errors import StateCorrupt, StateError
+from sandbox.limits import SNAPSHOT_ID
 from sandbox.memory import Readable
+from sandbox.principal import Principal
 from sandbox.state import Code, SnapshotState
 from sandbox.store import manifest
 from sandbox.store.checksum import snapshot_checksum
@@ -26,7 +28,7 @@ from sandbox.store.manifest import Manifest
 from sandbox.store.objects import Addition, Objects
 from sandbox.store.prune import Pruned, prune
 from sandbox.store.stored import Stored
-from sandbox.store.tree import Tree, stub
+from sandbox.store.tree import EMPTY, Tree, stub
 from sandbox.store.trees import Pages, tree
 
 Before = Callable[[Readable], Tree | None]
@@ -113,13 +115,26 @@ class Repository:
 
     def manifest(self, entry: Entry) -> Manifest:
         """The manifest of a snapshot, checked."""
-        return manifest.load(self.path / "snapshots" / entry.name)
+        return manifest.load(self.manifest_file(entry))
+
+    def manifest_file(self, entry: Entry) -> Path:
+        """Where the manifest of a snapshot is."""
+        return self.path / "snapshots" / entry.name
 
     def get(self, entry: Entry) -> SnapshotState:
         """The snapshot; its memories are read from the packs when they are asked for, and checked then."""
-        return manifest.decode(self.manifest(entry), self._content, self.module)
+        return manifest.decode(self.manifest(entry), self.content, self.module)
 
-    def _content(self, size: int, key: bytes) -> Stored:
+    def damaged(self, entry: Entry, why: str) -> SnapshotState:
+        """What stands for a snapshot that cannot be read."""
+        nothing = self.stored(EMPTY)
+        canister_id = Principal(entry.id[SNAPSHOT_ID:])
+        return SnapshotState(
+            entry.id, canister_id, None, 0, 0, None, b"", nothing, nothing, b"", global_timer=None, damage=why
+        )
+
+    def content(self, size: int, key: bytes) -> Stored:
+        """A memory that is kept here, by its size and the key of its top node."""
         return self.stored(Tree(stub(key, self.objects.keys), size))
 
     def stored(self, known: Tree) -> Stored:
@@ -157,10 +172,23 @@ class Repository:
             sync_directory(self.path / "snapshots")
         return len(gone)
 
-    def prune(self, needed: Iterable[bytes] = ()) -> Pruned:
-        """Give back the space of what no snapshot needs and nobody holds; trees with the keys `needed` stay too."""
-        keys = [key for entry in self.entries() for key in self.manifest(entry).memory_keys]
-        return prune(self.objects, [*keys, *(stored.tree.key for stored in list(self._held)), *needed])
+    def prune(self, needed: Iterable[bytes] = (), modules: Container[str] = ()) -> Pruned:
+        """Give back the space of what no snapshot needs and nobody holds; trees with the keys `needed`, and `modules`
+        by the hexadecimal text of their SHA-256, stay too. `StateCorrupt`, and nothing is gone, if what a snapshot
+        needs cannot be read."""
+        manifests = [self.manifest(entry) for entry in self.entries()]
+        keys = [key for found in manifests for key in found.memory_keys]
+        done = prune(self.objects, [*keys, *(stored.tree.key for stored in list(self._held)), *needed])
+        used = {digest.hex() for found in manifests for digest in found.modules}
+        gone = [file for file in self._module_files() if not (file.name in used or file.name in modules)]
+        freed = sum(file.stat().st_size for file in gone)
+        for file in gone:
+            file.unlink()
+            self._modules.pop(bytes.fromhex(file.name), None)
+        return replace(done, modules=len(gone), module_bytes=freed)
+
+    def _module_files(self) -> list[Path]:
+        return [file for file in (self.path / "modules").iterdir() if not file.name.startswith(".")]
 
     def settled(self, snapshot: SnapshotState) -> SnapshotState:
         """The snapshot with its memories as they are kept here."""
@@ -173,8 +201,14 @@ class Repository:
 
 def memories(snapshot: SnapshotState) -> list[Readable]:
     """The contents of a snapshot that are kept by pages."""
+    return [content for _, content in named_memories(snapshot)]
+
+
+def named_memories(snapshot: SnapshotState) -> list[tuple[str, Readable]]:
+    """The same with their names; the module is among them where it was uploaded."""
     upload = snapshot.upload
-    return [snapshot.heap, snapshot.stable, *([upload.module] if upload is not None else [])]
+    found = [("heap", snapshot.heap), ("stable", snapshot.stable)]
+    return found if upload is None else [("module", upload.module), *found]
 
 
 def codes(snapshot: SnapshotState) -> list[Code]:

@@ -23,7 +23,7 @@ from tests.cli.conftest import Cli, module
         (["canister", "call", "x", "inc"], "neither the name of a canister nor a principal"),
         (["canister", "create", "--cycles", "-1"], "not in the range"),
         (["canister", "settings", "x", "--wasm-memory-limit", "many"], "not a valid integer"),
-        (["snapshot", "take", "x", "--keep", "11"], "not in the range"),
+        (["snapshot", "take", "x", "--keep", "0"], "not in the range"),
         (["snapshot", "load", "rwlgt-iiaaa-aaaaa-aaaaa-caj"], "neither"),
         (["canister", "create", "--cycles", str(1 << 128)], "not in the range"),
         (["canister", "call", "x", "\udcff"], "is not UTF-8"),

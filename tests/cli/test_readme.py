@@ -38,7 +38,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "console"}
     assert len(blocks("python")) >= 8
-    assert len(blocks("console")) == 4
+    assert len(blocks("console")) == 5
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -13,7 +13,7 @@ from sandbox import Principal, Sandbox
 from sandbox.memory import Memory, Pool
 from sandbox.snapshots import checksum
 from sandbox.snapshots.checksum import memory_checksum, snapshot_checksum
-from sandbox.state import Code, Derived, SnapshotState, Upload
+from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
 from tests.conftest import guest
 
 PAGE = 65536
@@ -158,6 +158,9 @@ def test_every_field_counts(pool: Pool) -> None:
         "upload": Upload(known.heap, 7, (("i", 1),)),
         "via_hooks": True,
         "derived": (Derived(b"parent", b"checksum", 5, ("edit",)),),
+        "open_calls": (OpenCall("method", Principal(b"id"), 1),),
+        "automatic": True,
+        "damage": "torn",
     }
     assert set(others) == set(SnapshotState.__dataclass_fields__)
     sums = {snapshot_checksum(replace(known, **{name: value})) for name, value in others.items()}  # type: ignore[arg-type]

@@ -200,7 +200,7 @@ def test_by_default_a_new_snapshot_replaces_the_old_one() -> None:
     rejected(code, first.id.hex(), canister.load_snapshot, first.id)
 
 
-@pytest.mark.parametrize("most", [2, 3, 10])
+@pytest.mark.parametrize("most", [2, 3, 10, 23])
 def test_the_number_of_snapshots_is_limited(most: int) -> None:
     sandbox = Sandbox(max_snapshots=most)
     canister = sandbox.create_canister()
@@ -213,9 +213,9 @@ def test_the_number_of_snapshots_is_limited(most: int) -> None:
     assert [s.label for s in [*canister.list_snapshots(), canister.take_snapshot("new")]][-2:] == [str(most - 1), "new"]
 
 
-@pytest.mark.parametrize("most", [0, 11, -1])
+@pytest.mark.parametrize("most", [0, -1])
 def test_the_limit_itself_has_bounds(most: int) -> None:
-    with pytest.raises(ValueError, match="max_snapshots is 1 to 10"):
+    with pytest.raises(ValueError, match="max_snapshots is at least 1"):
         Sandbox(max_snapshots=most)
 
 

@@ -22,6 +22,7 @@ from sandbox.state import (
     Code,
     InstructionLimits,
     LogRecord,
+    Policy,
     Settings,
     Status,
     Subnet,
@@ -212,6 +213,7 @@ SUBNET: dict[str, Any] = {
     "stops": {MANAGEMENT: (CONTEXT,)},
     "costs": "mainnet",
     "backtraces": False,
+    "policies": {MANAGEMENT: Policy()},
 }
 
 

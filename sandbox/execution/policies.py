@@ -1,0 +1,62 @@
+"""Snapshots that policies ask for: after the first installation, before an upgrade, when the newest one is old.
+
+Taking one copies nothing. They are beside those that somebody asked for: neither counts for the limit of the other, and
+a policy gives up only its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sandbox.execution.kernel import Kernel
+from sandbox.management.retention import EVERYWHERE, kept
+from sandbox.management.snapshots import present
+from sandbox.management.transition import Transition
+from sandbox.state import CanisterState, Policy, Subnet
+
+
+def before_deployment(subnet: Subnet, before: CanisterState, state: CanisterState, what: Transition) -> CanisterState:
+    """The canister's new value with a snapshot of the old one, if that is to be kept; nothing is committed yet."""
+    policy = _policy(subnet, state)
+    if policy is None or not policy.before_upgrade or before.code is None or what.method != "install_code":
+        return state
+    return _with(subnet, policy, state, of=before, label="before upgrade")
+
+
+def after_deployment(subnet: Subnet, before: CanisterState, state: CanisterState, what: Transition) -> CanisterState:
+    """The canister, committed, with a snapshot of itself, if it has just got its first module."""
+    policy = _policy(subnet, state)
+    if policy is None or not policy.at_install or before.code is not None or what.method != "install_code":
+        return state
+    return _with(subnet, policy, state, of=state, label="installed")
+
+
+def take_due(kernel: Kernel) -> None:
+    """Snapshots of canisters whose newest one is as old as their policy allows, if they have changed since."""
+    subnet = kernel.subnet
+    if not subnet.policies:
+        return
+    for state in list(subnet.canisters.values()):
+        policy = _policy(subnet, state)
+        if policy is not None and policy.every and state.code is not None and _is_due(subnet, state, policy):
+            subnet.canisters[state.id] = _with(subnet, policy, state, of=state, label="scheduled")
+
+
+def _is_due(subnet: Subnet, state: CanisterState, policy: Policy) -> bool:
+    own = [snapshot for snapshot in state.snapshots if snapshot.automatic]
+    if not own:
+        return True
+    old = subnet.time - own[-1].taken_at >= policy.every * 1_000_000_000
+    return old and own[-1].canister_version != state.version
+
+
+def _policy(subnet: Subnet, state: CanisterState) -> Policy | None:
+    return subnet.policies.get(state.id) or subnet.policies.get(EVERYWHERE) if subnet.policies else None
+
+
+def _with(subnet: Subnet, policy: Policy, state: CanisterState, *, of: CanisterState, label: str) -> CanisterState:
+    snapshot = replace(present(subnet, of, label), automatic=True)
+    own = [s for s in (*state.snapshots, snapshot) if s.automatic]
+    staying = kept(own, policy.keep, subnet.time)
+    snapshots = tuple(s for s in (*state.snapshots, snapshot) if not s.automatic or s in staying)
+    return replace(state, snapshots=snapshots, next_snapshot=state.next_snapshot + 1)

@@ -1,0 +1,164 @@
+"""`snapshot verify`, `prune`, `retain`, `policy`; and what taking and loading leave of a canister's status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sandbox import Canister, Sandbox
+from sandbox.candid import encode
+from tests.cli.conftest import Cli, module
+
+Make = Callable[..., Cli]
+
+
+@pytest.fixture
+def people(with_canister: Make) -> Cli:
+    cli = with_canister("people", "people_v1.enhanced")
+    cli("canister", "call", "people", "fill", "(100)")
+    return cli
+
+
+def take(cli: Cli, *labels: str) -> list[str]:
+    return [cli.json("snapshot", "take", "people", "--keep", "50", "--label", label)["id"] for label in labels]
+
+
+def test_verify(people: Cli) -> None:
+    first, second = take(people, "a", "b")
+    assert people("snapshot", "verify", "a").count("intact") == 1
+    assert people("snapshot", "verify", "--all").count("intact") == 2
+    facts = people.json("snapshot", "verify", second, "a")
+    assert [f["id"] for f in facts] == [second, first]
+    assert all(f["intact"] and f["differs"] is None for f in facts)
+    assert [f["checksum"] for f in facts] == [s["checksum"] for s in reversed(people.json("snapshot", "list"))]
+    assert "give the snapshots" in people("snapshot", "verify", code=2)
+    assert "give the snapshots" in people("snapshot", "verify", "--all", "a", code=2)
+    assert "neither the id nor the label" in people("snapshot", "verify", "c", code=2)
+
+
+def test_what_differs_is_named_with_exit_code_1(people: Cli) -> None:
+    take(people, "a")
+    [manifest] = (people.state / "snapshots").iterdir()
+    manifest.write_bytes(manifest.read_bytes().replace(b"elabelaa", b"elabelab"))
+    shown = people("snapshot", "verify", "--all", code=1)
+    assert "differs: label" in shown
+    [facts] = people.json("snapshot", "verify", "--all", code=1)
+    assert facts["intact"] is False
+    assert facts["checksum"] is None
+    assert facts["differences"][0]["why"]
+    listed = people("snapshot", "list")
+    assert "damaged" in listed
+    assert people.json("snapshot", "list")[0]["damage"]
+    before = people.json("canister", "status", "people")
+    assert "is damaged" in people("snapshot", "load", "people", people.json("snapshot", "list")[0]["id"], code=2)
+    assert people.json("canister", "status", "people") == before
+    assert people("canister", "call", "people", "size") == "(100 : nat)\n"
+
+
+def test_retain_and_prune(people: Cli) -> None:
+    ids = take(people, "a", "release 1", "b", "c")
+    planned = people.json("snapshot", "retain", "people", "--keep-last", "1", "--pin", "release*", "--dry-run")
+    assert len(people.json("snapshot", "list")) == 4
+    done = people.json("snapshot", "retain", "people", "--keep-last", "1", "--pin", "release*")
+    assert done == planned | {"dry_run": False}
+    assert [s["id"] for s in done["kept"]] == [ids[3], ids[1]]
+    assert [s["reasons"] for s in done["kept"]] == [["last"], ["pinned"]]
+    assert [s["id"] for s in people.json("snapshot", "list")] == [ids[1], ids[3]]
+    shown = people("snapshot", "retain", "people", "--keep-daily", "7", "--keep-within", "2d", "--prune")
+    assert "stays: daily, within" in shown
+    assert "pruned" in shown
+    assert "pruned" in people("snapshot", "prune")
+    assert "at least one --keep rule" in people("snapshot", "retain", "people", code=2)
+    assert "is no time such as" in people("snapshot", "retain", "people", "--keep-within", "5", code=2)
+    assert "IC0512" in people("--as", "bob", "snapshot", "retain", "people", "--keep-last", "1", code=1)
+
+
+def test_policy(people: Cli) -> None:
+    assert people.json("snapshot", "policy") is None
+    assert "No policy" in people("snapshot", "policy", "people")
+    facts = people.json("snapshot", "policy", "people", "--every", "1d", "--keep-last", "2", "--pin", "x*")
+    assert facts["at_install"] is facts["before_upgrade"] is True
+    assert facts["every"] == 86400
+    assert people.json("snapshot", "policy", "people") == facts
+    people("canister", "install", "people", module("people_v2_good.enhanced"), "--mode", "upgrade")
+    [snapshot] = people.json("snapshot", "list")
+    assert (snapshot["label"], snapshot["automatic"]) == ("before upgrade", True)
+    people("snapshot", "policy", "people", "--none")
+    assert people.json("snapshot", "policy", "people") is None
+    people("snapshot", "policy", "--not-before-upgrade")
+    assert people.json("snapshot", "policy", "people")["before_upgrade"] is False
+    assert "no other option" in people("snapshot", "policy", "--none", "--every", "1h", code=2)
+    people("canister", "create", "other")
+    people("canister", "install", "other", module("counter.classical"))
+    assert [s["label"] for s in people.json("snapshot", "list", "other")] == ["installed"]
+
+
+@pytest.mark.parametrize(("command", "method"), [("take", "take_snapshot"), ("load", "load_snapshot")])
+@pytest.mark.parametrize("status", ["running", "stopped"])
+@pytest.mark.parametrize(("failure", "code"), [(KeyboardInterrupt, 130), (OSError("disk full"), 2)])
+def test_whatever_happens_the_status_is_what_it_was(
+    people: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    method: str,
+    status: str,
+    failure: BaseException,
+    code: int,
+) -> None:
+    people("snapshot", "take", "people")
+    if status == "stopped":
+        people("canister", "stop", "people")
+    before = people.json("canister", "status", "people")
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(Canister, method, fails)
+    people("snapshot", command, "people", code=code)
+    monkeypatch.undo()
+    assert people.json("canister", "status", "people") == before
+    assert before["status"] == status
+
+
+@pytest.fixture
+def waiting(with_canister: Make) -> Cli:
+    """`waits` has called `silent`, which has not answered yet."""
+    cli = with_canister("people", "counter.classical")
+    with Sandbox.open(cli.state) as sandbox:
+        [canister] = sandbox.canisters()
+        sandbox.submit(canister, "forward", encode("(principal, text, blob)", [canister.id, "inc", b"DIDL\0\0"]))
+        kernel = sandbox._kernel()
+        from sandbox.execution.rounds import step
+
+        assert step(kernel)
+        assert len(sandbox._subnet.contexts) == 1
+    return cli
+
+
+def test_open_calls_are_reported_and_recorded(waiting: Cli) -> None:
+    result = waiting.run("snapshot", "take", "people")
+    assert "1 calls were not finished (forward)" in result.stderr
+    assert "open calls  1" in result.stdout
+    [facts] = waiting.json("snapshot", "list")
+    assert facts["open_calls"] == [{"method": "forward", "caller": "2vxsx-fae", "awaiting": 1}]
+    assert waiting.json("canister", "status", "people")["status"] == "running"
+    assert waiting("snapshot", "verify", "--all").count("intact") == 1
+    with Sandbox.open(waiting.state) as sandbox:
+        sandbox.run_until_idle()
+        [canister] = sandbox.canisters()
+        assert canister.call("get") == 1
+        assert canister.take_snapshot().open_calls == ()
+
+
+@pytest.mark.parametrize("command", ["take", "load"])
+def test_one_that_is_stopping_goes_on_stopping(waiting: Cli, command: str) -> None:
+    waiting("snapshot", "take", "people")
+    waiting("canister", "stop", "people")
+    assert waiting.json("canister", "status", "people")["status"] == "stopping"
+    waiting("snapshot", command, "people")
+    assert waiting.json("canister", "status", "people")["status"] == "stopping"
+    with Sandbox.open(waiting.state) as sandbox:
+        sandbox.run_until_idle()
+        assert sandbox.canisters()[0].status().status == "stopped"
