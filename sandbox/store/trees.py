@@ -14,7 +14,7 @@ from sandbox.store.tree import EMPTY, PAGE, Tree, page_keys
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The tree of a memory as an image showed it, but for `pending`: pages that have changed already."""
+    """The tree of a memory as an image showed it, but for `pending`: pages that have changed already, and the size."""
 
     tree: Tree
     image: weakref.ref[Image]
@@ -44,7 +44,7 @@ def _(image: Image, kept: Pages | None = None) -> Tree:
     known = _latest.get(image.memory)
     base = known.image() if known is not None else None
     if known is not None and base is not None:
-        if base is image and not known.pending:
+        if base is image and not known.pending and known.tree.size == image.size:
             return known.tree
         before, runs = known.tree, [*known.pending, *image.changed_since(base)]
     else:

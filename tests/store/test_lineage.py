@@ -175,3 +175,20 @@ def test_a_save_that_fails_anywhere_loses_nothing_whatever_follows(
             break
     assert number > 20
     assert outcomes == ({"new"} if again else {"old", "new"})
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_memory_that_grew_by_zeros_alone_is_kept_with_its_new_size(tmp_path: Path, again: bool) -> None:
+    sandbox, canister = opened(tmp_path)
+    tell(canister, "poke", 0, 100, 0xAA)
+    tell(canister, "stable_grow", 1)
+    canister.take_snapshot("before")
+    sandbox.save()
+    tell(canister, "stable_grow", 3)
+    grown = sandbox.raw_state(canister)
+    if again:
+        sandbox, canister = reopened(sandbox, tmp_path)
+    after = canister.take_snapshot("after")
+    sandbox, canister = reopened(sandbox, tmp_path)
+    loads_to(sandbox, canister, after.id, grown)
+    sandbox.close()
