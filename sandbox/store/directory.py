@@ -147,10 +147,16 @@ class StateDirectory:
         times, more = _GARBAGE
         if gone and self.repository.objects.size > times * self._packed + more:
             with suppress(StateCorrupt):  # nothing goes while it is not known what is needed
-                self.prune()
+                self._prune()
 
     def prune(self) -> Pruned:
         """Give back the space of what was not needed when it was saved last."""
+        try:
+            return self._prune()
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be pruned; what is needed is all there: {error}") from error
+
+    def _prune(self) -> Pruned:
         done = self.repository.prune(self._bases.keys, self._modules)
         self._packed = done.after
         return done

@@ -174,3 +174,18 @@ def test_prune_gives_back_packs_and_modules_and_nothing_that_is_needed(tmp_path:
 
 def test_in_memory_there_is_nothing_to_prune(canister: Canister) -> None:
     assert canister._sandbox.snapshots.prune().before == 0
+
+
+def test_prune_leaves_the_module_that_only_the_saved_canister_needs(tmp_path: Path) -> None:
+    """Even while the sandbox in use has gone on to another module, which is not saved."""
+    with Sandbox.open(tmp_path) as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(COUNTER)
+        canister.call("inc")
+    sandbox = Sandbox.open(tmp_path)
+    sandbox.snapshots.prune()
+    sandbox.canister(canister.id).install(FIXTURES / "people_v1.enhanced.wasm", mode="reinstall")
+    sandbox.snapshots.prune()
+    sandbox.close()
+    with Sandbox.open(tmp_path) as sandbox:
+        assert sandbox.canister(canister.id).call("get") == 1

@@ -15,7 +15,7 @@ from tests.conftest import FIXTURES
 
 COUNTER = FIXTURES / "counter.classical.wasm"
 KILLED = 9
-OPERATIONS = ("open", "pwrite", "ftruncate", "fsync", "fdatasync", "replace", "rename", "unlink")
+OPERATIONS = ("open", "write", "pwrite", "ftruncate", "fsync", "fdatasync", "replace", "rename", "unlink")
 
 
 def new_state(path: Path) -> Principal:
