@@ -190,14 +190,6 @@ class Repository:
     def _module_files(self) -> list[Path]:
         return [file for file in (self.path / "modules").iterdir() if not file.name.startswith(".")]
 
-    def settled(self, snapshot: SnapshotState) -> SnapshotState:
-        """The snapshot with its memories as they are kept here."""
-        kept = replace(snapshot, heap=self.stored(tree(snapshot.heap)), stable=self.stored(tree(snapshot.stable)))
-        upload = snapshot.upload
-        if upload is None:
-            return kept
-        return replace(kept, upload=replace(upload, module=self.stored(tree(upload.module))))
-
 
 def memories(snapshot: SnapshotState) -> list[Readable]:
     """The contents of a snapshot that are kept by pages."""
