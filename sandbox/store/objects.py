@@ -266,7 +266,8 @@ class Addition:
         those that have been read already."""
         known = before.top if before is not None and before.key in self.objects else None
         self._read, self._unread = pages, []
-        if tree.top is not None:
+        if tree.top is not None and tree.key not in self._added and tree.key not in self._nodes:
+            self._added.add(tree.key)
             self._walk(tree.top, known, 0)
         runs = [(offset, min(length, content.size - offset)) for _, _, offset, length in self._unread]
         for (kind, node, offset, _), (_, data) in zip(self._unread, content.pieces(runs), strict=True):
@@ -295,20 +296,15 @@ class Addition:
 
     def _walk(self, node: Node, old: Node | None, number: int) -> None:
         """Write the nodes that are not here, and of the blocks what was read already. `old` is here."""
-        key, added = node.key, self._added
-        if key in added or key in self._nodes:
-            return
-        added.add(key)
-        if node.level == 1:
-            self._block(node, old, number)
-            return
-        each = width(node.level - 1)
+        below = self._walk if node.level > 2 else self._block
+        added, held, each = self._added, self._nodes, width(node.level - 1)
         others = old.children if old is not None else (None,) * SPREAD
         for child, other in zip(node.children, others, strict=True):
-            if child is not other and child is not None:
-                self._walk(child, other, number)
+            if child is not other and child is not None and child.key not in added and child.key not in held:
+                added.add(child.key)
+                below(child, other, number)
             number += each
-        self._out.add("node", key, _BRANCH + _packed(node.keys))
+        self._out.add("node", node.key, _BRANCH + _packed(node.keys))
 
     def _block(self, node: Node, old: Node | None, number: int) -> None:
         base, keys = self._base(old), node.keys

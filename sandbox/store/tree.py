@@ -59,7 +59,7 @@ class Node:
             self.key, self._load = known
         else:
             assert keys is not None
-            self.key = node_key(keys)
+            self.key = blake3(keys).digest()
 
     @property
     def keys(self) -> bytes:
@@ -139,22 +139,30 @@ EMPTY: Final = Tree(None, 0)
 def _grown(
     node: Node | None, level: int, changes: tuple[Sequence[int], Sequence[bytes]], start: int, end: int
 ) -> Node | None:
-    pages, keys = changes
-    if level == 1:
-        content = bytearray(_NO_KEYS if node is None else node.keys)
-        for index in range(start, end):
-            at = (pages[index] & (FAN - 1)) * KEY
-            content[at : at + KEY] = keys[index]
-        return _branch(1, bytes(content), None)
+    pages = changes[0]
     children = list(node.children if node is not None else _NOTHING)
     shift = _bits(level - 1)
     while start < end:
         number = pages[start] >> shift
-        following = bisect_left(pages, (number + 1) << shift, start, end)
+        following = start + 1
+        if following < end and pages[following] >> shift == number:
+            following = bisect_left(pages, (number + 1) << shift, following, end)
         slot = number & (SPREAD - 1)
-        children[slot] = _grown(children[slot], level - 1, changes, start, following)
+        if level > 2:
+            children[slot] = _grown(children[slot], level - 1, changes, start, following)
+        else:
+            children[slot] = _block(children[slot], changes, start, following)
         start = following
     return _of(level, tuple(children))
+
+
+def _block(node: Node | None, changes: tuple[Sequence[int], Sequence[bytes]], start: int, end: int) -> Node | None:
+    pages, keys = changes
+    content = _NO_KEYS if node is None else node.keys
+    for index in range(start, end):
+        at = (pages[index] & (FAN - 1)) * KEY
+        content = content[:at] + keys[index] + content[at + KEY :]
+    return None if content == _NO_KEYS else Node(1, content)
 
 
 def _of(level: int, children: tuple[Node | None, ...]) -> Node | None:
@@ -220,7 +228,8 @@ def _changed(
 def differing(keys: bytes, others: bytes) -> list[int]:
     """The positions at which two rows of keys differ, ascending."""
     left = int.from_bytes(keys, "little") ^ int.from_bytes(others, "little")
-    first, found = 0, []
+    first: int = 0
+    found: list[int] = []
     while left:
         slot = ((left & -left).bit_length() - 1) >> 8
         found.append(first + slot)
