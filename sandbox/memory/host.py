@@ -216,16 +216,16 @@ def clipped(runs: Iterable[Run], end: int) -> list[Run]:
     return [(offset, min(length, end - offset)) for offset, length in runs if offset < end]
 
 
-def page_runs(pages: Iterable[int]) -> list[Run]:
-    """Ascending page numbers as runs of bytes."""
+def page_runs(pages: Iterable[int], size: int = PAGE) -> list[Run]:
+    """Ascending numbers of pages of `size` bytes as runs of bytes."""
     runs: list[Run] = []
     first = last = -2
     for page in pages:
         if page != last + 1:
             if first >= 0:
-                runs.append((first * PAGE, (last + 1 - first) * PAGE))
+                runs.append((first * size, (last + 1 - first) * size))
             first = page
         last = page
     if first >= 0:
-        runs.append((first * PAGE, (last + 1 - first) * PAGE))
+        runs.append((first * size, (last + 1 - first) * size))
     return runs

@@ -133,8 +133,13 @@ class StateDirectory:
     def _keep_snapshots(self, subnet: Subnet) -> None:
         """Finish the snapshots that are not kept yet; `_kept` is then what the subnet has."""
         snapshots = [snapshot for state in subnet.canisters.values() for snapshot in state.snapshots]
-        new = [s for s in snapshots if s.id not in self._kept or self._kept[s.id][0] is not s]
-        kept = {s.id: self._kept[s.id] for s in snapshots if s not in new}
+        kept, new = {}, []
+        for snapshot in snapshots:
+            known = self._kept.get(snapshot.id)
+            if known is not None and known[0] is snapshot:
+                kept[snapshot.id] = known
+            else:
+                new.append(snapshot)
         if new:
             entries = self.repository.put(new, self._bases.tree)
             kept.update({s.id: (s, entry) for s, entry in zip(new, entries, strict=True)})

@@ -28,6 +28,7 @@ from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
 from sandbox.store.files import sync_directory
+from sandbox.store.tree import split
 
 HEADER: Final = b"canister-sandbox pack 1\n"
 FRAME: Final = 256 * 1024
@@ -92,12 +93,12 @@ class Pack:
         """Keys and places of all objects of a kind."""
         column = self._columns[kind]
         places = column.places
-        return zip(_split(column.keys), zip(repeat(self), places[::3], places[1::3], places[2::3]))  # noqa: B905
+        return zip(split(bytes(column.keys)), zip(repeat(self), places[::3], places[1::3], places[2::3]))  # noqa: B905
 
     def bases(self) -> Iterator[tuple[bytes, bytes]]:
         """The keys of `delta` nodes and of the blocks that they stand on."""
         column = self._columns["delta"]
-        return zip(_split(column.keys), _split(column.bases), strict=True)
+        return zip(split(bytes(column.keys)), split(bytes(column.bases)), strict=True)
 
     def frame(self, number: int) -> bytes:
         """The content of a frame."""
@@ -234,11 +235,6 @@ class _Stream:
 
     content: bytearray = field(default_factory=bytearray)
     number: int = -1
-
-
-def _split(keys: bytearray) -> list[bytes]:
-    whole = bytes(keys)
-    return [whole[at : at + 32] for at in range(0, len(whole), 32)]
 
 
 def _numbers(kind: str, data: bytes) -> array[int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sandbox.errors import StateCorrupt
 from sandbox.store.objects import Objects
 from sandbox.store.pack import Pack, PackWriter, Place
-from sandbox.store.tree import KEY, SPREAD, ZERO
+from sandbox.store.tree import KEY, SPREAD, ZERO, split
 
 _Object = tuple[str, bytes]
 """Kind and key."""
@@ -71,16 +71,12 @@ def _below(objects: Objects, wanted: _Object) -> list[_Object]:
         return []
     keys = objects.keys(key)
     if len(keys) == SPREAD * KEY:
-        return [("node", child) for child in _split(keys) if child != ZERO]
+        return [("node", child) for child in split(keys) if child != ZERO]
     base = objects.base(key)
     if base is None:
         return [("block", key)]
-    under = zip(_split(keys), _split(objects.keys(base)), strict=True)
+    under = zip(split(keys), split(objects.keys(base)), strict=True)
     return [("node", base), *(("page", page) for page, old in under if ZERO != page != old)]
-
-
-def _split(keys: bytes) -> list[bytes]:
-    return [keys[at : at + KEY] for at in range(0, len(keys), KEY)]
 
 
 def _going(objects: Objects, marks: set[_Object]) -> list[Pack]:

@@ -64,7 +64,7 @@ Name = Callable[[SnapshotState], str]
 def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
     """Everything but the bytes of memories and modules, and snapshots."""
     return {
-        **{name: getattr(subnet, name) for name in _SUBNET},
+        **{field: getattr(subnet, field) for field in _SUBNET},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
         "queue": tagged([*subnet.queue, *subnet.later]),
         "contexts": tagged(list(subnet.contexts.values())),

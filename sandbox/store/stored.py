@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sandbox.memory import Image, Memory, Run
+from sandbox.memory import Image, Memory, Run, host
 from sandbox.store import trees
 from sandbox.store.objects import Objects
-from sandbox.store.tree import BLOCK, FAN, KEY, PAGE, ZERO, Tree, blocks
-
-_PIECE = 1 << 20
+from sandbox.store.tree import BLOCK, FAN, PAGE, ZERO, Tree, blocks, split
 
 
 class Stored:
@@ -55,25 +53,19 @@ class Stored:
 
     def extents(self) -> list[Run]:
         """Where data is, as ascending runs of bytes; everything else is zero."""
-        runs: list[Run] = []
-        for number, node in blocks(self.tree.top):
-            keys = node.keys
-            for slot in range(FAN):
-                if keys[slot * KEY : slot * KEY + KEY] == ZERO:
-                    continue
-                start = number * BLOCK + slot * PAGE
-                if runs and runs[-1][0] + runs[-1][1] == start:
-                    runs[-1] = runs[-1][0], runs[-1][1] + PAGE
-                else:
-                    runs.append((start, PAGE))
-        return runs
+        held = (
+            number * FAN + slot
+            for number, node in blocks(self.tree.top)
+            for slot, key in enumerate(split(node.keys))
+            if key != ZERO
+        )
+        return host.page_runs(held, PAGE)
 
     def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
         """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
-        for offset, length in runs:
-            for start in range(offset, offset + length, _PIECE):
-                part = min(_PIECE, offset + length - start)
-                yield start, self.read(start, part)
+        for run in runs:
+            for offset, length in host.pieces(*run):
+                yield offset, self.read(offset, length)
 
 
 @trees.tree.register

@@ -75,15 +75,19 @@ class Node:
         if self._children is None:
             load, keys = self._load, self.keys
             assert load is not None
-            parts = (keys[at : at + KEY] for at in range(0, len(keys), KEY))
             level = self.level - 1
-            self._children = tuple(None if key == ZERO else Node(level, known=(key, load)) for key in parts)
+            self._children = tuple(None if key == ZERO else Node(level, known=(key, load)) for key in split(keys))
         return self._children
 
     @property
     def span(self) -> int:
         """How many pages it covers."""
         return 1 << _bits(self.level)
+
+
+def split(keys: bytes) -> list[bytes]:
+    """The keys of a row."""
+    return [keys[at : at + KEY] for at in range(0, len(keys), KEY)]
 
 
 def node_key(keys: bytes | bytearray) -> bytes:

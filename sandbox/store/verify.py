@@ -18,7 +18,7 @@ from sandbox.store.checksum import snapshot_checksum
 from sandbox.store.manifest import Manifest
 from sandbox.store.repository import Entry, Repository, codes, named_memories
 from sandbox.store.stored import Stored
-from sandbox.store.tree import BLOCK, EMPTY, FAN, PAGE, Node, changed_pages, page_key
+from sandbox.store.tree import BLOCK, EMPTY, FAN, Node, changed_pages, page_keys
 from sandbox.store.trees import tree, whole_pages
 
 
@@ -69,13 +69,13 @@ def in_memory(snapshot: SnapshotState, reading: Reading) -> Iterator[Difference]
 
 def _recomputed(name: str, content: Readable, reading: Reading) -> Iterator[Difference]:
     known, start = tree(content), reading.done
-    numbers: list[int] = []
-    keys: list[bytes] = []
-    for offset, data in content.pieces(whole_pages(content.extents(), content.size)):
-        keys += [page_key(data[at : at + PAGE]) for at in range(0, len(data), PAGE)]
-        numbers += range(offset // PAGE, offset // PAGE + -(-len(data) // PAGE))
-        reading.reach(start + offset + len(data), len(data))
-    found = EMPTY.updated(content.size, numbers, keys)
+
+    def pieces() -> Iterator[tuple[int, bytes]]:
+        for offset, data in content.pieces(whole_pages(content.extents(), content.size)):
+            yield offset, data
+            reading.reach(start + offset + len(data), len(data))
+
+    found = EMPTY.updated(content.size, *page_keys(pieces()))
     for page in dict.fromkeys(number // FAN for number in changed_pages(found, known)):
         yield Difference(_page(name, page), "its bytes are not those that the checksum covers")
 

@@ -99,15 +99,11 @@ class MemoryDiff:
 
 def compare_memories(old: Bytes, new: Bytes) -> MemoryDiff:
     """What differs; exactly the pages that do."""
-    kinds: tuple[list[Run], list[Run], list[Run]] = ([], [], [])
+    kinds: tuple[list[int], list[int], list[int]] = ([], [], [])
     for page, had, has in _differing(old, new):
-        runs = kinds[0 if had and has else 1 if has else 2]
-        if runs and runs[-1][0] + runs[-1][1] == page * PAGE:
-            runs[-1] = runs[-1][0], runs[-1][1] + PAGE
-        else:
-            runs.append((page * PAGE, PAGE))
-    changed, added, removed = kinds
-    return MemoryDiff(old.size, new.size, tuple(changed), tuple(added), tuple(removed), old, new)
+        kinds[0 if had and has else 1 if has else 2].append(page)
+    changed, added, removed = (tuple(host.page_runs(pages, PAGE)) for pages in kinds)
+    return MemoryDiff(old.size, new.size, changed, added, removed, old, new)
 
 
 Page = tuple[int, bool, bool]
