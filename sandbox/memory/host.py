@@ -13,6 +13,7 @@ import os
 import sys
 from array import array
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from sandbox.errors import StateError
@@ -162,6 +163,15 @@ def read_padded(fd: int, length: int, offset: int) -> bytes:
         parts.append(data)
         have += len(data)
     return b"".join(parts)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk itself."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def data_runs(fd: int, start: int, end: int) -> list[Run]:

@@ -61,7 +61,7 @@ class Journal:
         self._end = 0
         self._append(MAGIC)
         if durable:
-            _sync(path.parent)
+            host.sync(path.parent)
 
     def before(self, memory: Memory, runs: list[Run], low: int) -> None:
         """The pages `runs` of a memory, and what lies past `low`, are about to change."""
@@ -96,19 +96,19 @@ class Journal:
     def end(self) -> None:
         """Make everything since begin final, on the disk itself. May be repeated after an OSError."""
         for name in sorted((self._saved.keys() | self._created) - set(self.deleted)):
-            _sync(self._directory / name)
+            host.sync(self._directory / name)
         if self._created:
-            _sync(self._directory)
+            host.sync(self._directory)
         if self.deleted:
             if not self._renamed:
                 os.fdatasync(self._fd)
                 os.rename(self.path, _done(self.path))
                 self._renamed = True
-            _sync(self.path.parent)
+            host.sync(self.path.parent)
             _finish(self.path, self._directory, self.deleted)
         else:
             self.path.unlink(missing_ok=True)
-        _sync(self.path.parent)
+        host.sync(self.path.parent)
         self._close()
 
     def discard(self) -> None:
@@ -156,9 +156,9 @@ def recover(path: Path, directory: Path) -> bool:
             raise StateCorrupt(f"{file} is missing, and {path} wants to take it back to {size} bytes")
         pages = ((record.number, record.payload) for record in records if (record.kind, record.name) == (_PAGES, name))
         _take_back(file, lows[name], size, pages)
-    _sync(directory)
+    host.sync(directory)
     path.unlink()
-    _sync(path.parent)
+    host.sync(path.parent)
     return True
 
 
@@ -183,7 +183,7 @@ def _finish(path: Path, directory: Path, deleted: list[str]) -> None:
     """Delete the files of a journal that has ended."""
     for name in deleted:
         (directory / name).unlink(missing_ok=True)
-    _sync(directory)
+    host.sync(directory)
     _done(path).unlink(missing_ok=True)
 
 
@@ -232,15 +232,6 @@ def _decode(data: memoryview, position: int) -> tuple[Record, int] | None:
 
 def _done(path: Path) -> Path:
     return path.with_name(path.name + ".done")
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or a directory is on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def begin(path: Path, directory: Path, durable: bool) -> Journal:

@@ -105,13 +105,7 @@ class Pool:
 
     def end_journal(self) -> None:
         """Everything since `begin_journal` is final and on the disk. After StateError the journal is still open."""
-        current = self._guard.journal
-        if current is None:
-            raise StateError("no journal was begun")
-        try:
-            current.end()
-        except OSError as error:
-            raise host.failure(error, "ending a journal", str(current.path)) from error
+        _end(self._guard.journal)
         self._guard.journal = None
 
     def prepare_journal(self, path: Path, durable: bool = False) -> Journal:
@@ -126,12 +120,7 @@ class Pool:
     def switch_journal(self, following: Journal) -> None:
         """`end_journal`, but whatever happens to the files from here on is in `following`, also after StateError."""
         current, self._guard.journal = self._guard.journal, following
-        if current is None:
-            raise StateError("no journal was begun")
-        try:
-            current.end()
-        except OSError as error:
-            raise host.failure(error, "ending a journal", str(current.path)) from error
+        _end(current)
 
     def recover(self, path: Path) -> bool:
         """Take all files back to where they were when the journal at `path` was begun; call it before opening any.
@@ -189,6 +178,15 @@ class Pool:
 
     def _build(self, store: Store, size: int) -> Memory:
         return Memory(store, size, self._guard, self._strategy, self.memory)
+
+
+def _end(current: Journal | None) -> None:
+    if current is None:
+        raise StateError("no journal was begun")
+    try:
+        current.end()
+    except OSError as error:
+        raise host.failure(error, "ending a journal", str(current.path)) from error
 
 
 def _number(name: str) -> int:

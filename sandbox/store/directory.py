@@ -26,9 +26,10 @@ import cbor2
 
 from sandbox.errors import StateCorrupt, StateError, StateLocked
 from sandbox.memory import Journal, Memory, Pool
+from sandbox.memory.host import sync
 from sandbox.state import Code, SnapshotState, Subnet
 from sandbox.store.bases import Bases
-from sandbox.store.files import put_in_place, sync_directory
+from sandbox.store.files import put_in_place
 from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet
 from sandbox.store.repository import Entry, Repository
@@ -124,7 +125,7 @@ class StateDirectory:
     def _clear_away(self, subnet: Subnet, following: Journal) -> None:
         """After the save: the old journal, and what is needed no more. From here on, `following` is the journal."""
         try:
-            sync_directory(self.path)
+            sync(self.path)
             self.pool.prune(_names(subnet))
         finally:
             self.pool.switch_journal(following)
@@ -227,8 +228,8 @@ class StateDirectory:
     def _sync_memories(self, subnet: Subnet) -> None:
         for memory in _memories(subnet):
             if self._saved.get(memory.name) != memory.generation:
-                sync_directory(self.path / "memories" / memory.name)
-        sync_directory(self.path / "memories")
+                sync(self.path / "memories" / memory.name)
+        sync(self.path / "memories")
 
     def _note_generations(self, subnet: Subnet) -> None:
         self._saved = {memory.name: memory.generation for memory in _memories(subnet)}

@@ -9,11 +9,13 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from sandbox.memory.host import sync
+
 
 def write_durably(file: Path, content: bytes) -> None:
     """Make `content` the file's, on the disk itself; all or nothing."""
     put_in_place(file, content)
-    sync_directory(file.parent)
+    sync(file.parent)
 
 
 def put_in_place(file: Path, content: bytes) -> None:
@@ -33,12 +35,3 @@ def put_in_place(file: Path, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the disk has the file, or the names in the directory."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,7 +18,8 @@ from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
-from sandbox.store.files import sync_directory, write_durably
+from sandbox.memory.host import sync
+from sandbox.store.files import write_durably
 from sandbox.store.pack import Pack, PackWriter, Place
 from sandbox.store.tree import (
     BLOCK,
@@ -120,7 +121,7 @@ class Objects:
         if self._gone.exists():
             for name in self._gone.read_text().split():
                 (self.directory / name).unlink(missing_ok=True)
-            sync_directory(self.directory)
+            sync(self.directory)
             self._gone.unlink()
 
     # Reading

@@ -27,7 +27,7 @@ import zstandard
 from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
-from sandbox.store.files import sync_directory
+from sandbox.memory.host import sync
 from sandbox.store.tree import split
 
 HEADER: Final = b"canister-sandbox pack 1\n"
@@ -165,7 +165,7 @@ class PackWriter:
             name = self._write_index()
             os.fsync(self._fd)
             os.replace(self._path, self._directory / name)
-            sync_directory(self._directory)
+            sync(self._directory)
             return Pack(self._directory / name)
         finally:
             self.abandon()

@@ -19,11 +19,12 @@ from pathlib import Path
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.limits import SNAPSHOT_ID
 from sandbox.memory import Readable
+from sandbox.memory.host import sync
 from sandbox.principal import Principal
 from sandbox.state import Code, SnapshotState
 from sandbox.store import manifest
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.files import sync_directory, write_durably
+from sandbox.store.files import write_durably
 from sandbox.store.manifest import Manifest
 from sandbox.store.objects import Addition, Objects
 from sandbox.store.prune import Pruned, prune
@@ -169,7 +170,7 @@ class Repository:
         for file in gone:
             file.unlink()
         if gone:
-            sync_directory(self.path / "snapshots")
+            sync(self.path / "snapshots")
         return len(gone)
 
     def prune(self, needed: Iterable[bytes] = (), modules: Container[str] = ()) -> Pruned:

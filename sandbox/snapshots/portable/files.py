@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.errors import SnapshotFileError
-from sandbox.store.files import sync_directory
+from sandbox.memory.host import sync
 
 PART = ".part"
 """What is not finished lies beside its place, under its name with this at the end."""
@@ -68,4 +68,4 @@ def put(part: Path, path: Path) -> None:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         raise SnapshotFileError(f"{path} is there already, and nothing is overwritten") from error
-    sync_directory(path.parent)
+    sync(path.parent)
