@@ -21,7 +21,7 @@ from sandbox.errors import CallRejected
 from sandbox.limits import CERTIFIED_DATA, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.code import prepared
-from sandbox.management.snapshots import intact, locate, next_id, owner_id
+from sandbox.management.snapshots import intact, locate, next_id, owner_id, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import code_of
 from sandbox.memory import Image, Pool, Readable
@@ -105,7 +105,7 @@ def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | N
         automatic=False,
         derived=(*parent.derived, step),
     )
-    new = replace(state, snapshots=(*state.snapshots, snapshot), next_snapshot=state.next_snapshot + 1)
+    new = with_snapshot(state, state.snapshots, snapshot)
     return Transition(canister=new, reply=snapshot)
 
 

@@ -14,7 +14,7 @@ from sandbox.canister import code as modules
 from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, deployment, environment, outcome, prepared
-from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining
+from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import code_of, parts
 from sandbox.memory import Image, Memory, Readable
@@ -54,7 +54,7 @@ def take_via_hooks(world: World, canister_id: Principal, label: str | None = Non
         certified_data=certified[-1] if certified else state.certified_data,
         via_hooks=True,
     )
-    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    new = with_snapshot(state, kept, snapshot)
     return Transition(canister=new, rehearsed=saved.executions, instructions=saved.instructions, reply=snapshot)
 
 

@@ -53,7 +53,7 @@ def take(world: World, canister_id: Principal, how: Take) -> Transition:
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
     kept, snapshot = remaining(world, state, how), present(world.subnet, state, how.label)
-    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    new = with_snapshot(state, kept, snapshot)
     return Transition(canister=uninstalled(world, new) if how.uninstall else new, reply=snapshot)
 
 
@@ -76,6 +76,11 @@ def present(subnet: Subnet, state: CanisterState, label: str | None) -> Snapshot
         chunks=state.chunks,
         open_calls=tuple(OpenCall(c.method, c.caller, c.outstanding) for c in open_calls),
     )
+
+
+def with_snapshot(state: CanisterState, others: tuple[SnapshotState, ...], snapshot: SnapshotState) -> CanisterState:
+    """The canister with a new snapshot besides these; its number is used up."""
+    return replace(state, snapshots=(*others, snapshot), next_snapshot=state.next_snapshot + 1)
 
 
 def next_id(state: CanisterState) -> bytes:

@@ -17,7 +17,7 @@ from sandbox import limits
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
 from sandbox.management.sizes import module_size
-from sandbox.management.snapshots import intact, own, visible
+from sandbox.management.snapshots import intact, own, visible, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import snapshot_globals
 from sandbox.management.uploads import Uploading, admit, uploaded
@@ -126,7 +126,7 @@ def upload_metadata(world: World, canister_id: Principal, arg: dict[str, Any]) -
     pool = world.subnet.pool
     module, heap, stable = (pool.memory(size).image() for size in metadata.sizes)
     snapshot = uploaded(world, state, metadata, (module, heap, stable))
-    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    new = with_snapshot(state, kept, snapshot)
     return Transition(canister=new, reply={"snapshot_id": snapshot.id})
 
 

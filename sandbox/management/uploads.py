@@ -13,7 +13,7 @@ from sandbox.management import rejects
 from sandbox.management.chunks import added
 from sandbox.management.lifecycle import create_canister
 from sandbox.management.settings import SettingsUpdate
-from sandbox.management.snapshots import PLATFORM, loaded, next_id, remaining
+from sandbox.management.snapshots import PLATFORM, loaded, next_id, remaining, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import Globals
 from sandbox.memory import Image
@@ -63,7 +63,7 @@ def upload_whole(world: World, canister_id: Principal, metadata: Uploading, imag
     """A new uploaded snapshot with its bytes; the reply is the `SnapshotState`."""
     state, kept = admit(world, canister_id, metadata)
     snapshot = uploaded(world, state, metadata, images)
-    new = replace(state, snapshots=(*kept, snapshot), next_snapshot=state.next_snapshot + 1)
+    new = with_snapshot(state, kept, snapshot)
     return Transition(canister=new, reply=snapshot)
 
 

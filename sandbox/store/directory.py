@@ -21,7 +21,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import blake3
 import cbor2
 
 from sandbox.errors import StateCorrupt, StateError, StateLocked
@@ -33,10 +32,9 @@ from sandbox.store.files import put_in_place
 from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet
 from sandbox.store.repository import Entry, Repository
+from sandbox.store.sealed import Kind, seal, unseal
 
-_HEADER = b"canister-sandbox state "
-_VERSION = 2
-_READABLE = (1, 2)
+_MANIFEST = Kind(b"canister-sandbox state ", "the manifest of a state directory", (1, 2))
 _GARBAGE = 2, 64 << 20
 """Packs are pruned when they are so many times as large as after the last time, and so many bytes more."""
 
@@ -199,16 +197,10 @@ class StateDirectory:
             content = file.read_bytes()
         except FileNotFoundError:
             return None
-        header, _, rest = content.partition(b"\n")
-        if not header.startswith(_HEADER):
-            raise StateCorrupt(f"{file} is not the manifest of a state directory")
-        version = header[len(_HEADER) :]
-        if version not in [str(number).encode() for number in _READABLE]:
-            known = " and ".join(map(str, _READABLE))
-            raise StateError(f"{file} has format {version.decode(errors='replace')}, this version reads {known}")
-        if blake3.blake3(rest[32:]).digest() != rest[:32]:
+        body, digest = unseal(_MANIFEST, file, content)
+        if digest is None:
             raise StateCorrupt(f"{file} contradicts its checksum")
-        record = cbor2.loads(rest[32:])
+        record = cbor2.loads(body)
         assert isinstance(record, dict)
         return record
 
@@ -235,9 +227,7 @@ class StateDirectory:
         self._saved = {memory.name: memory.generation for memory in _memories(subnet)}
 
     def _write_manifest(self, record: dict[str, Any]) -> None:
-        body = cbor2.dumps(record)
-        digest = blake3.blake3(body).digest()
-        put_in_place(self.path / "manifest", _HEADER + str(_VERSION).encode() + b"\n" + digest + body)
+        put_in_place(self.path / "manifest", seal(_MANIFEST, cbor2.dumps(record))[0])
 
 
 def _memories(subnet: Subnet) -> list[Memory]:

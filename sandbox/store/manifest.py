@@ -15,15 +15,15 @@ from typing import Any, Final
 import cbor2
 from blake3 import blake3
 
-from sandbox.errors import StateCorrupt, StateError
+from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
 from sandbox.principal import Principal
 from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
+from sandbox.store.sealed import Kind, contents, seal, unseal
 from sandbox.store.tree import ZERO
 from sandbox.store.trees import tree
 
-_HEADER: Final = b"canister-sandbox snapshot "
-_VERSION: Final = 1
+_MANIFEST: Final = Kind(b"canister-sandbox snapshot ", "the manifest of a snapshot", (1,))
 _FIELDS: Final = (
     "id",
     "label",
@@ -131,9 +131,7 @@ def _upload(item: list[Any], content: Content) -> Upload:
 
 def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
     """The file's bytes, and the digest that belongs into its name."""
-    body = cbor2.dumps({"record": record, "digests": digests(record)})
-    digest = blake3(body).digest()
-    return _HEADER + str(_VERSION).encode() + b"\n" + digest + body, digest
+    return seal(_MANIFEST, cbor2.dumps({"record": record, "digests": digests(record)}))
 
 
 def load(path: Path) -> Manifest:
@@ -142,14 +140,8 @@ def load(path: Path) -> Manifest:
         content = path.read_bytes()
     except OSError as error:
         raise StateCorrupt(f"the manifest {path} cannot be read: {error}") from error
-    header, _, rest = content.partition(b"\n")
-    if not header.startswith(_HEADER):
-        raise StateCorrupt(f"{path} is not the manifest of a snapshot")
-    version = header[len(_HEADER) :]
-    if version != str(_VERSION).encode():
-        raise StateError(f"{path} has format {version.decode(errors='replace')}, this version reads {_VERSION}")
-    digest, body = rest[:32], rest[32:]
-    if blake3(body).digest() != digest or not path.name.endswith(digest.hex()):
+    body, digest = unseal(_MANIFEST, path, content)
+    if digest is None or not path.name.endswith(digest.hex()):
         raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_told(_contradictions(body))}")
     record = cbor2.loads(body)["record"]
     assert isinstance(record, dict)
@@ -159,7 +151,7 @@ def load(path: Path) -> Manifest:
 def contradictions(path: Path) -> list[str] | None:
     """The parts of a damaged manifest that contradict their own digests; None if it cannot be read at all."""
     try:
-        return _contradictions(path.read_bytes().partition(b"\n")[2][32:])
+        return _contradictions(contents(path.read_bytes()))
     except OSError:
         return None
 

@@ -1,0 +1,48 @@
+"""Files that say what they are: a line with kind and version, a BLAKE3 of the rest, the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from sandbox.errors import StateCorrupt, StateError
+
+_DIGEST: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file: how its first line begins, what to call it, and the versions that are read, the last of which is
+    written."""
+
+    header: bytes
+    name: str
+    versions: tuple[int, ...]
+
+
+def seal(kind: Kind, body: bytes) -> tuple[bytes, bytes]:
+    """The file's bytes, and the digest in them."""
+    digest = blake3(body).digest()
+    return kind.header + str(kind.versions[-1]).encode() + b"\n" + digest + body, digest
+
+
+def unseal(kind: Kind, file: Path, content: bytes) -> tuple[bytes, bytes | None]:
+    """What was sealed, and its digest; None if it contradicts that. `StateCorrupt` if the file is not of this kind,
+    `StateError` if it is of no version that is read."""
+    header, _, rest = content.partition(b"\n")
+    if not header.startswith(kind.header):
+        raise StateCorrupt(f"{file} is not {kind.name}")
+    version = header[len(kind.header) :]
+    if version not in [str(number).encode() for number in kind.versions]:
+        known = " and ".join(map(str, kind.versions))
+        raise StateError(f"{file} has format {version.decode(errors='replace')}, this version reads {known}")
+    digest, body = rest[:_DIGEST], rest[_DIGEST:]
+    return body, digest if blake3(body).digest() == digest else None
+
+
+def contents(content: bytes) -> bytes:
+    """What was sealed, whether it is what it was or not."""
+    return content.partition(b"\n")[2][_DIGEST:]
