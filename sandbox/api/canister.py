@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from sandbox.api import typed
 from sandbox.api.comparing import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.canister import code as modules
-from sandbox.errors import InvalidModule
 from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
 from sandbox.management.commands import command
@@ -68,14 +66,10 @@ class Canister:
         if wasm_memory_persistence not in (None, "keep", "replace"):
             raise ValueError(f"wasm_memory_persistence is keep or replace, not {wasm_memory_persistence!r}")
         module = Path(wasm).read_bytes() if isinstance(wasm, str | Path) else bytes(wasm)
-        argument = arg if isinstance(arg, bytes) else typed.EMPTY_ARGUMENT
-        if arg is not None and not isinstance(arg, bytes):
-            with suppress(InvalidModule):  # which the installation rejects
-                argument = typed.init_argument(modules.submit(module), arg)
         request = code.InstallCode(
             canister_id=self.id,
             module=module,
-            arg=argument,
+            arg=typed.deployment_argument(arg, lambda: modules.submit(module)),
             mode=mode,
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,

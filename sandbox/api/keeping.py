@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sandbox.api.access import SnapshotAccess
 from sandbox.api.records import Snapshot
 from sandbox.management import retention
 from sandbox.management.commands import command
 from sandbox.management.retention import EVERYWHERE
 from sandbox.management.snapshots import visible
 from sandbox.principal import Principal
-from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.snapshots.portable import Progress
-from sandbox.state import Keep, Policy, SnapshotState
+from sandbox.state import Keep, Policy
 from sandbox.store import Difference, Pruned, Reading, Repository, verify
-
-if TYPE_CHECKING:
-    from sandbox.api.sandbox import Sandbox
+from sandbox.store.checksum import snapshot_checksum
 
 
 @dataclass(frozen=True)
@@ -56,10 +52,8 @@ class Retained:
     removed: tuple[Snapshot, ...]
 
 
-class SnapshotKeeping:
+class SnapshotKeeping(SnapshotAccess):
     """The part of the snapshot manager that deals with snapshots over time."""
-
-    _sandbox: Sandbox
 
     def verify(
         self,
@@ -164,9 +158,3 @@ class SnapshotKeeping:
                 on_disk=entry is not None,
                 differences=differences,
             )
-
-    def _seen(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
-        raise NotImplementedError
-
-    def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
-        raise NotImplementedError

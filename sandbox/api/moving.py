@@ -13,31 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.api.access import SnapshotAccess
 from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
 from sandbox.api.records import Snapshot
 from sandbox.canister.code import prepare, submit
 from sandbox.errors import CallRejected, InvalidModule, SnapshotFileCorrupt, SnapshotFileError
 from sandbox.management import lifecycle, uploads
-from sandbox.management import snapshots as rules
 from sandbox.management.commands import command
 from sandbox.management.uploaded import check_globals
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
-from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.snapshots.portable import Content, Progress
 from sandbox.snapshots.portable.history import steps_of
 from sandbox.state import SnapshotState
+from sandbox.store.checksum import snapshot_checksum
 
 if TYPE_CHECKING:
     from sandbox.api.canister import Canister
-    from sandbox.api.sandbox import Sandbox
 
 
-class SnapshotFiles:
+class SnapshotFiles(SnapshotAccess):
     """The part of the snapshot manager that deals with files."""
-
-    _sandbox: Sandbox
 
     def download(
         self,
@@ -117,23 +114,6 @@ class SnapshotFiles:
             return portable.of_state(self._snapshot(source, sender))
         return portable.opened(Path(source))
 
-    def _snapshot(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
-        """The snapshot with this id, if `sender` may see it; `StateCorrupt` if it cannot be read."""
-        return rules.intact(self._seen(snapshot_id, sender))
-
-    def _seen(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
-        """The same, damaged or not."""
-        raw = as_id(str(snapshot_id) if isinstance(snapshot_id, Path) else snapshot_id)
-        owner = rules.owner_id(raw)
-        known = owner in {canister.id for canister in self._sandbox.canisters()}
-        world = self._sandbox.world(self._who(owner, sender) if known else Principal.anonymous())
-        snapshot, state = rules.locate(world, owner, raw)
-        rules.visible(world, state.id)
-        return snapshot
-
-    def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
-        raise NotImplementedError
-
 
 def is_id(source: str | Path) -> bool:
     """Whether this is the text of an id, not a file."""
@@ -141,16 +121,6 @@ def is_id(source: str | Path) -> bool:
     if Path(text).exists():
         return False
     return 16 <= len(text) <= 74 and not len(text) % 2 and not set(text.lower()) - set("0123456789abcdef")
-
-
-def as_id(value: bytes | str) -> bytes:
-    """Bytes of a snapshot id; text that is not hexadecimal names no snapshot."""
-    if isinstance(value, bytes):
-        return value
-    try:
-        return bytes.fromhex(value)
-    except ValueError:
-        return value.encode()
 
 
 def _metadata(content: Content) -> uploads.Uploading:

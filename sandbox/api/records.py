@@ -10,8 +10,8 @@ from functools import cached_property
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.snapshots import intact
 from sandbox.principal import Principal
-from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.state import Derived, OpenCall, Settings, SnapshotState
+from sandbox.store.checksum import snapshot_checksum
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,10 @@ from sandbox.management.transition import Hooks, Http, World
 from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
-from sandbox.snapshots.checksum import snapshot_checksum
 from sandbox.snapshots.state_hash import StateHash, hashing
 from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, copied
 from sandbox.store import StateDirectory
+from sandbox.store.checksum import snapshot_checksum
 
 GENESIS = 1_620_328_630_000_000_000
 """When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import typed
+from sandbox.api.access import as_id
 from sandbox.api.comparing import Source, present_of
 from sandbox.api.keeping import SnapshotKeeping
-from sandbox.api.moving import SnapshotFiles, as_id, is_id
+from sandbox.api.moving import SnapshotFiles, is_id
 from sandbox.api.records import Snapshot
 from sandbox.canister import code as modules
-from sandbox.errors import InvalidModule
+from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
 from sandbox.management import hook_path
 from sandbox.management import snapshots as rules
 from sandbox.management.commands import command
 from sandbox.management.edits import Edits, edit_snapshot
-from sandbox.management.rejects import snapshot_not_found
 from sandbox.management.uploaded import code_of
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
@@ -27,16 +26,10 @@ from sandbox.snapshots.inspect.opened import Opened, opened
 from sandbox.snapshots.stable_image import read_stable_image
 from sandbox.state import Code, SnapshotState
 
-if TYPE_CHECKING:
-    from sandbox.api.sandbox import Sandbox
-
 
 class SnapshotManager(SnapshotFiles, SnapshotKeeping):
     """Snapshots of all canisters of a sandbox; only controllers may act on them. Ids are bytes, or their hexadecimal
     text. Without `sender`, the first controller of the canister acts."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
 
     def take(
         self,
@@ -138,13 +131,6 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         owner = self._owner(raw)
         self._sandbox.manage(command(rules.delete_snapshot, self._who(owner, sender), owner, raw))
 
-    def _owner(self, snapshot_id: bytes) -> Principal:
-        """The canister whose snapshot this may be; a reject if there is no such canister."""
-        owner = rules.owner_id(snapshot_id)
-        if owner not in {canister.id for canister in self._sandbox.canisters()}:
-            raise snapshot_not_found(snapshot_id, owner)
-        return owner
-
     def module(self, snapshot_id: bytes | str | None, canister_id: Principal) -> bytes | None:
         """The module of a snapshot; without an id, that of the canister. None where there is none."""
         code = self._code(canister_id) if snapshot_id is None else self._code_of(as_id(snapshot_id))
@@ -154,9 +140,11 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         return self._sandbox.state_of(canister_id).code
 
     def _code_of(self, snapshot_id: bytes) -> Code | None:
-        owner = rules.owner_id(snapshot_id)
-        states = (self._sandbox.state_of(c.id) for c in self._sandbox.canisters() if c.id == owner)
-        found = (s for state in states for s in state.snapshots if s.id == snapshot_id)
+        try:
+            owner = self._sandbox.state_of(rules.owner_id(snapshot_id))
+        except CallRejected:
+            return None
+        found = (snapshot for snapshot in owner.snapshots if snapshot.id == snapshot_id)
         return next((code_of(rules.intact(snapshot)) for snapshot in found), None)
 
     # --- looking inside
@@ -197,11 +185,6 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         snapshot = self._snapshot(snapshot_id, None)
         return self._sandbox.query_snapshot(snapshot, method, arg, sender).or_raise()
 
-    def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
-        if sender is not None:
-            return self._sandbox.who(sender)
-        return self._sandbox.first_controller(canister_id)
-
 
 def _hook_load(
     code: Code | None, *, wasm: bytes | str | Path | None = None, arg: Any = None, skip_pre_upgrade: bool = False
@@ -210,8 +193,4 @@ def _hook_load(
     module = wasm if wasm is None or isinstance(wasm, bytes) else Path(wasm).read_bytes()
     if module is not None:
         code = modules.submit(module)
-    argument = arg if isinstance(arg, bytes) else typed.EMPTY_ARGUMENT
-    if arg is not None and not isinstance(arg, bytes) and code is not None:
-        with suppress(InvalidModule):  # which the load rejects
-            argument = typed.init_argument(code, arg)
-    return hook_path.HookLoad(module, argument, skip_pre_upgrade)
+    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code), skip_pre_upgrade)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
 from sandbox.canister.code import prepare
-from sandbox.errors import CandidError, SandboxError
+from sandbox.errors import CandidError, InvalidModule, SandboxError
 from sandbox.state import Code
 
 EMPTY_ARGUMENT = b"DIDL\x00\x00"
@@ -57,6 +59,20 @@ def init_argument(code: Code, arg: Any, did: str | Path | None = None) -> bytes:
     if arg is None:
         return EMPTY_ARGUMENT
     return encode(init_types(code, did), list(arg) if isinstance(arg, tuple) else [arg])
+
+
+def deployment_argument(arg: Any, code: Callable[[], Code | None]) -> bytes:
+    """The same for code that is about to run; no values if that is a module that the platform refuses, which its
+    deployment says, or none at all."""
+    if arg is None:
+        return EMPTY_ARGUMENT
+    if isinstance(arg, bytes):
+        return arg
+    with suppress(InvalidModule):
+        known = code()
+        if known is not None:
+            return init_argument(known, arg)
+    return EMPTY_ARGUMENT
 
 
 def encode_arguments(function: FuncType, values: tuple[Any, ...]) -> bytes:

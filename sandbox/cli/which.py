@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.api import Snapshot
-from sandbox.api.moving import as_id
+from sandbox.api.access import as_id
 from sandbox.cli.app import Misuse, Session
 
 

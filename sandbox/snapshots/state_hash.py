@@ -21,8 +21,9 @@ from sandbox import state as state_records
 from sandbox.limits import WASM_PAGE
 from sandbox.memory import Image, Memory, Pool
 from sandbox.principal import Principal
-from sandbox.snapshots.checksum import memory_checksum, snapshot_checksum, tree
 from sandbox.state import CanisterState, Code, Subnet, evolve
+from sandbox.store.checksum import memory_checksum, snapshot_checksum
+from sandbox.store.trees import tree
 
 VERSION = 1
 """Changes with every change of what is hashed that `hashing` does not notice by itself."""

@@ -11,7 +11,7 @@ from sandbox import Canister, ErrorCode, Sandbox
 from sandbox.candid import decode, encode
 from sandbox.limits import CHUNK_SIZE, SNAPSHOT_SLICE, WASM_PAGE
 from sandbox.management.table import signature
-from sandbox.snapshots.checksum import snapshot_checksum
+from sandbox.store.checksum import snapshot_checksum
 from tests.conftest import fixture, guest, number, rejected
 from tests.management.methods import MANAGEMENT, NOBODY, by_canister, by_user, encoded, relay
 

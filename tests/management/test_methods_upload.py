@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
 from sandbox.limits import CHUNK_SIZE, GIB, GLOBALS, WASM_PAGE
-from sandbox.snapshots.checksum import snapshot_checksum
+from sandbox.store.checksum import snapshot_checksum
 from tests.conftest import fixture, guest, number, rejected, wat
 from tests.management.methods import by_canister, by_user, relay
 

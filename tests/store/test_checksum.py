@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from sandbox import Principal, Sandbox
 from sandbox.memory import Memory, Pool
-from sandbox.snapshots import checksum
-from sandbox.snapshots.checksum import memory_checksum, snapshot_checksum
 from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
+from sandbox.store.checksum import memory_checksum, snapshot_checksum
+from sandbox.store.trees import tree
 from tests.conftest import guest
 
 PAGE = 65536
@@ -73,12 +73,12 @@ def test_computed_step_by_step_or_from_scratch_it_is_the_same(
             assert memory_checksum(memory) == root
         elif kind == "keep":
             image = memory.image()
-            images.append((image, checksum.tree(image).root))
+            images.append((image, tree(image).root))
         elif kind == "look":
             memory_checksum(memory)
     assert memory_checksum(memory) == from_scratch(pool, memory)
     for image, root in images:
-        assert checksum.tree(image).root == root
+        assert tree(image).root == root
 
 
 @given(
