@@ -93,7 +93,8 @@ class Pack:
         """Keys and places of all objects of a kind."""
         column = self._columns[kind]
         places = column.places
-        return zip(split(bytes(column.keys)), zip(repeat(self), places[::3], places[1::3], places[2::3]))  # noqa: B905
+        found = zip(repeat(self), places[::3], places[1::3], places[2::3], strict=False)
+        return zip(split(bytes(column.keys)), found, strict=True)
 
     def bases(self) -> Iterator[tuple[bytes, bytes]]:
         """The keys of `delta` nodes and of the blocks that they stand on."""
