@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import CallRejected, Canister, ErrorCode, Sandbox
-from sandbox.errors import StateError
+from sandbox import CallRejected, ErrorCode, Sandbox
 from sandbox.limits import MESSAGES_ALONE, WASM_PAGE
-from tests.conftest import FEW_INSTRUCTIONS, fixture, guest, number, rejected, wat, with_section
-
-Install = Callable[..., Canister]
-GUEST = """
-(global $sum (mut i64) (i64.const 0))
-(global $loads (mut i64) (i64.const {version}))
-(data (i32.const 0) "saved")
-(data (i32.const 16) "loaded")
-(func $hook (export "canister_pre_upgrade")
-  (call $debug_print (i32.const 0) (i32.const 5))
-  (global.set $loads (i64.const 77))
-  (memory.fill (i32.const 1000) (i32.const 9) (i32.const 5000)) (drop (memory.grow (i32.const 3)))
-  (if (i64.eqz (call $stable64_size)) (then (drop (call $stable64_grow (i64.const 1)))))
-  (i64.store (i32.const 64) (global.get $sum)) (i64.store (i32.const 72) (call $canister_version))
-  (call $stable64_write (i64.const 0) (i64.const 64) (i64.const 16))
-  (call $certified_data_set (i32.const 64) (i32.const 8)) (drop (call $global_timer_set (i64.const 5)))
-  (call $cycles_burn128 (i64.const 0) (i64.const 9) (i32.const 200))
-  {hook})
-(func (export "canister_post_upgrade")
-  (call $debug_print (i32.const 16) (i32.const 6))
-  (call $stable64_read (i64.const 64) (i64.const 0) (i64.const 8))
-  (global.set $sum (i64.add (i64.load (i32.const 64)) (i64.const {gain})))
-  (global.set $loads (i64.add (global.get $loads) (call $canister_version)))
-  {post})
-(func (export "canister_update add")
-  (call $msg_arg_data_copy (i32.const 64) (i32.const 0) (i32.const 8))
-  (global.set $sum (i64.add (global.get $sum) (i64.load (i32.const 64)))) (call $reply64 (global.get $sum)))
-(func (export "canister_update stable") (call $reply64 (call $stable64_grow (i64.const 1))))
-(func (export "canister_update run_hook") (call $hook) (call $reply64 (i64.const 0)))
-(func (export "canister_query sum") (call $reply64 (global.get $sum)))
-(func (export "canister_query loads") (call $reply64 (global.get $loads)))"""
-
-
-def module(hook: str = "", post: str = "", gain: int = 0, version: int = 0) -> bytes:
-    return guest(GUEST.format(hook=hook, post=post, gain=gain, version=version))
-
-
-PLAIN = module()
-SPIN, TRAP = "(loop (br 0))", "(call $trap (i32.const 0) (i32.const 5))"
-
-
-def added(canister: Canister, amount: int) -> int:
-    return number(canister.update("add", amount.to_bytes(8, "little")).reply)
-
-
-def told(canister: Canister, name: str) -> int:
-    return number(canister.query(name).reply)
-
-
-def people(canister: Canister) -> Any:
-    return [canister.call(name) for name in ("size", "checksum", "edit_count")] + [canister.call("list", 0, 10_000)]
-
-
-def untouched(sandbox: Sandbox, canister: Canister, act: Callable[[], object]) -> None:
-    """Nothing of the canister but its list of snapshots is changed by `act`, which may be rejected."""
-    before, raw = sandbox.state_of(canister.id), canister.raw_state()
-    memories = before.heap.generation, before.stable.generation
-    try:
-        act()
-    except CallRejected:
-        assert sandbox.state_of(canister.id).snapshots == before.snapshots
-        assert sandbox.state_of(canister.id).next_snapshot == before.next_snapshot
-    after = sandbox.state_of(canister.id)
-    assert replace(after, snapshots=before.snapshots, next_snapshot=before.next_snapshot) == before
-    assert (after.heap.generation, after.stable.generation) == memories
-    assert canister.raw_state() == raw
+from tests.conftest import FEW_INSTRUCTIONS, fixture, rejected, wat, with_section
+from tests.snapshots.hook_guests import PLAIN, SPIN, TRAP, Install, added, module, told, untouched
 
 
 def test_the_snapshot_has_the_stable_memory_that_the_hook_leaves_and_no_heap(install: Install) -> None:
@@ -289,88 +221,6 @@ def test_saving_by_messages_that_do_not_end_well_is_rejected(
         canister.take_snapshot(via_hooks=True)
 
 
-REAL = ["people_v1.classical", "people_v1.enhanced", "people_heap_rs_v1", "people_stable_rs_v1"]
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_real_canisters_answer_the_same_after_the_hook_path(install: Install, sandbox: Sandbox, name: str) -> None:
-    canister = install(fixture(name))
-    canister.call("fill", 60)
-    canister.call("set_age", 7, 99)
-    before = people(canister)
-    untouched(sandbox, canister, lambda: canister.take_snapshot(via_hooks=True))
-    [snapshot] = canister.list_snapshots()
-    canister.call("fill", 5)
-    canister.load_snapshot(snapshot.id, via_hooks=True)
-    assert people(canister) == before
-    assert canister.call("fill", 1) == 61
-    other = sandbox.create_canister()
-    other.load_snapshot(snapshot.id, via_hooks=True)
-    assert people(other) == before
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_taking_from_what_was_loaded_gives_the_same_stable_bytes(install: Install, sandbox: Sandbox, name: str) -> None:
-    canister = install(fixture(name))
-    canister.call("fill", 30)
-    stable = []
-    for _ in range(3):
-        snapshot = canister.take_snapshot(via_hooks=True)
-        image = sandbox.state_of(canister.id).snapshots[-1].stable
-        stable.append(image.read(0, image.size))
-        canister.load_snapshot(snapshot.id, via_hooks=True)
-    assert stable[1] == stable[2]
-    different = sum(one != other for one, other in zip(stable[0], stable[1], strict=True))
-    assert different <= (8 if "people_v1" in name else 0)  # Motoko keeps how many instructions the last upgrade took
-
-
-PAIRS = [(f"people_v1.{mode}", f"people_v2_good.{mode}") for mode in ("classical", "enhanced")] + [
-    ("people_heap_rs_v1", "people_heap_rs_v2_good"),
-    ("people_stable_rs_v1", "people_stable_rs_v2_good"),
-]
-
-
-@pytest.mark.parametrize(("old", "new"), PAIRS)
-@pytest.mark.parametrize("via_hooks", [True, False])
-def test_the_next_version_reads_what_the_old_one_saved(install: Install, old: str, new: str, via_hooks: bool) -> None:
-    canister = install(fixture(old))
-    canister.call("fill", 20)
-    size, names = canister.call("size"), [p["name"] for p in canister.call("list", 0, 100)]
-    snapshot = canister.take_snapshot(via_hooks=via_hooks)
-    canister.load_snapshot(snapshot.id, via_hooks=True, wasm=fixture(new))
-    assert canister.call("active_count") == canister.call("size") == size
-    assert [p["name"] for p in canister.call("list", 0, 100)] == names
-
-
-TRAPPING = [f"people_v1_pretraps.{mode}" for mode in ("classical", "enhanced")]
-
-
-@pytest.mark.parametrize("name", TRAPPING)
-def test_a_real_hook_that_refuses_leaves_no_trace(install: Install, sandbox: Sandbox, name: str) -> None:
-    canister = install(fixture(name))
-    canister.call("fill", 20)
-    untouched(sandbox, canister, lambda: canister.take_snapshot(via_hooks=True))
-    with pytest.raises(CallRejected, match="refuses on purpose"):
-        canister.take_snapshot(via_hooks=True)
-    canister.call("set_pretrap", False)
-    snapshot = canister.take_snapshot(via_hooks=True)
-    canister.load_snapshot(snapshot.id, via_hooks=True)
-    assert canister.call("size") == 20
-
-
-@pytest.mark.parametrize("new", ["people_v2_traps.classical", "people_v2_traps.enhanced", "people_stable_rs_v2_traps"])
-def test_a_real_post_upgrade_that_refuses_changes_nothing(install: Install, sandbox: Sandbox, new: str) -> None:
-    canister = install(fixture(new.replace("_v2_traps", "_v1")))
-    canister.call("fill", 20)
-    snapshot = canister.take_snapshot(via_hooks=True)
-    canister.call("fill", 5)
-    before, raw = people(canister), canister.raw_state()
-    with pytest.raises(CallRejected, match="refuses on purpose"):
-        canister.load_snapshot(snapshot.id, via_hooks=True, wasm=fixture(new))
-    assert canister.raw_state() == raw
-    assert people(canister) == before
-
-
 def test_the_argument_reaches_post_upgrade(install: Install) -> None:
     canister = install(fixture("people_stable_rs_v1"))
     snapshot = canister.take_snapshot(via_hooks=True)
@@ -439,78 +289,3 @@ def test_the_hook_path_is_the_identity_on_answers_whatever_happens_between(steps
                 untouched(sandbox, canister, partial(canister.take_snapshot, via_hooks=kind == "hook"))
                 known[canister.list_snapshots()[-1].id] = total
             assert told(canister, "sum") == total
-
-
-class TestStableImage:
-    """A bare stable memory from a file."""
-
-    @pytest.fixture
-    def kept(self, install: Install, tmp_path: Path) -> Path:
-        canister = install(fixture("people_stable_rs_v1"))
-        canister.call("fill", 25)
-        file = tmp_path / "people.bin"
-        file.write_bytes(canister.raw_state().stable)
-        return file
-
-    @pytest.mark.parametrize("packed", [False, True])
-    def test_it_is_an_upgrade_from_the_file(self, sandbox: Sandbox, kept: Path, packed: bool) -> None:
-        raw = kept.read_bytes()
-        if packed:
-            kept = kept.with_suffix(".gz")
-            kept.write_bytes(gzip.compress(raw))
-        canister = sandbox.create_canister()
-        arg = {"title": "t", "max_people": None}
-        sandbox.snapshots.load_stable_image(canister.id, kept, fixture("people_stable_rs_v2_good"), arg)
-        assert canister.call("active_count") == 25
-        assert canister.call("config")["title"] == "t"
-        sandbox.snapshots.load_stable_image(canister.id, kept)
-        assert canister.call("size") == 25
-        assert canister.status().version == 2
-
-    def test_the_bytes_are_filled_up_to_pages_and_zeros_are_left_out(
-        self, install: Install, sandbox: Sandbox, tmp_path: Path
-    ) -> None:
-        content = bytes(3 * WASM_PAGE) + b"x" * (WASM_PAGE + 5) + bytes(200 * WASM_PAGE) + b"end"
-        for name, data in (("raw", content), ("packed", gzip.compress(content))):
-            (tmp_path / name).write_bytes(data)
-            canister = install(wat("(module (memory 1))"))
-            sandbox.snapshots.load_stable_image(canister.id, tmp_path / name)
-            stable = sandbox.state_of(canister.id).stable
-            assert stable.read(0, stable.size) == content.ljust(-(-len(content) // WASM_PAGE) * WASM_PAGE, b"\0")
-            assert sum(length for _, length in stable.extents()) <= 4 * WASM_PAGE
-
-    def test_a_sparse_file_of_a_terabyte_of_holes_is_refused_and_a_large_one_is_quick(
-        self, install: Install, sandbox: Sandbox, tmp_path: Path
-    ) -> None:
-        canister, file = install(wat("(module (memory 1))")), tmp_path / "sparse"
-        with open(file, "wb") as out:
-            out.truncate(100 << 30)
-            out.seek(77 << 30)
-            out.write(b"here")
-        sandbox.snapshots.load_stable_image(canister.id, file)
-        stable = sandbox.state_of(canister.id).stable
-        assert (stable.size, stable.read(77 << 30, 4)) == (100 << 30, b"here")
-        with open(file, "r+b") as out:
-            out.truncate(1 << 40)
-        with pytest.raises(StateError, match="more than"):
-            sandbox.snapshots.load_stable_image(canister.id, file)
-
-    def test_a_torn_file_is_refused_and_nothing_changes(self, sandbox: Sandbox, kept: Path, install: Install) -> None:
-        canister = install(PLAIN)
-        torn = kept.with_suffix(".gz")
-        packed = gzip.compress(kept.read_bytes())
-        for bad in (packed[:-9], packed[:40], packed[:60] + b"\xff" * 9 + packed[69:]):
-            torn.write_bytes(bad)
-
-            def load() -> None:
-                with pytest.raises(StateError, match="not a whole gzip file"):
-                    sandbox.snapshots.load_stable_image(canister.id, torn)
-
-            untouched(sandbox, canister, load)
-        with pytest.raises(OSError, match="absent"):
-            sandbox.snapshots.load_stable_image(canister.id, kept.with_name("absent"))
-
-    def test_an_empty_canister_needs_a_module(self, sandbox: Sandbox, kept: Path) -> None:
-        canister = sandbox.create_canister()
-        code = ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND
-        rejected(code, "no Wasm module", sandbox.snapshots.load_stable_image, canister.id, kept)
