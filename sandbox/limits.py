@@ -82,6 +82,8 @@ CHUNK_SIZE: Final = MIB
 CHUNKS: Final = 100
 SNAPSHOTS: Final = 10
 SNAPSHOT_SLICE: Final = 2_000_000
+SNAPSHOT_BASE: Final = 2_000_000_000  # instructions that count for taking, making or loading one
+SNAPSHOT_SLICE_BASE: Final = 5_000_000  # and for reading a slice
 SNAPSHOT_ID: Final = 8  # bytes of a snapshot's number, before the canister's id
 
 # Signatures and outcalls (interface specification)

@@ -41,12 +41,13 @@ class SnapshotAccess:
         return rules.intact(self._seen(snapshot_id, sender))
 
     def _seen(self, snapshot_id: bytes | str | Path, sender: Principal | str | None) -> SnapshotState:
-        """The same, damaged or not."""
+        """The same, damaged or not. Without `sender` also of a canister that nobody controls."""
         raw = as_id(str(snapshot_id) if isinstance(snapshot_id, Path) else snapshot_id)
         owner = self._owner(raw)
         world = self._sandbox.world(self._who(owner, sender))
         snapshot, state = rules.locate(world, owner, raw)
-        rules.visible(world, state.id)
+        if sender is not None:
+            rules.visible(world, state.id)
         return snapshot
 
 
@@ -57,4 +58,4 @@ def as_id(value: bytes | str) -> bytes:
     try:
         return bytes.fromhex(value)
     except ValueError:
-        return value.encode()
+        return value.encode(errors="surrogatepass")

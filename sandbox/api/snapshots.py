@@ -66,7 +66,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         from the snapshot. More keywords then: `wasm` (another module than the snapshot's), `arg` (as for an
         installation), and `skip_pre_upgrade` for a plain snapshot, whose own module's `canister_pre_upgrade` is
         otherwise run first, on a copy: with it, what only the heap of the snapshot holds is lost. If a hook fails
-        nothing has changed but the canister's log. The result tells instructions and logs.
+        nothing has changed, not even the canister's log. The result, and the error, tell instructions and logs.
         """
         target, raw = Principal.of(canister_id), as_id(snapshot_id)
         caller = self._who(target, sender)
@@ -98,12 +98,17 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
     def list(self, canister_id: Principal | str | None = None, sender: Principal | str | None = None) -> list[Snapshot]:
-        """The snapshots of a canister, oldest first; of all canisters without an id."""
+        """The snapshots of a canister, oldest first; of all canisters without an id.
+
+        `sender` must be allowed to see them; without, also those of a canister that nobody controls are listed.
+        """
         if canister_id is None:
             every = self._sandbox.canisters()
             return [snapshot for canister in every for snapshot in self.list(canister.id, sender)]
         target = Principal.of(canister_id)
-        world = self._sandbox.world(self._who(target, sender))
+        if sender is None:
+            return [Snapshot.of(state) for state in self._sandbox.state_of(target).snapshots]
+        world = self._sandbox.world(self._sandbox.who(sender))
         return [Snapshot.of(state) for state in rules.list_snapshots(world, target)]
 
     def edit(

@@ -170,8 +170,8 @@ def _cells(found: Snapshot) -> tuple[str, str, str]:
 def policy(app: App, canister: str | None, nothing: bool, **options: Any) -> None:
     """Take snapshots of CANISTER by rule, or of all canisters that have no rules of their own.
 
-    Without options, show the rules. The newest 10 of these snapshots stay, unless --keep rules say otherwise; snapshots
-    that were taken by hand always stay.
+    Without options, show the rules. The newest 10 of these snapshots stay, unless --keep rules say otherwise, and they
+    do not count for `snapshot take --keep`; snapshots that were taken by hand always stay.
     """
     keep = _keep(options)
     chosen = {name: options[name] for name in ("at_install", "before_upgrade", "every") if options[name] is not None}

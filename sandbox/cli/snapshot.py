@@ -19,6 +19,7 @@ from sandbox.cli.hooks import HookOptions, hook_options
 from sandbox.cli.inspect import inspect, query
 from sandbox.cli.keeping import policy, prune, retain, verify
 from sandbox.cli.moving import download, upload
+from sandbox.cli.which import known, labelled
 
 _HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum")
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
@@ -126,10 +127,11 @@ def list_(app: App, canister: str | None) -> None:
 @click.argument("which", metavar="SNAPSHOT")
 @with_app
 def delete(app: App, which: str) -> None:
-    """Delete the snapshot with the id SNAPSHOT."""
+    """Delete SNAPSHOT, an id or a label."""
     with app.session() as session:
-        session.sandbox.snapshots.delete(which, app.sender)
-    app.emit({"deleted": which}, Text.assemble(("deleted ", "green"), f"snapshot {which}"))
+        gone = labelled(session.sandbox.snapshots.list(), which) or which
+        session.sandbox.snapshots.delete(gone, app.sender)
+    app.emit({"deleted": gone}, Text.assemble(("deleted ", "green"), f"snapshot {gone}"))
 
 
 @contextmanager
@@ -150,21 +152,15 @@ def _which(session: Session, target: Canister, which: str | None) -> str:
     own = target.list_snapshots()
     if which is None:
         if len(own) != 1:
-            raise Misuse(f"which snapshot? {session.title(target.id)} has {_known(own)}")
+            raise Misuse(f"which snapshot? {session.title(target.id)} has {known(own)}")
         return own[0].id.hex()
-    labelled = [s for s in own if s.label == which]
-    if len(labelled) > 1:
-        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {_known(labelled)}")
-    if labelled:
-        return labelled[0].id.hex()
+    found = labelled(own, which)
+    if found is not None:
+        return found
     try:
         return bytes.fromhex(which).hex()
     except ValueError:
-        raise Misuse(f"{which!r} is neither the id of a snapshot nor a label; there is {_known(own)}") from None
-
-
-def _known(snapshots: list[Snapshot]) -> str:
-    return ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in snapshots) or "none"
+        raise Misuse(f"{which!r} is neither the id of a snapshot nor a label; there is {known(own)}") from None
 
 
 def _ids(target: Canister) -> set[str]:

@@ -1,4 +1,4 @@
-"""Which snapshot is meant, where no canister was named."""
+"""Which snapshot is meant, where an id or a label was given."""
 
 from __future__ import annotations
 
@@ -10,10 +10,23 @@ from sandbox.cli.app import Misuse, Session
 def snapshot_named(session: Session, which: str, what: str = "the id nor the label of a snapshot") -> Snapshot:
     """The snapshot with this id or label, of whichever canister. `what`: neither of which it is, if there is none."""
     every = session.sandbox.snapshots.list()
-    found = [s for s in every if s.id == as_id(which)] or [s for s in every if s.label == which]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {', '.join(s.id.hex() for s in found)}")
-    known = ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in every) or "none"
-    raise Misuse(f"{which!r} is neither {what} (there is {known})")
+    meant = labelled(every, which)
+    for snapshot in every:
+        if snapshot.id == as_id(which if meant is None else meant):
+            return snapshot
+    raise Misuse(f"{which!r} is neither {what} (there is {known(every)})")
+
+
+def labelled(snapshots: list[Snapshot], which: str) -> str | None:
+    """The id of the only one with this label; None if there is none, or if `which` is itself the id of one."""
+    found = [s for s in snapshots if s.label == which]
+    if any(s.id == as_id(which) for s in snapshots) or not found:
+        return None
+    if len(found) > 1:
+        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {known(found)}")
+    return found[0].id.hex()
+
+
+def known(snapshots: list[Snapshot]) -> str:
+    """The ids and labels, for an error."""
+    return ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in snapshots) or "none"

@@ -6,13 +6,13 @@ Random bytes are answered in the next round, whose randomness nobody knew when t
 
 from __future__ import annotations
 
-from sandbox.errors import CallRejected, Reject, RejectCode
+from sandbox.errors import CallRejected, Reject, RejectCode, StateCorrupt
 from sandbox.execution import fees, outcalls
 from sandbox.execution.apply import apply
 from sandbox.execution.finish import respond
 from sandbox.execution.kernel import Kernel
 from sandbox.limits import STOP_TIMEOUT_SECONDS
-from sandbox.management import dispatch
+from sandbox.management import dispatch, rejects
 from sandbox.management.transition import Transition, World
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterOrigin, Ingress, Request, Status, UserOrigin, evolve
@@ -46,6 +46,9 @@ def _begin(kernel: Kernel, context: CallContext, arg: bytes, caller_version: int
         carry_out(kernel, transition)
     except CallRejected as refused:
         respond(kernel, context, refused.reject)
+        return
+    except StateCorrupt:
+        respond(kernel, context, rejects.damaged_on_disk(method).reject)
         return
     except Exception as error:
         respond(kernel, context, Reject(RejectCode.SYS_TRANSIENT, f"{method}: {type(error).__name__}: {error}"))

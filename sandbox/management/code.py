@@ -37,15 +37,20 @@ def install_code(world: World, argument: InstallCode) -> Transition:
         raise rejects.no_module(state.id)
     code = modules.submit(argument.module)
     module = prepared(state, code)
-    short = _reserved(world, module.facts.is64) + world.prices.frozen(state) - state.cycles
-    if short > 0:
-        raise rejects.installation_unpaid(state.id, short)
+    check_afforded(world, state, module)
     plan = deployment(world, state, argument, module)
     if argument.mode == "upgrade":
         deployed = upgrade(world.subnet.pool, world.machines, state, plan)
     else:
         deployed = install(world.subnet.pool, plan)
     return outcome(world, state, argument, code, deployed)
+
+
+def check_afforded(world: World, state: CanisterState, module: Prepared) -> None:
+    """A reject for a canister that cannot set aside what a deployment of this module may cost."""
+    short = _reserved(world, module.facts.is64) + world.prices.frozen(state) - state.cycles
+    if short > 0:
+        raise rejects.installation_unpaid(state.id, short)
 
 
 def prepared(state: CanisterState, code: Code) -> Prepared:

@@ -21,7 +21,7 @@ from sandbox.errors import CallRejected
 from sandbox.limits import CERTIFIED_DATA, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.code import prepared
-from sandbox.management.snapshots import intact, locate, next_id, owner_id, with_snapshot
+from sandbox.management.snapshots import checked_label, intact, locate, next_id, owner_id, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import code_of
 from sandbox.memory import Image, Pool, Readable
@@ -100,7 +100,7 @@ def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | N
     snapshot = replace(
         edited,
         id=next_id(state),
-        label=label,
+        label=checked_label(label),
         taken_at=world.subnet.time,
         automatic=False,
         derived=(*parent.derived, step),

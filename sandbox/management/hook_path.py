@@ -3,7 +3,8 @@
 
 Taking runs `canister_pre_upgrade` on a copy that is thrown away and keeps the stable memory that it leaves: nothing of
 the canister changes but its list of snapshots. Loading is an upgrade to a fresh heap over that stable memory: version,
-history, timer and logs are those of an upgrade; certified data and chunk store come from the snapshot.
+history, timer and logs are those of an upgrade; certified data and chunk store come from the snapshot. If it fails,
+nothing at all has changed: no log, no cycles.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from sandbox.canister import code as modules
 from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
 from sandbox.management import rejects
-from sandbox.management.code import InstallCode, deployment, environment, outcome, prepared
+from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
 from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import code_of, parts
@@ -38,9 +39,10 @@ class HookLoad:
 def take_via_hooks(world: World, canister_id: Principal, label: str | None = None) -> Transition:
     """A new snapshot that has only stable memory, as the hook leaves it; the reply is the `SnapshotState`."""
     state = world.controlled(canister_id)
+    kept = remaining(world, state, Take(label))
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    kept, snapshot = remaining(world, state, Take(label)), present(world.subnet, state, label)
+    snapshot = present(world.subnet, state, label)
     saved = _saved(world, state, snapshot, state.code)
     if saved.stable is None:
         return _failed(state, saved, _TAKE)
@@ -72,8 +74,7 @@ def _failed(state: CanisterState, saved: Saved, method: str) -> Transition:
 def load_via_hooks(world: World, canister_id: Principal, snapshot_id: bytes, how: HookLoad) -> Transition:
     """A fresh instance of the snapshot's module, or of another, over the snapshot's stable memory.
 
-    Of a plain snapshot, its own module's hook is run first, on a copy. If any hook fails nothing has changed, but for
-    what the new module's hooks left in the canister's log.
+    Of a plain snapshot, its own module's hook is run first, on a copy. If any hook fails nothing has changed.
     """
     state = world.controlled(canister_id)
     snapshot, owner = loadable(world, canister_id, snapshot_id)
@@ -87,7 +88,8 @@ def load_via_hooks(world: World, canister_id: Principal, snapshot_id: bytes, how
     code = code_of(snapshot) if how.module is None else modules.submit(how.module)
     after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
     loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
-    return replace(loaded, rehearsed=saved.executions, instructions=saved.instructions + loaded.instructions)
+    heard = (*saved.executions, *loaded.rehearsed)
+    return replace(loaded, rehearsed=heard, instructions=saved.instructions + loaded.instructions)
 
 
 def load_stable_image(world: World, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
@@ -104,10 +106,13 @@ def _restored(
 ) -> Transition:
     """`states`: what the canister stays if a hook fails, and what it becomes apart from what the hooks do."""
     state, after = states
-    argument = InstallCode(state.id, b"", how.arg, "upgrade")
-    deployed = restore(world.subnet.pool, stable, deployment(world, state, argument, prepared(state, code)))
-    base = state if deployed.live is None else after
-    return replace(outcome(world, base, argument, code, deployed), method=_LOAD)
+    argument, module = InstallCode(state.id, b"", how.arg, "upgrade"), prepared(state, code)
+    check_afforded(world, state, module)
+    deployed = restore(world.subnet.pool, stable, deployment(world, state, argument, module))
+    if deployed.live is None:
+        failed = Saved(None, deployed.failure, deployed.executions, deployed.instructions)
+        return _failed(state, failed, _LOAD)
+    return replace(outcome(world, after, argument, code, deployed), method=_LOAD)
 
 
 def _saved(world: World, owner: CanisterState, snapshot: SnapshotState, code: Code) -> Saved:

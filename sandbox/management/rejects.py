@@ -29,15 +29,27 @@ _HELP = {
     "meantime stop the canister.",
     "insufficient-cycles-in-compute-allocation": "Try topping up the canister.",
     "insufficient-cycles-in-memory-allocation": "Try topping up the canister.",
+    "canister-snapshot-not-controller": "Make sure you are a controller of the canister that the snapshot belongs to.",
+    "canister-snapshot-limit-exceeded": "Consider deleting an unnecessary snapshot of the specified canister before "
+    "creating a new one.",
+    "canister-snapshot-not-enough-cycles": "Try sending more cycles with the request.",
+    "insufficient-cycles-in-memory-grow-1": "Top up the canister with more cycles.",
     "wasm-chunk-store-error": "Use the `stored_chunks` API to check which hashes are present or top up the canister if "
     "it is low on cycles.",
 }
+_WITHOUT_PLACE = {
+    "canister-snapshot-not-controller",
+    "canister-snapshot-limit-exceeded",
+    "canister-snapshot-not-enough-cycles",
+}
+"""Where the replica tells the anchor alone."""
 
 
 def rejected(code: ErrorCode, message: str, help_anchor: str | None = None) -> CallRejected:
     """The exception with which a handler refuses; nothing has changed then."""
     if help_anchor is not None:
-        message += f"\n{_HELP[help_anchor]} See documentation: {_DOCUMENTATION}{help_anchor}"
+        place = "" if help_anchor in _WITHOUT_PLACE else _DOCUMENTATION
+        message += f"\n{_HELP[help_anchor]} See documentation: {place}{help_anchor}"
     return CallRejected(Reject.of(code, message))
 
 
@@ -104,12 +116,12 @@ def snapshot_not_yours(snapshot_id: bytes, canister_id: Principal, caller: Princ
         f"Only a controller of the canister that snapshot {snapshot_id.hex()} belongs to can load it on canister "
         f"{canister_id}. Sender: {caller}."
     )
-    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, "canister-snapshot-not-controller")
 
 
 def too_many_snapshots(canister_id: Principal, limit: int = SNAPSHOTS) -> CallRejected:
     text = f"Canister {canister_id} has reached the maximum number of snapshots allowed: {limit}."
-    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, "canister-snapshot-limit-exceeded")
 
 
 def snapshot_of_another(snapshot_id: bytes, canister_id: Principal) -> CallRejected:
@@ -148,6 +160,32 @@ def heap_is_not_saved(canister_id: Principal) -> CallRejected:
 
 def snapshot_metadata(what: str) -> CallRejected:
     return invalid_payload(f"Snapshot Metadata contains invalid data: {what}")
+
+
+def snapshot_unpaid(canister_id: Principal, short: int) -> CallRejected:
+    text = f"is out of cycles: please top up the canister with at least {short} additional cycles"
+    return rejected(
+        ErrorCode.CANISTER_OUT_OF_CYCLES,
+        f"Canister snapshotting failed with: `Canister {canister_id} {text}`",
+        "canister-snapshot-not-enough-cycles",
+    )
+
+
+def memory_unpaid(grown: int, short: int) -> CallRejected:
+    text = (
+        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
+        "are required."
+    )
+    return rejected(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text, "insufficient-cycles-in-memory-grow-1")
+
+
+def damaged_on_disk(method: str) -> CallRejected:
+    """Ours. Where the files are is nothing that a canister could know, so the text does not say it."""
+    text = (
+        f"{method} needs a snapshot whose files are damaged, and nothing has changed. `canister-sandbox snapshot "
+        "verify` says what differs."
+    )
+    return rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text)
 
 
 def invalid_slice(offset: int, size: int) -> CallRejected:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.errors import StateCorrupt
+from sandbox.errors import CandidTypeError, StateCorrupt
 from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
 from sandbox.management.lifecycle import uninstalled
+from sandbox.management.payment import loading, making, paid
 from sandbox.management.settings import sees
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import Transition, World, history
@@ -50,11 +51,13 @@ def take_snapshot(
 def take(world: World, canister_id: Principal, how: Take) -> Transition:
     """A new snapshot of a canister with code, whatever its status; the reply is the `SnapshotState`."""
     state = world.controlled(canister_id)
+    kept = remaining(world, state, how)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    kept, snapshot = remaining(world, state, how), present(world.subnet, state, how.label)
+    snapshot = present(world.subnet, state, how.label)
     new = with_snapshot(state, kept, snapshot)
-    return Transition(canister=uninstalled(world, new) if how.uninstall else new, reply=snapshot)
+    new = uninstalled(world, new) if how.uninstall else new
+    return Transition(canister=paid(world, state, new, making(snapshot)), reply=snapshot)
 
 
 def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
@@ -63,7 +66,7 @@ def present(subnet: Subnet, state: CanisterState, label: str | None) -> Snapshot
     return SnapshotState(
         id=next_id(state),
         canister_id=state.id,
-        label=label,
+        label=checked_label(label),
         taken_at=subnet.time,
         canister_version=state.version,
         code=state.code,
@@ -76,6 +79,19 @@ def present(subnet: Subnet, state: CanisterState, label: str | None) -> Snapshot
         chunks=state.chunks,
         open_calls=tuple(OpenCall(c.method, c.caller, c.outstanding) for c in open_calls),
     )
+
+
+def checked_label(label: object) -> str | None:
+    """The label of a new snapshot; `CandidTypeError` if it is none, of any kind that could not be kept."""
+    if label is None:
+        return None
+    if not isinstance(label, str):
+        raise CandidTypeError(f"a label is a text, not {label!r:.80}")
+    try:
+        label.encode()
+    except UnicodeEncodeError as error:
+        raise CandidTypeError(f"a label is a text: {label!r:.80} is not Unicode at {error.start}") from None
+    return label
 
 
 def with_snapshot(state: CanisterState, others: tuple[SnapshotState, ...], snapshot: SnapshotState) -> CanisterState:
@@ -126,16 +142,16 @@ def loaded(world: World, state: CanisterState, snapshot: SnapshotState, owner: C
         total_changes=state.total_changes + 1,
     )
     restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
-    return Transition(canister=new, restored=restored)
+    grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
+    return Transition(canister=paid(world, state, new, loading(snapshot, content.code), grown), restored=restored)
 
 
 def loadable(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:
     """A snapshot of a canister that the caller controls too, and this canister; `StateCorrupt` if it cannot be read."""
     snapshot, owner = locate(world, canister_id, snapshot_id)
-    intact(snapshot)
     if world.caller not in owner.settings.controllers:
         raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
-    return snapshot, owner
+    return intact(snapshot), owner
 
 
 def lived_in(world: World, but: Principal) -> set[Memory]:
@@ -183,7 +199,8 @@ def delete_snapshot(world: World, canister_id: Principal, snapshot_id: bytes) ->
     """The snapshot is gone; what only it held is freed."""
     state = world.controlled(canister_id)
     gone = own(world, state, snapshot_id)
-    return Transition(canister=replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone)))
+    new = replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone))
+    return Transition(canister=paid(world, state, new))
 
 
 def own(world: World, state: CanisterState, snapshot_id: bytes) -> SnapshotState:

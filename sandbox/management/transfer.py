@@ -16,6 +16,7 @@ from typing import Any
 from sandbox import limits
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
+from sandbox.management.payment import making, paid, reading, writing
 from sandbox.management.sizes import module_size
 from sandbox.management.snapshots import intact, own, visible, with_snapshot
 from sandbox.management.transition import Transition, World
@@ -76,24 +77,30 @@ def _bits(value: dict[str, Any]) -> tuple[str, int]:
 
 def read_data(world: World, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]) -> Transition:
     """At most 2,000,000 bytes of one part, or a whole chunk."""
-    snapshot = intact(own(world, visible(world, canister_id), snapshot_id))
+    state = visible(world, canister_id)
+    snapshot = intact(own(world, state, snapshot_id))
     [(part, place)] = kind.items()
-    if part == "wasm_chunk":
-        return Transition(reply={"chunk": _chunk(snapshot, place["hash"])})
-    offset, size = place["offset"], place["size"]
+    size = limits.CHUNK_SIZE if part == "wasm_chunk" else place["size"]
     if size > limits.SNAPSHOT_SLICE:
         raise rejects.slice_too_large(size)
+    payer = paid(world, state, state, reading(size))
+    chunk = _chunk(snapshot, place["hash"]) if part == "wasm_chunk" else _slice(snapshot, part, place["offset"], size)
+    return Transition(canister=payer if payer is not state else None, reply={"chunk": chunk})
+
+
+def _slice(snapshot: SnapshotState, part: str, offset: int, size: int) -> bytes:
     total, read = _part(snapshot, part)
     if offset + size > total:
         raise rejects.invalid_slice(offset, size)
-    return Transition(reply={"chunk": read(offset, size)})
+    return read(offset, size)
 
 
 def _chunk(snapshot: SnapshotState, digest: bytes) -> bytes:
+    shown = f"[{digest.hex(' ').replace(' ', ', ')}]"
     if len(digest) != 32:
-        raise rejects.chunk_store(f"Bytes {list(digest)} are not a valid WasmChunkHash")
+        raise rejects.chunk_store(f"Bytes {shown} are not a valid WasmChunkHash.")
     if digest not in snapshot.chunks:
-        raise rejects.chunk_store(f"WasmChunkHash {list(digest)} not found")
+        raise rejects.chunk_store(f"WasmChunkHash {shown} not found.")
     return snapshot.chunks[digest]
 
 
@@ -126,7 +133,7 @@ def upload_metadata(world: World, canister_id: Principal, arg: dict[str, Any]) -
     pool = world.subnet.pool
     module, heap, stable = (pool.memory(size).image() for size in metadata.sizes)
     snapshot = uploaded(world, state, metadata, (module, heap, stable))
-    new = with_snapshot(state, kept, snapshot)
+    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
     return Transition(canister=new, reply={"snapshot_id": snapshot.id})
 
 
@@ -138,6 +145,7 @@ def upload_data(world: World, canister_id: Principal, snapshot_id: bytes, arg: d
         raise rejects.snapshot_immutable()
     [(part, place)] = arg["kind"].items()
     data = arg["chunk"]
+    size = limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)
     if part == "wasm_chunk":
         new = replace(snapshot, chunks=added(snapshot.chunks, data)[0])
     else:
@@ -146,7 +154,7 @@ def upload_data(world: World, canister_id: Principal, snapshot_id: bytes, arg: d
             raise rejects.invalid_slice(place["offset"], len(data))
         new = _written(world, snapshot, snapshot.upload, part, (place["offset"], data))
     snapshots = tuple(new if s is snapshot else s for s in state.snapshots)
-    return Transition(canister=replace(state, snapshots=snapshots))
+    return Transition(canister=paid(world, state, replace(state, snapshots=snapshots), writing(size)))
 
 
 def _written(

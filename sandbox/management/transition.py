@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live, Machines
@@ -17,8 +17,14 @@ from sandbox.state import CanisterState, Change, Policy, SnapshotState, Subnet, 
 from sandbox.store import Patch
 
 
-def _nothing(_state: CanisterState) -> int:
+def _nothing(_state: CanisterState, _grown: int = 0) -> int:
     return 0
+
+
+class Frozen(Protocol):
+    """Cycles that a canister may not spend, with so many more bytes of memory."""
+
+    def __call__(self, state: CanisterState, grown: int = 0, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,7 @@ class Prices:
     outcall: Callable[[int, int], int] = lambda request, response: 0
     """For so many bytes of request and, at most, of response."""
     idle_per_day: Callable[[CanisterState], int] = _nothing
-    frozen: Callable[[CanisterState], int] = _nothing
-    """What a canister may not spend."""
+    frozen: Frozen = _nothing
     execution: Callable[[int, bool], int] = lambda instructions, wasm64: 0
     """For so many instructions."""
     system_calls: Callable[[int, bool], Mapping[str, Callable[..., int | None]]] = lambda instructions, wasm64: {}

@@ -39,8 +39,8 @@ def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
         return Parts(code, snapshot.globals)
     module = prepared(state, code)
     _check_memory(module, snapshot)
-    _check_hook(state, snapshot)
     values = _slots(module, snapshot.upload.globals)
+    _check_hook(state, snapshot)
     return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
 
 
@@ -70,7 +70,7 @@ def _check_hook(state: CanisterState, snapshot: SnapshotState) -> None:
     satisfied = low_on_memory(state.settings, snapshot.heap.size)
     if satisfied != (hook != "condition_not_satisfied"):
         raise rejects.invalid_payload(
-            f"Hook status ({_HOOK[hook]}) of uploaded snapshot is inconsistent with the canister's state "
+            f"Hook status (Some({_HOOK[hook]})) of uploaded snapshot is inconsistent with the canister's state "
             f"(hook condition satisfied: {str(satisfied).lower()})."
         )
 

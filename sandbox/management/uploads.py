@@ -12,8 +12,9 @@ from sandbox.limits import WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.chunks import added
 from sandbox.management.lifecycle import create_canister
+from sandbox.management.payment import making, paid
 from sandbox.management.settings import SettingsUpdate
-from sandbox.management.snapshots import PLATFORM, loaded, next_id, remaining, with_snapshot
+from sandbox.management.snapshots import PLATFORM, checked_label, loaded, next_id, remaining, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import Globals
 from sandbox.memory import Image
@@ -63,7 +64,7 @@ def upload_whole(world: World, canister_id: Principal, metadata: Uploading, imag
     """A new uploaded snapshot with its bytes; the reply is the `SnapshotState`."""
     state, kept = admit(world, canister_id, metadata)
     snapshot = uploaded(world, state, metadata, images)
-    new = with_snapshot(state, kept, snapshot)
+    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
     return Transition(canister=new, reply=snapshot)
 
 
@@ -87,7 +88,7 @@ def uploaded(world: World, state: CanisterState, metadata: Uploading, images: Im
     return SnapshotState(
         id=next_id(state),
         canister_id=state.id,
-        label=metadata.label,
+        label=checked_label(metadata.label),
         taken_at=world.subnet.time,
         canister_version=state.version,
         code=None,

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from sandbox.memory.host import sync
 
+TEMPORARY = ".new-"
+"""How the name of a file begins that is not in place yet."""
+
 
 def write_durably(file: Path, content: bytes) -> None:
     """Make `content` the file's, on the disk itself; all or nothing."""
@@ -20,7 +23,7 @@ def write_durably(file: Path, content: bytes) -> None:
 
 def put_in_place(file: Path, content: bytes) -> None:
     """Make `content` the file's, or leave it what it was; it is on the disk itself when the directory is."""
-    temporary = file.with_name(f".new-{file.name}")
+    temporary = file.with_name(f"{TEMPORARY}{file.name}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         try:

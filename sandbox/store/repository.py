@@ -11,6 +11,7 @@ manifest needs is garbage, which `prune` gives back.
 from __future__ import annotations
 
 import hashlib
+import re
 import weakref
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,13 +25,16 @@ from sandbox.principal import Principal
 from sandbox.state import Code, SnapshotState
 from sandbox.store import manifest
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.files import write_durably
+from sandbox.store.files import TEMPORARY, write_durably
 from sandbox.store.manifest import Manifest
 from sandbox.store.objects import Addition, Objects
 from sandbox.store.prune import Pruned, prune
 from sandbox.store.stored import Stored
 from sandbox.store.tree import EMPTY, Tree, stub
 from sandbox.store.trees import Pages, tree
+
+_ENTRY = re.compile(r"((?:[0-9a-f]{2})+)-[0-9a-f]{64}")
+_MODULE = re.compile(r"[0-9a-f]{64}")
 
 Before = Callable[[Readable], Tree | None]
 """For the content of a memory a tree that is kept already and probably similar."""
@@ -106,13 +110,9 @@ class Repository:
     # Reading
 
     def entries(self) -> list[Entry]:
-        """All finished snapshots, by name."""
-        found = []
-        for file in sorted((self.path / "snapshots").iterdir()):
-            digits, dash, _ = file.name.partition("-")
-            if dash and not file.name.startswith("."):
-                found.append(Entry(bytes.fromhex(digits), file.name))
-        return found
+        """All finished snapshots, by name. What has another kind of name is none of ours."""
+        names = sorted(file.name for file in (self.path / "snapshots").iterdir())
+        return [Entry(bytes.fromhex(found[1]), name) for name in names if (found := _ENTRY.fullmatch(name))]
 
     def manifest(self, entry: Entry) -> Manifest:
         """The manifest of a snapshot, checked."""
@@ -164,9 +164,11 @@ class Repository:
     # Deleting
 
     def keep_only(self, entries: Iterable[Entry]) -> int:
-        """Forget all other snapshots; returns how many. Their space comes back with `prune`."""
+        """Forget all other snapshots; returns how many. Their space comes back with `prune`. What an interrupted write
+        left goes too; other files stay."""
         names = {entry.name for entry in entries}
-        gone = [file for file in (self.path / "snapshots").iterdir() if file.name not in names]
+        files = (file for file in (self.path / "snapshots").iterdir() if file.name not in names)
+        gone = [file for file in files if _ENTRY.fullmatch(file.name.removeprefix(TEMPORARY))]
         for file in gone:
             file.unlink()
         if gone:
@@ -189,7 +191,7 @@ class Repository:
         return replace(done, modules=len(gone), module_bytes=freed)
 
     def _module_files(self) -> list[Path]:
-        return [file for file in (self.path / "modules").iterdir() if not file.name.startswith(".")]
+        return [file for file in (self.path / "modules").iterdir() if _MODULE.fullmatch(file.name)]
 
 
 def memories(snapshot: SnapshotState) -> list[Readable]:

@@ -70,6 +70,15 @@ def test_delete(people: Cli) -> None:
     assert "IC0305" in people("snapshot", "delete", taken, code=1)
 
 
+def test_delete_by_label(people: Cli) -> None:
+    ids = [people.json("snapshot", "take", "people", "--keep", "9", "--label", label)["id"] for label in "aab"]
+    assert "give an id" in people("snapshot", "delete", "a", code=2)
+    assert people.json("snapshot", "delete", "b") == {"deleted": ids[2]}
+    people("snapshot", "delete", ids[0])
+    people("snapshot", "delete", "a")
+    assert people.json("snapshot", "list") == []
+
+
 def test_unknown_snapshot(people: Cli) -> None:
     assert "has none" in people("snapshot", "load", "people", code=2)
     assert "neither the id" in people("snapshot", "load", "people", "before v2", code=2)

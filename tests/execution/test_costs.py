@@ -89,6 +89,7 @@ def test_a_timer_waits_for_cycles_and_keeps_nobody_else_waiting() -> None:
 def test_a_canister_that_cannot_pay_for_time_loses_everything() -> None:
     sandbox = Sandbox(costs="mainnet", instruction_limits=CHEAP)
     canister = counter(sandbox, cycles=30_000_000_000)
+    canister.update_settings(freezing_threshold=0)
     canister.take_snapshot()
     sandbox.advance_time(YEAR)
     status = canister.status()

@@ -56,8 +56,8 @@ def of(target: Canister, **fields: Any) -> dict[str, Any]:
     return {"canister_id": target.id, **fields}
 
 
-def take(sandbox: Sandbox, target: Canister, **fields: Any) -> bytes:
-    taken = by_user(sandbox, "take_canister_snapshot", of(target, **fields))["id"]
+def take(sandbox: Sandbox, target: Canister, sender: str = "default", **fields: Any) -> bytes:
+    taken = by_user(sandbox, "take_canister_snapshot", of(target, **fields), sender=sender)["id"]
     assert isinstance(taken, bytes)
     return taken
 
@@ -138,13 +138,28 @@ def test_an_empty_canister_has_nothing_to_take(sandbox: Sandbox) -> None:
     rejected(REFUSED, text, by_user, sandbox, "take_canister_snapshot", of(empty))
 
 
+def test_an_empty_canister_is_found_last(sandbox: Sandbox, target: Canister) -> None:
+    """As in the replica: who asks, then what is to be replaced or how many there are, then whether there is code."""
+    for _ in range(9):
+        take(sandbox, target)
+    last = take(sandbox, target, uninstall_code=True)
+    text = "maximum number of snapshots allowed: 10.\nConsider deleting an unnecessary snapshot"
+    rejected(REFUSED, text, by_user, sandbox, "take_canister_snapshot", of(target))
+    code, unknown = ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, of(target, replace_snapshot=b"none")
+    rejected(code, "6e6f6e65", by_user, sandbox, "take_canister_snapshot", unknown)
+    rejected(ErrorCode.CANISTER_INVALID_CONTROLLER, "", take, sandbox, target, sender="eve")
+    known = of(target, replace_snapshot=last)
+    rejected(REFUSED, "for empty canister", by_user, sandbox, "take_canister_snapshot", known)
+
+
 def test_loading_onto_another_canister_needs_both(sandbox: Sandbox, caller: Canister, target: Canister) -> None:
     own = sandbox.create_canister(controllers=[sandbox.identity("alice"), caller.id])
     taken = take(sandbox, target)
     arg = of(own, snapshot_id=taken)
     text = (
         f"Only a controller of the canister that snapshot {taken.hex()} belongs to can load it on canister {own.id}. "
-        f"Sender: {sandbox.identity('alice')}."
+        f"Sender: {sandbox.identity('alice')}.\nMake sure you are a controller of the canister that the snapshot "
+        "belongs to. See documentation: canister-snapshot-not-controller"
     )
     rejected(REFUSED, text, by_user, sandbox, "load_canister_snapshot", arg, sender="alice")
     by_canister(caller, "load_canister_snapshot", arg)
@@ -231,7 +246,10 @@ def test_slices_of_a_taken_snapshot(sandbox: Sandbox, target: Canister) -> None:
 
 @pytest.mark.parametrize(
     ("digest", "text"),
-    [(b"\1\2", "Bytes [1, 2] are not a valid WasmChunkHash."), (bytes(32), f"WasmChunkHash {[0] * 32} not found.")],
+    [
+        (b"\1\xab", "Bytes [01, ab] are not a valid WasmChunkHash.."),
+        (bytes(32), f"WasmChunkHash [{', '.join(['00'] * 32)}] not found.."),
+    ],
 )
 def test_a_chunk_that_is_not_there(digest: bytes, text: str, sandbox: Sandbox, target: Canister) -> None:
     arg = of(target, snapshot_id=take(sandbox, target), kind={"wasm_chunk": {"hash": digest}})

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox, Snapshot
-from tests.conftest import FEW_INSTRUCTIONS, everything, guest, number, rejected
+from sandbox.errors import CandidTypeError
+from tests.conftest import FEW_INSTRUCTIONS, everything, fixture, guest, number, rejected
 
 Install = Callable[..., Canister]
 GUEST = """
@@ -287,3 +288,38 @@ def test_an_anchor_is_undone_after_an_error_too(canister: Canister, sandbox: San
         fail()
     assert everything(sandbox, canister) == before
     assert sandbox.canisters() == [canister]
+
+
+@pytest.mark.parametrize("label", [123, b"bytes", "half of a pair: \ud83d"])
+@pytest.mark.parametrize("act", ["take", "take via hooks", "edit"])
+def test_a_label_that_could_not_be_kept_is_refused_at_once(
+    label: Any, act: str, canister: Canister, sandbox: Sandbox
+) -> None:
+    before = canister.take_snapshot("as it was \u202e\0\n\U0001f600")
+    acts: dict[str, Callable[[], Snapshot]] = {
+        "take": lambda: canister.take_snapshot(label),
+        "take via hooks": lambda: canister.take_snapshot(label, via_hooks=True),
+        "edit": lambda: sandbox.snapshots.edit(before.id, label, certified_data=b"x"),
+    }
+    with pytest.raises(CandidTypeError, match="a label is a text"):
+        acts[act]()
+    assert canister.list_snapshots() == [before]
+    assert before.checksum
+
+
+def test_snapshots_of_a_canister_that_nobody_controls_any_more_are_seen_and_hide_no_others(sandbox: Sandbox) -> None:
+    lost, other = sandbox.create_canister(), sandbox.create_canister()
+    for canister in (lost, other):
+        canister.install(fixture("counter.classical"))
+        canister.take_snapshot("kept")
+    lost.update_settings(controllers=[])
+    found = sandbox.snapshots.list()
+    assert [s.canister_id for s in found] == [lost.id, other.id]
+    assert sandbox.snapshots.list(lost.id) == found[:1]
+    assert [v.intact for v in sandbox.snapshots.verify_all()] == [True, True]
+    assert sandbox.snapshots.create_canister(found[0].id).raw_state() == lost.raw_state()
+    code, eve = ErrorCode.CANISTER_INVALID_CONTROLLER, sandbox.identity("eve")
+    for action in (sandbox.snapshots.list, sandbox.snapshots.take):
+        rejected(code, "Only the controllers", action, lost.id, sender=eve)
+    rejected(code, "Only the controllers", sandbox.snapshots.take, lost.id)
+    rejected(code, "Only the controllers", sandbox.snapshots.delete, found[0].id)

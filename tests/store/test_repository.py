@@ -276,3 +276,23 @@ def test_a_full_disk_keeps_what_was_there(
             )
     read_everything(tmp_path)
     assert not (tmp_path / "packs" / ".new").exists()
+
+
+STRANGE = [".DS_Store", "notes-old", "a-b-c", "0011-" + "g" * 64, "ABCD-" + "0" * 64, "-", "\udcff-x"]
+
+
+def test_files_that_are_none_of_ours_are_left_alone(tmp_path: Path, pool: Pool, snapshot: Make) -> None:
+    repository = Repository(tmp_path)
+    entries = repository.put([snapshot(1, pool.memory(PAGE)), snapshot(2, pool.memory(PAGE))])
+    strangers = [tmp_path / place / name for place in ("snapshots", "modules") for name in STRANGE]
+    for file in strangers:
+        file.write_bytes(b"somebody's")
+    (tmp_path / "snapshots" / "folder-x").mkdir()
+    torn = tmp_path / "snapshots" / f".new-{entries[0].name}"
+    torn.write_bytes(b"an interrupted write")
+    assert Repository(tmp_path).entries() == entries
+    assert repository.keep_only(entries[1:]) == 2
+    repository.prune()
+    assert repository.entries() == entries[1:]
+    assert all(file.read_bytes() == b"somebody's" for file in strangers)
+    assert not torn.exists()

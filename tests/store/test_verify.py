@@ -10,17 +10,19 @@ from typing import Any
 import cbor2
 import pytest
 
-from sandbox import Canister, Sandbox
+from sandbox import Canister, ErrorCode, Sandbox
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Pool
 from sandbox.store import Reading, Repository
 from sandbox.store.manifest import contradictions
 from sandbox.store.verify import in_memory, on_disk
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, rejected
+from tests.management.methods import MANAGEMENT, encoded, raw_by_user
 from tests.store.conftest import Make
 
 PEOPLE, OTHER = FIXTURES / "people_v1.enhanced.wasm", FIXTURES / "counter.classical.wasm"
 PAGE = 64 * 1024
+REFUSED = ErrorCode.CANISTER_REJECTED_MESSAGE
 
 
 def kept(path: Path) -> tuple[Canister, bytes]:
@@ -102,6 +104,38 @@ def refused(canister: Canister, snapshot_id: bytes) -> bool:
     assert canister.list_snapshots() == history
     assert canister.call("size") == 10
     return True
+
+
+@pytest.mark.parametrize("where", ["a page", "the manifest"])
+def test_a_call_that_loads_a_damaged_snapshot_is_rejected_and_nothing_changes(tmp_path: Path, where: str) -> None:
+    canister, snapshot_id = kept(tmp_path)
+    if where == "a page":
+        damage_page(tmp_path, "stable")
+    else:
+        [manifest] = (tmp_path / "snapshots").iterdir()
+        flip(manifest, 100)
+    with Sandbox.open(tmp_path) as sandbox:
+        caller, target = sandbox.create_canister(), sandbox.canister(canister.id)
+        caller.install(OTHER)
+        target.update_settings(controllers=[*target.status().settings.controllers, caller.id])
+        before, raw = sandbox.state_of(target.id), target.raw_state()
+        platform = encoded("load_canister_snapshot", {"canister_id": target.id, "snapshot_id": snapshot_id})
+        for method, arg in (
+            ("load_canister_snapshot", platform),
+            ("load_snapshot", encoded("load_snapshot", snapshot_id, target.id)),
+        ):
+            text = f"{method} needs a snapshot whose files are damaged, and nothing has changed."
+            refusal = rejected(REFUSED, text, raw_by_user, sandbox, method, arg)
+            assert str(tmp_path) not in refusal.message
+            rejected(REFUSED, text, caller.call, "forward", MANAGEMENT, method, arg)
+            assert (sandbox.state_of(target.id), target.raw_state()) == (before, raw)
+        assert not sandbox._subnet.contexts
+        assert not sandbox._subnet.callbacks
+        assert not sandbox._subnet.queue
+        stranger = sandbox.create_canister(controllers=["2vxsx-fae"])
+        rejected(REFUSED, "Only a controller", sandbox.snapshots.load, snapshot_id, stranger.id)
+        [listed] = raw_by_user(sandbox, "list_snapshots", encoded("list_snapshots", target.id))
+        assert (listed["id"], listed["checksum"] == "") == (snapshot_id, where == "the manifest")
 
 
 def test_a_damaged_module_is_named_and_never_loaded_and_the_rest_goes_on(tmp_path: Path) -> None:
