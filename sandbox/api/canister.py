@@ -13,9 +13,10 @@ from sandbox.canister import code as modules
 from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
 from sandbox.management.commands import command
+from sandbox.management.snapshots import open_calls
 from sandbox.management.status import status_record
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, LogRecord
+from sandbox.state import CanisterState, LogRecord, OpenCall
 
 if TYPE_CHECKING:
     from sandbox.api.sandbox import Sandbox
@@ -154,6 +155,11 @@ class Canister:
     def logs(self) -> tuple[LogRecord, ...]:
         """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps."""
         return self._state.logs
+
+    @property
+    def open_calls(self) -> tuple[OpenCall, ...]:
+        """Calls that it has not finished: what is loaded now gets the answers that they wait for."""
+        return open_calls(self._sandbox.world(self.id).subnet, self.id)
 
     def metadata(self, name: str) -> bytes | None:
         """A metadata section of the module, such as `candid:service`; None if there is none."""

@@ -60,7 +60,7 @@ def title(found: Opened) -> str:
         return f"canister {fields['canister_id']}, now"
     snapshot_id, label = fields["id"], fields.get("label")
     name = snapshot_id.hex() if isinstance(snapshot_id, bytes) else snapshot_id
-    return f"snapshot {name}" + (f" ({label})" if label else "")
+    return f"snapshot {name}" + (f" ({output.named(str(label))})" if label else "")
 
 
 # --- module

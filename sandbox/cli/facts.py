@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sandbox.api import Snapshot
+from sandbox.state import OpenCall
 
 
 def snapshot_facts(found: Snapshot) -> dict[str, Any]:
@@ -19,7 +20,12 @@ def snapshot_facts(found: Snapshot) -> dict[str, Any]:
         "via_hooks": found.via_hooks,
         "derived": [asdict(step) for step in found.derived],
         "checksum": found.checksum if found.damage is None else None,
-        "open_calls": [asdict(call) for call in found.open_calls],
+        "open_calls": calls_facts(found.open_calls),
         "automatic": found.automatic,
         "damage": found.damage,
     }
+
+
+def calls_facts(calls: tuple[OpenCall, ...]) -> list[dict[str, Any]]:
+    """For JSON: calls that were not finished."""
+    return [asdict(call) for call in calls]

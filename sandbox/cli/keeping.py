@@ -202,7 +202,9 @@ def _policy_text(found: Policy | None) -> Any:
     if found is None:
         return "No policy: snapshots are taken by hand."
     facts = _facts(found)
-    keep = ", ".join(f"{name} {value}" for name, value in facts.pop("keep").items() if value and name != "pinned")
+    rules = facts.pop("keep")
+    counts = [f"{name} {value}" for name, value in rules.items() if value and name not in ("pinned", "within")]
+    keep = ", ".join(counts + ([f"within {rules['within']} s"] if rules["within"] else []))
     pinned = ", ".join(found.keep.pinned)
     told = {
         "at installation": "yes" if found.at_install else "no",

@@ -22,6 +22,8 @@ from sandbox.principal import Principal
 _PIPE_WIDTH = 100_000
 """Nothing is wrapped, cut or ruled in a pipe."""
 
+_LABEL = 60
+
 _THEME = Theme({"candid.string": "green", "candid.number": "cyan", "candid.word": "dim", "candid.name": "bold"})
 
 
@@ -50,7 +52,7 @@ def show(*parts: RenderableType, stderr: bool = False) -> None:
     """Print for people: strings are text, never markup."""
     target = console(stderr=stderr)
     for part in parts:
-        item = Text(part) if isinstance(part, str) else part
+        item = _harmless(part) if isinstance(part, str | Text) else part
         if target.is_terminal:
             target.print(item, soft_wrap=isinstance(item, Text))
             continue
@@ -75,7 +77,7 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[object]], right: Itera
     for header in headers:
         result.add_column(header, justify="right" if header in set(right) else "left", overflow="fold")
     for row in rows:
-        result.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        result.add_row(*map(_harmless, row))
     return result
 
 
@@ -85,8 +87,18 @@ def fields(pairs: Mapping[str, object]) -> Table:
     result.add_column(style="bold")
     result.add_column(overflow="fold")
     for name, value in pairs.items():
-        result.add_row(Text(name), value if isinstance(value, Text) else Text(str(value)))
+        result.add_row(Text(name), _harmless(value))
     return result
+
+
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _harmless(value: object) -> Text:
+    """As text without what begins a command to a terminal: labels, logs and rejects are the words of canisters."""
+    text = value.copy() if isinstance(value, Text) else Text(str(value))
+    text.plain = _COMMANDS.sub("\ufffd", text.plain)
+    return text
 
 
 def size(count: int) -> str:
@@ -130,5 +142,11 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text for a table cell: line breaks and control characters become spaces."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
+    """Text for a table cell: line breaks and what is not printable become spaces."""
+    return re.sub("\n+", " ", "".join(char if char.isprintable() else "\n" for char in text)).strip()
+
+
+def named(label: str) -> str:
+    """The label of a snapshot within a line, the end of a long one left out."""
+    text = one_line(label)
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"

@@ -14,12 +14,13 @@ from sandbox.cli import output
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.diff import diff
 from sandbox.cli.edit import edit
-from sandbox.cli.facts import snapshot_facts
+from sandbox.cli.facts import calls_facts, snapshot_facts
 from sandbox.cli.hooks import HookOptions, hook_options
 from sandbox.cli.inspect import inspect, query
 from sandbox.cli.keeping import policy, prune, retain, verify
 from sandbox.cli.moving import download, upload
 from sandbox.cli.which import known, labelled
+from sandbox.state import OpenCall
 
 _HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum")
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
@@ -45,8 +46,8 @@ def snapshot() -> None:
 def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks: bool, no_stop: bool) -> None:
     """Keep the present state of CANISTER.
 
-    A running canister is stopped before and started again afterwards. With --via-hooks the hook runs on a copy: nothing
-    of CANISTER changes.
+    A running canister is stopped before and started again afterwards, which its version shows. With --via-hooks the
+    hook runs on a copy; with --no-stop too, nothing of CANISTER changes.
     """
     with app.session(max_snapshots=keep) as session:
         target = session.canister(canister)
@@ -69,8 +70,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
         ),
     )
     if taken.open_calls:
-        methods = ", ".join(sorted({call.method for call in taken.open_calls}))
-        app.note(f"{len(taken.open_calls)} calls were not finished ({methods}): loaded later, they are not part of it")
+        app.note(f"{_unfinished(taken.open_calls)}: loaded later, they are not part of it")
     for snapshot_id in sorted(gone):
         app.note(f"it replaces snapshot {snapshot_id} (--keep 2 keeps both)")
 
@@ -97,13 +97,22 @@ def load(app: App, canister: str, which: str | None, no_stop: bool, **options: A
         target = session.canister(canister)
         source = str(how.stable_image) if how.stable_image else _which(session, target, which)
         with _stopped(app, target, no_stop):
+            unfinished = target.open_calls
             result = how.load(session, target, source, app.sender)
         title = session.title(target.id)
     what = how.stable_image.name if how.stable_image else f"snapshot {source}"
     app.emit(
-        {"canister_id": target.id, "loaded": source, "instructions": result.instructions, "logs": result.logs},
+        {
+            "canister_id": target.id,
+            "loaded": source,
+            "instructions": result.instructions,
+            "logs": result.logs,
+            "open_calls": calls_facts(unfinished),
+        },
         Text.assemble(("loaded ", "green"), f"{what} into {title}", how.told(result)),
     )
+    if unfinished:
+        app.note(f"{_unfinished(unfinished)}: their answers will come to what was loaded")
 
 
 @snapshot.command(name="list")
@@ -145,6 +154,11 @@ def _stopped(app: App, target: Canister, no_stop: bool) -> Iterator[None]:
         yield
     finally:
         target.start(app.sender)
+
+
+def _unfinished(calls: tuple[OpenCall, ...]) -> str:
+    methods = ", ".join(sorted({call.method for call in calls}))
+    return f"{len(calls)} calls were not finished ({methods})"
 
 
 def _which(session: Session, target: Canister, which: str | None) -> str:

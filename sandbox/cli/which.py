@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandbox.api import Snapshot
 from sandbox.api.access import as_id
 from sandbox.cli.app import Misuse, Session
+from sandbox.cli.output import named
 
 
 def snapshot_named(session: Session, which: str, what: str = "the id nor the label of a snapshot") -> Snapshot:
@@ -29,4 +30,4 @@ def labelled(snapshots: list[Snapshot], which: str) -> str | None:
 
 def known(snapshots: list[Snapshot]) -> str:
     """The ids and labels, for an error."""
-    return ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in snapshots) or "none"
+    return ", ".join(s.id.hex() + (f" ({named(s.label)})" if s.label else "") for s in snapshots) or "none"

@@ -62,7 +62,6 @@ def take(world: World, canister_id: Principal, how: Take) -> Transition:
 
 def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
     """The canister's present state as its next snapshot; copies nothing."""
-    open_calls = (c for c in subnet.contexts.values() if c.canister_id == state.id and not c.deleted)
     return SnapshotState(
         id=next_id(state),
         canister_id=state.id,
@@ -77,8 +76,14 @@ def present(subnet: Subnet, state: CanisterState, label: str | None) -> Snapshot
         global_timer=state.global_timer,
         low_memory_hook=state.low_memory_hook,
         chunks=state.chunks,
-        open_calls=tuple(OpenCall(c.method, c.caller, c.outstanding) for c in open_calls),
+        open_calls=open_calls(subnet, state.id),
     )
+
+
+def open_calls(subnet: Subnet, canister_id: Principal) -> tuple[OpenCall, ...]:
+    """The calls that the canister has not finished."""
+    found = (c for c in subnet.contexts.values() if c.canister_id == canister_id and not c.deleted)
+    return tuple(OpenCall(c.method, c.caller, c.outstanding) for c in found)
 
 
 def checked_label(label: object) -> str | None:

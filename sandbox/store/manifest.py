@@ -15,7 +15,8 @@ from typing import Any, Final
 import cbor2
 from blake3 import blake3
 
-from sandbox.errors import StateCorrupt
+from sandbox import wasm
+from sandbox.errors import InvalidModule, StateCorrupt
 from sandbox.memory import Readable
 from sandbox.principal import Principal
 from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
@@ -36,10 +37,13 @@ _FIELDS: Final = (
     "automatic",
 )
 _GLOBAL: Final = 16
+_SAVED: Final = "global "
 _SHORT: Final = 8
 
 Content = Callable[[int, bytes], Readable]
 """A memory by its size and the key of its top node."""
+Modules = Callable[[bytes], bytes]
+"""A module by its SHA-256; `StateCorrupt` if it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def _content(content: Readable) -> list[Any]:
     return [known.size, known.key]
 
 
-def decode(manifest: Manifest, content: Content, module: Callable[[bytes], bytes]) -> SnapshotState:
+def decode(manifest: Manifest, content: Content, module: Modules) -> SnapshotState:
     """The snapshot; modules and chunks are looked up by their SHA-256."""
     record = manifest.record
     upload, code = record["upload"], record["code"]
@@ -134,7 +138,7 @@ def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
     return seal(_MANIFEST, cbor2.dumps({"record": record, "digests": digests(record)}))
 
 
-def load(path: Path) -> Manifest:
+def load(path: Path, module: Modules) -> Manifest:
     """A manifest, checked by its digest; `StateCorrupt` names the first part that is not what it was."""
     try:
         content = path.read_bytes()
@@ -142,31 +146,49 @@ def load(path: Path) -> Manifest:
         raise StateCorrupt(f"the manifest {path} cannot be read: {error}") from error
     body, digest = unseal(_MANIFEST, path, content)
     if digest is None or not path.name.endswith(digest.hex()):
-        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_told(_contradictions(body))}")
+        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_told(_contradictions(body, module))}")
     record = cbor2.loads(body)["record"]
     assert isinstance(record, dict)
     return Manifest(path, record)
 
 
-def contradictions(path: Path) -> list[str] | None:
+def contradictions(path: Path, module: Modules) -> list[str] | None:
     """The parts of a damaged manifest that contradict their own digests; None if it cannot be read at all."""
     try:
-        return _contradictions(contents(path.read_bytes()))
+        return _contradictions(contents(path.read_bytes()), module)
     except OSError:
         return None
 
 
-def _contradictions(body: bytes) -> list[str] | None:
+def _contradictions(body: bytes, module: Modules) -> list[str] | None:
     try:
         content = cbor2.loads(body)
-        return differing(content["digests"], digests(content["record"]))
+        return _differing(content["digests"], content["record"], module)
     except Exception:
         return None
 
 
-def differing(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
-    """The parts whose digests are not the same."""
-    return [name for name in dict.fromkeys((*other, *one)) if one.get(name) != other.get(name)]
+def differing(snapshot: SnapshotState, kept: Manifest, module: Modules) -> list[str]:
+    """The parts of a snapshot that are not what its manifest says."""
+    return _differing(digests(encode(snapshot, kept.checksum)), kept.record, module)
+
+
+def _differing(one: dict[str, bytes], record: dict[str, Any], module: Modules) -> list[str]:
+    other = digests(record)
+    parts = [name for name in dict.fromkeys((*other, *one)) if one.get(name) != other.get(name)]
+    return _numbered(parts, record["code"], module) if any(name.startswith(_SAVED) for name in parts) else parts
+
+
+def _numbered(parts: list[str], code: bytes, module: Modules) -> list[str]:
+    """Globals by their numbers in the module, as everywhere else, if it can be read: a manifest counts the mutable ones
+    alone."""
+    try:
+        found = wasm.read_facts(wasm.decode_module(module(code))).globals
+    except (StateCorrupt, InvalidModule):
+        return parts
+    numbers = [index for index, known in enumerate(found) if known.mutable]
+    names = {f"{_SAVED}{slot}": f"{_SAVED}{index}" for slot, index in enumerate(numbers)}
+    return [names.get(name, name) for name in parts]
 
 
 def _told(parts: list[str] | None) -> str:
@@ -182,5 +204,5 @@ def digests(record: dict[str, Any]) -> dict[str, bytes]:
     parts = {name: cbor2.dumps(value) for name, value in record.items() if name != "globals"}
     values = record["globals"]
     for index in range(0, len(values), _GLOBAL):
-        parts[f"global {index // _GLOBAL}"] = values[index : index + _GLOBAL]
+        parts[f"{_SAVED}{index // _GLOBAL}"] = values[index : index + _GLOBAL]
     return {name: blake3(part).digest(_SHORT) for name, part in parts.items()}

@@ -116,7 +116,7 @@ class Repository:
 
     def manifest(self, entry: Entry) -> Manifest:
         """The manifest of a snapshot, checked."""
-        return manifest.load(self.manifest_file(entry))
+        return manifest.load(self.manifest_file(entry), self.module)
 
     def manifest_file(self, entry: Entry) -> Path:
         """Where the manifest of a snapshot is."""

@@ -87,12 +87,11 @@ def on_disk(
     try:
         kept = repository.manifest(entry)
     except StateError as error:
-        parts = manifest.contradictions(repository.manifest_file(entry))
+        parts = manifest.contradictions(repository.manifest_file(entry), repository.module)
         yield from (Difference(part, str(error)) for part in parts or ["manifest"])
         return
     if snapshot is not None:
-        present = manifest.digests(manifest.encode(snapshot, kept.checksum))
-        for part in manifest.differing(present, manifest.digests(kept.record)):
+        for part in manifest.differing(snapshot, kept, repository.module):
             yield Difference(part, "the manifest says something else than the snapshot in use")
     modules = list(_modules(repository, kept, reading))
     yield from modules

@@ -89,6 +89,7 @@ def test_policy(people: Cli) -> None:
     assert people.json("snapshot", "policy", "people") is None
     people("snapshot", "policy", "--not-before-upgrade")
     assert people.json("snapshot", "policy", "people")["before_upgrade"] is False
+    assert "last 2, within 3600 s" in people("snapshot", "policy", "people", "--keep-last", "2", "--keep-within", "1h")
     assert "no other option" in people("snapshot", "policy", "--none", "--every", "1h", code=2)
     people("canister", "create", "other")
     people("canister", "install", "other", module("counter.classical"))
@@ -145,11 +146,14 @@ def test_open_calls_are_reported_and_recorded(waiting: Cli) -> None:
     assert facts["open_calls"] == [{"method": "forward", "caller": "2vxsx-fae", "awaiting": 1}]
     assert waiting.json("canister", "status", "people")["status"] == "running"
     assert waiting("snapshot", "verify", "--all").count("intact") == 1
+    result = waiting.run("snapshot", "load", "people", "--no-stop")
+    assert "1 calls were not finished (forward): their answers will come to what was loaded" in result.stderr
+    assert waiting.json("snapshot", "load", "people")["open_calls"] == facts["open_calls"]
     with Sandbox.open(waiting.state) as sandbox:
         sandbox.run_until_idle()
         [canister] = sandbox.canisters()
         assert canister.call("get") == 1
-        assert canister.take_snapshot().open_calls == ()
+        assert canister.open_calls == canister.take_snapshot().open_calls == ()
 
 
 @pytest.mark.parametrize("command", ["take", "load"])

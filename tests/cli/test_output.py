@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from sandbox import Principal
 from sandbox.candid import Func, Service, Some, Variant
-from sandbox.cli.output import one_line, size, to_json
+from sandbox.cli.output import fields, named, one_line, show, size, table, to_json
 
 SELF = Principal.management()
 
@@ -50,3 +51,19 @@ def test_size(count: int, text: str) -> None:
 
 def test_one_line() -> None:
     assert one_line("a\n\tb\x1b[31m") == "a b [31m"
+
+
+def test_no_text_commands_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    evil = "\x1b]0;title\x07 \x1b[2J \x9b31m \r \u202e"
+    show(Text(evil, "dim"), evil, table(["a"], [[evil], [Text(evil)]]), fields({"b": evil, "c": Text(evil)}))
+    shown = capsys.readouterr().out
+    assert shown.count("]0;title") == 6
+    assert "\x1b[2m" in shown
+    assert not any(command in shown for command in ("\x1b]", "\x1b[2J", "\x9b", "\r", "\x07"))
+
+
+def test_a_label_within_a_line() -> None:
+    assert named("before\r\nv2\u202e!\x9b") == "before v2 !"
+    assert named("x" * 60) == "x" * 60
+    assert named("x" * 61) == "x" * 59 + "…"
