@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.api.canister import Canister
 from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
+from sandbox.api.management import Management
 from sandbox.api.records import RawState
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
@@ -221,6 +222,11 @@ class Sandbox:
     def canisters(self) -> list[Canister]:
         """All canisters, by id."""
         return [Canister(self, canister_id) for canister_id in sorted(self._subnet.canisters)]
+
+    @property
+    def management(self) -> Management:
+        """The management canister `aaaaa-aa`, by its Candid methods."""
+        return Management(self)
 
     # --- calls
 

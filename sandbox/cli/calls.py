@@ -12,11 +12,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox import candid
+from sandbox.api import Canister
+from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.canister.code import submit
 from sandbox.cli import output
-from sandbox.cli.app import App, Command, F, Misuse, canister_argument, with_app
+from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
 from sandbox.cli.differences import Looks, Show, looks
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
@@ -110,7 +112,7 @@ def _call_options(function: F) -> F:
 @click.option("--diff", is_flag=True, help="Show what the call changed in CANISTER.")
 @_call_options
 def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
-    """Call METHOD of CANISTER with an argument such as '(1, "x")'.
+    """Call METHOD of CANISTER, or of the management canister aaaaa-aa, with an argument such as '(1, "x")'.
 
     A method that the interface declares as a query is called as one.
     """
@@ -126,16 +128,25 @@ def query(app: App, canister: str, **options: Any) -> None:
 
 def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: bool = False) -> None:
     with app.session(save=as_query is not True) as session:
-        target = session.canister(canister)
-        interface = interface_of(target.metadata("candid:service"), request.did)
+        target, interface = _callee(session, canister, request.did)
         function = interface.methods.get(request.method) if interface else None
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
-        changes = target.changes() if diff else None
+        if diff and isinstance(target, Management):
+            raise Misuse("--diff shows what changes in a canister, and aaaaa-aa has nothing")
+        changes = target.changes() if diff and isinstance(target, Canister) else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
         changed = None if changes is None else looks(changes.diff, Show())
     emit(app, result, request, interface, changed)
+
+
+def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | Management, candid.Interface | None]:
+    """Who is called, and its interface."""
+    if session.principal(name) == Management.id:
+        return session.sandbox.management, session.sandbox.management.interface
+    target = session.canister(name)
+    return target, interface_of(target.metadata("candid:service"), did)
 
 
 def asked(request: Request, interface: candid.Interface | None, ask: Callable[[bytes], CallResult]) -> CallResult:

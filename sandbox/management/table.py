@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from sandbox.candid import FuncType, Interface, parse_did
+from sandbox.candid import FuncType, Interface, ServiceType, parse_did
 from sandbox.management import chunks, lifecycle, outcalls, proposal, settings, signatures, snapshots, status, subnet
 from sandbox.management import transfer as slices
 from sandbox.management.code import InstallCode, install_code
@@ -38,6 +38,15 @@ class Method:
 def interface(did: str = "ic.did") -> Interface:
     """The management canister's interface; with `proposal.did` that of the community proposal of 2023."""
     return parse_did(files("sandbox.management").joinpath(did).read_text())
+
+
+@cache
+def whole() -> Interface:
+    """Both in one: everything that users and canisters may call."""
+    parts = interface(), interface("proposal.did")
+    types = {name: kind for part in parts for name, kind in part.types.items()}
+    methods = (method for part in parts if part.service is not None for method in part.service.methods)
+    return Interface(types, ServiceType(tuple(methods)))
 
 
 def signature(name: str) -> FuncType:

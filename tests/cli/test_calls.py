@@ -154,3 +154,26 @@ def test_a_canister_without_interface(cli: Cli, tmp_path: Path) -> None:
     assert (raw.exit_code, raw.stdout) == (0, "\n")
     assert "is not Candid" in raw.stderr
     assert cli.json("canister", "call", "e", "nothing")["reply"] is None
+
+
+def test_the_management_canister_is_called_like_any_other(with_canister: Make) -> None:
+    cli = with_canister("counter", "counter.classical")
+    target = cli.json("canister", "status", "counter")["canister_id"]
+    taken = cli.json("canister", "call", "aaaaa-aa", "take_snapshot", f'(principal "{target}", opt "x")')["reply"][0]
+    [listed] = cli.json("snapshot", "list")
+    assert (taken["id"], taken["checksum"], taken["label"]) == (listed["id"], listed["checksum"], "x")
+    cli("canister", "call", "counter", "inc")
+    asked = f'(record {{ canister_id = principal "{target}"; snapshot_id = blob "{_escaped(taken["id"])}" }})'
+    assert cli("canister", "call", "aaaaa-aa", "load_canister_snapshot", asked) == "()\n"
+    assert cli("canister", "call", "counter", "get") == "(0 : nat)\n"
+    status = cli.json(
+        "canister", "query", "aaaaa-aa", "canister_status", f'(record {{ canister_id = principal "{target}" }})'
+    )
+    assert status["reply"][0]["status"] == {"running": None}
+    assert "IC0512" in cli("--as", "eve", "canister", "call", "aaaaa-aa", "load_canister_snapshot", asked, code=1)
+    assert "take_canister_snapshot" in cli("canister", "call", "aaaaa-aa", "take_canister", code=1)
+    assert "aaaaa-aa has nothing" in cli("canister", "call", "aaaaa-aa", "take_canister", "--diff", code=2)
+
+
+def _escaped(digits: str) -> str:
+    return "".join(f"\\{digits[k : k + 2]}" for k in range(0, len(digits), 2))

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
-from sandbox.candid import decode, encode
+from sandbox.candid import decode
+from sandbox.errors import CandidTypeError
 from sandbox.limits import CHUNK_SIZE, SNAPSHOT_SLICE, WASM_PAGE
-from sandbox.management.table import signature
+from sandbox.management.table import METHODS, PROPOSAL, signature
 from sandbox.store.checksum import snapshot_checksum
 from tests.conftest import fixture, guest, number, rejected
 from tests.management.methods import MANAGEMENT, NOBODY, by_canister, by_user, encoded, relay
@@ -284,11 +285,7 @@ def test_a_snapshot_that_is_not_there(method: str, snapshot: bytes, sandbox: San
 
 
 def proposal(sandbox: Sandbox, method: str, *args: Any, sender: str = "default") -> Any:
-    arg = encode(signature(method).args, list(args))
-    reply = sandbox.update(MANAGEMENT, method, arg, sandbox.identity(sender)).or_raise().reply
-    assert reply is not None
-    values = decode(signature(method).results, reply)
-    return values[0] if values else None
+    return sandbox.management.call(method, *args, sender=sandbox.identity(sender))
 
 
 def test_the_proposals_methods() -> None:
@@ -317,6 +314,21 @@ def test_the_proposals_methods() -> None:
     proposal(sandbox, "delete_snapshot", second["id"])
     assert proposal(sandbox, "list_snapshots", target.id) == []
     rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "", proposal, sandbox, "delete_snapshot", second["id"])
+
+
+def test_every_method_of_both_interfaces_can_be_called() -> None:
+    sandbox = Sandbox()
+    methods = sandbox.management.interface.methods
+    assert set(methods) == {*METHODS, *PROPOSAL}
+    assert all(str(methods[name]) == str(signature(name)) for name in methods)
+    with pytest.raises(CandidTypeError, match="no method take; it has: canister_info"):
+        sandbox.management.call("take")
+    target = sandbox.create_canister()
+    asked = {"canister_id": target.id}
+    owner = sandbox.identity("default")
+    assert sandbox.management.call("canister_status", asked, sender=owner)["status"] == {"running": None}
+    rejected(ErrorCode.CANISTER_STATUS_ACCESS_DENIED, "", sandbox.management.call, "canister_status", asked)
+    assert sandbox.management.call("fetch_canister_logs", asked, sender=owner) == {"canister_log_records": []}
 
 
 def test_a_canister_calls_the_proposals_methods(sandbox: Sandbox) -> None:

@@ -1,0 +1,49 @@
+"""The management canister as users call it, by its Candid methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api import typed
+from sandbox.candid import Interface
+from sandbox.execution import CallResult
+from sandbox.management import table
+from sandbox.principal import Principal
+
+if TYPE_CHECKING:
+    from sandbox.api.sandbox import Sandbox
+
+Who = Principal | str | None
+
+
+class Management:
+    """`aaaaa-aa`: the methods of the platform, and the snapshots of the community proposal of 2023. Calls are made by
+    the anonymous principal unless `sender` says who; `CallRejected` carries the platform's code and text."""
+
+    id = Principal.management()
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    @property
+    def interface(self) -> Interface:
+        """All its methods."""
+        return table.whole()
+
+    def call(self, method: str, *values: Any, sender: Who = None) -> Any:
+        """Call with Python values; None, the value, or a tuple, as for `Canister.call`. Fields of a record that are
+        options may be left out."""
+        function = self.interface.method(method)
+        arg = typed.encode_arguments(function, values)
+        ask = self.query if typed.is_query(function) else self.update
+        reply = ask(method, arg, sender).reply
+        assert reply is not None
+        return typed.decode_results(function, reply)
+
+    def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+        """An update call with raw bytes."""
+        return self._sandbox.update(self.id, method, arg, sender).or_raise()
+
+    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+        """A query call with raw bytes."""
+        return self._sandbox.query(self.id, method, arg, sender).or_raise()
