@@ -39,6 +39,8 @@ _FIELDS: Final = (
 _GLOBAL: Final = 16
 _SAVED: Final = "global "
 _SHORT: Final = 8
+_NAMES: Final = {"code": "module", "taken_at": "taken_on"}
+"""Parts by the names that people know."""
 
 Content = Callable[[int, bytes], Readable]
 """A memory by its size and the key of its top node."""
@@ -175,7 +177,7 @@ def differing(snapshot: SnapshotState, kept: Manifest, module: Modules) -> list[
 
 def _differing(one: dict[str, bytes], record: dict[str, Any], module: Modules) -> list[str]:
     other = digests(record)
-    parts = [name for name in dict.fromkeys((*other, *one)) if one.get(name) != other.get(name)]
+    parts = [_NAMES.get(n, n) for n in dict.fromkeys((*other, *one)) if one.get(n) != other.get(n)]
     return _numbered(parts, record["code"], module) if any(name.startswith(_SAVED) for name in parts) else parts
 
 

@@ -186,6 +186,25 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_bytes(header + b"\n" + rest[:32] + cbor2.dumps(content))
 
 
+@pytest.mark.parametrize("length", [0, 100])
+def test_a_torn_pack_keeps_nobody_from_the_canisters(tmp_path: Path, length: int) -> None:
+    with Sandbox.open(tmp_path) as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(PEOPLE)
+        canister.call("fill", 9)
+        snapshot_id = canister.take_snapshot().id
+        canister.call("fill", 1)
+    [pack] = (tmp_path / "packs").iterdir()
+    pack.write_bytes(pack.read_bytes()[:length])
+    with Sandbox.open(tmp_path) as sandbox:
+        found = sandbox.snapshots.verify(snapshot_id, every=True)
+        assert [d.part.split()[0] for d in found.differences] == ["heap"]
+        assert refused(sandbox.canister(canister.id), snapshot_id)
+        sandbox.canister(canister.id).call("fill", 1)
+    with Sandbox.open(tmp_path) as sandbox:
+        assert sandbox.canister(canister.id).call("size") == 11
+
+
 def changed_global(record: dict[str, Any], slot: int) -> None:
     values = bytearray(record["globals"])
     values[slot * 16 + 1] ^= 1
@@ -196,7 +215,8 @@ def changed_global(record: dict[str, Any], slot: int) -> None:
     ("part", "change"),
     [
         ("label", lambda record: record.update(label="other")),
-        ("taken_at", lambda record: record.update(taken_at=record["taken_at"] + 1)),
+        ("module", lambda record: record.update(code=bytes(32))),
+        ("taken_on", lambda record: record.update(taken_at=record["taken_at"] + 1)),
         ("heap", lambda record: record["heap"].__setitem__(1, b"x" * 32)),
         ("global 2", lambda record: changed_global(record, 2)),
         ("global 28", lambda record: changed_global(record, 23)),  # 23 to 27 are immutable
