@@ -29,7 +29,8 @@ class Take:
     """How a snapshot is taken. `replace_id`: the one to give up for it. `uninstall`: and then uninstall the code.
 
     `limit`: a canister may have at least so many snapshots, whatever the sandbox allows (`Subnet.max_snapshots`). If it
-    may have 1, a new one takes the place of the old. Those that policies take do not count.
+    may have 1, a new one takes the place of the old, of one alone: where there are several, because more were allowed
+    before or elsewhere, none goes. Those that policies take do not count.
     """
 
     label: str | None = None
@@ -115,9 +116,11 @@ def remaining(world: World, state: CanisterState, how: Take) -> tuple[SnapshotSt
     if how.replace_id is not None:
         old = own(world, state, how.replace_id)
         return tuple(s for s in state.snapshots if s is not old)
-    if most == 1:
-        return tuple(s for s in state.snapshots if s.automatic)
-    if sum(not s.automatic for s in state.snapshots) >= most:
+    others = tuple(s for s in state.snapshots if s.automatic)
+    count = len(state.snapshots) - len(others)
+    if most == count == 1:
+        return others
+    if count >= most:
         raise rejects.too_many_snapshots(state.id, most)
     return state.snapshots
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +200,22 @@ def test_by_default_a_new_snapshot_replaces_the_old_one() -> None:
     assert canister.list_snapshots() == [second]
     code = ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND
     rejected(code, first.id.hex(), canister.load_snapshot, first.id)
+
+
+def test_a_new_snapshot_never_replaces_several(tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path, max_snapshots=3) as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(ONE)
+        kept = [canister.take_snapshot(label) for label in "ab"]
+    with Sandbox.open(tmp_path, max_snapshots=1) as sandbox:
+        canister = sandbox.canister(canister.id)
+        text = "maximum number of snapshots allowed: 1.\nConsider deleting an unnecessary snapshot"
+        for via_hooks in (False, True):
+            rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, canister.take_snapshot, via_hooks=via_hooks)
+        assert canister.list_snapshots() == kept
+        canister.delete_snapshot(kept[0].id)
+        canister.take_snapshot("c")
+        assert [s.label for s in canister.list_snapshots()] == ["c"]
 
 
 @pytest.mark.parametrize("most", [2, 3, 10, 23])
