@@ -27,8 +27,9 @@ _HELP = {
     "create-canister-not-enough-cycles": "Try sending more cycles with the request.",
     "delete-canister-queue-not-empty": "Wait until the queues have been cleared to delete the canister and in the "
     "meantime stop the canister.",
-    "insufficient-cycles-in-compute-allocation": "Try topping up the canister.",
-    "insufficient-cycles-in-memory-allocation": "Try topping up the canister.",
+    "insufficient-cycles-in-compute-allocation": "Top up the canister with more cycles.",
+    "insufficient-cycles-in-memory-allocation": "Top up the canister with more cycles.",
+    "install-code-not-enough-cycles": "Top up the canister with more cycles.",
     "canister-snapshot-not-controller": "Make sure you are a controller of the canister that the snapshot belongs to.",
     "canister-snapshot-limit-exceeded": "Consider deleting an unnecessary snapshot of the specified canister before "
     "creating a new one.",
@@ -216,7 +217,9 @@ def queue_not_empty(canister_id: Principal) -> CallRejected:
 def installation_unpaid(canister_id: Principal, short: int) -> CallRejected:
     text = f"is out of cycles: please top up the canister with at least {short} additional cycles"
     return rejected(
-        ErrorCode.CANISTER_OUT_OF_CYCLES, f"Canister installation failed with `Canister {canister_id} {text}`."
+        ErrorCode.CANISTER_OUT_OF_CYCLES,
+        f"Canister installation failed with `Canister {canister_id} {text}`.",
+        "install-code-not-enough-cycles",
     )
 
 

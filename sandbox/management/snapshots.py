@@ -151,7 +151,9 @@ def loaded(world: World, state: CanisterState, snapshot: SnapshotState, owner: C
     )
     restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
     grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
-    return Transition(canister=paid(world, state, new, loading(snapshot, content.code), grown), restored=restored)
+    return Transition(
+        canister=paid(world, state, new, loading(world, snapshot, content.code), grown), restored=restored
+    )
 
 
 def loadable(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:

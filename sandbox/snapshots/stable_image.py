@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from sandbox.errors import StateError
+from sandbox.errors import SnapshotFileCorrupt, SnapshotFileError
 from sandbox.limits import STABLE_MEMORY, WASM_PAGE
 from sandbox.memory import Image, Memory, Pool
 from sandbox.memory.host import data_runs
@@ -19,7 +19,7 @@ _LOT = 64 * WASM_PAGE
 
 def read_stable_image(pool: Pool, path: Path) -> Image:
     """The file's bytes, filled up with zeros to whole Wasm pages, in a new memory. Reads in small pieces; zeros and
-    holes take no room. `StateError` says what is wrong with the file."""
+    holes take no room. `SnapshotFileError` says what is wrong with the file, `SnapshotFileCorrupt` that it is torn."""
     memory = pool.memory()
     with open(path, "rb") as file:
         compressed = file.read(len(_GZIP)) == _GZIP
@@ -28,7 +28,7 @@ def read_stable_image(pool: Pool, path: Path) -> Image:
             for offset, data in _unpacked(file) if compressed else _pieces(file, length):
                 _put(memory, offset, data, path)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise StateError(f"{path} is not a whole gzip file: {error}") from error
+            raise SnapshotFileCorrupt(f"{path} is not a whole gzip file: {error}") from error
     if not compressed:
         _grow(memory, length, path)
     return memory.image()
@@ -65,7 +65,7 @@ def _put(memory: Memory, offset: int, data: bytes, path: Path) -> None:
 
 def _grow(memory: Memory, size: int, path: Path) -> None:
     if size > STABLE_MEMORY:
-        raise StateError(f"{path} holds more than the {STABLE_MEMORY} bytes that a stable memory may have")
+        raise SnapshotFileError(f"{path} holds more than the {STABLE_MEMORY} bytes that a stable memory may have")
     whole = -(-size // WASM_PAGE) * WASM_PAGE
     if whole > memory.size:
         memory.resize(whole)

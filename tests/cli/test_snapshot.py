@@ -174,6 +174,11 @@ def test_a_stable_image_and_its_argument(cli: Cli, tmp_path: Path) -> None:
         image.write_bytes(gzip.compress(kept.raw_state().stable))
     cli("canister", "create", "new")
     arg = '(opt record { title = "x"; max_people = null })'
+    torn = tmp_path / "torn.gz"
+    torn.write_bytes(image.read_bytes()[:-20])
+    assert "not a whole gzip file" in cli(
+        "snapshot", "load", "new", "--stable-image", str(torn), "--wasm", wasm, code=1
+    )
     text = cli("snapshot", "load", "new", "--stable-image", str(image), "--wasm", wasm, "--arg", arg)
     assert text.startswith("loaded image.gz into new")
     assert cli.json("canister", "call", "new", "size")["reply"] == [4]

@@ -159,7 +159,8 @@ def test_an_allocation_that_would_freeze_the_canister_is_refused(kind: str, want
     code = ErrorCode[f"INSUFFICIENT_CYCLES_IN_{kind.upper()}_ALLOCATION"]
     text = f"Cannot increase {kind} allocation to {wanted} due to insufficient cycles. At least "
     allocation: dict[str, Any] = {f"{kind}_allocation": wanted}
-    rejected(code, text, tight.update_settings, **allocation)
+    refusal = rejected(code, text, tight.update_settings, **allocation)
+    assert "\nTop up the canister with more cycles. See documentation: https" in refusal.message
     tight.update_settings(freezing_threshold=0, **allocation)
     tight.update_settings(freezing_threshold=1 << 60)
     assert tight.status().settings.freezing_threshold == 1 << 60

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import ErrorCode, Sandbox
-from sandbox.errors import StateError
+from sandbox.errors import SnapshotFileCorrupt, SnapshotFileError
 from sandbox.limits import WASM_PAGE
 from tests.conftest import fixture, rejected, wat
 from tests.snapshots.hook_guests import PLAIN, Install, untouched
@@ -65,7 +65,7 @@ class TestStableImage:
         assert (stable.size, stable.read(77 << 30, 4)) == (100 << 30, b"here")
         with open(file, "r+b") as out:
             out.truncate(1 << 40)
-        with pytest.raises(StateError, match="more than"):
+        with pytest.raises(SnapshotFileError, match="more than"):
             sandbox.snapshots.load_stable_image(canister.id, file)
 
     def test_a_torn_file_is_refused_and_nothing_changes(self, sandbox: Sandbox, kept: Path, install: Install) -> None:
@@ -76,7 +76,7 @@ class TestStableImage:
             torn.write_bytes(bad)
 
             def load() -> None:
-                with pytest.raises(StateError, match="not a whole gzip file"):
+                with pytest.raises(SnapshotFileCorrupt, match="not a whole gzip file"):
                     sandbox.snapshots.load_stable_image(canister.id, torn)
 
             untouched(sandbox, canister, load)

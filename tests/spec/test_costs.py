@@ -61,5 +61,5 @@ def test_an_installation_that_cannot_be_paid_is_refused(bits: int) -> None:
     poor = Sandbox(costs="mainnet").create_canister(cycles=1_000_000_000)
     text = f"Canister installation failed with `Canister {poor.id} is out of cycles: please top up the canister with at"
     error = rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, text, poor.install, module(bits))
-    assert error.message.endswith(" additional cycles`.")
+    assert " additional cycles`.\nTop up the canister with more cycles. See documentation: https" in error.message
     assert poor.status().module_hash is None
