@@ -8,6 +8,7 @@ hooks, edited, by a policy) costs nothing but the memory that it occupies.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from sandbox.canister.code import prepare
 from sandbox.limits import SNAPSHOT_BASE, SNAPSHOT_SLICE_BASE
@@ -16,12 +17,24 @@ from sandbox.management.sizes import memory_usage, snapshot_size
 from sandbox.management.transition import World
 from sandbox.state import CanisterState, Code, SnapshotState
 
-Steps = tuple[tuple[int, bool], ...]
+Step = tuple[int, bool]
 """Instructions that count as executed, and whether at the price of a 64-bit module."""
 
 
-def paid(world: World, before: CanisterState, after: CanisterState, steps: Steps = (), grown: int = 0) -> CanisterState:
-    """`after`, to which so many bytes more will belong than it shows, having paid for the steps.
+def charged(world: World, state: CanisterState, step: Step) -> CanisterState:
+    """The canister, having paid for a step; a reject (IC0207) if that would freeze it."""
+    price = world.prices.execution(*step)
+    short = price + world.prices.frozen(state) - state.cycles
+    if short > 0:
+        raise rejects.snapshot_unpaid(state.id, short)
+    return replace(state, cycles=state.cycles - price) if price else state
+
+
+def paid(
+    world: World, before: CanisterState, after: CanisterState, step: Step | None = None, grown: int = 0
+) -> CanisterState:
+    """`after`, to which so many bytes more will belong than it shows, having paid for the step with the cycles that
+    were there `before`.
 
     A reject if that would freeze it: by the memory alone (IC0532), or by the price (IC0207).
     """
@@ -29,33 +42,35 @@ def paid(world: World, before: CanisterState, after: CanisterState, steps: Steps
     if before.cycles < frozen:
         more = max(_allocated(after, grown) - _allocated(before), 0)
         raise rejects.memory_unpaid(more, frozen - before.cycles)
-    price = sum(world.prices.execution(*step) for step in steps)
+    price = 0 if step is None else world.prices.execution(*step)
     if before.cycles < price + frozen:
         raise rejects.snapshot_unpaid(before.id, price + frozen - before.cycles)
-    return replace(after, cycles=before.cycles - price) if price else after
+    return after if after.cycles == before.cycles - price else replace(after, cycles=before.cycles - price)
 
 
 def _allocated(state: CanisterState, grown: int = 0) -> int:
     return max(memory_usage(state) + grown, state.settings.memory_allocation)
 
 
-def making(snapshot: SnapshotState) -> Steps:
+BASE: Final = (SNAPSHOT_BASE, False)
+"""To begin to load a snapshot."""
+
+
+def making(snapshot: SnapshotState) -> Step:
     """To make a snapshot."""
-    return ((SNAPSHOT_BASE + snapshot_size(snapshot), False),)
+    return SNAPSHOT_BASE + snapshot_size(snapshot), False
 
 
-def loading(world: World, snapshot: SnapshotState, code: Code) -> Steps:
+def loading(world: World, snapshot: SnapshotState, code: Code) -> Step | None:
     """To load a snapshot with this module, which is not compiled yet where nothing costs anything."""
-    if world.subnet.costs == "free":
-        return ()
-    return (SNAPSHOT_BASE, False), (snapshot_size(snapshot), prepare(code).facts.is64)
+    return None if world.subnet.costs == "free" else (snapshot_size(snapshot), prepare(code).facts.is64)
 
 
-def reading(size: int) -> Steps:
+def reading(size: int) -> Step:
     """To read so many bytes of a snapshot."""
-    return ((SNAPSHOT_SLICE_BASE + size, False),)
+    return SNAPSHOT_SLICE_BASE + size, False
 
 
-def writing(size: int) -> Steps:
+def writing(size: int) -> Step:
     """To write so many bytes of a snapshot."""
-    return ((size, False),)
+    return size, False

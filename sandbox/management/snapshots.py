@@ -13,7 +13,7 @@ from sandbox.errors import CandidTypeError, StateCorrupt
 from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
 from sandbox.management.lifecycle import uninstalled
-from sandbox.management.payment import loading, making, paid
+from sandbox.management.payment import BASE, charged, loading, making, paid
 from sandbox.management.settings import sees
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import Transition, World, history
@@ -136,6 +136,7 @@ def loaded(world: World, state: CanisterState, snapshot: SnapshotState, owner: C
     """The canister as `load_snapshot` leaves it; rights are not looked at."""
     if snapshot.via_hooks:
         raise rejects.only_stable_memory(snapshot.id)
+    begun = charged(world, state, BASE)
     content, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
     heap, how_heap = restoration(snapshot.heap, state.heap, in_use, pool)
     stable, how_stable = restoration(snapshot.stable, state.stable, in_use, pool)
@@ -151,9 +152,8 @@ def loaded(world: World, state: CanisterState, snapshot: SnapshotState, owner: C
     )
     restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
     grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
-    return Transition(
-        canister=paid(world, state, new, loading(world, snapshot, content.code), grown), restored=restored
-    )
+    new = paid(world, begun, new, loading(world, snapshot, content.code), grown)
+    return Transition(canister=new, restored=restored)
 
 
 def loadable(world: World, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:

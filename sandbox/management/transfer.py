@@ -16,7 +16,7 @@ from typing import Any
 from sandbox import limits
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
-from sandbox.management.payment import making, paid, reading, writing
+from sandbox.management.payment import charged, making, paid, reading, writing
 from sandbox.management.sizes import module_size
 from sandbox.management.snapshots import intact, own, visible, with_snapshot
 from sandbox.management.transition import Transition, World
@@ -83,7 +83,7 @@ def read_data(world: World, canister_id: Principal, snapshot_id: bytes, kind: di
     size = limits.CHUNK_SIZE if part == "wasm_chunk" else place["size"]
     if size > limits.SNAPSHOT_SLICE:
         raise rejects.slice_too_large(size)
-    payer = paid(world, state, state, reading(size))
+    payer = charged(world, state, reading(size))
     chunk = _chunk(snapshot, place["hash"]) if part == "wasm_chunk" else _slice(snapshot, part, place["offset"], size)
     return Transition(canister=payer if payer is not state else None, reply={"chunk": chunk})
 
@@ -145,7 +145,7 @@ def upload_data(world: World, canister_id: Principal, snapshot_id: bytes, arg: d
         raise rejects.snapshot_immutable()
     [(part, place)] = arg["kind"].items()
     data = arg["chunk"]
-    size = limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)
+    payer = charged(world, state, writing(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
     if part == "wasm_chunk":
         new = replace(snapshot, chunks=added(snapshot.chunks, data)[0])
     else:
@@ -154,7 +154,7 @@ def upload_data(world: World, canister_id: Principal, snapshot_id: bytes, arg: d
             raise rejects.invalid_slice(place["offset"], len(data))
         new = _written(world, snapshot, snapshot.upload, part, (place["offset"], data))
     snapshots = tuple(new if s is snapshot else s for s in state.snapshots)
-    return Transition(canister=paid(world, state, replace(state, snapshots=snapshots), writing(size)))
+    return Transition(canister=paid(world, payer, replace(payer, snapshots=snapshots)))
 
 
 def _written(

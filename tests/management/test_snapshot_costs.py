@@ -104,9 +104,28 @@ def test_a_snapshot_that_would_freeze_the_canister_is_not_taken(canister: Canist
 def test_a_load_that_would_freeze_the_canister_changes_nothing(canister: Canister, sandbox: Sandbox) -> None:
     large = canister.take_snapshot()
     small = sandbox.create_canister(settings={"freezing_threshold": 10**9})
-    left_with(small, MAINNET.freezing_limit(sandbox.state_of(small.id)) + 1)
-    before = sandbox.state_of(small.id)
+    limit, price = MAINNET.freezing_limit(sandbox.state_of(small.id)), MAINNET.execution(BASE, False)
+    out, memory = ErrorCode.CANISTER_OUT_OF_CYCLES, ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW
+    for spare, code, text in (
+        (price - 1, out, "snapshotting failed with: `Canister"),
+        (price, memory, "Canister cannot grow memory by"),
+    ):
+        left_with(small, limit + spare)
+        before = sandbox.state_of(small.id)
+        rejected(code, text, small.load_snapshot, large.id)
+        assert sandbox.state_of(small.id) == before
+    left_with(small, limit + 1)
+    rejected(out, "installation failed", small.load_snapshot, large.id, via_hooks=True)
+
+
+def test_a_frozen_canister_pays_for_no_slice(canister: Canister, sandbox: Sandbox) -> None:
+    made = spent(canister, "upload_canister_snapshot_metadata", **UPLOAD)[1]
+    canister.update_settings(freezing_threshold=10**12)
+    before = sandbox.state_of(canister.id)
+    slices = {"kind": {"wasm_memory": {"offset": 0, "size": 1}}}, {"kind": {"wasm_memory": {"offset": 0}}, "chunk": b""}
+    for method, fields in zip(("read_canister_snapshot_data", "upload_canister_snapshot_data"), slices, strict=True):
+        rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, "snapshotting failed", spent, canister, method, **made, **fields)
+    spent(canister, "read_canister_snapshot_metadata", **made)
     code = ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW
-    rejected(code, "Canister cannot grow memory by", small.load_snapshot, large.id)
-    rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, "out of cycles", small.load_snapshot, large.id, via_hooks=True)
-    assert sandbox.state_of(small.id) == before
+    rejected(code, "grow memory by 0 bytes", spent, canister, "delete_canister_snapshot", **made)
+    assert sandbox.state_of(canister.id) == before
