@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,15 +181,38 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
 
     def query(
         self,
-        snapshot_id: bytes | str,
+        source: bytes | str | Path,
         method: str,
         arg: bytes = typed.EMPTY_ARGUMENT,
         sender: Principal | str | None = None,
     ) -> CallResult:
-        """Ask the snapshot's code a query, also a composite one, about the snapshot's bytes, at the time at which it
-        was taken; nothing is loaded and nothing changes. `sender` is the caller, anonymous by default."""
-        snapshot = self._snapshot(snapshot_id, None)
+        """Ask the code of a snapshot (by id), or of a file or directory, a query, also a composite one, about its
+        bytes, at the time at which it was taken; nothing is loaded and nothing changes. `sender` is the caller,
+        anonymous by default.
+
+        A file is asked alone: there are no other canisters, and the caller is its controller.
+        """
+        if isinstance(source, Path) or (isinstance(source, str) and Path(source).exists()):
+            return self._query_file(Path(source), method, arg, sender)
+        snapshot = self._snapshot(source, None)
         return self._sandbox.query_snapshot(snapshot, method, arg, sender).or_raise()
+
+    def _query_file(self, path: Path, method: str, arg: bytes, sender: Principal | str | None) -> CallResult:
+        """In a sandbox of its own, which is gone afterwards."""
+        with portable.opened(path) as content:
+            about = content.fields
+        here = self._sandbox
+        limits = here.world(here.who(sender)).subnet.instruction_limits
+        alone = type(here)(on_log=here.on_log, instruction_limits=limits)
+        try:
+            canister = alone.create_canister([here.who(sender)], about.canister_id)
+            made = alone.snapshots.upload(canister.id, path)
+            [kept] = alone.state_of(canister.id).snapshots
+            assert kept.id == made.id
+            then = replace(kept, taken_at=about.taken_at, canister_version=about.canister_version)
+            return alone.query_snapshot(then, method, arg, sender).or_raise()
+        finally:
+            alone.close()
 
 
 def _hook_load(

@@ -89,7 +89,7 @@ def list_(app: App) -> None:
         for name, status in found
     ]
     if rows:
-        app.emit(facts, output.table(headers, rows, right=headers[4:]))
+        app.emit(facts, output.Listing(headers, rows, headers[4:]))
     else:
         app.emit(facts, "No canisters yet: canister-sandbox canister create NAME")
 

@@ -14,7 +14,8 @@ from sandbox.snapshots.inspect.motoko_value import Node, Scalar, node_json, node
 from sandbox.snapshots.inspect.opened import Opened
 from sandbox.snapshots.inspect.source import Bytes
 
-_SAMPLE = 32
+SAMPLE = 32
+"""So many cells tell in what form a column is read, however many are shown."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,32 @@ class Column:
     json: list[Any]
 
 
-def column(cells: Sequence[Cell], names: tuple[str, ...], form: str | None = None) -> Column:
-    """Cells of one kind, read in one form: the given one, or one that fits."""
+def column(
+    cells: Sequence[Cell], names: tuple[str, ...], form: str | None = None, sample: Sequence[Cell] | None = None
+) -> Column:
+    """Cells of one kind, read in one form: the given one, or one that fits those of `sample`, else these.
+
+    As JSON, a cell that is too long to be read as a whole is `{"start": ..., "size": ...}`.
+    """
     nodes = [cell for cell in cells if isinstance(cell, Node)]
     if nodes:
         return Column(None, [node_cell(cell) for cell in nodes], [node_json(cell) for cell in nodes])
     data = [cell for cell in cells if not isinstance(cell, Node)]
-    form = form or guess.guess([_head(cell) for cell in data[:_SAMPLE]], names)
+    form = form or _form(cells if sample is None else sample, names)
     values = [guess.value(cell, form, names) for cell in data]
     text = [guess.shown(value, form, cell.size) for value, cell in zip(values, data, strict=True)]
-    return Column(form, text, values)
+    return Column(form, text, [_json(value, cell) for value, cell in zip(values, data, strict=True)])
 
 
-def _head(cell: Bytes) -> bytes:
-    return cell.read(0, min(cell.size, guess.MOST))
+def _form(sample: Sequence[Cell], names: tuple[str, ...]) -> str:
+    """What fits those that can be read as a whole, or where there are none, their beginnings."""
+    cells = [cell for cell in sample[:SAMPLE] if not isinstance(cell, Node)]
+    whole = [cell for cell in cells if cell.size <= guess.MOST] or cells
+    return guess.guess([cell.read(0, min(cell.size, guess.MOST)) for cell in whole], names)
+
+
+def _json(value: Any, cell: Bytes) -> Any:
+    return value if cell.size <= guess.MOST else {"start": value, "size": cell.size}
 
 
 def node_cell(node: Node) -> str:

@@ -14,7 +14,7 @@ from sandbox.api.comparing import Source
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.differences import Show, looks, title
 from sandbox.cli.inspect import looks_like_file
-from sandbox.cli.which import snapshot_named
+from sandbox.cli.which import Ambiguous, snapshot_named
 from sandbox.snapshots.diff import Diff
 
 _OPTIONS: tuple[Callable[[F], F], ...] = (
@@ -65,6 +65,8 @@ def _source(session: Session, which: str) -> Source:
         return Path(which)
     try:
         return snapshot_named(session, which)
+    except Ambiguous:
+        raise
     except Misuse as problem:
         try:
             return session.canister(which)

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox.cli import maps, output
-from sandbox.cli.cells import column, field_names
+from sandbox.cli.cells import SAMPLE, column, field_names
 from sandbox.snapshots.diff import Diff, EntryDiff, MemoryDiff, ModuleDiff, StructureDiff
 from sandbox.snapshots.diff.modules import Names
 from sandbox.snapshots.diff.picture import STYLE, FateMap
@@ -212,7 +212,7 @@ def _maps(diff: Diff, show: Show) -> Looks:
 
 
 def _structures(diff: Diff, show: Show) -> Looks:
-    names = field_names(diff.new) or field_names(diff.old)
+    names = tuple({*field_names(diff.old), *field_names(diff.new)})
     facts: list[dict[str, Any]] = []
     lines: list[RenderableType] = []
     for each in diff.structures:
@@ -232,9 +232,9 @@ def _structure(found: StructureDiff, names: tuple[str, ...], show: Show) -> Look
     numbers = " → ".join("none" if count is None else f"{count:,}" for count in found.counts)
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     heading = f"{found.name}: {found.kind}, {numbers} entries: {told}"
-    some = found.entries[: show.limit]
-    keys = _keys(some, names)
-    values = _values(some, names)
+    some, sample = found.entries[: show.limit], found.entries[:SAMPLE]
+    keys = _keys(some, sample, names)
+    values = _values(some, sample, names)
     facts["entries"] = [
         {"key": key, "before": was, "after": now}
         for key, (was, _), (now, _) in zip((key for key, _ in keys), *values, strict=True)
@@ -251,25 +251,31 @@ Readable = list[tuple[Any, str]]
 """As JSON and as text."""
 
 
-def _keys(entries: Iterable[EntryDiff], names: tuple[str, ...]) -> Readable:
+def _keys(entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]) -> Readable:
     keys = [entry.key for entry in entries]
     cells = [key for key in keys if not isinstance(key, int | str)]
     if len(cells) < len(keys):
         return [(key, str(key)) for key in keys]
-    return _read(cells, names)
+    return _read(cells, [entry.key for entry in sample if not isinstance(entry.key, int | str)], names)
 
 
-def _values(entries: Iterable[EntryDiff], names: tuple[str, ...]) -> tuple[Readable, Readable]:
+def _values(
+    entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]
+) -> tuple[Readable, Readable]:
     """Before and after, all read in one form."""
     pairs = [(entry.before, entry.after) for entry in entries]
-    read = iter(_read([cell for pair in pairs for cell in pair if cell is not None], names))
+    read = iter(_read(_cells(entries), _cells(sample), names))
     found = [[(None, "") if cell is None else next(read) for cell in pair] for pair in pairs]
     return [pair[0] for pair in found], [pair[1] for pair in found]
 
 
-def _read(cells: list[Cell], names: tuple[str, ...]) -> Readable:
+def _cells(entries: Iterable[EntryDiff]) -> list[Cell]:
+    return [cell for entry in entries for cell in (entry.before, entry.after) if cell is not None]
+
+
+def _read(cells: list[Cell], sample: list[Cell], names: tuple[str, ...]) -> Readable:
     plain = [cell for cell in cells if not isinstance(cell, Node)]
     if not cells or len(plain) not in (0, len(cells)):
         return [(str(cell), str(cell)) for cell in cells]
-    found = column(cells, names)
+    found = column(cells, names, sample=sample)
     return list(zip(found.json, found.text, strict=True))

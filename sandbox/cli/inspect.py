@@ -10,7 +10,8 @@ import click
 
 from sandbox.cli import calls, looks
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
-from sandbox.cli.which import snapshot_named
+from sandbox.cli.failures import FAILED
+from sandbox.cli.which import Ambiguous, snapshot_named
 from sandbox.cli.wishes import Wishes
 from sandbox.errors import PrincipalError
 from sandbox.memory import Pool
@@ -102,12 +103,16 @@ def looks_like_file(which: str) -> bool:
 def _show(app: App, found: Opened, wishes: Wishes) -> None:
     facts, parts = looks.overview(found, wishes) if wishes.overview else looks.particular(found, wishes)
     app.emit(facts, *parts)
+    if "entries" in facts and facts.get("problem"):
+        raise click.exceptions.Exit(FAILED)
 
 
 def find(app: App, session: Session, which: str) -> Opened:
     """The snapshot meant by an id or a label, or the canister meant by a name or an id."""
     try:
         return session.sandbox.snapshots.inspect(snapshot_named(session, which).id, app.sender)
+    except Ambiguous:
+        raise
     except Misuse as problem:
         if session.names.get(which) is None and not _is_principal(which):
             raise Misuse(f"{problem.message}, nor a canister") from None
@@ -131,17 +136,24 @@ def _is_principal(text: str) -> bool:
 @click.option("--raw", is_flag=True, help="Argument and reply are bytes in hexadecimal, whatever they mean.")
 @with_app
 def query(app: App, which: str, **options: Any) -> None:
-    """Ask METHOD of SNAPSHOT, an id: a query of the code and the bytes that it holds.
+    """Ask METHOD of SNAPSHOT: a query of the code and the bytes that it holds.
 
-    It is not loaded: nothing of the canister changes. The time is that at which the snapshot was taken.
+    SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli. It is not loaded: nothing of the
+    canister changes. The time is that at which the snapshot was taken. A file is asked alone, without other canisters.
     """
     request = calls.Request(**options)
     with app.session(save=False) as session:
         snapshots = session.sandbox.snapshots
-        snapshot_id = snapshot_named(session, which).id
-        carried = snapshots.inspect(snapshot_id, app.sender).metadata.get("candid:service")
+        source: bytes | Path
+        if looks_like_file(which):
+            source = Path(which)
+            with portable.opened(source) as content:
+                carried = opened(content).metadata.get("candid:service")
+        else:
+            source = snapshot_named(session, which).id
+            carried = snapshots.inspect(source, app.sender).metadata.get("candid:service")
         interface = calls.interface_of(carried, request.did)
         result = calls.asked(
-            request, interface, lambda argument: snapshots.query(snapshot_id, request.method, argument, app.sender)
+            request, interface, lambda argument: snapshots.query(source, request.method, argument, app.sender)
         )
     calls.emit(app, result, request, interface)

@@ -69,7 +69,7 @@ def verify(app: App, which: tuple[str, ...], everything: bool, every: bool) -> N
             found = list(session.sandbox.snapshots.verify_all(ids, tell, every=every))
         rows = [_verified_row(session, item) for item in found]
     headers = ("id", "canister", "label", "read", "result")
-    shown = output.table(headers, rows, right=["read"]) if rows else Text("No snapshots.")
+    shown = output.Listing(headers, rows, ("read",)) if rows else Text("No snapshots.")
     details = [Text(f"  {item.id.hex()} {d.part}: {d.why}", "dim") for item in found for d in item.differences]
     app.emit([_verified_facts(item) for item in found], shown, *details)
     if not all(item.intact for item in found):
@@ -152,7 +152,7 @@ def _retained_text(done: Retained, dry_run: bool) -> Any:
     gone = Text("would go" if dry_run else "removed", "red")
     rows = [(*_cells(s), Text(f"stays: {', '.join(reasons)}", "green")) for s, reasons in done.kept]
     rows += [(*_cells(s), gone) for s in done.removed]
-    return output.table(("id", "label", "taken", "result"), rows) if rows else "No snapshots."
+    return output.Listing(("id", "label", "taken", "result"), rows) if rows else "No snapshots."
 
 
 def _cells(found: Snapshot) -> tuple[str, str, str]:

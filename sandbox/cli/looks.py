@@ -13,10 +13,10 @@ from rich.text import Text
 from sandbox.candid.labels import quoted
 from sandbox.cli import maps, output
 from sandbox.cli.app import Misuse
-from sandbox.cli.cells import column, field_names, node_cell
+from sandbox.cli.cells import SAMPLE, column, field_names, node_cell
 from sandbox.cli.wishes import Wishes
 from sandbox.snapshots.inspect import picture
-from sandbox.snapshots.inspect.found import Decoded, Part
+from sandbox.snapshots.inspect.found import Decoded, Part, Row
 from sandbox.snapshots.inspect.globals import GlobalValue
 from sandbox.snapshots.inspect.motoko_value import Node, node_json, node_text
 from sandbox.snapshots.inspect.opened import Opened
@@ -229,17 +229,35 @@ def _entries(found: Opened, wishes: Wishes) -> Looks:
 
 
 def _rows(found: Opened, part: Part, wishes: Wishes) -> Looks:
-    rows = list(islice(part.rows(), wishes.limit))
+    sample, problem = _some(part, max(wishes.limit, SAMPLE))
+    rows = sample[: wishes.limit]
+    if len(rows) == wishes.limit:
+        problem = None
     names = field_names(found)
     forms = {"key": wishes.key_form, "value": wishes.value_form}
-    columns = [column([row[n] for row in rows], names, forms.get(name)) for n, name in enumerate(part.columns)]
+    columns = [
+        column([row[n] for row in rows], names, forms.get(name), [row[n] for row in sample])
+        for n, name in enumerate(part.columns)
+    ]
     facts = [{name: c.json[k] for name, c in zip(part.columns, columns, strict=True)} for k in range(len(rows))]
     used = {name: c.form for name, c in zip(part.columns, columns, strict=True) if c.form}
     table = output.table(part.columns, zip(*(c.text for c in columns), strict=True)) if rows else Text("Empty.")
     lines: list[RenderableType] = [table]
-    if part.count is not None and part.count > len(rows):
+    if problem is not None:
+        lines.append(Text(f"no more can be read: {problem}", "bold red"))
+    elif part.count is not None and part.count > len(rows):
         lines.append(Text(f"and {part.count - len(rows):,} more (--limit)", "dim"))
-    return {"count": part.count, "forms": used, "entries": facts}, lines
+    return {"count": part.count, "forms": used, "entries": facts, "problem": problem}, lines
+
+
+def _some(part: Part, most: int) -> tuple[list[Row], str | None]:
+    """The first entries, and why there are no more where the bytes are damaged."""
+    found: list[Row] = []
+    try:
+        found.extend(islice(part.rows(), most))
+    except InspectError as error:
+        return found, str(error)
+    return found, None
 
 
 # --- bytes

@@ -17,7 +17,7 @@ _COLUMNS = 64
 
 def shown(found: Map, style: Style = CLASSES) -> Iterator[Text]:
     """In colours, or by signs where there are none; and what they mean."""
-    return _coloured(found, style) if output.console().is_terminal else _plain(found, style)
+    return _coloured(found, style) if output.coloured() else _plain(found, style)
 
 
 def _coloured(found: Map, style: Style) -> Iterator[Text]:
@@ -39,5 +39,6 @@ def _rgb(colour: Colour) -> str:
 
 
 def _plain(found: Map, style: Style) -> Iterator[Text]:
-    yield from map(Text, picture.signs(found, _COLUMNS, _ROWS, style))
+    columns = min(_COLUMNS, shutil.get_terminal_size().columns)
+    yield from map(Text, picture.signs(found, columns, _ROWS, style))
     yield Text("  ".join(f"{look.sign} {look.label}" for look in style.looks.values()))

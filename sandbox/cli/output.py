@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.highlighter import RegexHighlighter
 from rich.table import Table
 from rich.text import Text
@@ -48,6 +49,12 @@ def console(*, stderr: bool = False) -> Console:
     return found
 
 
+def coloured() -> bool:
+    """Whether standard output shows colours: it is a terminal that has them, and NO_COLOR is not set."""
+    found = console()
+    return found.is_terminal and found.color_system is not None and not found.no_color
+
+
 def show(*parts: RenderableType, stderr: bool = False) -> None:
     """Print for people: strings are text, never markup."""
     target = console(stderr=stderr)
@@ -79,6 +86,25 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[object]], right: Itera
     for row in rows:
         result.add_row(*map(_harmless, row))
     return result
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Things by their ids: a table where there is room for it, else one thing after the other: no id is cut."""
+
+    headers: tuple[str, ...]
+    rows: Sequence[tuple[object, ...]]
+    right: tuple[str, ...] = ()
+
+    def __rich_console__(self, target: Console, options: ConsoleOptions) -> RenderResult:
+        whole = table(self.headers, self.rows, self.right)
+        if whole.__rich_measure__(target, options.update(width=_PIPE_WIDTH)).maximum <= options.max_width:
+            yield whole
+            return
+        for number, row in enumerate(self.rows):
+            if number:
+                yield Text()
+            yield fields(dict(zip(self.headers, row, strict=True)))
 
 
 def fields(pairs: Mapping[str, object]) -> Table:

@@ -127,7 +127,7 @@ def list_(app: App, canister: str | None) -> None:
         facts = [snapshot_facts(s) for s in found]
         rows = [_row(session, s) for s in found]
     if rows:
-        app.emit(facts, output.table(_HEADERS, rows, right=["open calls", "size"]))
+        app.emit(facts, output.Listing(_HEADERS, rows, ("open calls", "size")))
     else:
         app.emit(facts, "No snapshots.")
 

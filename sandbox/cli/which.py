@@ -8,6 +8,10 @@ from sandbox.cli.app import Misuse, Session
 from sandbox.cli.output import named
 
 
+class Ambiguous(Misuse):
+    """Several snapshots have the label."""
+
+
 def snapshot_named(session: Session, which: str, what: str = "the id nor the label of a snapshot") -> Snapshot:
     """The snapshot with this id or label, of whichever canister. `what`: neither of which it is, if there is none."""
     every = session.sandbox.snapshots.list()
@@ -24,7 +28,7 @@ def labelled(snapshots: list[Snapshot], which: str) -> str | None:
     if any(s.id == as_id(which) for s in snapshots) or not found:
         return None
     if len(found) > 1:
-        raise Misuse(f"several snapshots are labelled {which!r}; give an id: {known(found)}")
+        raise Ambiguous(f"several snapshots are labelled {which!r}; give an id: {known(found)}")
     return found[0].id.hex()
 
 

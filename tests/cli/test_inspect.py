@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sandbox import Sandbox
+from sandbox import Principal, Sandbox
 from tests.cli.conftest import Cli, module
 from tests.conftest import guest, with_section
 
@@ -163,6 +163,78 @@ def test_what_is_not_there_is_said(people: Cli) -> None:
     assert "is not inside" in people("snapshot", "inspect", "thirty", "--hexdump", "0:99999999999", code=1)
     assert "is not START:LENGTH" in people("snapshot", "inspect", "thirty", "--hexdump", "here", code=2)
     assert "no regular expression" in people("snapshot", "inspect", "thirty", "--strings", "--pattern", "(", code=2)
+
+
+def test_a_label_of_several_snapshots_names_none(people: Cli) -> None:
+    people("snapshot", "take", "people", "--label", "thirty", "--keep", "2")
+    for command in (("inspect", "thirty"), ("diff", "thirty", "people"), ("query", "thirty", "size")):
+        refused = people("snapshot", *command, code=2)
+        assert "several snapshots are labelled 'thirty'; give an id: " in refused
+        assert "nor a canister" not in refused
+
+
+@pytest.mark.parametrize("name", ["thirty.icsnap", "thirty.d"])
+def test_a_file_is_queried_as_the_snapshot_it_was(people: Cli, tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    people("snapshot", "download", "thirty", path)
+    assert people("snapshot", "query", path, "size") == "(30 : nat)\n"
+    elsewhere = Cli(tmp_path / "nothing")
+    assert elsewhere.json("snapshot", "query", path, "get", "(7)")["reply"][0]["name"] == "Person 7"
+    assert "no query method 'fill'" in elsewhere("snapshot", "query", path, "fill", "(1)", code=1)
+    assert not elsewhere.state.exists()
+    assert "no file or directory" in people("snapshot", "query", str(tmp_path / "x.icsnap"), "size", code=2)
+
+
+@pytest.fixture
+def structures(with_canister: With) -> Cli:
+    cli = with_canister("s", "structures_rs")
+    cli("canister", "call", "s", "fill", "(40)")
+    cli("snapshot", "take", "s", "--label", "forty")
+    return cli
+
+
+def test_the_form_of_a_column_does_not_depend_on_how_much_is_shown(structures: Cli) -> None:
+    for memory in ("2", "4", "11"):
+        few, many = (
+            structures.json("snapshot", "inspect", "forty", "--region", memory, "--limit", n) for n in ("1", "40")
+        )
+        assert few["forms"] == many["forms"], memory
+        assert few["entries"] == many["entries"][:1]
+    structures("canister", "call", "s", "remove", "(2)")
+    few, many = (structures.json("snapshot", "diff", "forty", "--limit", n)["structures"] for n in ("1", "40"))
+    for one, all_ in zip(few, many, strict=True):
+        assert one["entries"] == all_["entries"][:1], one["name"]
+
+
+def test_principals_are_shown_as_principals(structures: Cli) -> None:
+    facts = structures.json("snapshot", "inspect", "forty", "--region", "5", "--limit", "1")
+    assert facts["forms"]["key"] == "principal"
+    assert bytes(Principal.from_text(facts["entries"][0]["key"]))[-1] == 2
+
+
+def test_of_a_damaged_structure_all_that_can_be_read_is_shown(structures: Cli) -> None:
+    facts = structures.json("snapshot", "inspect", "forty", "--region", "11", "--limit", "40")
+    assert (len(facts["entries"]), facts["problem"]) == (40, None)
+    where = stable_offset(structures, "memory 11", 64 + 30 * 25)
+    structures("snapshot", "edit", "forty", "--keep", "2", "--label", "torn", "--patch", f"stable:{where}:ff")
+    torn = structures.json("snapshot", "inspect", "torn", "--region", "11", "--limit", "40", code=1)
+    assert torn["entries"] == facts["entries"][:30]
+    assert "element 30" in torn["problem"]
+    shown = structures("snapshot", "inspect", "torn", "--region", "11", "--limit", "40", code=1)
+    assert "no more can be read: element 30 at" in shown
+    assert structures.json("snapshot", "inspect", "torn", "--region", "11", "--limit", "9")["problem"] is None
+
+
+def stable_offset(cli: Cli, name: str, offset: int) -> int:
+    """Where a byte of a memory of the snapshot `forty` lies in stable memory."""
+    with Sandbox.open(cli.state) as sandbox:
+        [snapshot] = sandbox.snapshots.list()
+        found = sandbox.snapshots.inspect(snapshot.id).decode().part(name)
+        assert found is not None
+        whole, stable = found.data.read(0, found.data.size), sandbox.snapshots.inspect(snapshot.id).stable
+        start = stable.read(0, stable.size).find(whole)
+    assert start > 0
+    return start + offset
 
 
 def test_a_snapshot_is_queried_and_nothing_changes(people: Cli) -> None:

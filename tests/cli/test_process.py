@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +71,38 @@ def test_a_terminal_gets_colours(counter: Path) -> None:
     os.close(leader)
     assert "\x1b[" in shown
     assert "nat" in shown
+
+
+def on_terminal(columns: int, state: Path, *args: str, **environment: str) -> str:
+    """What a terminal of so many columns shows."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    command = [*COMMAND, "--state", str(state), *args]
+    env = _environment(**environment)
+    subprocess.run(command, stdout=follower, stderr=follower, env=env, timeout=120, check=True)
+    os.close(follower)
+    shown = os.read(leader, 100_000).decode()
+    os.close(leader)
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown) if "NO_COLOR" in environment else shown
+
+
+def test_a_map_without_colours_is_drawn_by_signs(counter: Path) -> None:
+    command = ("snapshot", "inspect", "c", "--picture")
+    assert "▀" in on_terminal(60, counter, *command)
+    for without in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        shown = on_terminal(60, counter, *command, **without)
+        assert "▀" not in shown
+        assert "▒ structured" in shown
+        assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_ids_are_whole_however_narrow_the_terminal(counter: Path) -> None:
+    taken = run(counter, "snapshot", "take", "c", "--output", "json")
+    snapshot = json.loads(taken.stdout)["id"]
+    for columns in (200, 80, 50):
+        assert snapshot in on_terminal(columns, counter, "snapshot", "list", NO_COLOR="1")
+        assert "rwlgt-iiaaa-aaaaa-aaaaa-cai" in on_terminal(columns, counter, "canister", "list", NO_COLOR="1")
+        assert snapshot in on_terminal(columns, counter, "snapshot", "verify", "--all", NO_COLOR="1")
 
 
 def test_a_reader_that_goes_away_is_no_error(counter: Path) -> None:

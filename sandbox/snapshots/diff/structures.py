@@ -77,7 +77,7 @@ def _compared(old: Part | None, new: Part | None) -> StructureDiff | None:
     part = new or old
     assert part is not None
     counts = (None if old is None else old.count, None if new is None else new.count)
-    kind = part.kind if old is None or new is None or old.kind == new.kind else f"{old.kind}, now {new.kind}"
+    kind = _kind(old, new)
     problem = next((each.problem for each in (new, old) if each is not None and each.problem is not None), None)
     if problem is not None:
         return StructureDiff(part.name, kind, counts, problem=problem)
@@ -89,9 +89,18 @@ def _compared(old: Part | None, new: Part | None) -> StructureDiff | None:
     return StructureDiff(part.name, kind, counts, entries) if entries or any(there) else None
 
 
+def _kind(old: Part | None, new: Part | None) -> str:
+    """An empty set cannot be told from an empty map, and is what it becomes or was."""
+    kinds = dict.fromkeys(part.kind for part in (old, new) if part is not None)
+    filled = dict.fromkeys(part.kind for part in (old, new) if part is not None and part.count)
+    if kinds.keys() == {"BTreeMap", "BTreeSet"} and len(filled) == 1:
+        kinds = filled
+    return ", now ".join(kinds)
+
+
 def _entries(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
     columns = new.columns if new is not None else old.columns if old is not None else ()
-    if old is not None and new is not None and old.columns != columns:
+    if old is not None and new is not None and _HOW.get(old.columns) is not _HOW.get(columns):
         yield from _entries(old, None)
         yield from _entries(None, new)
         return
@@ -107,9 +116,14 @@ def _keyed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
     now = {_raw(row[0]): row for digest, rows in after.items() if digest not in before for row in rows()}
     for key in sorted(then.keys() | now.keys()):
         was, has = then.get(key), now.get(key)
-        if was is None or has is None or _raw(was[-1]) != _raw(has[-1]):
+        if was is None or has is None or _values(was) != _values(has):
             cell = (has or was or ())[0]
             yield EntryDiff(cell, None if was is None else was[-1], None if has is None else has[-1])
+
+
+def _values(row: Row) -> bytes:
+    """What belongs to a key: nothing in a set, which is the same as a value without bytes."""
+    return b"".join(map(_raw, row[1:]))
 
 
 def _groups(part: Part | None) -> dict[bytes, Callable[[], list[Row]]]:

@@ -72,7 +72,7 @@ def _btree(name: str, data: Bytes) -> Part:
     tree = read_btree(data)
     some = list(islice(tree.entries(), _SAMPLE))
     hollow = bool(some) and not any(value.size for _, value in some)
-    is_set = hollow and tree.is_set
+    is_set = hollow and tree.is_set(max(key.size for key, _ in some))
     known = {
         "layout": f"version {tree.version}",
         "page": f"{tree.page:,} bytes",

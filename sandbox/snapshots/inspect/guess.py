@@ -21,6 +21,8 @@ MOST = 64 * 1024
 """Of a longer cell only the start is read."""
 _NUMBERS = (1, 2, 4, 8, 16)
 
+_SELF_AUTHENTICATING, _CANISTER, _ANONYMOUS = 2, b"\1\1", b"\4"
+
 Names = Sequence[str]
 
 
@@ -93,10 +95,23 @@ def guess(cells: Iterable[bytes], names: Names = ()) -> str:
         return "hex"
     if all(cell[:4] == b"DIDL" for cell in filled) and _fits("candid", filled, names):
         return "candid"
+    if all(map(_looks_like_principal, filled)) and any(len(cell) > 1 for cell in filled):
+        return "principal"
     lengths = {len(cell) for cell in sample}
     if _fits("text", filled, names) and (len(lengths) > 1 or not lengths <= set(_NUMBERS[:3])):
         return "text"
     return "nat" if len(lengths) == 1 and lengths <= set(_NUMBERS) else "hex"
+
+
+def _looks_like_principal(cell: bytes) -> bool:
+    """Whether this is the principal of a user, a canister, or the anonymous one, by its length and last bytes."""
+    match len(cell):
+        case 29:
+            return cell[-1] == _SELF_AUTHENTICATING
+        case 10:
+            return cell[-2:] == _CANISTER
+        case _:
+            return cell == _ANONYMOUS
 
 
 def _fits(form: str, cells: list[bytes], names: Names) -> bool:
@@ -112,12 +127,23 @@ def value(cell: Bytes, form: str, names: Names = ()) -> Any:
     """The cell read in this form: text, a number, a principal; its bytes where the form does not fit, and of a long
     cell only the first."""
     data = cell.read(0, min(cell.size, MOST))
-    if cell.size > MOST and form != "text":
-        return data
+    if cell.size > MOST:
+        if form != "text":
+            return data
+        data = _whole_characters(data)
     try:
         return FORMS[form](data, names)
     except Misfit:
         return data
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Without the part of a character at the end."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return data[: error.start] if error.reason == "unexpected end of data" else data
+    return data
 
 
 def shown(found: Any, form: str, size: int) -> str:

@@ -45,13 +45,13 @@ class BTree:
     sampled: bool = True
     """False where no node of version 2 was seen yet: each one is then asked for itself."""
 
-    @property
-    def is_set(self) -> bool:
-        """Whether values are certainly of a type without bytes; known where keys have a fixed size, because the size of
-        a page follows from the greatest sizes."""
+    def is_set(self, key: int) -> bool:
+        """Whether values are certainly of a type without bytes, given how long some key is. Where both types are
+        bounded, the size of a page follows from the sum of their greatest sizes: if a key takes all of it, nothing is
+        left for values. Pages of unbounded types tell nothing."""
         if self.max_value is not None:
             return self.max_value == 0
-        return self.key_size is not None and self.page == _slots(self.key_size, 0) * 3 // 4
+        return self.page == _slots(key, 0) * 3 // 4
 
     def entries(self) -> Iterator[tuple[Bytes, Bytes]]:
         """Key and value of every entry, in the order of the map."""

@@ -112,6 +112,15 @@ def test_only_nodes_that_differ_are_looked_into() -> None:
     assert set(found) == {"memory 0", "memory 2"}
 
 
+def test_a_set_that_was_empty_was_no_map() -> None:
+    canister = new("structures_rs", LAYOUTS["managed"])
+    with canister.changes() as changes:
+        canister.call("fill", 2)
+    found = {each.name: each for each in changes.diff.structures}
+    assert (found["memory 40"].kind, found["memory 40"].counts, found["memory 40"].added) == ("BTreeSet", (0, 2), 2)
+    assert found["memory 0"].kind == "BTreeMap"
+
+
 def test_a_structure_that_came_or_went_is_told_as_a_whole() -> None:
     canister = new("people_stable_rs_v1")
     canister.call("fill", 3)

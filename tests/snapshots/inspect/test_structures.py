@@ -102,6 +102,27 @@ def test_a_map_of_the_first_layout_without_a_memory_manager() -> None:
     assert cells(found) == [(b"a", b"first"), (b"m", b"middle"), (b"zebra", b"")]
 
 
+def v2_map(keys: list[bytes], values: list[bytes], greatest: tuple[int, int]) -> bytes:
+    """One leaf of keys of varying size; the page is that of types of these greatest sizes."""
+    page = (7 + 11 * (8 + sum(greatest)) + 12 * 8) * 3 // 4
+    head = header(b"BTR", 2, (4, page), (4, 0xFFFF_FFFF), (8, 0x40), (8, len(keys))).ljust(0x40, b"\0")
+    body = header(b"BTN", 2, (1, 0), (2, len(keys)), (8, 0))
+    for data in keys + values:
+        body += struct.pack("<I", len(data)) + data
+    return (head + body).ljust(4096, b"\0")
+
+
+def test_keys_that_leave_no_room_for_values_are_a_set() -> None:
+    anonymous, users = b"\4", [bytes([n]) * 28 + b"\2" for n in (7, 9)]
+    found = part(decode(Plain(v2_map([anonymous, *users], [b""] * 3, (29, 0)))), "structure")
+    assert (found.kind, found.columns, found.count) == ("BTreeSet", ("key",), 3)
+    assert cells(found) == [(anonymous,), *((user,) for user in users)]
+    unsure = part(decode(Plain(v2_map([anonymous], [b""], (29, 0)))), "structure")
+    assert (unsure.kind, unsure.facts["values"]) == ("BTreeMap", "empty, perhaps a BTreeSet")
+    valued = part(decode(Plain(v2_map([*users], [b""] * 2, (29, 4)))), "structure")
+    assert valued.kind == "BTreeMap"
+
+
 @pytest.mark.parametrize(
     ("image", "problem"),
     [

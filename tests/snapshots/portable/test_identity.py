@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -309,3 +310,17 @@ def test_a_record_has_uploads_in_it(tmp_path: Path, form: str) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     again = replay(tmp_path / "record")
     assert (again.difference, again.steps, again.state_hash) == (None, steps, state)
+
+
+def test_whoever_may_read_one_file_of_a_snapshot_may_read_all(canister: Canister, tmp_path: Path) -> None:
+    snapshot, sandbox = canister.take_snapshot("x"), canister._sandbox
+    made = [sandbox.snapshots.download(snapshot.id, tmp_path / name) for name in FORMATS.values()]
+    files = [file for path in made for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    assert len(files) >= 7
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o644 & ~umask()}
+
+
+def umask() -> int:
+    was = os.umask(0)
+    os.umask(was)
+    return was
