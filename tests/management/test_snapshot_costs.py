@@ -122,8 +122,11 @@ def test_a_frozen_canister_pays_for_no_slice(canister: Canister, sandbox: Sandbo
     made = spent(canister, "upload_canister_snapshot_metadata", **UPLOAD)[1]
     canister.update_settings(freezing_threshold=10**12)
     before = sandbox.state_of(canister.id)
-    slices = {"kind": {"wasm_memory": {"offset": 0, "size": 1}}}, {"kind": {"wasm_memory": {"offset": 0}}, "chunk": b""}
-    for method, fields in zip(("read_canister_snapshot_data", "upload_canister_snapshot_data"), slices, strict=True):
+    slices: dict[str, dict[str, Any]] = {
+        "read_canister_snapshot_data": {"kind": {"wasm_memory": {"offset": 0, "size": 1}}},
+        "upload_canister_snapshot_data": {"kind": {"wasm_memory": {"offset": 0}}, "chunk": b""},
+    }
+    for method, fields in slices.items():
         rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, "snapshotting failed", spent, canister, method, **made, **fields)
     spent(canister, "read_canister_snapshot_metadata", **made)
     code = ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW
