@@ -19,13 +19,15 @@ from sandbox.snapshots.diff.picture import STYLE, FateMap
 from sandbox.snapshots.inspect import picture
 from sandbox.snapshots.inspect.found import Cell
 from sandbox.snapshots.inspect.globals import GlobalValue
-from sandbox.snapshots.inspect.motoko_value import Node
+from sandbox.snapshots.inspect.motoko_value import Node, shortened
 from sandbox.snapshots.inspect.opened import Opened
 from sandbox.store.tree import PAGE
 
 Looks = tuple[dict[str, Any], list[RenderableType]]
 _SHOWN = 48
 """Bytes of a change that are shown."""
+_ITEMS = 100
+"""Items of a vector that are shown."""
 
 
 @dataclass(frozen=True)
@@ -277,5 +279,6 @@ def _read(cells: list[Cell], sample: list[Cell], names: tuple[str, ...]) -> Read
     plain = [cell for cell in cells if not isinstance(cell, Node)]
     if not cells or len(plain) not in (0, len(cells)):
         return [(str(cell), str(cell)) for cell in cells]
+    cells = [shortened(cell, _ITEMS) if isinstance(cell, Node) else cell for cell in cells]
     found = column(cells, names, sample=sample)
     return list(zip(found.json, found.text, strict=True))

@@ -12,12 +12,9 @@ from blake3 import blake3
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect.found import Cell, Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko_value import Node, Scalar
-from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.motoko_variables import WHOLE
 from sandbox.snapshots.inspect.opened import Opened
 from sandbox.snapshots.inspect.source import InspectError, Plain
-
-KEEP = Keep(items=1 << 20, text=1 << 24, values=1 << 22)
-"""Values are compared as a whole, not as far as they would be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def compare_structures(old: Opened, new: Opened) -> tuple[StructureDiff, ...]:
     """All structures that differ, in the order of the new state, with their entries by key or place; none where no
     decoder fits the bytes."""
     try:
-        before, after = _parts(old.decode(KEEP)), _parts(new.decode(KEEP))
+        before, after = _parts(old.decode(WHOLE)), _parts(new.decode(WHOLE))
     except InspectError as error:
         return (StructureDiff("stable memory", "unknown", (None, None), problem=str(error)),)
     names = [*after, *(name for name in before if name not in after)]
@@ -151,7 +148,7 @@ def _bag(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
 
 
 def _variables(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
-    """Motoko's variables, and inside of each only what differs."""
+    """Motoko's variables, or the values of a Candid message, and inside of each only what differs."""
     values = [{_name(row[0]): row[-1] for row in _rows(part)} for part in (old, new)]
     for name in (*values[1], *(name for name in values[0] if name not in values[1])):
         was, now = (_node(each.get(name)) for each in values)
@@ -162,6 +159,7 @@ _HOW: dict[tuple[str, ...], Callable[[Part | None, Part | None], Iterator[EntryD
     ("key", "value"): _keyed,
     ("key",): _keyed,
     ("variable", "type", "value"): _variables,
+    ("number", "value"): _variables,
 }
 
 

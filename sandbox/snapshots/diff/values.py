@@ -6,22 +6,33 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from sandbox.candid.labels import name_text
-from sandbox.snapshots.inspect.motoko_value import Node, Opt, Record, Same, Var, Variant, Vec
+from sandbox.snapshots.inspect.motoko_value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
 
 Difference = tuple[str, Node | None, Node | None]
 """A place such as `people[3].email`, what was there and what is there; None: nothing."""
 
 
 def differences(place: str, old: Node | None, new: Node | None) -> Iterator[Difference]:
-    """All of them, in order. Parts that were not kept count by what was kept of them."""
+    """All of them, in order; of long or deep ones only what `shortened` leaves."""
     waiting: list[Difference] = [(place, old, new)]
     while waiting:
         where, was, now = waiting.pop()
+        if isinstance(was, Packed) and isinstance(now, Packed) and was == now:
+            continue
+        was, now = _unpacked(was), _unpacked(now)
         parts = None if was is None or now is None else _parts(where, was, now)
         if parts is not None:
             waiting.extend(reversed(parts))
         elif was is None or now is None or not _same(was, now):
-            yield where, was, now
+            yield where, _shown(was), _shown(now)
+
+
+def _unpacked(node: Node | None) -> Node | None:
+    return node.read() if isinstance(node, Packed) else node
+
+
+def _shown(node: Node | None) -> Node | None:
+    return None if node is None else shortened(node)
 
 
 def _parts(place: str, old: Node, new: Node) -> list[Difference] | None:

@@ -10,7 +10,7 @@ from sandbox.snapshots.inspect.found import Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko_layout import NAMES, Layout, read_layout
 from sandbox.snapshots.inspect.motoko_regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko_types import StableTypes, candid_name
-from sandbox.snapshots.inspect.motoko_value import Opt, Scalar
+from sandbox.snapshots.inspect.motoko_value import Scalar
 from sandbox.snapshots.inspect.motoko_variables import Keep, Values
 from sandbox.snapshots.inspect.motoko_wire import Head, Stream, Type, read_head
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
@@ -90,8 +90,7 @@ def _rows(data: Bytes, types: StableTypes, keep: Keep) -> Iterator[Row]:
     for label, value in values.fields(_main(head)):
         known = declared.get(str(label))
         kind = "" if known is None else ("var " if known.mutable else "") + known.type
-        inner = value.value if isinstance(value, Opt) else value
-        rows[str(label)] = (Scalar(str(label), "name"), Scalar(kind, "type"), inner)
+        rows[str(label)] = (Scalar(str(label), "name"), Scalar(kind, "type"), value)
     if stream.left:
         raise InspectError(f"{stream.left:,} bytes follow the last variable, at byte {stream.place:#x}")
     return iter([rows[name] for name in sorted(rows)])

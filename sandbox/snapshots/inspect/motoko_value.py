@@ -6,6 +6,7 @@ mutable, and `region 16 (6 pages)`. A mutable thing that occurs again is `#n` wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.candid.labels import name_text, number_text, quoted
@@ -84,12 +85,44 @@ class Elided:
     text: str
 
 
-Node = Scalar | Record | Vec | Opt | Variant | Var | Same | Region | Elided
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A value that was not looked into: its bytes and its type. Equal ones are equal values; others may be as well."""
+
+    raw: bytes
+    kind: str
+    read: Callable[[], Node] = field(compare=False, repr=False)
+
+
+Node = Scalar | Record | Vec | Opt | Variant | Var | Same | Region | Elided | Packed
+
+DEPTH = 64
+"""So many levels of a value are shown."""
 
 
 def node_text(node: Node, width: int = 100) -> str:
-    """The value for people; nested as deep as the tree, which whoever made it has bounded."""
-    return render(_doc(node), width)
+    """The value for people, as far as it is to be shown (`shortened`)."""
+    return render(_doc(shortened(node)), width)
+
+
+def shortened(node: Node, items: int | None = None, depth: int = DEPTH) -> Node:
+    """The value without what is nested more deeply than `depth`, and without more than so many items of a vector."""
+    if depth <= 0 and not isinstance(node, Scalar | Same | Region):
+        return Elided("...")
+    match node:
+        case Record():
+            return Record(tuple((label, shortened(value, items, depth - 1)) for label, value in node.fields))
+        case Vec():
+            return Vec(tuple(shortened(item, items, depth - 1) for item in node.items[:items]), node.length)
+        case Opt():
+            return Opt(shortened(node.value, items, depth - 1))
+        case Variant():
+            return Variant(node.tag, shortened(node.value, items, depth - 1))
+        case Var():
+            return Var(node.place, shortened(node.value, items, depth - 1), node.shared)
+        case Packed():
+            return shortened(node.read(), items, depth)
+    return node
 
 
 def _doc(node: Node) -> Doc:
@@ -116,8 +149,8 @@ def _doc(node: Node) -> Doc:
             return f"#{node.var.shared}" if isinstance(node.var, Var) else f"(the same as at byte {node.var:#x})"
         case Region():
             return f"region {node.id} ({node.pages:,} pages)"
-        case Elided():
-            return node.text
+        case Elided() | Packed():
+            return node.text if isinstance(node, Elided) else f"{len(node.raw):,} bytes"
 
 
 def _label(label: str | int) -> str:
@@ -154,32 +187,36 @@ def _raw(value: str | bytes) -> bytes:
 
 
 def node_json(node: Node) -> object:
-    """The value as JSON has it: records by name, tuples and vectors as lists, bytes in hexadecimal, numbers of
-    thousands of digits as hexadecimal text, an option as null or the value in a list, a mutable thing as its value,
-    `{"#": n}` where it occurs again."""
+    """The value as JSON has it, as far as it is to be shown: records by name, tuples and vectors as lists, bytes in
+    hexadecimal, numbers of thousands of digits as hexadecimal text, an option as null or the value in a list, a mutable
+    thing as its value, `{"#": n}` where it occurs again."""
+    return _json(shortened(node))
+
+
+def _json(node: Node) -> object:
     match node:
         case Scalar():
             return _scalar_json(node.value)
         case Record():
             if all(isinstance(label, int) for label, _ in node.fields):
-                return [node_json(value) for _, value in node.fields]
-            return {str(label): node_json(value) for label, value in node.fields}
+                return [_json(value) for _, value in node.fields]
+            return {str(label): _json(value) for label, value in node.fields}
         case Vec():
-            items = [node_json(item) for item in node.items]
+            items = [_json(item) for item in node.items]
             return items if node.length == len(items) else {"items": items, "length": node.length}
         case Opt():
-            return [node_json(node.value)]
+            return [_json(node.value)]
         case Variant():
-            return {str(node.tag): node_json(node.value)}
+            return {str(node.tag): _json(node.value)}
         case Var():
-            inner = node_json(node.value)
+            inner = _json(node.value)
             return inner if node.shared is None else {"#": node.shared, "is": inner}
         case Same():
             return {"#": node.var.shared if isinstance(node.var, Var) else f"byte {node.var:#x}"}
         case Region():
             return {"region": node.id, "pages": node.pages}
-        case Elided():
-            return {"elided": node.text}
+        case Elided() | Packed():
+            return {"elided": node.text if isinstance(node, Elided) else f"{len(node.raw):,} bytes"}
 
 
 def _scalar_json(value: object) -> object:

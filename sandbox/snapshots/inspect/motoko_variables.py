@@ -10,23 +10,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from sandbox.candid.types import (
     BOOL,
     EMPTY,
-    FLOAT32,
-    FLOAT64,
     FUNC,
     INT,
-    INT8,
-    INT16,
-    INT32,
-    INT64,
     NAT,
     NAT8,
-    NAT16,
-    NAT32,
-    NAT64,
     NULL,
     OPT,
     PRIMITIVE_BY_OPCODE,
@@ -39,10 +31,12 @@ from sandbox.candid.types import (
     VEC,
 )
 from sandbox.principal import MAX_LENGTH, Principal
+from sandbox.snapshots.inspect.motoko_flat import Flats
 from sandbox.snapshots.inspect.motoko_value import (
     Elided,
     Node,
     Opt,
+    Packed,
     Record,
     Region,
     Same,
@@ -51,29 +45,31 @@ from sandbox.snapshots.inspect.motoko_value import (
     Variant,
     Vec,
 )
-from sandbox.snapshots.inspect.motoko_wire import ALIAS, Head, Stream, Type
-from sandbox.snapshots.inspect.source import InspectError
+from sandbox.snapshots.inspect.motoko_wire import ALIAS, FIXED, Head, Stream, Type
+from sandbox.snapshots.inspect.source import InspectError, Plain
 
 MAX_NESTING = 100_000
 _FREE_VALUES = 200_000
 _VALUES_PER_BYTE = 8
-_FIXED = {
-    kind.opcode: struct.Struct("<" + code)
-    for kind, code in (
-        (NAT8, "B"), (NAT16, "H"), (NAT32, "I"), (NAT64, "Q"), (INT8, "b"), (INT16, "h"), (INT32, "i"), (INT64, "q"),
-        (FLOAT32, "f"), (FLOAT64, "d"),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Keep:
-    """How much of a value is kept: levels of nesting, items of a vector, bytes of a text, values in all."""
+    """How much of a value is kept: levels of nesting, items of a vector, bytes of a text, values in all.
+
+    `whole`: nothing may be left out. What is more than that is an InspectError, and values of flat types
+    (`motoko_flat`) are `Packed`.
+    """
 
     depth: int = 48
     items: int = 100
     text: int = 4096
     values: int = 100_000
+    whole: bool = False
+
+
+WHOLE = Keep(depth=10_000, items=1 << 40, text=1 << 24, values=1 << 22, whole=True)
+"""For comparing."""
 
 
 _Want = tuple[int, int]
@@ -84,10 +80,12 @@ _Reading = Generator[_Want, Node, Node]
 class Values:
     """The values of one message. `shared` are the mutable things that were met more than once, in that order."""
 
-    def __init__(self, stream: Stream, head: Head, keep: Keep) -> None:
+    def __init__(self, stream: Stream, head: Head, keep: Keep, flats: Flats | None = None) -> None:
+        """`flats`: those of this message, where they are known."""
         self._stream = stream
         self._head = head
         self._keep = keep
+        self._flats = flats or Flats(head)
         self._start = stream.place
         self._met: dict[int, Var | None] = {}
         self._values = 0
@@ -99,15 +97,20 @@ class Values:
         return self._run((reference, self._keep.depth if depth is None else depth))
 
     def fields(self, record: Type) -> Iterator[tuple[str | int, Node]]:
-        """The fields of a record that comes next, as they are reached."""
+        """The fields of a record that comes next, as they are reached; of one that is an option, what is in it."""
         for label, reference in record.fields:
-            yield label, self.read(reference)
+            kind = None if reference < 0 else self._head.table[reference]
+            if kind is None or kind.kind != OPT:
+                yield label, self.read(reference)
+            else:
+                yield label, self.read(kind.inner) if self._some() else Scalar(None, "null")
 
     def _run(self, want: _Want) -> Node:
         first = self._plain(want)
-        if first is not None:
-            return first
-        readings = [self._compound(want)]
+        return self._driven(self._compound(want)) if first is None else first
+
+    def _driven(self, reading: _Reading) -> Node:
+        readings = [reading]
         value: Node | None = None
         while readings:
             try:
@@ -134,9 +137,31 @@ class Values:
         if self._values > _FREE_VALUES + _VALUES_PER_BYTE * (self._stream.place - self._start):
             raise InspectError(f"there are more values than bytes, at {self._where}")
         if depth <= 0 or self._kept >= self._keep.values:
+            if self._keep.whole:
+                raise InspectError(
+                    f"values are nested too deeply, or too many, to be read as a whole, at {self._where}"
+                )
             return False
         self._kept += 1
         return True
+
+    def _packed(self, want: _Want) -> Node | None:
+        """The value as its bytes, or nothing of it; None if that is not wanted, or not possible."""
+        reference, depth = want
+        if depth > 0 and not self._keep.whole:
+            return None
+        flat = self._flats.get(reference)
+        raw = None if flat is None else self._stream.cut(flat.skip)
+        if flat is None or raw is None:
+            return None
+        if not self._spend(depth):
+            return _ELIDED
+        return Packed(raw, flat.kind, partial(self._unpacked, reference, raw))
+
+    def _unpacked(self, reference: int, raw: bytes) -> Node:
+        """One level of it: its parts are packed again."""
+        inner = Values(Stream(Plain(raw)), self._head, self._keep, self._flats)
+        return inner._driven(inner._compound((reference, self._keep.depth)))
 
     # --- values without parts
 
@@ -148,11 +173,11 @@ class Values:
             if kind.kind in (FUNC, SERVICE):
                 return self._function() if kind.kind == FUNC else self._principal("service")
             if kind.kind != VEC or kind.inner != NAT8.opcode:
-                return None
+                return self._packed(want)
             self._spend(depth)
             return self._blob("blob")
         kept = self._spend(depth)
-        layout = _FIXED.get(reference)
+        layout = FIXED.get(reference)
         if layout is not None:
             [value] = layout.unpack(self._stream.take(layout.size))
             return Scalar(value, PRIMITIVE_BY_OPCODE[reference].name) if kept else _ELIDED
@@ -182,6 +207,7 @@ class Values:
     def _text(self) -> Scalar:
         size = self._stream.unsigned()
         where = self._where
+        self._check_length(size)
         raw = self._stream.head(size, self._keep.text, "a text")
         try:
             return Scalar(raw.decode("utf-8", "strict" if len(raw) == size else "ignore"), "text", size)
@@ -190,7 +216,12 @@ class Values:
 
     def _blob(self, kind: str) -> Scalar:
         size = self._stream.unsigned()
+        self._check_length(size)
         return Scalar(self._stream.head(size, self._keep.text, "a blob"), kind, size)
+
+    def _check_length(self, size: int) -> None:
+        if self._keep.whole and size > self._keep.text:
+            raise InspectError(f"{size:,} bytes are too long to be read as a whole, at {self._where}")
 
     def _principal(self, kind: str) -> Scalar:
         self._transparent()
@@ -217,13 +248,17 @@ class Values:
         return _COMPOUND[kind.kind](self, kind, left)
 
     def _opt(self, kind: Type, left: int) -> _Reading:
-        byte = self._stream.byte()
-        if byte > 1:
-            raise InspectError(f"an option before {self._where} is marked {byte}, neither 0 nor 1")
-        if not byte:
+        if not self._some():
             return Scalar(None, "null")
         value = yield kind.inner, left
         return Opt(value) if left else _ELIDED
+
+    def _some(self) -> bool:
+        """Whether there is something in an option that comes next."""
+        byte = self._stream.byte()
+        if byte > 1:
+            raise InspectError(f"an option before {self._where} is marked {byte}, neither 0 nor 1")
+        return byte == 1
 
     def _vec(self, kind: Type, left: int) -> _Reading:
         length = self._stream.unsigned()
@@ -233,13 +268,16 @@ class Values:
             items.append(item)
         rest = length - len(items)
         if rest and not self._skip(kind.inner, rest):
-            for _ in range(rest):
-                yield kind.inner, 0
+            while rest:
+                rest -= self._jumped(kind.inner, rest)
+                if rest:
+                    yield kind.inner, 0
+                    rest -= 1
         return Vec(tuple(items), length) if left else _ELIDED
 
     def _skip(self, reference: int, count: int) -> bool:
         """Go past plain numbers all at once; False for other types."""
-        layout = _FIXED.get(reference)
+        layout = FIXED.get(reference)
         if layout is not None:
             self._stream.skip(layout.size * count, "a vector")
         elif reference in (NAT.opcode, INT.opcode):
@@ -248,6 +286,13 @@ class Values:
             return False
         self._values += count
         return True
+
+    def _jumped(self, reference: int, count: int) -> int:
+        """Go past as many values as possible without reading them; how many."""
+        flat = self._flats.get(reference)
+        done = 0 if flat is None or not flat.least else self._stream.jump(flat.skip, count)
+        self._values += done
+        return done
 
     def _record(self, kind: Type, left: int) -> _Reading:
         fields: list[tuple[str | int, Node]] = []

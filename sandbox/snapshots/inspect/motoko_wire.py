@@ -7,13 +7,40 @@ Extended Candid is Candid with `alias t`, a mutable thing of type t, and `region
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sandbox.candid.types import FUNC, OPT, PRIMITIVE_BY_OPCODE, RECORD, SERVICE, VARIANT, VEC
+from sandbox.candid.types import (
+    FLOAT32,
+    FLOAT64,
+    FUNC,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    NAT8,
+    NAT16,
+    NAT32,
+    NAT64,
+    OPT,
+    PRIMITIVE_BY_OPCODE,
+    RECORD,
+    SERVICE,
+    VARIANT,
+    VEC,
+)
 from sandbox.snapshots.inspect.source import PIECE, Bytes, InspectError
 
 ALIAS, REGION = 1, -128
+FIXED = {
+    kind.opcode: struct.Struct("<" + code)
+    for kind, code in (
+        (NAT8, "B"), (NAT16, "H"), (NAT32, "I"), (NAT64, "Q"), (INT8, "b"), (INT16, "h"), (INT32, "i"), (INT64, "q"),
+        (FLOAT32, "f"), (FLOAT64, "d"),
+    )
+}  # fmt: skip
+"""Numbers that always take as many bytes."""
 _MAX_NUMBER = 1 << 20
 """A number may take so many bytes."""
 _ENDS = bytes(range(0x80))
@@ -72,6 +99,36 @@ class Stream:
             self._at += length
         else:
             self._begin, self._at, self._data = self.place + length, 0, b""
+
+    def jump(self, skip: Callable[[bytes, int], int], count: int) -> int:
+        """Past as many of the next `count` values as a `motoko_flat.Skip` gets past; how many."""
+        done = 0
+        while done < count:
+            data, at, size = self._data, self._at, len(self._data)
+            try:
+                while done < count and (end := skip(data, at)) <= size:
+                    at = end
+                    done += 1
+            except IndexError:
+                pass
+            self._at = at
+            if done < count and not self._more():
+                break
+        return done
+
+    def cut(self, skip: Callable[[bytes, int], int]) -> bytes | None:
+        """The bytes of the next value; None, and the stream is where it was, if the skip does not get past it."""
+        begin = self.place
+        if not self.jump(skip, 1):
+            return None
+        return self._data[begin - self._begin : self._at]
+
+    def _more(self) -> bool:
+        """Have more of the bytes that come next at hand; False if they are all that there are, or a whole piece."""
+        if self._begin + len(self._data) >= self._source.size or (self._at == 0 and len(self._data) >= PIECE):
+            return False
+        self._fill(1, "a value")
+        return True
 
     def skip_numbers(self, count: int) -> None:
         """Past so many LEB128 numbers, which end with a byte below 0x80."""
