@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
-from sandbox.memory import Readable
 from sandbox.memory.host import sync
 from sandbox.store.files import write_durably
-from sandbox.store.pack import Pack, PackWriter, Place
+from sandbox.store.pack import KINDS, Pack, Place
+from sandbox.store.pack_writer import PackWriter
 from sandbox.store.tree import (
     BLOCK,
     FAN,
@@ -30,21 +29,21 @@ from sandbox.store.tree import (
     ZERO,
     ZERO_PAGE,
     Node,
-    Tree,
-    differing,
     node_key,
     page_key,
-    width,
 )
-from sandbox.store.trees import Pages
 
 _CACHED: Final = 64
 """Frames that stay decompressed."""
-_BLOCK: Final = b"\1"
-_BRANCH: Final = b"\2"
+WHOLE_BLOCK: Final = b"\1"
+BRANCH: Final = b"\2"
 _MASK: Final = 8
-_MOST_PAGES: Final = FAN // 2
-"""So many pages of a block are kept one by one; more and the block is kept whole."""
+_SHIFT: Final = 32
+_NUMBER: Final = (1 << _SHIFT) - 1
+
+Index = dict[str, dict[bytes, int]]
+"""For each kind the keys of its objects: number of the pack, and in the 32 bits below number among those of its kind
+there. (Numbers are cheaper than tuples, and there are many.)"""
 
 
 class Objects:
@@ -57,8 +56,7 @@ class Objects:
         self._gone = directory / ".gone"
         self._finish_deleting()
         self._packs: list[Pack] | None = None
-        self._places: dict[str, dict[bytes, Place]] = {"page": {}, "block": {}, "node": {}}
-        self._bases: dict[bytes, bytes] = {}
+        self._index: Index = {kind: {} for kind in KINDS}
         self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -74,25 +72,33 @@ class Objects:
 
     def admit(self, pack: Pack) -> None:
         """One more pack is there."""
+        first = len(self.packs) << _SHIFT
         self.packs.append(pack)
-        for kind, places in self._places.items():
-            places.update(pack.objects(kind))
-        self._places["node"].update(pack.objects("delta"))
-        self._bases.update(pack.bases())
+        for kind, found in self._index.items():
+            keys = pack.keys(kind)
+            found.update(zip(keys, range(first, first + len(keys)), strict=True))
 
     @property
-    def index(self) -> tuple[Mapping[bytes, Place], Mapping[bytes, Place], Mapping[bytes, bytes]]:
-        """Where nodes and single pages are, and on which blocks other blocks stand: as it is at any time."""
+    def index(self) -> Index:
+        """What is here, by kind and key, as it is at any time."""
         assert self.packs is not None  # read
-        return self._places["node"], self._places["page"], self._bases
+        return self._index
 
     def find(self, kind: str, key: bytes) -> Place | None:
         """Where an object (`node`, `block`, `page`) is, if it is here."""
-        return self._places[kind].get(key) if self.packs else None
+        number = self.index[kind].get(key)
+        if number is None and kind == "node":
+            kind, number = "delta", self._index["delta"].get(key)
+        if number is None:
+            return None
+        return self.packs[number >> _SHIFT].place(kind, number & _NUMBER)
 
     def base(self, key: bytes) -> bytes | None:
         """The block on which the node of a block stands, None if that is kept whole."""
-        return self._bases.get(key) if self.packs else None
+        number = self.index["delta"].get(key)
+        if number is None or key in self._index["node"]:
+            return None
+        return self.packs[number >> _SHIFT].base(number & _NUMBER)
 
     @property
     def size(self) -> int:
@@ -108,9 +114,8 @@ class Objects:
             write_durably(self._gone, "\n".join(sorted(names)).encode())
         kept = [pack for pack in self.packs if pack not in gone]
         self._packs = []
-        for places in self._places.values():
-            places.clear()
-        self._bases.clear()
+        for found in self._index.values():
+            found.clear()
         self._frames.clear()
         for pack in kept if instead is None else [*kept, instead]:
             self.admit(pack)
@@ -128,7 +133,7 @@ class Objects:
 
     def __contains__(self, key: bytes) -> bool:
         """Whether the node with this key, and all that is below it, is here."""
-        return key == ZERO or self.find("node", key) is not None
+        return key == ZERO or key in self.index["node"] or key in self._index["delta"]
 
     def keys(self, key: bytes) -> bytes:
         """The keys below a node; `StateCorrupt` if it is not here or is not what it was."""
@@ -136,7 +141,7 @@ class Objects:
         if base is not None:
             whole = _merged(content, bytearray(self.keys(base)))
         else:
-            size = FAN if content[:1] == _BLOCK else SPREAD
+            size = FAN if content[:1] == WHOLE_BLOCK else SPREAD
             whole = _merged(content[1:], bytearray(size * KEY))
         if whole is None or node_key(whole) != key:
             raise self._corrupt("node", key)
@@ -225,17 +230,16 @@ class Objects:
         return frame
 
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
-        where = self._places[kind][key][0].path
-        return StateCorrupt(f"the {kind} {key.hex()} in the pack {where} is not what it was")
+        place = self.find(kind, key)
+        assert place is not None
+        return StateCorrupt(f"the {kind} {key.hex()} in the pack {place[0].path} is not what it was")
 
     # Writing
 
-    def writing(self) -> Addition:
-        """Add what is not here yet, all or nothing."""
+    def writer(self) -> PackWriter:
+        """For one more pack; what it wrote is here when that is admitted."""
         self._finish_deleting()  # a new pack may have the name of one that has gone
-        return Addition(self)
-
-    # For pruning
+        return PackWriter(self.directory)
 
     def copy(self, writer: PackWriter, kind: str, key: bytes) -> None:
         """Add an object to a pack as it is here."""
@@ -243,122 +247,19 @@ class Objects:
         writer.add(kind if base is None else "delta", key, self._read(kind, key), base or b"")
 
 
-@dataclass(slots=True)
-class Addition:
-    """One pack in the making."""
-
-    objects: Objects
-    _writer: PackWriter | None = None
-    _added: set[bytes] = field(default_factory=set)
-    _pages: set[bytes] = field(default_factory=set)
-    _based: dict[bytes, bytes] = field(default_factory=dict)
-    _read: Pages = field(default_factory=dict)
-    _unread: list[tuple[str, Node, int, int]] = field(default_factory=list)
-    """`block` or `page`, the node of the block, and where its bytes are."""
-    _nodes: Mapping[bytes, Place] = field(init=False)
-    _held: Mapping[bytes, Place] = field(init=False)
-    _bases: Mapping[bytes, bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._nodes, self._held, self._bases = self.objects.index
-
-    def memory(self, content: Readable, tree: Tree, before: Tree | None, pages: Pages) -> None:
-        """Keep the bytes of which `tree` is the tree; `before` is one that is here and probably similar. `pages` are
-        those that have been read already."""
-        known = before.top if before is not None and before.key in self.objects else None
-        self._read, self._unread = pages, []
-        if tree.top is not None and tree.key not in self._added and tree.key not in self._nodes:
-            self._added.add(tree.key)
-            self._walk(tree.top, known, 0)
-        runs = [(offset, min(length, content.size - offset)) for _, _, offset, length in self._unread]
-        for (kind, node, offset, _), (_, data) in zip(self._unread, content.pieces(runs), strict=True):
-            if kind == "page":
-                at = offset // PAGE % FAN * KEY
-                self._out.add("page", node.keys[at : at + KEY], data)
-            else:
-                self._out.add("block", node.key, _without_zeros(data, node.keys))
-
-    def finish(self) -> None:
-        """Everything is on the disk itself and can be read."""
-        pack = self._writer.finish() if self._writer is not None else None
-        if pack is not None:
-            self.objects.admit(pack)
-
-    def abandon(self) -> None:
-        """Forget what was not finished."""
-        if self._writer is not None:
-            self._writer.abandon()
-
-    @property
-    def _out(self) -> PackWriter:
-        if self._writer is None:
-            self._writer = PackWriter(self.objects.directory)
-        return self._writer
-
-    def _walk(self, node: Node, old: Node | None, number: int) -> None:
-        """Write the nodes that are not here, and of the blocks what was read already. `old` is here."""
-        below = self._walk if node.level > 2 else self._block
-        added, held, each = self._added, self._nodes, width(node.level - 1)
-        others = old.children if old is not None else (None,) * SPREAD
-        for child, other in zip(node.children, others, strict=True):
-            if child is not other and child is not None and child.key not in added and child.key not in held:
-                added.add(child.key)
-                below(child, other, number)
-            number += each
-        self._out.add("node", node.key, _BRANCH + _packed(node.keys))
-
-    def _block(self, node: Node, old: Node | None, number: int) -> None:
-        base, keys = self._base(old), node.keys
-        if base is not None:
-            slots = differing(keys, base.keys)
-            if len(slots) <= _MOST_PAGES:
-                node.stands_on = base
-                self._based[node.key] = base.key
-                self._out.add("delta", node.key, _chosen(keys, slots), base.key)
-                for slot in slots:
-                    self._page(keys[slot * KEY : slot * KEY + KEY], node, number * FAN + slot)
-                return
-        self._out.add("node", node.key, _BLOCK + _packed(keys))
-        self._unread.append(("block", node, number * BLOCK, BLOCK))
-
-    def _page(self, key: bytes, node: Node, number: int) -> None:
-        if key == ZERO or key in self._held or key in self._pages:
-            return
-        self._pages.add(key)
-        data = self._read.get(number)
-        if data is not None:
-            self._out.add("page", key, data)
-        else:
-            self._unread.append(("page", node, number * PAGE, PAGE))
-
-    def _base(self, old: Node | None) -> Node | None:
-        """The block that is kept whole on which one that was `old` can stand."""
-        if old is None:
-            return None
-        key = self._based.get(old.key) or self._bases.get(old.key)
-        if key is None:
-            return old
-        if old.stands_on is None or old.stands_on.key != key:
-            old.stands_on = Node(1, known=(key, self.objects.keys))
-        return old.stands_on
-
-
-def _without_zeros(data: bytes, keys: bytes) -> bytes:
-    """The pages of a block that are not zero."""
-    if ZERO not in keys:
-        return data
-    return b"".join(data[at * PAGE : (at + 1) * PAGE] for at in range(FAN) if keys[at * KEY : at * KEY + KEY] != ZERO)
-
-
-def _packed(keys: bytes) -> bytes:
+def packed(keys: bytes) -> bytes:
     """A mask of the keys that are not zero (8 bytes), and these keys."""
-    count = len(keys) // KEY
     if ZERO not in keys:
-        return ((1 << count) - 1).to_bytes(_MASK, "little") + keys
-    return _chosen(keys, [slot for slot in range(count) if keys[slot * KEY : slot * KEY + KEY] != ZERO])
+        return all_of(keys)
+    return chosen(keys, [slot for slot in range(len(keys) // KEY) if keys[slot * KEY : slot * KEY + KEY] != ZERO])
 
 
-def _chosen(keys: bytes, slots: Iterable[int]) -> bytes:
+def all_of(keys: bytes) -> bytes:
+    """A mask of all keys, and all of them."""
+    return ((1 << len(keys) // KEY) - 1).to_bytes(_MASK, "little") + keys
+
+
+def chosen(keys: bytes, slots: Iterable[int]) -> bytes:
     """A mask of these slots, and the keys in them."""
     mask, parts = 0, []
     for slot in slots:
@@ -368,7 +269,7 @@ def _chosen(keys: bytes, slots: Iterable[int]) -> bytes:
 
 
 def _merged(content: bytes, keys: bytearray) -> bytearray | None:
-    """The keys, after those that `_chosen` told were put in their places; None if that is torn."""
+    """The keys, after those that `chosen` told were put in their places; None if that is torn."""
     mask, at = int.from_bytes(content[:_MASK], "little"), _MASK
     if len(content) == _MASK + len(keys) and mask == (1 << len(keys) // KEY) - 1:
         return bytearray(content[_MASK:])

@@ -24,14 +24,14 @@ from sandbox.memory.host import sync
 from sandbox.principal import Principal
 from sandbox.state import Code, SnapshotState
 from sandbox.store import manifest
+from sandbox.store.addition import Addition
 from sandbox.store.checksum import snapshot_checksum
 from sandbox.store.files import TEMPORARY, write_durably
 from sandbox.store.manifest import Manifest
-from sandbox.store.objects import Addition, Objects
+from sandbox.store.objects import Objects
 from sandbox.store.prune import Pruned, prune
 from sandbox.store.stored import Stored
 from sandbox.store.tree import EMPTY, Tree, stub
-from sandbox.store.trees import Pages, tree
 
 _ENTRY = re.compile(r"((?:[0-9a-f]{2})+)-[0-9a-f]{64}")
 _MODULE = re.compile(r"[0-9a-f]{64}")
@@ -71,7 +71,7 @@ class Repository:
     def put(self, snapshots: Sequence[SnapshotState], before: Before = _unknown) -> list[Entry]:
         """Keep snapshots; when it returns they are finished. What is here already is not written again, and of a memory
         with a tree `before` only what has changed is looked at."""
-        addition = self.objects.writing()
+        addition = Addition(self.objects)
         try:
             for snapshot in snapshots:
                 for content in memories(snapshot):
@@ -88,8 +88,7 @@ class Repository:
 
     def _keep(self, addition: Addition, content: Readable, before: Before) -> None:
         if not (isinstance(content, Stored) and content.objects is self.objects):
-            pages: Pages = {}
-            addition.memory(content, tree(content, pages), before(content), pages)
+            addition.memory(content, before(content))
 
     def _write(self, snapshot: SnapshotState) -> Entry:
         record = manifest.encode(snapshot, snapshot_checksum(snapshot))

@@ -69,5 +69,5 @@ class Stored:
 
 
 @trees.tree.register
-def _(content: Stored, kept: trees.Pages | None = None) -> Tree:
+def _(content: Stored) -> Tree:
     return content.tree

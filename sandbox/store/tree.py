@@ -29,6 +29,8 @@ ZERO: Final = bytes(KEY)
 ZERO_PAGE: Final = bytes(PAGE)
 _NO_KEYS: Final = bytes(KEY * FAN)
 _NO_BRANCH: Final = bytes(KEY * SPREAD)
+Load = Callable[[bytes], bytes]
+"""The keys below a node by its own key, checked."""
 _NOTHING: Final[tuple[Node | None, ...]] = (None,) * SPREAD
 
 
@@ -39,27 +41,24 @@ def page_key(data: bytes | memoryview) -> bytes:
 
 class Node:
     """A block (`level` 1) or a branch. Of a block `keys` are those of its 16 pages, of a branch those of its children;
-    `children` of a branch are nodes, None where all is zero. `stands_on`: for whoever keeps blocks (`objects.py`)."""
+    `children` of a branch are nodes, None where all is zero."""
 
-    __slots__ = ("_children", "_keys", "_load", "key", "level", "stands_on")
+    __slots__ = ("_children", "_keys", "_load", "key", "level")
 
-    def __init__(
-        self,
-        level: int,
-        keys: bytes | None = None,
-        children: tuple[Node | None, ...] | None = None,
-        known: tuple[bytes, Callable[[bytes], bytes]] | None = None,
-    ) -> None:
+    def __init__(self, level: int, keys: bytes, children: tuple[Node | None, ...] | None = None) -> None:
         self.level = level
-        self.stands_on: Node | None = None
-        self._keys = keys
+        self.key = blake3(keys).digest()
+        self._keys: bytes | None = keys
         self._children = children
-        self._load: Callable[[bytes], bytes] | None = None
-        if known is not None:
-            self.key, self._load = known
-        else:
-            assert keys is not None
-            self.key = blake3(keys).digest()
+        self._load: Load | None = None
+
+    @staticmethod
+    def known(level: int, key: bytes, load: Load) -> Node:
+        """A node of which only the key is known."""
+        node = Node.__new__(Node)
+        node.level, node.key, node._load = level, key, load
+        node._keys = node._children = None
+        return node
 
     @property
     def keys(self) -> bytes:
@@ -76,7 +75,7 @@ class Node:
             load, keys = self._load, self.keys
             assert load is not None
             level = self.level - 1
-            self._children = tuple(None if key == ZERO else Node(level, known=(key, load)) for key in split(keys))
+            self._children = tuple(None if key == ZERO else Node.known(level, key, load) for key in split(keys))
         return self._children
 
     @property
@@ -105,9 +104,9 @@ def width(level: int) -> int:
     return int(SPREAD ** (level - 1))
 
 
-def stub(key: bytes, load: Callable[[bytes], bytes]) -> Node | None:
+def stub(key: bytes, load: Load) -> Node | None:
     """A top node of which only the key is known; `load` gives the keys below a node, checked."""
-    return None if key == ZERO else Node(LEVELS, known=(key, load))
+    return None if key == ZERO else Node.known(LEVELS, key, load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,44 +128,90 @@ class Tree:
 
     def updated(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Tree:
         """The tree after these pages (ascending, inside `size`) got these keys, and the size became `size`."""
-        top = self.top
-        if size < self.size and top is not None:
-            top = _cut(top, -(-size // PAGE))
-        if pages:
-            top = _grown(top, LEVELS, (pages, keys), 0, len(pages))
-        return Tree(top, size)
+        return self.step(size, pages, keys).after
+
+    def step(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Step:
+        """The same, and what has changed by it."""
+        before = self if size >= self.size or self.top is None else Tree(_cut(self.top, -(-size // PAGE)), size)
+        growth = _Growth(pages, keys)
+        top = growth.branch(before.top, LEVELS, 0, len(pages)) if pages else before.top
+        return Step(before, Tree(top, size), growth.blocks, growth.branches)
 
 
 EMPTY: Final = Tree(None, 0)
 
+Change = tuple[int, "Node", "Node | None", "list[int] | None"]
+"""A block in which two trees differ: its number, the new and the old node, and which pages; None: all may."""
 
-def _grown(
-    node: Node | None, level: int, changes: tuple[Sequence[int], Sequence[bytes]], start: int, end: int
-) -> Node | None:
-    pages = changes[0]
-    children = list(node.children if node is not None else _NOTHING)
-    shift = _bits(level - 1)
-    while start < end:
-        number = pages[start] >> shift
-        following = start + 1
-        if following < end and pages[following] >> shift == number:
-            following = bisect_left(pages, (number + 1) << shift, following, end)
-        slot = number & (SPREAD - 1)
-        if level > 2:
-            children[slot] = _grown(children[slot], level - 1, changes, start, following)
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From the tree `before` to `after`: blocks that became others and still hold something, in order, and the branches
+    over all that has changed, each after those below it."""
+
+    before: Tree
+    after: Tree
+    blocks: list[Change]
+    branches: list[Node]
+
+
+class _Growth:
+    """Pages (ascending) and their new keys on their way into a tree."""
+
+    def __init__(self, pages: Sequence[int], keys: Sequence[bytes]) -> None:
+        self.pages = pages
+        self.keys = keys
+        self.blocks: list[Change] = []
+        self.branches: list[Node] = []
+
+    def branch(self, node: Node | None, level: int, start: int, end: int) -> Node | None:
+        """A branch after the changes from `start` to before `end`, all of which are below it."""
+        children = list(_NOTHING if node is None else node.children)
+        row = bytearray(_NO_BRANCH if node is None else node.keys)
+        pages, shift, changed = self.pages, _bits(level - 1), False
+        while start < end:
+            number = pages[start] >> shift
+            following = start + 1
+            if following < end and pages[following] >> shift == number:
+                following = bisect_left(pages, (number + 1) << shift, following, end)
+            slot = number & (SPREAD - 1)
+            old = children[slot]
+            if level > 2:
+                child = self.branch(old, level - 1, start, following)
+            else:
+                child = self._block(old, number, start, following)
+            if child is not old:
+                changed, children[slot] = True, child
+                row[slot * KEY : slot * KEY + KEY] = ZERO if child is None else child.key
+            start = following
+        if not changed:
+            return node
+        made = _branch(level, bytes(row), tuple(children))
+        if made is not None:
+            self.branches.append(made)
+        return made
+
+    def _block(self, node: Node | None, number: int, start: int, end: int) -> Node | None:
+        slots: list[int] | None = None
+        if end - start == FAN:
+            content = b"".join(self.keys[start:end])
+            if node is not None and content == node.keys:
+                return node
         else:
-            children[slot] = _block(children[slot], changes, start, following)
-        start = following
-    return _of(level, tuple(children))
-
-
-def _block(node: Node | None, changes: tuple[Sequence[int], Sequence[bytes]], start: int, end: int) -> Node | None:
-    pages, keys = changes
-    content = _NO_KEYS if node is None else node.keys
-    for index in range(start, end):
-        at = (pages[index] & (FAN - 1)) * KEY
-        content = content[:at] + keys[index] + content[at + KEY :]
-    return None if content == _NO_KEYS else Node(1, content)
+            content, slots = _NO_KEYS if node is None else node.keys, []
+            for index in range(start, end):
+                slot, key = self.pages[index] & (FAN - 1), self.keys[index]
+                at = slot * KEY
+                if content[at : at + KEY] != key:
+                    content = content[:at] + key + content[at + KEY :]
+                    slots.append(slot)
+            if not slots:
+                return node
+        if content == _NO_KEYS:
+            return None
+        made = Node(1, content)
+        self.blocks.append((number, made, node, slots))
+        return made
 
 
 def _of(level: int, children: tuple[Node | None, ...]) -> Node | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Final
 
-from sandbox.memory import Image, Memory, Run
-from sandbox.store.tree import EMPTY, PAGE, Tree, page_keys
+from sandbox.memory import Image, Memory, Readable, Run
+from sandbox.store.tree import EMPTY, PAGE, Step, Tree, page_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +28,52 @@ _MOST_KEPT: Final = 64 << 20
 
 _latest: weakref.WeakKeyDictionary[Memory, _Known] = weakref.WeakKeyDictionary()
 """The newest tree of each memory: where the next one starts from while its image lives."""
+_steps: weakref.WeakKeyDictionary[Memory, Step] = weakref.WeakKeyDictionary()
+"""The step to it from the one before."""
 
 
 @singledispatch
-def tree(content: object, kept: Pages | None = None) -> Tree:
-    """The hash tree of an image (only pages changed since the memory's last tree are read), or of a kept state.
-
-    `kept`: is given the pages that were read for it, if they are not too many.
-    """
+def tree(content: object) -> Tree:
+    """The hash tree of an image (only pages changed since the memory's last tree are read), or of a kept state."""
     raise TypeError(f"{type(content).__name__} has no hash tree")
 
 
 @tree.register
-def _(image: Image, kept: Pages | None = None) -> Tree:
+def _(image: Image) -> Tree:
+    return _known(image) or _renewed(image, None)
+
+
+def step(content: Readable) -> tuple[Step | None, Pages]:
+    """How the tree of a memory's image came from the one before it, told once; and pages that had to be read for it, if
+    they are not too many. None where that is not known."""
+    pages: Pages = {}
+    if not isinstance(content, Image):
+        return None, pages
+    current = _known(content) or _renewed(content, pages)
+    last = _steps.pop(content.memory, None)
+    return (last if last is not None and last.after is current else None), pages
+
+
+def _known(image: Image) -> Tree | None:
+    known = _latest.get(image.memory)
+    if known is None or known.image() is not image or known.pending or known.tree.size != image.size:
+        return None
+    return known.tree
+
+
+def _renewed(image: Image, kept: Pages | None) -> Tree:
     known = _latest.get(image.memory)
     base = known.image() if known is not None else None
     if known is not None and base is not None:
-        if base is image and not known.pending and known.tree.size == image.size:
-            return known.tree
         before, runs = known.tree, [*known.pending, *image.changed_since(base)]
     else:
         before, runs = EMPTY, image.extents()
     runs = whole_pages(runs, image.size)
     if sum(length for _, length in runs) > _MOST_KEPT:
         kept = None
-    numbers, keys = page_keys(image.pieces(runs), kept)
-    result = before.updated(image.size, numbers, keys)
-    _latest[image.memory] = _Known(result, weakref.ref(image))
-    return result
+    last = before.step(image.size, *page_keys(image.pieces(runs), kept))
+    _latest[image.memory], _steps[image.memory] = _Known(last.after, weakref.ref(image)), last
+    return last.after
 
 
 def is_known(memory: Memory) -> bool:
@@ -68,6 +86,7 @@ def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
     """Tell that `known` is the tree of what `image` shows, apart from the pages `pending`. The caller keeps the image
     for as long as this is to be of use."""
     _latest[image.memory] = _Known(known, weakref.ref(image), tuple(pending))
+    _steps.pop(image.memory, None)
 
 
 def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:

@@ -17,7 +17,7 @@ from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.portable.content import Part
 from sandbox.store.stored import Stored
 from sandbox.store.tree import EMPTY, PAGE, ZERO_PAGE, Tree, changed_kinds, page_keys
-from sandbox.store.trees import Pages, tree, whole_pages
+from sandbox.store.trees import tree, whole_pages
 
 _PIECE: Final = 1 << 20
 _DIFFERENT: Final = re.compile(rb"[^\0]+(?:\0{1,7}[^\0]+)*")
@@ -120,7 +120,7 @@ def _differing(old: Bytes, new: Bytes) -> Iterable[Page]:
 
 
 @tree.register
-def _(content: Part, _kept: Pages | None = None) -> Tree:
+def _(content: Part) -> Tree:
     """Of a file; all of it is read."""
     runs = whole_pages(content.extents(), -(-content.size // PAGE) * PAGE)
     numbers, keys = page_keys(

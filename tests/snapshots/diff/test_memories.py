@@ -14,6 +14,7 @@ from sandbox.memory import Image, Memory, Pool
 from sandbox.snapshots.diff.memories import MemoryDiff, compare_memories
 from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.portable.content import Blob
+from sandbox.store.addition import Addition
 from sandbox.store.objects import Objects
 from sandbox.store.stored import Stored
 from sandbox.store.tree import PAGE, stub
@@ -132,9 +133,9 @@ def test_of_what_is_kept_on_disk(pool: Pool, tmp_path: Path) -> None:
     memory.write(WASM_PAGE - 2, b"over two pages")
     memory.write(2 * WASM_PAGE, b"\0\0\0\0")
     images.append(memory.image())
-    addition = objects.writing()
+    addition = Addition(objects)
     for image in images:
-        addition.memory(image, tree(image), None, {})
+        addition.memory(image, None)
     addition.finish()
     kept = [Stored(type(tree(i))(stub(tree(i).key, objects.keys), i.size), objects) for i in images]
     diff = check(*kept)
