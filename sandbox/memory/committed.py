@@ -205,6 +205,21 @@ class Memory:
                 else:
                     yield offset, host.read_padded(store.fd, length, store.origin + offset)
 
+    def image_together(self, image: Image, runs: Sequence[Run]) -> bytearray:
+        """`Image.together`."""
+        self._check_image(image)
+        data = bytearray(sum([length for _, length in runs]))
+        pages, low = self._history.since(image)
+        first, end = (runs[0][0], sum(runs[-1])) if runs else (0, 0)
+        if (
+            pages
+            or first < 0
+            or end > min(image.size, self.size, low)
+            or not host.read_into(self.store.fd, memoryview(data), runs, self.store.origin)
+        ):
+            return bytearray().join([self.read_image(image, *run) for run in runs])
+        return data
+
     def _past(self, past: tuple[dict[int, bytes], int], offset: int, length: int) -> bytes:
         """What an image shows there, given its `History.since`."""
         pages, low = past

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sandbox.memory import host
@@ -88,6 +88,10 @@ class Image:
     def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
         """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
         return self.memory.image_pieces(self, runs)
+
+    def together(self, runs: Sequence[Run]) -> bytearray:
+        """The bytes of ascending runs, one after another."""
+        return self.memory.image_together(self, runs)
 
     def same_as(self, other: Image) -> bool:
         """True if both are of one memory and nothing was written between them. Compares no bytes."""

@@ -165,6 +165,25 @@ def read_padded(fd: int, length: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
+def read_into(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> bool:
+    """Fill `data` with runs, which count from `origin`, one after another; False if the file ends before one does."""
+    at, read = 0, os.preadv
+    for offset, length in runs:
+        if read(fd, (data[at : at + length],), origin + offset) != length:
+            return False
+        at += length
+    return True
+
+
+def write_out(fd: int, offset: int, length: int) -> None:
+    """Have the system begin to bring bytes to the disk itself: waiting for it later (`os.fsync`) takes less.
+
+    For Linux that is what comes first when cached pages are said to be needed no more.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk itself."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -221,8 +240,10 @@ def pieces(offset: int, length: int, size: int = CHUNK) -> Iterable[Run]:
         offset += part
 
 
-def clipped(runs: Iterable[Run], end: int) -> list[Run]:
-    """The parts of `runs` before `end`."""
+def clipped(runs: list[Run], end: int) -> list[Run]:
+    """The parts of ascending `runs` before `end`."""
+    if not runs or sum(runs[-1]) <= end:
+        return runs
     return [(offset, min(length, end - offset)) for offset, length in runs if offset < end]
 
 

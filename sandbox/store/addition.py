@@ -1,25 +1,23 @@
 """Adding a memory to the packs: what is not there yet, found by walking down its tree beside one that is there.
 
-Of a block at most half of whose pages have changed, only those pages are written, and which block that is kept whole has
-the others or most of them. A branch is written after everything below it: what is finished, in however many packs, can
+Of a block at most half of whose pages have changed, only those pages are written, and which kept
+block they change. A branch is written after everything below it: what is finished, in however many packs, can
 stay, and is found again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sandbox.memory import Readable
 from sandbox.store.objects import BRANCH, WHOLE_BLOCK, Objects, all_of, chosen, packed
 from sandbox.store.pack_writer import PackWriter
-from sandbox.store.tree import BLOCK, EMPTY, FAN, KEY, PAGE, SPREAD, ZERO, Change, Node, Tree, differing, width
-from sandbox.store.trees import Pages, step, tree
+from sandbox.store.tree import BLOCK, EMPTY, FAN, KEY, PAGE, SPREAD, ZERO, Change, Node, Pages, Tree, differing, width
+from sandbox.store.trees import step, tree
 
 _MOST_PAGES: Final = FAN // 2
 """So many pages of a block are kept one by one; more and the block is kept whole."""
-
-_Missing = tuple[str, bytes, bytes, int, int]
-"""What is to be read: kind, key, keys of the block, offset and length."""
 
 
 class Addition:
@@ -29,7 +27,7 @@ class Addition:
         self._objects = objects
         self._writer: PackWriter | None = None
         index = objects.index
-        self._nodes, self._deltas, self._held = index["node"], index["delta"], index["page"]
+        self._nodes, self._held, self._bases = index["node"], index["page"], objects.bases
         self._added: set[bytes] = set()
         self._based: dict[bytes, bytes] = {}
 
@@ -68,7 +66,7 @@ class Addition:
 
     def _is_new(self, key: bytes) -> bool:
         """Whether a node is to be written, now."""
-        if key in self._added or key in self._nodes or key in self._deltas:
+        if key in self._added or key in self._nodes or key in self._bases:
             return False
         self._added.add(key)
         return True
@@ -89,44 +87,66 @@ class Addition:
         self._branch(node)
 
     def _branch(self, node: Node) -> None:
-        self._out.add("node", node.key, BRANCH + packed(node.keys))
+        self._out.add("node", [node.key], [BRANCH + packed(node.keys)])
 
     def _blocks(self, changes: list[Change], source: tuple[Readable, Pages]) -> None:
-        """Write blocks with what is below them."""
-        missing: list[_Missing] = []
-        add, based, base_of = self._out.add, self._based, self._objects.base
+        """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
+        held, added = self._held, self._added
+        keys: list[bytes] = []
+        pages: list[int] = []
+        partial: list[tuple[Node, bytes, Sequence[int]]] = []
+        whole: list[tuple[int, Node]] = []
         for number, node, old, slots in changes:
-            keys = node.keys
             if old is not None and slots is not None and len(slots) <= _MOST_PAGES:
-                base = based.get(old.key) or base_of(old.key)
-                based[node.key] = base or old.key
-                add("delta", node.key, chosen(keys, slots) if base is None else all_of(keys), base or old.key)
-                missing += self._pages(number * FAN, keys, slots, source[1])
+                partial.append((node, old.key, slots))
+                row = node.keys
+                for slot in slots:
+                    key = row[slot * KEY : slot * KEY + KEY]
+                    if key not in held and key not in added and key != ZERO:
+                        added.add(key)
+                        keys.append(key)
+                        pages.append(number * FAN + slot)
             elif self._is_new(node.key):
-                add("node", node.key, WHOLE_BLOCK + packed(keys))
-                missing.append(("block", node.key, keys, number * BLOCK, BLOCK))
-        if missing:
-            self._read(missing, source[0])
+                whole.append((number, node))
+        if pages:
+            self._pages(keys, pages, source)
+        if whole:
+            self._whole(whole, source[0])
+        if partial:
+            self._partial(partial)
 
-    def _pages(self, first: int, keys: bytes, slots: list[int], known: Pages) -> list[_Missing]:
-        """Write pages of the block whose first page is `first`; returns those that were not read yet."""
-        missing: list[_Missing] = []
-        for slot in slots:
-            key = keys[slot * KEY : slot * KEY + KEY]
-            if key == ZERO or key in self._held or key in self._added:
-                continue
-            self._added.add(key)
-            data = known.get(first + slot)
-            if data is not None:
-                self._out.add("page", key, data)
-            else:
-                missing.append(("page", key, keys, (first + slot) * PAGE, PAGE))
-        return missing
+    def _partial(self, blocks: list[tuple[Node, bytes, Sequence[int]]]) -> None:
+        """Write blocks by the key of what each was before and the pages that have changed: it will stand on the same
+        block that is kept whole, or on that one."""
+        based, known = self._based, self._bases
+        bases = [based.get(old) or known.get(old) for _, old, _ in blocks]
+        keys = [node.key for node, _, _ in blocks]
+        rows = [
+            chosen(node.keys, slots) if base is None else all_of(node.keys)
+            for (node, _, slots), base in zip(blocks, bases, strict=True)
+        ]
+        under = [base or old for (_, old, _), base in zip(blocks, bases, strict=True)]
+        based.update(zip(keys, under, strict=True))
+        self._out.add("delta", keys, rows, under)
 
-    def _read(self, missing: list[_Missing], content: Readable) -> None:
-        runs = [(offset, min(length, content.size - offset)) for *_, offset, length in missing]
-        for (kind, key, keys, _, _), (_, data) in zip(missing, content.pieces(runs), strict=True):
-            self._out.add(kind, key, data if kind == "page" else _without_zeros(data, keys))
+    def _pages(self, keys: list[bytes], numbers: list[int], source: tuple[Readable, Pages]) -> None:
+        """Write pages by their keys and numbers."""
+        content, read = source
+        found = read.find(numbers)
+        if found is not None:
+            self._out.add_pages(keys, found)
+        else:
+            pieces = content.pieces((number * PAGE, PAGE) for number in numbers)
+            self._out.add("page", keys, [data for _, data in pieces])
+
+    def _whole(self, blocks: list[tuple[int, Node]], content: Readable) -> None:
+        """Write blocks by their numbers."""
+        keys = [node.key for _, node in blocks]
+        self._out.add("node", keys, [WHOLE_BLOCK + packed(node.keys) for _, node in blocks])
+        starts = (number * BLOCK for number, _ in blocks)
+        pieces = content.pieces((start, min(BLOCK, content.size - start)) for start in starts)
+        for (_, node), (_, data) in zip(blocks, pieces, strict=True):
+            self._out.add("block", [node.key], [_without_zeros(data, node.keys)])
 
 
 def _without_zeros(data: bytes, keys: bytes) -> bytes:

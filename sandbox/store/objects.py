@@ -57,6 +57,7 @@ class Objects:
         self._finish_deleting()
         self._packs: list[Pack] | None = None
         self._index: Index = {kind: {} for kind in KINDS}
+        self.bases: dict[bytes, bytes] = {}
         self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -64,7 +65,7 @@ class Objects:
     def packs(self) -> list[Pack]:
         """All packs; their indexes are read when something is looked up for the first time."""
         if self._packs is None:
-            found = [Pack(path) for path in sorted(self.directory.iterdir()) if not path.name.startswith(".")]
+            found = [Pack.at(path) for path in sorted(self.directory.iterdir()) if not path.name.startswith(".")]
             self._packs = []
             for pack in found:
                 self.admit(pack)
@@ -75,8 +76,10 @@ class Objects:
         first = len(self.packs) << _SHIFT
         self.packs.append(pack)
         for kind, found in self._index.items():
-            keys = pack.keys(kind)
+            keys = pack.columns[kind].keys
             found.update(zip(keys, range(first, first + len(keys)), strict=True))
+        deltas = pack.columns["delta"]
+        self.bases.update(zip(deltas.keys, deltas.bases, strict=True))
 
     @property
     def index(self) -> Index:
@@ -95,10 +98,7 @@ class Objects:
 
     def base(self, key: bytes) -> bytes | None:
         """The block on which the node of a block stands, None if that is kept whole."""
-        number = self.index["delta"].get(key)
-        if number is None or key in self._index["node"]:
-            return None
-        return self.packs[number >> _SHIFT].base(number & _NUMBER)
+        return None if key in self.index["node"] else self.bases.get(key)
 
     @property
     def size(self) -> int:
@@ -116,6 +116,7 @@ class Objects:
         self._packs = []
         for found in self._index.values():
             found.clear()
+        self.bases.clear()
         self._frames.clear()
         for pack in kept if instead is None else [*kept, instead]:
             self.admit(pack)
@@ -244,7 +245,7 @@ class Objects:
     def copy(self, writer: PackWriter, kind: str, key: bytes) -> None:
         """Add an object to a pack as it is here."""
         base = self.base(key) if kind == "node" else None
-        writer.add(kind if base is None else "delta", key, self._read(kind, key), base or b"")
+        writer.add(kind if base is None else "delta", [key], [self._read(kind, key)], [base] if base else ())
 
 
 def packed(keys: bytes) -> bytes:

@@ -14,8 +14,9 @@ import os
 import struct
 import threading
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ import zstandard
 from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
-from sandbox.store.tree import KEY, split
+from sandbox.store.tree import split
 
 HEADER: Final = b"canister-sandbox pack 1\n"
 KINDS: Final = ("page", "block", "node", "delta")
@@ -39,71 +40,60 @@ Place = tuple["Pack", int, int, int]
 """Where an object is: the pack, the number of the frame, offset and length in its content."""
 
 
+@dataclass(slots=True)
+class Column:
+    """All objects of one kind in a pack: their keys, three numbers for the place of each, and of a `delta` the keys of
+    what they stand on."""
+
+    keys: list[bytes] = field(default_factory=list)
+    places: array[int] = field(default_factory=lambda: array("I"))
+    bases: list[bytes] = field(default_factory=list)
+
+    def note(self, frame: int, starts: Iterable[int], sizes: Iterable[int]) -> None:
+        """Where more objects are: all of them in one frame."""
+        self.places.extend(chain.from_iterable(zip(repeat(frame), starts, sizes, strict=False)))
+
+
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """All objects of one kind in a pack: keys and bases one after another; of each place three numbers."""
-
-    keys: bytes
-    places: array[int]
-    bases: bytes
-
-
 class Pack:
-    """A pack on disk; its index is read when it is made, frames when they are asked for."""
+    """A pack on disk; frames are read when they are asked for. `frames`: offset, length, and length of the content."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
+    frames: array[int]
+    columns: dict[str, Column]
+
+    @staticmethod
+    def at(path: Path) -> Pack:
+        """Read the index of a pack; `StateCorrupt` if it is not what it was."""
         try:
-            self._frames, self._columns = self._read_index()
+            return Pack(path, *_read_index(path))
         except (OSError, ValueError, KeyError, TypeError, struct.error, zstandard.ZstdError) as error:
             raise StateCorrupt(f"the pack {path} cannot be read: {error}") from error
 
-    def _read_index(self) -> tuple[array[int], dict[str, _Column]]:
-        with open(self.path, "rb") as file:
-            header = file.read(len(HEADER))
-            size = file.seek(-TRAILER.size, os.SEEK_END)
-            offset, length, digest = TRAILER.unpack(file.read(TRAILER.size))
-            if header != HEADER or offset + length != size or digest.hex() != self.path.name:
-                raise ValueError("it is torn, or it is no pack")
-            file.seek(offset)
-            packed = file.read(length)
-        if blake3(packed).digest() != digest:
-            raise ValueError("its index contradicts its checksum")
-        record = cbor2.loads(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MOST_INDEX))
-        columns = {}
-        for kind in KINDS:
-            keys, places, bases = record[kind]
-            columns[kind] = _Column(keys, _numbers("I", places), bases)
-            if len(keys) % KEY or len(columns[kind].places) != 3 * len(keys) // KEY:
-                raise ValueError(f"its index is no index of objects of the kind {kind}")
-        return _numbers("Q", record["frames"]), columns
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
         return self.path.stat().st_size
 
-    def keys(self, kind: str) -> list[bytes]:
-        """The keys of all objects of a kind."""
-        return split(self._columns[kind].keys)
-
     def place(self, kind: str, number: int) -> Place:
         """Where the object with this number among those of its kind is."""
-        frame, offset, length = self._columns[kind].places[3 * number : 3 * number + 3]
+        frame, offset, length = self.columns[kind].places[3 * number : 3 * number + 3]
         return self, frame, offset, length
-
-    def base(self, number: int) -> bytes:
-        """The key of the block on which the `delta` with this number stands."""
-        return self._columns["delta"].bases[KEY * number : KEY * number + KEY]
 
     def objects(self, kind: str) -> Iterator[tuple[bytes, Place]]:
         """Keys and places of all objects of a kind."""
-        return ((key, self.place(kind, number)) for number, key in enumerate(self.keys(kind)))
+        return ((key, self.place(kind, number)) for number, key in enumerate(self.columns[kind].keys))
 
     def frame(self, number: int) -> bytes:
         """The content of a frame."""
         try:
-            offset, length, content = self._frames[3 * number : 3 * number + 3]
+            offset, length, content = self.frames[3 * number : 3 * number + 3]
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(offset)
                 packed = file.read(length)
@@ -113,6 +103,27 @@ class Pack:
         if len(data) != content:
             raise StateCorrupt(f"frame {number} of the pack {self.path} is torn: {len(data)} of {content} bytes")
         return data
+
+
+def _read_index(path: Path) -> tuple[array[int], dict[str, Column]]:
+    with open(path, "rb") as file:
+        header = file.read(len(HEADER))
+        size = file.seek(-TRAILER.size, os.SEEK_END)
+        offset, length, digest = TRAILER.unpack(file.read(TRAILER.size))
+        if header != HEADER or offset + length != size or digest.hex() != path.name:
+            raise ValueError("it is torn, or it is no pack")
+        file.seek(offset)
+        packed = file.read(length)
+    if blake3(packed).digest() != digest:
+        raise ValueError("its index contradicts its checksum")
+    record = cbor2.loads(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MOST_INDEX))
+    columns = {}
+    for kind in KINDS:
+        keys, places, bases = record[kind]
+        columns[kind] = Column(split(keys), _numbers("I", places), split(bases))
+        if len(columns[kind].places) != 3 * len(columns[kind].keys):
+            raise ValueError(f"its index contradicts itself: {kind}")
+    return _numbers("Q", record["frames"]), columns
 
 
 def _numbers(kind: str, data: bytes) -> array[int]:

@@ -27,6 +27,7 @@ LEVELS: Final = 5
 KEY: Final = 32
 ZERO: Final = bytes(KEY)
 ZERO_PAGE: Final = bytes(PAGE)
+_ZERO_PAGE_KEY: Final = blake3(ZERO_PAGE).digest()
 _NO_KEYS: Final = bytes(KEY * FAN)
 _NO_BRANCH: Final = bytes(KEY * SPREAD)
 Load = Callable[[bytes], bytes]
@@ -140,7 +141,9 @@ class Tree:
 
 EMPTY: Final = Tree(None, 0)
 
-Change = tuple[int, "Node", "Node | None", "list[int] | None"]
+_SINGLE: Final = tuple((slot,) for slot in range(FAN))
+
+Change = tuple[int, Node, "Node | None", "Sequence[int] | None"]
 """A block in which two trees differ: its number, the new and the old node, and which pages; None: all may."""
 
 
@@ -192,21 +195,23 @@ class _Growth:
         return made
 
     def _block(self, node: Node | None, number: int, start: int, end: int) -> Node | None:
-        slots: list[int] | None = None
-        if end - start == FAN:
-            content = b"".join(self.keys[start:end])
-            if node is not None and content == node.keys:
-                return node
+        before = _NO_KEYS if node is None else node.keys
+        slots: Sequence[int] | None
+        if end - start == 1:
+            slot = self.pages[start] & (FAN - 1)
+            at = slot * KEY
+            content, slots = before[:at] + self.keys[start] + before[at + KEY :], _SINGLE[slot]
+        elif end - start == FAN:
+            content, slots = b"".join(self.keys[start:end]), None
         else:
-            content, slots = _NO_KEYS if node is None else node.keys, []
+            row = bytearray(before)
             for index in range(start, end):
-                slot, key = self.pages[index] & (FAN - 1), self.keys[index]
-                at = slot * KEY
-                if content[at : at + KEY] != key:
-                    content = content[:at] + key + content[at + KEY :]
-                    slots.append(slot)
-            if not slots:
-                return node
+                at = (self.pages[index] & (FAN - 1)) * KEY
+                row[at : at + KEY] = self.keys[index]
+            content = bytes(row)
+            slots = differing(content, before)
+        if content == before:
+            return node
         if content == _NO_KEYS:
             return None
         made = Node(1, content)
@@ -301,20 +306,40 @@ def changed_kinds(new: Tree, old: Tree) -> Iterator[tuple[int, bool, bool]]:
             yield number * FAN + slot, b[at : at + KEY] != ZERO, a[at : at + KEY] != ZERO
 
 
-def page_keys(
-    pieces: Iterable[tuple[int, bytes]], kept: dict[int, bytes] | None = None
-) -> tuple[list[int], list[bytes]]:
-    """Page numbers and keys of whole pages given as (offset, bytes), ascending. `kept`: is given the pages."""
+def page_keys(pieces: Iterable[tuple[int, bytes]]) -> tuple[list[int], list[bytes]]:
+    """Page numbers and keys of whole pages given as (offset, bytes), ascending."""
     numbers: list[int] = []
     keys: list[bytes] = []
-    zero = ZERO_PAGE
     for offset, data in pieces:
-        number = offset // PAGE
-        for at in range(0, len(data), PAGE):
-            page = data[at : at + PAGE]
-            if kept is not None:
-                kept[number] = page
-            numbers.append(number)
-            keys.append(ZERO if page == zero else blake3(page).digest())
-            number += 1
+        first = offset // PAGE
+        numbers += range(first, first + len(data) // PAGE)
+        keys += [page_key(data[at : at + PAGE]) for at in range(0, len(data), PAGE)]
     return numbers, keys
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Pages of 4 KiB that have been read: ascending numbers, keys, and their bytes one after another."""
+
+    numbers: list[int]
+    keys: list[bytes]
+    content: memoryview
+
+    @staticmethod
+    def of(runs: Iterable[tuple[int, int]], content: bytearray) -> Pages:
+        """Those of runs of whole pages."""
+        numbers = [page for offset, length in runs for page in range(offset // PAGE, (offset + length) // PAGE)]
+        view = memoryview(content)
+        keys = [blake3(view[at : at + PAGE]).digest() for at in range(0, len(view), PAGE)]
+        if _ZERO_PAGE_KEY in keys:
+            keys = [ZERO if key == _ZERO_PAGE_KEY else key for key in keys]
+        return Pages(numbers, keys, view)
+
+    def find(self, wanted: Sequence[int]) -> memoryview | None:
+        """The bytes of pages one after another, if they are all here and follow each other."""
+        at = bisect_left(self.numbers, wanted[0]) if wanted else len(self.numbers)
+        end = at + len(wanted)
+        return self.content[at * PAGE : end * PAGE] if self.numbers[at:end] == wanted else None
+
+
+NO_PAGES: Final = Pages([], [], memoryview(b""))

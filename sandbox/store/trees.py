@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Final
 
-from sandbox.memory import Image, Memory, Readable, Run
-from sandbox.store.tree import EMPTY, PAGE, Step, Tree, page_keys
+from sandbox.memory import Image, Memory, Readable, Run, host
+from sandbox.store.tree import EMPTY, NO_PAGES, PAGE, Pages, Step, Tree, page_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,8 @@ class _Known:
     pending: tuple[Run, ...] = ()
 
 
-Pages = dict[int, bytes]
-"""Pages of 4 KiB by their numbers."""
-
-_MOST_KEPT: Final = 64 << 20
+_AT_ONCE: Final = 64 << 20
+"""So many bytes are read at once; what is more is read and hashed piece by piece."""
 
 _latest: weakref.WeakKeyDictionary[Memory, _Known] = weakref.WeakKeyDictionary()
 """The newest tree of each memory: where the next one starts from while its image lives."""
@@ -40,16 +38,17 @@ def tree(content: object) -> Tree:
 
 @tree.register
 def _(image: Image) -> Tree:
-    return _known(image) or _renewed(image, None)
+    return _known(image) or _renewed(image)[0]
 
 
 def step(content: Readable) -> tuple[Step | None, Pages]:
-    """How the tree of a memory's image came from the one before it, told once; and pages that had to be read for it, if
-    they are not too many. None where that is not known."""
-    pages: Pages = {}
+    """How the tree of a memory's image came from the one before it, told once, and pages that had to be read for it.
+    None, and no pages, where that is not known."""
     if not isinstance(content, Image):
-        return None, pages
-    current = _known(content) or _renewed(content, pages)
+        return None, NO_PAGES
+    current, pages = _known(content), NO_PAGES
+    if current is None:
+        current, pages = _renewed(content)
     last = _steps.pop(content.memory, None)
     return (last if last is not None and last.after is current else None), pages
 
@@ -61,19 +60,22 @@ def _known(image: Image) -> Tree | None:
     return known.tree
 
 
-def _renewed(image: Image, kept: Pages | None) -> Tree:
+def _renewed(image: Image) -> tuple[Tree, Pages]:
     known = _latest.get(image.memory)
     base = known.image() if known is not None else None
     if known is not None and base is not None:
-        before, runs = known.tree, [*known.pending, *image.changed_since(base)]
+        before, runs = known.tree, image.changed_since(base)
+        runs = whole_pages([*known.pending, *runs], image.size) if known.pending else host.clipped(runs, image.size)
     else:
-        before, runs = EMPTY, image.extents()
-    runs = whole_pages(runs, image.size)
-    if sum(length for _, length in runs) > _MOST_KEPT:
-        kept = None
-    last = before.step(image.size, *page_keys(image.pieces(runs), kept))
+        before, runs = EMPTY, whole_pages(image.extents(), image.size)
+    pages = NO_PAGES
+    if sum(length for _, length in runs) <= _AT_ONCE:
+        pages = Pages.of(runs, image.together(runs))
+        last = before.step(image.size, pages.numbers, pages.keys)
+    else:
+        last = before.step(image.size, *page_keys(image.pieces(runs)))
     _latest[image.memory], _steps[image.memory] = _Known(last.after, weakref.ref(image)), last
-    return last.after
+    return last.after, pages
 
 
 def is_known(memory: Memory) -> bool:
@@ -92,11 +94,13 @@ def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
 def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:
     """Runs widened to pages of 4 KiB, sorted, joined where they overlap, and cut to `size`."""
     joined: list[Run] = []
+    reached = -1
     for offset, length in sorted(runs):
-        start, end = offset // PAGE * PAGE, min(-(-(offset + length) // PAGE) * PAGE, size)
-        if joined and start <= joined[-1][0] + joined[-1][1]:
-            first, have = joined[-1]
-            joined[-1] = first, max(have, end - first)
+        start, end = offset - offset % PAGE, offset + length
+        end = min(end + -end % PAGE, size)
+        if start <= reached:
+            joined[-1] = joined[-1][0], max(reached, end) - joined[-1][0]
         elif end > start:
             joined.append((start, end - start))
+        reached = max(reached, end)
     return joined
