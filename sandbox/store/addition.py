@@ -1,8 +1,8 @@
 """Adding a memory to the packs: what is not there yet, found by walking down its tree beside one that is there.
 
-Of a block at most half of whose pages have changed, only those pages are written, and which kept
-block they change. A branch is written after everything below it: what is finished, in however many packs, can
-stay, and is found again.
+Of a block at most half of whose pages have changed, only those pages are written, and over which block that is kept
+whole they lie. A branch is written after everything below it: what is finished, in however many packs, can stay, and is
+found again.
 """
 
 from __future__ import annotations
@@ -97,6 +97,8 @@ class Addition:
         partial: list[tuple[Node, bytes, Sequence[int]]] = []
         whole: list[tuple[int, Node]] = []
         for number, node, old, slots in changes:
+            if not self._is_new(node.key):
+                continue
             if old is not None and slots is not None and len(slots) <= _MOST_PAGES:
                 partial.append((node, old.key, slots))
                 row = node.keys
@@ -106,7 +108,7 @@ class Addition:
                         added.add(key)
                         keys.append(key)
                         pages.append(number * FAN + slot)
-            elif self._is_new(node.key):
+            else:
                 whole.append((number, node))
         if pages:
             self._pages(keys, pages, source)
