@@ -96,13 +96,17 @@ def test_it_reads_what_was_written_since_the_last_time(
     canister.do(run(stable_grow(100)), *(stable_write(k * 65_536, "x" * 60_000) for k in range(40)), reply())
     canister.take_snapshot()
     sandbox.state_hash()
-    pieces, sizes = Image.pieces, list[int]()
+    sizes = list[int]()
 
-    def counted(image: Image, runs: list[Run]) -> Any:
-        sizes.extend(length for _, length in runs)
-        return pieces(image, runs)
+    def counted(name: str, read: Callable[[Image, list[Run]], Any]) -> None:
+        def counting(image: Image, runs: list[Run]) -> Any:
+            sizes.extend(length for _, length in runs)
+            return read(image, runs)
 
-    monkeypatch.setattr(Image, "pieces", counted)
+        monkeypatch.setattr(Image, name, counting)
+
+    counted("pieces", Image.pieces)
+    counted("together", Image.together)
     for k in range(3):
         with sandbox.anchor():
             canister.do(stable_write(k, "y"), reply())
