@@ -26,8 +26,7 @@ class Addition:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._writer: PackWriter | None = None
-        index = objects.index
-        self._nodes, self._held, self._bases = index["node"], index["page"], objects.bases
+        self._here = objects.complete
         self._added: set[bytes] = set()
         self._based: dict[bytes, bytes] = {}
 
@@ -66,7 +65,7 @@ class Addition:
 
     def _is_new(self, key: bytes) -> bool:
         """Whether a node is to be written, now."""
-        if key in self._added or key in self._nodes or key in self._bases:
+        if key in self._added or key in self._here:
             return False
         self._added.add(key)
         return True
@@ -91,7 +90,7 @@ class Addition:
 
     def _blocks(self, changes: list[Change], source: tuple[Readable, Pages]) -> None:
         """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
-        held, added = self._held, self._added
+        held, added = self._here.places["page"], self._added
         keys: list[bytes] = []
         pages: list[int] = []
         partial: list[tuple[Node, bytes, Sequence[int]]] = []
@@ -120,7 +119,7 @@ class Addition:
     def _partial(self, blocks: list[tuple[Node, bytes, Sequence[int]]]) -> None:
         """Write blocks by the key of what each was before and the pages that have changed: it will stand on the same
         block that is kept whole, or on that one."""
-        based, known = self._based, self._bases
+        based, known = self._based, self._here.bases
         bases = [based.get(old) or known.get(old) for _, old, _ in blocks]
         keys = [node.key for node, _, _ in blocks]
         rows = [

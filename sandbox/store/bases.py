@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.errors import StateCorrupt
 from sandbox.memory import Image, Memory, Readable, Run
 from sandbox.state import SnapshotState
 from sandbox.store import trees
@@ -73,15 +72,9 @@ class Bases:
         and can be used all the same."""
         for memory in live:
             size, key, pages = record.get(memory.name, (0, b"", ()))
-            if not key or not self._has(key):
+            if not key or key not in self._repository.objects:
                 continue
             known = Tree(stub(key, self._repository.objects.keys), size)
             base = _Base(known, memory.image(), tuple((first * PAGE, count * PAGE) for first, count in pages))
             trees.remember(base.image, base.tree, base.pending)
             self._bases[memory.name] = base
-
-    def _has(self, key: bytes) -> bool:
-        try:
-            return key in self._repository.objects
-        except StateCorrupt:
-            return False

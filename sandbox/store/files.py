@@ -6,11 +6,14 @@ Whatever changes a file in a state directory does so by functions of `os`: a tes
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from sandbox.memory.host import sync
 
+DIGEST = re.compile(r"[0-9a-f]{64}")
+"""The name of a file that is called by a digest: packs, modules. What has another kind of name is none of ours."""
 TEMPORARY = ".new-"
 """How the name of a file begins that is not in place yet."""
 

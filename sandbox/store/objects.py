@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory.host import sync
-from sandbox.store.files import write_durably
+from sandbox.store.files import DIGEST, write_durably
 from sandbox.store.pack import KINDS, Pack, Place
 from sandbox.store.pack_writer import PackWriter
 from sandbox.store.tree import (
@@ -41,13 +41,35 @@ _MASK: Final = 8
 _SHIFT: Final = 32
 _NUMBER: Final = (1 << _SHIFT) - 1
 
-Index = dict[str, dict[bytes, int]]
-"""For each kind the keys of its objects: number of the pack, and in the 32 bits below number among those of its kind
-there. (Numbers are cheaper than tuples, and there are many.)"""
+
+class Index:
+    """Where objects are. For each kind of them by key: number of the pack, and in the 32 bits below number among those
+    of its kind there (numbers are cheaper than tuples, and there are many). `bases`: on which blocks `delta`s stand."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, dict[bytes, int]] = {kind: {} for kind in KINDS}
+        self.bases: dict[bytes, bytes] = {}
+
+    def add(self, pack: Pack, number: int) -> None:
+        """What is in a pack."""
+        first = number << _SHIFT
+        for kind, found in self.places.items():
+            keys = pack.columns[kind].keys
+            found.update(zip(keys, range(first, first + len(keys)), strict=True))
+        deltas = pack.columns["delta"]
+        self.bases.update(zip(deltas.keys, deltas.bases, strict=True))
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether a node is there."""
+        return key in self.places["node"] or key in self.places["delta"]
 
 
 class Objects:
-    """The packs of a directory. One process at a time."""
+    """The packs of a directory. One process at a time.
+
+    A pack whose index cannot be read (`torn`) is as if it were not there. Then nobody knows what the others need of it,
+    and what is added stands only on what has been added since; pruning, where nothing needed is in it, mends that.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -55,9 +77,9 @@ class Objects:
         (directory / ".new").unlink(missing_ok=True)
         self._gone = directory / ".gone"
         self._finish_deleting()
+        self.torn: dict[Path, StateCorrupt] = {}
         self._packs: list[Pack] | None = None
-        self._index: Index = {kind: {} for kind in KINDS}
-        self.bases: dict[bytes, bytes] = {}
+        self._index = self._complete = Index()
         self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -65,59 +87,60 @@ class Objects:
     def packs(self) -> list[Pack]:
         """All packs; their indexes are read when something is looked up for the first time."""
         if self._packs is None:
-            found = [Pack.at(path) for path in sorted(self.directory.iterdir()) if not path.name.startswith(".")]
             self._packs = []
-            for pack in found:
-                self.admit(pack)
+            for path in sorted(self.directory.iterdir()):
+                if DIGEST.fullmatch(path.name):
+                    try:
+                        self.admit(Pack.at(path))
+                    except StateCorrupt as error:
+                        self.torn[path] = error
+            if self.torn:
+                self._complete = Index()
         return self._packs
 
     def admit(self, pack: Pack) -> None:
         """One more pack is there."""
-        first = len(self.packs) << _SHIFT
+        number = len(self.packs)
         self.packs.append(pack)
-        for kind, found in self._index.items():
-            keys = pack.columns[kind].keys
-            found.update(zip(keys, range(first, first + len(keys)), strict=True))
-        deltas = pack.columns["delta"]
-        self.bases.update(zip(deltas.keys, deltas.bases, strict=True))
+        self._index.add(pack, number)
+        if self._complete is not self._index:
+            self._complete.add(pack, number)
 
     @property
-    def index(self) -> Index:
-        """What is here, by kind and key, as it is at any time."""
+    def complete(self) -> Index:
+        """What is here with everything that it needs, as it is at any time."""
         assert self.packs is not None  # read
-        return self._index
+        return self._complete
 
     def find(self, kind: str, key: bytes) -> Place | None:
         """Where an object (`node`, `block`, `page`) is, if it is here."""
-        number = self.index[kind].get(key)
+        packs, places = self.packs, self._index.places
+        number = places[kind].get(key)
         if number is None and kind == "node":
-            kind, number = "delta", self._index["delta"].get(key)
-        if number is None:
-            return None
-        return self.packs[number >> _SHIFT].place(kind, number & _NUMBER)
+            kind, number = "delta", places["delta"].get(key)
+        return None if number is None else packs[number >> _SHIFT].place(kind, number & _NUMBER)
 
     def base(self, key: bytes) -> bytes | None:
         """The block on which the node of a block stands, None if that is kept whole."""
-        return None if key in self.index["node"] else self.bases.get(key)
+        return None if not self.packs or key in self._index.places["node"] else self._index.bases.get(key)
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(pack.size for pack in self.packs)
+        return sum(path.stat().st_size for path in [*(pack.path for pack in self.packs), *self.torn])
 
     def replace(self, gone: list[Pack], instead: Pack | None) -> None:
         """Delete packs, all of them or none; what else is here, with the new pack `instead`, must not need them."""
-        names = {pack.path.name for pack in gone}
+        names = {pack.path.name for pack in gone} | {path.name for path in self.torn}
         if instead is not None:
             names.discard(instead.path.name)  # written by a pruning that was interrupted
         if names:
             write_durably(self._gone, "\n".join(sorted(names)).encode())
         kept = [pack for pack in self.packs if pack not in gone]
         self._packs = []
-        for found in self._index.values():
-            found.clear()
-        self.bases.clear()
+        self._index = self._complete = Index()
         self._frames.clear()
+        self.torn.clear()
         for pack in kept if instead is None else [*kept, instead]:
             self.admit(pack)
         self._finish_deleting()
@@ -134,7 +157,7 @@ class Objects:
 
     def __contains__(self, key: bytes) -> bool:
         """Whether the node with this key, and all that is below it, is here."""
-        return key == ZERO or key in self.index["node"] or key in self._index["delta"]
+        return key == ZERO or key in self.complete
 
     def keys(self, key: bytes) -> bytes:
         """The keys below a node; `StateCorrupt` if it is not here or is not what it was."""
@@ -209,7 +232,7 @@ class Objects:
     def _read(self, kind: str, key: bytes) -> bytes:
         place = self.find(kind, key)
         if place is None:
-            raise StateCorrupt(f"the {kind} {key.hex()} is in none of the packs of {self.directory}")
+            raise self.missing(kind, key)
         pack, number, offset, length = place
         content = self._frame(pack, number)[offset : offset + length]
         if len(content) != length:
@@ -229,6 +252,11 @@ class Objects:
             while len(self._frames) > _CACHED:
                 self._frames.popitem(last=False)
         return frame
+
+    def missing(self, kind: str, key: bytes) -> StateCorrupt:
+        """For an object that is not here."""
+        torn = "".join(f"; {error}" for error in self.torn.values())
+        return StateCorrupt(f"the {kind} {key.hex()} is in none of the packs of {self.directory}{torn}")
 
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
         place = self.find(kind, key)

@@ -39,7 +39,8 @@ class Pruned:
 
 
 def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
-    """Keep what is below the top nodes `needed`, by their keys; all else may go."""
+    """Keep what is below the top nodes `needed`, by their keys; all else may go, also packs that cannot be read.
+    `StateCorrupt` if anything needed is missing; then nothing has gone."""
     marks: set[_Object] = set()
     for key in needed:
         if key != ZERO:
@@ -59,6 +60,8 @@ def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
 
 def _mark(objects: Objects, wanted: _Object, marks: set[_Object]) -> None:
     if wanted not in marks:
+        if objects.find(*wanted) is None:
+            raise objects.missing(*wanted)
         marks.add(wanted)
         for below in _below(objects, wanted):
             _mark(objects, below, marks)

@@ -26,7 +26,7 @@ from sandbox.state import Code, SnapshotState
 from sandbox.store import manifest
 from sandbox.store.addition import Addition
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.files import TEMPORARY, write_durably
+from sandbox.store.files import DIGEST, TEMPORARY, write_durably
 from sandbox.store.manifest import Manifest
 from sandbox.store.objects import Objects
 from sandbox.store.prune import Pruned, prune
@@ -34,7 +34,6 @@ from sandbox.store.stored import Stored
 from sandbox.store.tree import EMPTY, Tree, stub
 
 _ENTRY = re.compile(r"((?:[0-9a-f]{2})+)-[0-9a-f]{64}")
-_MODULE = re.compile(r"[0-9a-f]{64}")
 
 Before = Callable[[Readable], Tree | None]
 """For the content of a memory a tree that is kept already and probably similar."""
@@ -190,7 +189,7 @@ class Repository:
         return replace(done, modules=len(gone), module_bytes=freed)
 
     def _module_files(self) -> list[Path]:
-        return [file for file in (self.path / "modules").iterdir() if _MODULE.fullmatch(file.name)]
+        return [file for file in (self.path / "modules").iterdir() if DIGEST.fullmatch(file.name)]
 
 
 def memories(snapshot: SnapshotState) -> list[Readable]:

@@ -62,11 +62,12 @@ def test_a_pack_that_cannot_be_read_is_named_every_time(tmp_path: Path, pool: Po
     repository, heap = Repository(tmp_path), pool.memory(BLOCK)
     heap.write(0, b"content")
     repository.put([snapshot(1, heap)])
-    (tmp_path / "packs" / ("f" * 64)).write_bytes(b"torn")
+    [pack] = (tmp_path / "packs").iterdir()
+    pack.write_bytes(b"torn")
     again = Repository(tmp_path)
     [entry] = again.entries()
     for _ in range(2):
-        with pytest.raises(StateCorrupt, match=r"the pack .*ffff cannot be read"):
+        with pytest.raises(StateCorrupt, match=f"the pack {pack} cannot be read"):
             again.get(entry).heap.read(0, 1)
 
 

@@ -258,6 +258,62 @@ def test_a_torn_pack_is_named(tmp_path: Path, pool: Pool, snapshot: Make) -> Non
             read_everything(tmp_path)
 
 
+def test_beside_a_torn_pack_snapshots_are_kept_that_need_nothing_of_it(
+    tmp_path: Path, pool: Pool, snapshot: Make
+) -> None:
+    heap = pool.memory(4 * BLOCK)
+    heap.write(0, random.Random(1).randbytes(4 * BLOCK))
+    first = snapshot(1, heap)
+    Repository(tmp_path).put([first])
+    [torn] = (tmp_path / "packs").iterdir()
+    heap.write(BLOCK, b"changed")
+    second = snapshot(2, heap)
+    Repository(tmp_path).put([second], lambda _: tree(first.heap))
+    torn.write_bytes(torn.read_bytes()[:-1])
+    heap.write(2 * BLOCK, b"again")
+    third, repository = snapshot(3, heap), Repository(tmp_path)
+    repository.put([third], lambda _: tree(second.heap))
+    fourth = snapshot(4, heap)
+    before = packed(repository)
+    repository.put([fourth], lambda _: tree(third.heap))
+    assert packed(repository) == before  # what was added since can be shared
+    for kept in (third, fourth):
+        [found] = [entry for entry in Repository(tmp_path).entries() if entry.id == kept.id]
+        assert same(Repository(tmp_path).get(found), kept)
+    lost = next(entry for entry in repository.entries() if entry.id == first.id)
+    with pytest.raises(StateCorrupt, match=f"none of the packs of .*the pack {torn} cannot be read"):
+        repository.get(lost).heap.read(0, 1)
+    with pytest.raises(StateCorrupt, match=f"the pack {torn} cannot be read"):
+        repository.prune()
+    assert torn.exists()
+    again = Repository(tmp_path)
+    again.keep_only(entry for entry in again.entries() if entry.id in (third.id, fourth.id))
+    again.prune()
+    assert not torn.exists()
+    heap.write(3 * BLOCK, b"more")
+    fifth = snapshot(5, heap)
+    [entry] = again.put([fifth], lambda _: tree(fourth.heap))
+    assert same(Repository(tmp_path).get(entry), fifth)
+
+
+def test_bytes_that_come_and_go_are_kept_once(tmp_path: Path, pool: Pool, snapshot: Make) -> None:
+    repository, heap, before = Repository(tmp_path), pool.memory(2 * BLOCK), None
+    heap.write(0, random.Random(1).randbytes(2 * BLOCK))
+    kept = []
+    for count in range(6):
+        heap.write(PAGE, bytes([count % 2]) * 8)
+        state = snapshot(count, heap)
+        repository.put([state], lambda _, known=before: known)
+        before = tree(state.heap)
+        kept.append(state)
+    assert len(list((tmp_path / "packs").iterdir())) == 2
+    for gone in range(5):
+        repository.keep_only(entry for entry in repository.entries() if entry.id > kept[gone].id)
+        repository.prune()
+        found = {entry.id: Repository(tmp_path).get(entry) for entry in repository.entries()}
+        assert all(same(found[state.id], state) for state in kept[gone + 1 :])
+
+
 def test_a_full_disk_keeps_what_was_there(
     tmp_path: Path, pool: Pool, snapshot: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
