@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from blake3 import blake3
 
@@ -15,6 +15,11 @@ from sandbox.snapshots.inspect.motoko_value import Node, Scalar
 from sandbox.snapshots.inspect.motoko_variables import WHOLE
 from sandbox.snapshots.inspect.opened import Opened
 from sandbox.snapshots.inspect.source import InspectError, Plain
+
+_MOST = 2_000_000
+"""So many entries may differ."""
+_SURELY = 1 << 20
+"""So many entries of a list are compared wherever they lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ def _compared(old: Part | None, new: Part | None) -> StructureDiff | None:
     if problem is not None:
         return StructureDiff(part.name, kind, counts, problem=problem)
     try:
-        entries = tuple(_entries(old, new))
+        entries = tuple(islice(_entries(old, new), _MOST + 1))
+        if len(entries) > _MOST:
+            raise InspectError(f"more than {_MOST:,} entries differ")
     except InspectError as error:
         return StructureDiff(part.name, kind, counts, problem=str(error))
     there = (old is None, new is None)
@@ -123,24 +130,42 @@ def _values(row: Row) -> bytes:
     return b"".join(map(_raw, row[1:]))
 
 
-def _groups(part: Part | None) -> dict[bytes, Callable[[], list[Row]]]:
+def _groups(part: Part | None) -> dict[bytes, Callable[[], Iterable[Row]]]:
     if part is None:
         return {}
     if part.groups is None:
-        return {b"": lambda: list(part.rows())}
-    return {blake3(data).digest(): rows for data, rows in part.groups()}
+        return {b"": part.rows}
+    return {blake3(data or b"").digest(): rows for data, rows in part.groups()}
 
 
 def _listed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
     """Vectors, logs, cells: by place."""
-    for place, (was, now) in enumerate(zip_longest(_rows(old), _rows(new))):
-        if was is None or now is None or _raw(was[0]) != _raw(now[0]):
-            yield EntryDiff(place, None if was is None else was[0], None if now is None else now[0])
+    for first, before, after in _blocks(old, new):
+        for place, (was, now) in enumerate(zip_longest(before, after), first):
+            if was is None or now is None or _raw(was[0]) != _raw(now[0]):
+                yield EntryDiff(place, None if was is None else was[0], None if now is None else now[0])
+
+
+def _blocks(old: Part | None, new: Part | None) -> Iterator[tuple[int, Iterable[Row], Iterable[Row]]]:
+    """The entries of lists that may differ: the place of the first ones, those before and those after. Blocks that are
+    the same in both are left out."""
+    for part in (old, new):
+        if part is not None and (part.count or 0) > max(_SURELY, sum(length for _, length in part.data.extents())):
+            raise InspectError(f"{part.count:,} entries are more than bytes that hold anything")
+    if old is None or new is None or old.groups is None or new.groups is None or old.block != new.block:
+        yield 0, _rows(old), _rows(new)
+        return
+    for number, (was, now) in enumerate(zip_longest(old.groups(), new.groups())):
+        if was is None or now is None or was[0] is None or was[0] != now[0]:
+            yield number * new.block, () if was is None else was[1](), () if now is None else now[1]()
 
 
 def _bag(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
     """A heap: its values, whatever their places."""
-    counts = [Counter(_raw(row[0]) for row in _rows(part)) for part in (old, new)]
+    counts: tuple[Counter[bytes], Counter[bytes]] = (Counter(), Counter())
+    for _, *rows in _blocks(old, new):
+        for count, some in zip(counts, rows, strict=True):
+            count.update(_raw(row[0]) for row in some)
     for values, added in ((counts[1] - counts[0], True), (counts[0] - counts[1], False)):
         for value in values.elements():
             cell = Plain(value)

@@ -118,7 +118,25 @@ def _vector(name: str, data: Bytes) -> Part:
     found = lists.read_vector(data)
     kind = _KINDS[data.read(0, 3)]
     size = f"{found.max_size:,} bytes" if found.fixed else f"at most {found.max_size:,} bytes"
-    return Part(name, kind, data, {"element": size}, ("value",), found.length, lambda: ((v,) for v in found.entries()))
+    return Part(
+        name,
+        kind,
+        data,
+        {"element": size},
+        ("value",),
+        found.length,
+        lambda: _cells(found.entries()),
+        groups=lambda: ((data, partial(_called, entries)) for data, entries in found.blocks()),
+        block=found.block,
+    )
+
+
+def _cells(entries: Iterator[Bytes]) -> Iterator[Row]:
+    return ((entry,) for entry in entries)
+
+
+def _called(entries: Callable[[], Iterator[Bytes]]) -> Iterator[Row]:
+    return _cells(entries())
 
 
 def _cell(name: str, data: Bytes) -> Part:
@@ -175,7 +193,17 @@ def _pair_logs(memories: dict[int, Bytes], parts: dict[int, Part]) -> None:
 
 def _with_data(part: Part, log: lists.Log, memory_id: int) -> Part:
     facts = {**part.facts, "data in": f"memory {memory_id}"}
-    return Part(part.name, part.kind, part.data, facts, part.columns, log.length, lambda: ((v,) for v in log.entries()))
+    return Part(
+        part.name,
+        part.kind,
+        part.data,
+        facts,
+        part.columns,
+        log.length,
+        lambda: _cells(log.entries()),
+        groups=lambda: ((data, partial(_called, entries)) for data, entries in log.blocks()),
+        block=lists.BLOCK,
+    )
 
 
 def decode_alone(stable: Bytes) -> Decoded:

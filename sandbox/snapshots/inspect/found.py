@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.snapshots.inspect.motoko_value import Node
@@ -11,8 +11,8 @@ from sandbox.snapshots.inspect.source import Bytes
 Cell = Bytes | Node
 """Bytes whose type is not known, or a value that is."""
 Row = tuple[Cell, ...]
-Group = tuple[bytes, Callable[[], list[Row]]]
-"""Bytes that are equal only if the entries are, and the entries."""
+Group = tuple[bytes | None, Callable[[], Iterable[Row]]]
+"""Bytes that are equal only if the entries are, None where they are not at hand, and the entries."""
 
 
 def no_rows() -> Iterator[Row]:
@@ -25,8 +25,9 @@ class Part:
 
     `count` and `rows()` are its entries, in its own order, with a cell for each of `columns`; rows are read as they are
     asked for, and where the bytes turn out to be wrong the iteration ends in an InspectError. `data` are the bytes that
-    belong to it. `problem`: why it could not be decoded. `groups()`: the same entries in groups and in any order, where
-    they lie so that many need not be looked at to compare two states.
+    belong to it. `problem`: why it could not be decoded. `groups()`: the same entries in groups, where they lie so that
+    many need not be looked at to compare two states: those of a map in any order, those of a list in its order and so
+    many in each as `block` says.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Part:
     rows: Callable[[], Iterator[Row]] = no_rows
     problem: str | None = None
     groups: Callable[[], Iterator[Group]] | None = None
+    block: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from sandbox.snapshots.inspect.source import Bytes, InspectError, number, part, within
+from sandbox.snapshots.inspect.source import PIECE, Bytes, InspectError, number, part, within
 
 VEC, HEAP, CELL, INDEX, DATA = b"SVC", b"SMH", b"SCL", b"GLI", b"GLD"
 _VEC_DATA = 64
 _LOG_HEAD = 32
 _LOG_ENTRIES = 40
+BLOCK = 1024
+"""At most so many elements are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,27 @@ class Vector:
             return 0
         return 1 if self.max_size <= 0xFF else 2 if self.max_size <= 0xFFFF else 4
 
-    def entries(self) -> Iterator[Bytes]:
-        slot = self.prefix + self.max_size
-        for index in range(self.length):
-            at = _VEC_DATA + index * slot
+    @property
+    def slot(self) -> int:
+        """Bytes between the starts of two elements."""
+        return self.prefix + self.max_size
+
+    @property
+    def block(self) -> int:
+        """Elements in a block."""
+        return max(1, min(BLOCK, PIECE // max(self.slot, 1)))
+
+    def blocks(self) -> Iterator[tuple[bytes, Callable[[], Iterator[Bytes]]]]:
+        """The elements in blocks: the bytes, and the elements when they are asked for."""
+        for first in range(0, self.length, self.block):
+            last = min(first + self.block, self.length)
+            at = _VEC_DATA + first * self.slot
+            data = self.source.read(at, min((last - first) * self.slot, self.source.size - at))
+            yield data, partial(self.entries, first, last)
+
+    def entries(self, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
+        for index in range(first, self.length if last is None else last):
+            at = _VEC_DATA + index * self.slot
             size = self.max_size
             if self.prefix:
                 size = number(self.source, at, self.prefix, f"the size of element {index:,}")
@@ -73,9 +93,25 @@ class Log:
     data: Bytes
     length: int
 
-    def entries(self) -> Iterator[Bytes]:
-        begin = 0
-        for n in range(self.length):
+    def blocks(self) -> Iterator[tuple[bytes | None, Callable[[], Iterator[Bytes]]]]:
+        """The entries in blocks of `BLOCK`: the bytes of index and data, None if they are many, and the entries when
+        they are asked for."""
+        for first in range(0, self.length, BLOCK):
+            last = min(first + BLOCK, self.length)
+            begin, index = self._end(first), self.index.read(_LOG_ENTRIES + 8 * first, 8 * (last - first))
+            size = self._end(last) - begin
+            few = 0 <= size <= PIECE and begin + size <= self.data.size - _LOG_HEAD
+            data = index + self.data.read(_LOG_HEAD + begin, size) if few else None
+            yield data, partial(self.entries, first, last)
+
+    def _end(self, entries: int) -> int:
+        """Where so many entries end."""
+        at = _LOG_ENTRIES + 8 * (entries - 1)
+        return number(self.index, at, 8, f"the end of entry {entries - 1:,}") if entries else 0
+
+    def entries(self, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
+        begin = self._end(first)
+        for n in range(first, self.length if last is None else last):
             end = number(self.index, _LOG_ENTRIES + 8 * n, 8, f"the end of entry {n:,}")
             if end < begin:
                 raise InspectError(f"entry {n:,} of the log ends at {end:#x}, before it begins at {begin:#x}")

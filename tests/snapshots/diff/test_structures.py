@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import time
 from collections import Counter
 from typing import Any
 
@@ -110,6 +112,49 @@ def test_only_nodes_that_differ_are_looked_into() -> None:
     assert key(entry) == (1500).to_bytes(8, "big")
     assert raw(entry.before) != raw(entry.after)
     assert set(found) == {"memory 0", "memory 2"}
+
+
+def test_of_a_list_only_blocks_that_differ_are_looked_into() -> None:
+    canister = new("structures_rs", LAYOUTS["managed"])
+    canister.call("fill", 2500)
+    old = canister.take_snapshot()
+    sandbox = canister._sandbox
+    decoded = sandbox.snapshots.inspect(old.id).decode()
+    stable = canister.raw_state().stable
+    patches, expected = {}, {}
+    for name, places in (("memory 10", (0, 1023, 1024, 2047, 2499)), ("memory 20", (0, 1023, 1024, 2499))):
+        found = decoded.part(name)
+        assert found is not None
+        rows = [raw(row[0]) for row in found.rows()]
+        where = 64 if name == "memory 10" else 32
+        data = decoded.part("memory 10" if name == "memory 10" else "memory 21")
+        assert data is not None
+        start = stable.index(data.data.read(0, data.data.size)) + where
+        lengths = [len(row or b"") for row in rows]
+        for place in places:
+            patches[start + sum(lengths[:place])] = b"!"
+            expected[name, place] = (rows[place], b"!" + (rows[place] or b"")[1:])
+    edited = sandbox.snapshots.edit(old.id, stable=patches)
+    told = {
+        (each.name, entry.key): (raw(entry.before), raw(entry.after))
+        for each in sandbox.snapshots.diff(old, edited).structures
+        for entry in each.entries
+    }
+    assert told == expected
+
+
+@pytest.mark.parametrize("magic", [b"SVC", b"SMH"])
+@pytest.mark.parametrize(("length", "size"), [(1 << 35, 8), (1 << 38, 0)])
+def test_lists_of_more_entries_than_bytes_are_a_problem_at_once(magic: bytes, length: int, size: int) -> None:
+    canister = new("structures_rs", LAYOUTS["managed"])
+    header = magic + b"\1" + struct.pack("<QIB", length, size, 1)
+    snapshots = canister._sandbox.snapshots
+    first = snapshots.edit(canister.take_snapshot().id, stable_size=400 << 30, stable={0: header.ljust(64, b"\0")})
+    second = snapshots.edit(first.id, stable={1 << 33: b"x"})
+    begun = time.process_time()
+    [found] = snapshots.diff(first, second).structures
+    assert found.problem == f"{length:,} entries are more than bytes that hold anything"
+    assert time.process_time() - begun < 5
 
 
 def test_a_set_that_was_empty_was_no_map() -> None:
