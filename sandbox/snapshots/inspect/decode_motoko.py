@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sandbox.candid.types import RECORD
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect.found import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko_layout import NAMES, Layout, read_layout
+from sandbox.snapshots.inspect.motoko_layout import GRAPH_COPIES, NAMES, Layout, read_layout
 from sandbox.snapshots.inspect.motoko_regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko_types import StableTypes, candid_name
 from sandbox.snapshots.inspect.motoko_value import Scalar
@@ -43,14 +43,16 @@ def decode_motoko(stable: Bytes, types: StableTypes, keep: Keep) -> Decoded | No
 
 
 def _notes(found: Layout) -> tuple[str, ...]:
-    if found.version >= 5:
-        return (ENHANCED,)
-    return (GRAPH_COPY,) if found.version >= 3 else (SAVED,)
+    if found.version in GRAPH_COPIES:
+        return (GRAPH_COPY,)
+    return (ENHANCED,) if found.version >= 5 else (SAVED,)
 
 
 def _parts(found: Layout, types: StableTypes, keep: Keep) -> Iterator[Part]:
     if found.variables is not None:
         yield _variables(found.variables, types, keep)
+    if found.objects is not None:
+        yield Part("heap objects", "graph copy", found.objects)
     if has_regions(found.memory):
         yield from _regions(found.memory)
     elif found.memory.size:

@@ -8,8 +8,9 @@ program sees.
 |---|---|---|---|---|
 | 0 | classical | their length | from 4 | |
 | 1, 2 | classical, with stable memory or regions | 0 | length at N, then they | N in pages at M-12, first word at M-8 |
-| 3, 4 | graph copy, without or with regions | 0 | objects of the heap at N | N at M-32, first word at M-8 |
+| 3, 4 | graph copy, without or with regions | 0 | heap objects at N | N at M-32, length at M-24, first word at M-8 |
 | 5, 6 | enhanced, without or with regions | 0 | in the heap | N in pages at M-16 (64 bits), first word at M-8 |
+| 7, 8 | as 3, 4, with more roots | 0 | | |
 
 The version is the word at M-4. While a program runs, the first word is where it belongs and nothing of the rest is
 there: variables are in the heap.
@@ -31,16 +32,21 @@ NAMES = {
     4: "graph copy, with regions",
     5: "enhanced orthogonal persistence, without regions",
     6: "enhanced orthogonal persistence, with regions",
+    7: "graph copy, without regions",
+    8: "graph copy, with regions",
 }
+GRAPH_COPIES = (3, 4, 7, 8)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """`variables`: the saved message, None where there is none; `memory`: what the program sees as stable memory."""
+    """`variables`: the saved message, None where there is none; `memory`: what the program sees as stable memory;
+    `objects`: what a graph copy consists of."""
 
     version: int
     variables: Bytes | None
     memory: Bytes
+    objects: Bytes | None = None
 
 
 def read_layout(stable: Bytes) -> Layout | None:
@@ -56,8 +62,11 @@ def read_layout(stable: Bytes) -> Layout | None:
     version = number(stable, stable.size - 4, 4, "the version")
     if version in (1, 2):
         return _classical(stable, version)
-    if version in (3, 4):
-        return Layout(version, None, _memory(stable, number(stable, stable.size - 32, 8, "the size of stable memory")))
+    if version in GRAPH_COPIES:
+        start, length = (number(stable, stable.size - at, 8, "the place of the heap objects") for at in (32, 24))
+        memory = _memory(stable, start)
+        within(stable, start, length, "the copy of the heap objects")
+        return Layout(version, None, memory, part(stable, start, length))
     if version in (5, 6):
         pages = number(stable, stable.size - 16, 8, "the size of stable memory")
         return Layout(version, None, _memory(stable, pages * WASM_PAGE))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
 
-from sandbox import Sandbox
+from sandbox import Canister, Sandbox
 from sandbox.principal import Principal
-from sandbox.snapshots.inspect import Hints, Plain, decode
-from sandbox.snapshots.inspect.decode_motoko import ENHANCED, NOT_SAVED, SAVED
+from sandbox.snapshots.inspect import Bytes, Hints, InspectError, Plain, decode
+from sandbox.snapshots.inspect.decode_motoko import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
 from sandbox.snapshots.inspect.motoko_value import Node, Opt, node_json, node_text
 from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.search import strings
 from tests.snapshots.inspect.images import hints, new, part, plain, saved, stable
 
 PAGE = 65_536
@@ -100,7 +102,7 @@ def test_types_are_those_of_the_program() -> None:
 
 
 @pytest.mark.parametrize("mode", ["classical", "enhanced"])
-@pytest.mark.parametrize("when", ["running", "saved"])
+@pytest.mark.parametrize("when", ["running", "saved", "via hooks"])
 def test_regions_are_what_the_canister_reads_in_them(mode: str, when: str) -> None:
     canister = new(f"regions.{mode}")
     canister.call("fill")
@@ -110,7 +112,12 @@ def test_regions_are_what_the_canister_reads_in_them(mode: str, when: str) -> No
         for n, row in enumerate(rows)
     }
     about = hints(canister)
-    image = Plain(saved(canister)) if when == "saved" else stable(canister)
+    images: dict[str, Callable[[], Bytes]] = {
+        "running": lambda: stable(canister),
+        "saved": lambda: Plain(saved(canister)),
+        "via hooks": lambda: hooked(canister),
+    }
+    image = images[when]()
     decoded = decode(image, about)
     for row in rows:
         if not row["pages"]:
@@ -123,7 +130,33 @@ def test_regions_are_what_the_canister_reads_in_them(mode: str, when: str) -> No
     assert int.from_bytes(table.data.read(8, 8), "little") == first["number"]
     lost = [p for p in decoded.parts if p.name.startswith("region ") and p.data.read(0, 6) == b"nobody"]
     assert len(lost) == 1
-    assert (ENHANCED if mode == "enhanced" else SAVED if when == "saved" else NOT_SAVED) in decoded.notes
+    notes = {"saved": SAVED, "via hooks": SAVED, "running": NOT_SAVED}
+    if mode == "enhanced":
+        notes = {"saved": ENHANCED, "via hooks": GRAPH_COPY, "running": ENHANCED}
+    assert decoded.notes == (notes[when],)
+
+
+def hooked(canister: Canister) -> Bytes:
+    """The stable memory of a snapshot by way of the hooks."""
+    return canister._sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True).id).stable
+
+
+def test_a_graph_copy_is_known_as_one_and_its_texts_are_found() -> None:
+    canister = new("vars_v1.enhanced")
+    canister.call("fill")
+    decoded = decode(hooked(canister), hints(canister))
+    assert decoded.facts == {"layout": "version 7: graph copy, without regions"}
+    assert decoded.notes == (GRAPH_COPY,)
+    assert canister.call("get_text") in [found.text for found in strings(part(decoded, "heap objects").data)]
+
+
+def test_a_graph_copy_that_goes_beyond_the_end_is_refused() -> None:
+    canister = new("vars_v1.enhanced")
+    image = hooked(canister)
+    torn = bytearray(image.read(0, image.size))
+    torn[-24:-16] = (1 << 50).to_bytes(8, "little")
+    with pytest.raises(InspectError, match="the copy of the heap objects of 1,125,899,906,842,624 bytes"):
+        decode(Plain(bytes(torn)), hints(canister))
 
 
 def _places(pages: int) -> list[int]:
