@@ -297,14 +297,15 @@ def test_beside_a_torn_pack_snapshots_are_kept_that_need_nothing_of_it(
 
 
 def test_bytes_that_come_and_go_are_kept_once(tmp_path: Path, pool: Pool, snapshot: Make) -> None:
-    repository, heap, before = Repository(tmp_path), pool.memory(2 * BLOCK), None
+    repository, heap = Repository(tmp_path), pool.memory(2 * BLOCK)
+    before: list[Tree] = []
     heap.write(0, random.Random(1).randbytes(2 * BLOCK))
     kept = []
     for count in range(6):
         heap.write(PAGE, bytes([count % 2]) * 8)
         state = snapshot(count, heap)
-        repository.put([state], lambda _, known=before: known)
-        before = tree(state.heap)
+        repository.put([state], lambda _: before[-1] if before else None)
+        before.append(tree(state.heap))
         kept.append(state)
     assert len(list((tmp_path / "packs").iterdir())) == 2
     for gone in range(5):
