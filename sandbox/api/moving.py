@@ -2,8 +2,9 @@
 
 Uploading is what the platform's upload is (digest 6.3 to 6.6): the new snapshot's source is `metadata_upload`, its time
 is now, and loading it sets timer and low-memory hook where the file says what they were, which loading the snapshot it
-was downloaded from does not. All or nothing: a file that is torn or does not fit changes nothing, and an upload that is
-interrupted leaves nothing and is begun again; a download goes on where it was.
+was downloaded from does not. All or nothing: a file that is torn or does not fit changes nothing. After an interruption
+a download goes on where it was; an upload reads the file from the beginning, and in a state directory does not write
+again what it had kept (pruning forgets that).
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class SnapshotFiles(SnapshotAccess):
         with portable.opened(Path(path)) as content:
             metadata = _metadata(content)
             uploads.admit(self._sandbox.world(who), target, metadata)
-            images, chunks = portable.filled(self._sandbox.pool, content, progress)
+            directory = self._sandbox.directory
+            keep = None if directory is None else directory.repository
+            images, chunks = portable.filled(self._sandbox.pool, content, progress, keep)
         metadata = replace(metadata, chunks=chunks)
         made = self._sandbox.manage(command(uploads.upload_whole, who, target, metadata, images)).reply
         assert isinstance(made, SnapshotState)

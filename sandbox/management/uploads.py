@@ -17,11 +17,11 @@ from sandbox.management.settings import SettingsUpdate
 from sandbox.management.snapshots import PLATFORM, checked_label, loaded, next_id, remaining, with_snapshot
 from sandbox.management.transition import Transition, World
 from sandbox.management.uploaded import Globals
-from sandbox.memory import Image
+from sandbox.memory import Readable
 from sandbox.principal import Principal
 from sandbox.state import NO_CHUNKS, CanisterState, Derived, SnapshotState, Upload
 
-Images = tuple[Image, Image, Image]
+Images = tuple[Readable, Readable, Readable]
 """The bytes of module (with zeros to whole Wasm pages), heap and stable memory."""
 
 

@@ -19,10 +19,11 @@ from sandbox.management.commands import Command
 from sandbox.management.edits import Edits
 from sandbox.management.hook_path import HookLoad
 from sandbox.management.uploads import NewCanister, Uploading
-from sandbox.memory import Image, Pool
+from sandbox.memory import Image, Pool, Readable
 from sandbox.principal import Principal
 from sandbox.record.watch import Begin, Undo
 from sandbox.state import Derived, InstructionLimits, Keep, Policy, Visibility
+from sandbox.store.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Sparse:
     runs: tuple[tuple[int, bytes], ...]
 
     @classmethod
-    def of(cls, image: Image) -> Sparse:
+    def of(cls, image: Readable) -> Sparse:
         """The same as the image."""
         return cls(image.size, tuple(image.pieces(image.extents())))
 
@@ -87,7 +88,7 @@ def encode(value: Any, blob: Callable[[bytes, bytes], None]) -> Any:
         return ["t" if isinstance(value, tuple) else "l", *(encode(item, blob) for item in value)]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return ["d", {key: encode(item, blob) for key, item in value.items()}]
-    if isinstance(value, Image):
+    if isinstance(value, Image | Stored):
         value = Sparse.of(value)
     kind = type(value)
     if is_dataclass(kind) and CLASSES.get(kind.__name__) is kind:

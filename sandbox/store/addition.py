@@ -7,17 +7,46 @@ found again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
-from sandbox.memory import Readable
+from sandbox.memory import Readable, Run
 from sandbox.store.objects import BRANCH, WHOLE_BLOCK, Objects, all_of, chosen, packed
 from sandbox.store.pack_writer import PackWriter
-from sandbox.store.tree import BLOCK, EMPTY, FAN, KEY, PAGE, SPREAD, ZERO, Change, Node, Pages, Tree, differing, width
+from sandbox.store.tree import (
+    BLOCK,
+    EMPTY,
+    FAN,
+    KEY,
+    NO_PAGES,
+    PAGE,
+    SPREAD,
+    ZERO,
+    Change,
+    Node,
+    Pages,
+    Step,
+    Tree,
+    differing,
+    width,
+)
 from sandbox.store.trees import step, tree
 
 _MOST_PAGES: Final = FAN // 2
 """So many pages of a block are kept one by one; more and the block is kept whole."""
+_LARGE: Final = 256 << 20
+"""A pack with more than so many bytes, not yet compressed, is finished, and another one begun."""
+
+
+class Source(NamedTuple):
+    """Where the bytes of a memory come from: `pieces` reads runs (as `Readable`), `pages` have been read already."""
+
+    pieces: Callable[[Iterable[Run]], Iterator[tuple[int, bytes]]]
+    size: int
+    pages: Pages = NO_PAGES
+
+
+_NOWHERE: Final = Source(lambda _: iter(()), 0)
 
 
 class Addition:
@@ -34,16 +63,34 @@ class Addition:
         """Keep the bytes of a memory; `before` is the tree of something that is here and probably similar."""
         last, pages = step(content)
         current = tree(content)
-        if current.top is None or not self._is_new(current.key):
-            return
+        source = Source(content.pieces, content.size, pages)
         old = before if before is not None and before.key in self._objects else EMPTY
         if last is not None and last.before.key == old.key != ZERO:
-            self._blocks(last.blocks, (content, pages))
-            for node in last.branches:
-                if node is current.top or self._is_new(node.key):
+            self.step(last, source)
+        elif current.top is not None and self._is_new(current.key):
+            self._walk(current.top, old.top, 0, source)
+
+    def step(self, made: Step, source: Source) -> None:
+        """Keep what a step made, if what it began with is here."""
+        top = made.after.top
+        if top is not None and self._is_new(top.key):
+            self._blocks(made.blocks, source)
+            for node in made.branches:
+                if node is top or self._is_new(node.key):
                     self._branch(node)
-        else:
-            self._walk(current.top, old.top, 0, (content, pages))
+
+    def branch(self, made: Step, source: Source) -> None:
+        """Keep what a step made below a branch of level 2, the only one that it made; not yet what is above."""
+        node = made.branches[0]
+        if self._is_new(node.key):
+            self._blocks(made.blocks, source)
+            self._branch(node)
+            self._close_when_large()
+
+    def above(self, tree: Tree) -> None:
+        """Keep what is above the branches that have been kept one by one."""
+        if tree.top is not None and self._is_new(tree.key):
+            self._walk(tree.top, None, 0, _NOWHERE)
 
     def finish(self) -> None:
         """Everything is on the disk itself and can be read."""
@@ -70,7 +117,7 @@ class Addition:
         self._added.add(key)
         return True
 
-    def _walk(self, node: Node, old: Node | None, number: int, source: tuple[Readable, Pages]) -> None:
+    def _walk(self, node: Node, old: Node | None, number: int, source: Source) -> None:
         """Write a branch that is not here, and what below it is not. `old` is here."""
         each = width(node.level - 1)
         others = old.children if old is not None else (None,) * SPREAD
@@ -84,11 +131,17 @@ class Addition:
             number += each
         self._blocks(blocks, source)
         self._branch(node)
+        self._close_when_large()
+
+    def _close_when_large(self) -> None:
+        """Whatever is interrupted later, this much has not been in vain."""
+        if self._out.size >= _LARGE:
+            self.finish()
 
     def _branch(self, node: Node) -> None:
         self._out.add("node", [node.key], [BRANCH + packed(node.keys)])
 
-    def _blocks(self, changes: list[Change], source: tuple[Readable, Pages]) -> None:
+    def _blocks(self, changes: list[Change], source: Source) -> None:
         """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
         held, added = self._here.places["page"], self._added
         keys: list[bytes] = []
@@ -112,7 +165,7 @@ class Addition:
         if pages:
             self._pages(keys, pages, source)
         if whole:
-            self._whole(whole, source[0])
+            self._whole(whole, source)
         if partial:
             self._partial(partial)
 
@@ -130,22 +183,21 @@ class Addition:
         based.update(zip(keys, under, strict=True))
         self._out.add("delta", keys, rows, under)
 
-    def _pages(self, keys: list[bytes], numbers: list[int], source: tuple[Readable, Pages]) -> None:
+    def _pages(self, keys: list[bytes], numbers: list[int], source: Source) -> None:
         """Write pages by their keys and numbers."""
-        content, read = source
-        found = read.find(numbers)
+        found = source.pages.find(numbers)
         if found is not None:
             self._out.add_pages(keys, found)
         else:
-            pieces = content.pieces((number * PAGE, PAGE) for number in numbers)
+            pieces = source.pieces((number * PAGE, PAGE) for number in numbers)
             self._out.add("page", keys, [data for _, data in pieces])
 
-    def _whole(self, blocks: list[tuple[int, Node]], content: Readable) -> None:
+    def _whole(self, blocks: list[tuple[int, Node]], source: Source) -> None:
         """Write blocks by their numbers."""
         keys = [node.key for _, node in blocks]
         self._out.add("node", keys, [WHOLE_BLOCK + packed(node.keys) for _, node in blocks])
         starts = (number * BLOCK for number, _ in blocks)
-        pieces = content.pieces((start, min(BLOCK, content.size - start)) for start in starts)
+        pieces = source.pieces((start, min(BLOCK, source.size - start)) for start in starts)
         for (_, node), (_, data) in zip(blocks, pieces, strict=True):
             self._out.add("block", [node.key], [_without_zeros(data, node.keys)])
 

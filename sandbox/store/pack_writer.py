@@ -40,7 +40,7 @@ _Written = list[tuple[int, int, int, int]]
 
 
 class PackWriter:
-    """Writes a pack beside its place; `finish` puts it there, whole and on the disk itself."""
+    """Writes a pack beside its place; `finish` puts it there, whole and on the disk itself. `size`: bytes added."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -51,6 +51,7 @@ class PackWriter:
         self._streams = data, nodes = _Stream(), _Stream()
         self._stream = {kind: data if kind in _DATA else nodes for kind in KINDS}
         self._columns = {kind: Column() for kind in KINDS}
+        self.size = 0
         self._started = 0
         self._full: list[_Frame] = []
         self._waiting: deque[Future[_Written]] = deque()
@@ -69,6 +70,7 @@ class PackWriter:
             starts = list(accumulate(sizes[done:], initial=stream.size))
             fitting = bisect_left(starts, FRAME, 1, len(starts) - 1)
             column.note(stream.number, starts[:fitting], sizes[done : done + fitting])
+            self.size += starts[fitting] - stream.size
             stream.parts += contents[done : done + fitting]
             stream.size, done = starts[fitting], done + fitting
             if stream.size >= FRAME:
@@ -78,6 +80,7 @@ class PackWriter:
         """Keep pages that lie one after another, without copying them."""
         column = self._columns["page"]
         column.keys += keys
+        self.size += len(content)
         for at in range(0, len(content), FRAME):
             part, number = content[at : at + FRAME], self._next()
             column.note(number, range(0, len(part), PAGE), repeat(PAGE))

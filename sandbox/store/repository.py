@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import re
 import weakref
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,6 +105,18 @@ class Repository:
         if code.hash not in self._modules and not file.exists():
             write_durably(file, code.submitted)
         self._modules[code.hash] = code.submitted
+
+    @contextmanager
+    def arriving(self) -> Iterator[Addition]:
+        """Where memories can be kept before any snapshot has them (`Arrival`); finished at the end."""
+        addition = Addition(self.objects)
+        try:
+            yield addition
+            addition.finish()
+        except OSError as error:
+            raise StateError(f"{self.path} cannot keep what arrives: {error}") from error
+        finally:
+            addition.abandon()
 
     # Reading
 

@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from sandbox.limits import WASM_PAGE
 from sandbox.management.uploads import Images
-from sandbox.memory import Memory, Pool
+from sandbox.memory import Pool
 from sandbox.snapshots.portable import extras
 from sandbox.snapshots.portable.content import Content, Progress, corrupt, whole
 from sandbox.snapshots.portable.windows import load, packed, pieces, spans
+from sandbox.store import Repository
+from sandbox.store.arrival import Arrival
+
+_NAMES: Final = ("module", "heap", "stable")
 
 
-def filled(pool: Pool, content: Content, progress: Progress | None = None) -> tuple[Images, tuple[bytes, ...]]:
-    """All bytes in new memories that nobody else knows, and the chunks.
+class _Target(Protocol):
+    """Takes bytes in the order of their offsets."""
+
+    def write(self, offset: int, data: bytes, /) -> object: ...
+
+
+def filled(
+    pool: Pool, content: Content, progress: Progress | None = None, keep: Repository | None = None
+) -> tuple[Images, tuple[bytes, ...]]:
+    """All bytes in new memories that nobody else knows, and the chunks. `keep`: the bytes are kept there as they come;
+    after an interruption, what has been kept already is not written again.
 
     `SnapshotFileCorrupt` says what is not as it should be; then the memories are gone, and nothing else was touched.
     """
-    memories = {
-        name: pool.memory(-(-part.size // WASM_PAGE) * WASM_PAGE)
-        for name, part in content.parts().items()
-        if not name.startswith("chunk:")
-    }
-    chunks = _read(content, memories, progress)
-    module, heap, stable = (memories[name].image() for name in ("module", "heap", "stable"))
-    return (module, heap, stable), tuple(chunks)
+    sizes = {name: -(-part.size // WASM_PAGE) * WASM_PAGE for name, part in content.parts().items() if name in _NAMES}
+    memories = {name: pool.memory(size) for name, size in sizes.items()}
+    if keep is None:
+        chunks = _read(content, {name: [memory] for name, memory in memories.items()}, progress)
+        module, heap, stable = (memories[name].image() for name in _NAMES)
+        return (module, heap, stable), tuple(chunks)
+    with keep.arriving() as addition:
+        arrivals = {name: Arrival(addition, size) for name, size in sizes.items()}
+        chunks = _read(content, {name: [memories[name], arrivals[name]] for name in _NAMES}, progress)
+        trees = [arrivals[name].finish() for name in _NAMES]
+    kept = [keep.stored(tree) for tree in trees]
+    for stored, name in zip(kept, _NAMES, strict=True):
+        stored.shown_by(memories[name])
+    module_, heap_, stable_ = kept
+    return (module_, heap_, stable_), tuple(chunks)
 
 
 def verify(content: Content, progress: Progress | None = None) -> None:
@@ -33,7 +54,7 @@ def verify(content: Content, progress: Progress | None = None) -> None:
     _read(content, {}, progress)
 
 
-def _read(content: Content, memories: dict[str, Memory], progress: Progress | None) -> list[bytes]:
+def _read(content: Content, targets: dict[str, list[_Target]], progress: Progress | None) -> list[bytes]:
     total = sum(map(load, content.parts().values()))
     done = 0
 
@@ -44,8 +65,8 @@ def _read(content: Content, memories: dict[str, Memory], progress: Progress | No
             progress(done, total)
 
     tell(0)
-    for name in ("module", "heap", "stable"):
-        _part(content, name, memories.get(name), tell)
+    for name in _NAMES:
+        _part(content, name, targets.get(name, []), tell)
     chunks = []
     for digest, part in content.chunks.items():
         chunks.append(whole(part))
@@ -55,16 +76,16 @@ def _read(content: Content, memories: dict[str, Memory], progress: Progress | No
     return chunks
 
 
-def _part(content: Content, name: str, memory: Memory | None, tell: Callable[[int], None]) -> None:
+def _part(content: Content, name: str, targets: list[_Target], tell: Callable[[int], None]) -> None:
     part = content.parts()[name]
     sums = extras.Sums(part.size) if name in content.sums else None
     for span in spans(part):
         window = packed(part, span)
         if sums is not None:
             sums.add(window)
-        if memory is not None:
-            for offset, piece in pieces(window, part.size):
-                memory.write(offset, piece)
+        for offset, piece in pieces(window, part.size) if targets else ():
+            for target in targets:
+                target.write(offset, piece)
         tell(span.high - span.low)
     if sums is not None:
         extras.check(content, name, sums.hex)
