@@ -13,8 +13,7 @@ from sandbox.api import Snapshot
 from sandbox.api.comparing import Source
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.differences import Show, looks, title
-from sandbox.cli.inspect import looks_like_file
-from sandbox.cli.which import Ambiguous, snapshot_named
+from sandbox.cli.which import Ambiguous, file_named, snapshot_named
 from sandbox.snapshots.diff import Diff
 
 _OPTIONS: tuple[Callable[[F], F], ...] = (
@@ -61,8 +60,9 @@ def emit(app: App, found: Diff, show: Show) -> None:
 def _source(session: Session, which: str) -> Source:
     if session.names.get(which) is not None:
         return session.canister(which)
-    if looks_like_file(which):
-        return Path(which)
+    path = file_named(session, which)
+    if path is not None:
+        return path
     try:
         return snapshot_named(session, which)
     except Ambiguous:

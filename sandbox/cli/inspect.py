@@ -11,7 +11,7 @@ import click
 from sandbox.cli import calls, looks
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.failures import FAILED
-from sandbox.cli.which import Ambiguous, snapshot_named
+from sandbox.cli.which import Ambiguous, file_named, snapshot_named
 from sandbox.cli.wishes import Wishes
 from sandbox.errors import PrincipalError
 from sandbox.memory import Pool
@@ -87,17 +87,16 @@ def inspect(app: App, which: str, page: str, **options: Any) -> None:
         stable = read_stable_image(Pool(), Path(which))
         _show(app, opened_stable(stable, b"" if wasm is None else wasm.read_bytes()), wishes)
         return
-    if looks_like_file(which):
-        with portable.opened(Path(which)) as content:
-            _show(app, opened(content), wishes)
+    path: Path | None = Path(which)
+    if not Path(which).exists():
+        with app.session(save=False) as session:
+            path = file_named(session, which)
+            if path is None:
+                _show(app, find(app, session, which), wishes)
+    if path is None:
         return
-    with app.session(save=False) as session:
-        _show(app, find(app, session, which), wishes)
-
-
-def looks_like_file(which: str) -> bool:
-    """Whether a file or a directory is meant: the name ends in `.icsnap`, or it has a slash, or there is one."""
-    return which.endswith(portable.SUFFIX) or "/" in which or Path(which).exists()
+    with portable.opened(path) as content:
+        _show(app, opened(content), wishes)
 
 
 def _show(app: App, found: Opened, wishes: Wishes) -> None:
@@ -145,9 +144,10 @@ def query(app: App, which: str, **options: Any) -> None:
     with app.session(save=False) as session:
         snapshots = session.sandbox.snapshots
         source: bytes | Path
-        if looks_like_file(which):
-            source = Path(which)
-            with portable.opened(source) as content:
+        path = file_named(session, which)
+        if path is not None:
+            source = path
+            with portable.opened(path) as content:
                 carried = opened(content).metadata.get("candid:service")
         else:
             source = snapshot_named(session, which).id

@@ -16,7 +16,8 @@ from sandbox.cli import output
 from sandbox.cli.app import App, Command, Misuse, Session, canister_argument, with_app
 from sandbox.cli.failures import FAILED
 from sandbox.cli.moving import bar
-from sandbox.cli.which import snapshot_named
+from sandbox.cli.verified import verified_file
+from sandbox.cli.which import file_named, snapshot_named
 from sandbox.state import Keep, Policy
 from sandbox.store import Pruned
 
@@ -55,7 +56,8 @@ def _keep(options: dict[str, Any]) -> Keep | None:
 @click.option("--every", is_flag=True, help="Name every part that differs, not only the first.")
 @with_app
 def verify(app: App, which: tuple[str, ...], everything: bool, every: bool) -> None:
-    """Read every byte of each SNAPSHOT, an id or a label, and compute its checksum again.
+    """Read every byte of each SNAPSHOT, an id, a label, an .icsnap file or a directory of dfx and icp-cli, and compute
+    its checksum again.
 
     The first part that differs from what it was is named: module, label, global 7, heap page 0x2c1 (pages of 64 KiB),
     ... Exit code 1 if anything differs.
@@ -64,15 +66,20 @@ def verify(app: App, which: tuple[str, ...], everything: bool, every: bool) -> N
         raise Misuse("give the snapshots that are to be verified, or --all")
     with app.session(save=False) as session:
         every_id = [s.id for s in session.sandbox.snapshots.list()]
-        ids = every_id if everything else [snapshot_named(session, name).id for name in which]
+        paths = {name: file_named(session, name) for name in which}
+        named = [snapshot_named(session, name).id for name, path in paths.items() if path is None]
+        ids = every_id if everything else named
         with bar(app, "verifying") as tell:
             found = list(session.sandbox.snapshots.verify_all(ids, tell, every=every))
+            files = [verified_file(path, tell) for path in paths.values() if path is not None]
         rows = [_verified_row(session, item) for item in found]
     headers = ("id", "canister", "label", "read", "result")
-    shown = output.Listing(headers, rows, ("read",)) if rows else Text("No snapshots.")
+    listed: list[Any] = [output.Listing(headers, rows, ("read",))] if rows else []
+    listed += [item.told for item in files]
     details = [Text(f"  {item.id.hex()} {d.part}: {d.why}", "dim") for item in found for d in item.differences]
-    app.emit([_verified_facts(item) for item in found], shown, *details)
-    if not all(item.intact for item in found):
+    facts = [_verified_facts(item) for item in found] + [item.facts for item in files]
+    app.emit(facts, *(listed or [Text("No snapshots.")]), *details)
+    if not all([*(item.intact for item in found), *(item.intact for item in files)]):
         raise click.exceptions.Exit(FAILED)
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sandbox.api import Snapshot
 from sandbox.api.access import as_id
 from sandbox.cli.app import Misuse, Session
 from sandbox.cli.output import named
+from sandbox.snapshots import portable
 
 
 class Ambiguous(Misuse):
     """Several snapshots have the label."""
+
+
+def file_named(session: Session, which: str) -> Path | None:
+    """The file or directory that is meant: there is one, or it could be the name of one (it ends in `.icsnap` or has a
+    slash) and no snapshot has this label."""
+    path = Path(which)
+    if path.exists():
+        return path
+    if not (which.endswith(portable.SUFFIX) or "/" in which):
+        return None
+    return None if any(s.label == which for s in session.sandbox.snapshots.list()) else path
 
 
 def snapshot_named(session: Session, which: str, what: str = "the id nor the label of a snapshot") -> Snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,36 @@ def test_verify(people: Cli) -> None:
     assert "give the snapshots" in people("snapshot", "verify", code=2)
     assert "give the snapshots" in people("snapshot", "verify", "--all", "a", code=2)
     assert "neither the id nor the label" in people("snapshot", "verify", "c", code=2)
+
+
+def test_files_are_verified_by_the_checksums_that_they_carry(people: Cli, tmp_path: Path) -> None:
+    take(people, "a")
+    file, directory = str(tmp_path / "a.icsnap"), str(tmp_path / "a.d")
+    for path in (file, directory):
+        people("snapshot", "download", "a", path)
+    assert people("snapshot", "verify", file, directory, "a").count("intact") == 3
+    assert all(f["intact"] and f["checksums"] for f in people.json("snapshot", "verify", file, directory))
+    heap = Path(directory) / "wasm_memory.bin"
+    data = heap.read_bytes()
+    heap.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert "wasm_memory.bin" in people("snapshot", "verify", file, directory, code=1)
+    (Path(directory) / "sandbox.json").unlink()
+    assert "carries no checksums" in people("snapshot", "verify", directory)
+    torn = tmp_path / "torn.icsnap"
+    torn.write_bytes(Path(file).read_bytes()[:-100])
+    [facts] = people.json("snapshot", "verify", str(torn), code=1)
+    assert not facts["intact"]
+    assert "torn" in facts["why"]
+    assert "there is no file" in people("snapshot", "verify", str(tmp_path / "x.icsnap"), code=2)
+
+
+def test_a_label_may_look_like_a_file(people: Cli) -> None:
+    take(people, "release/1.2", "b.icsnap")
+    for label in ("release/1.2", "b.icsnap"):
+        assert "intact" in people("snapshot", "verify", label)
+        assert label in people("snapshot", "inspect", label)
+        assert people("snapshot", "query", label, "size") == "(100 : nat)\n"
+        assert "No difference." in people("snapshot", "diff", label)
 
 
 def test_what_differs_is_named_with_exit_code_1(people: Cli) -> None:
