@@ -36,12 +36,15 @@ class View:
         self._movable = movable
         self._seen = memory.generation
         self._slow = 0
-        self._cut = False
+        self._apart = False
         self._map(_whole(max(reserve, self.size)))
         memory.views.add(self)
 
     def _map(self, capacity: int) -> None:
-        """Reserve address space and show the committed bytes in it; growth past them is zero."""
+        """Reserve address space and show the committed bytes in it; growth past them is zero.
+
+        `_apart`: at its end the view shows zeros that are not of the memory's file.
+        """
         memory, store = self.memory, self.memory.store
         length = max(capacity + self._guard, PAGE)
         base = host.reserve(length)
@@ -50,7 +53,7 @@ class View:
         if shown:
             host.map_private(base, shown, store.fd, store.origin)
         host.map_zeros(base + shown, self.size - shown)
-        self.base, self.capacity = base, capacity
+        self.base, self.capacity, self._apart = base, capacity, shown < self.size
         self._bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
 
     @property
@@ -87,6 +90,7 @@ class View:
                 host.map_private(start, size - self.size, store.fd, store.origin + self.size)
             else:
                 host.map_zeros(start, size - self.size)
+                self._apart = True
         except OSError:
             return False
         self.size = size
@@ -158,7 +162,7 @@ class View:
         memory = self.memory
         if self.size != memory.size:
             return False
-        if self._cut or (self.stale and not memory.strategy.stale_exact):
+        if self._apart or (self.stale and not memory.strategy.stale_exact):
             self._remap()
         else:
             self._refresh(self.dirty(), self.size)
@@ -178,19 +182,20 @@ class View:
         if shown < self.size and not store.shared:
             host.map_private(self.base + shown, self.size - shown, store.fd, store.origin + shown)
             runs = host.clipped(runs, shown)
+            self._apart = False
         strategy.drop(self.base, runs, store)
 
     def _remap(self) -> None:
         """Show the memory's bytes everywhere, for which the sizes must be the same; costs what was mapped."""
         store = self.memory.store
         host.map_private(self.base, self.size, store.fd, store.origin)
-        self._slow, self._cut = 0, False
+        self._slow, self._apart = 0, False
 
     def cut(self, size: int) -> None:
         """The memory's file is about to end at `size`: what the view shows past it becomes zeros, not a fault."""
         if self._unmap.alive and size < self.size:
             host.map_zeros(self.base + size, self.size - size)
-            self._cut = True
+            self._apart = True
 
     def close(self) -> None:
         """Give the address space back; nothing may use `base` any more. Does nothing the second time."""

@@ -54,6 +54,17 @@ def test_growth_belongs_to_the_message(pool: Pool) -> None:
     assert view.read(3 * PAGE, 5) == memory.read(3 * PAGE, 5) == b"again"
 
 
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_grown_view_shows_what_another_has_committed_there(pool: Pool, grown: bool) -> None:
+    memory = pool.memory(PAGE)
+    one, other = memory.view(minimum=3 * PAGE), memory.view(minimum=(1 if grown else 3) * PAGE, reserve=8 * PAGE)
+    other.grow(3 * PAGE)
+    one.write(2 * PAGE, b"kept")
+    one.commit()
+    assert other.rollback()
+    assert other.read(2 * PAGE, 4) == b"kept"
+
+
 def test_growth_without_a_write_is_committed(pool: Pool) -> None:
     memory = pool.memory()
     view = memory.view(reserve=4 * PAGE)
