@@ -39,7 +39,6 @@ def resumed(live: Live, kept: Checkpoint) -> Live:
         _shown(stable_view(stable), stable, kept.stable, kept.stable_size),
     )
     again.load_globals(kept.globals)
-    again.clean = False
     return again
 
 

@@ -74,8 +74,8 @@ class Live:
         self.guest = engine.GuestMemory(heap)
         self.globals: bytes | None = None
         """What the instance's globals are known to hold; None if they must be loaded first."""
-        self.clean = True
-        """Nothing was executed since the last commit or rollback: only then it shows the committed state."""
+        self.clean = False
+        """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
         self._scratch = _plain(prepared.rewritten.scratch_pages)
         touched, control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
         own = (self.limited,) if prepared.facts.memory else ()
@@ -89,7 +89,7 @@ class Live:
         )
         self._control = (ctypes.c_uint64 * 4).from_address(control.base)
         self._stable_touched = True
-        """Whether stable memory may differ from what is committed: at first, others may have written to the view."""
+        """Whether stable memory may differ from what is committed."""
         self._globals_size = len(prepared.rewritten.globals) * wasm.SLOT
         self.initial_globals = self.save_globals()
 
@@ -174,9 +174,9 @@ class Live:
 
     def refresh(self) -> bool:
         """Show the memories' present bytes, also if something else has changed them; False if that cannot be."""
-        if self.heap.stale or self.stable.stale or not self.clean:
+        if not self.clean:
             return self.rollback()
-        return True
+        return self.heap.follow() and self.stable.follow()
 
     def close(self, keep_views: bool = False) -> None:
         """Free the instance, and the views unless another instance has taken them over."""

@@ -28,12 +28,15 @@ class Strategy(Protocol):
     name: str
     stale_exact: bool
     """True if `dirty` is right even after the file was changed by others."""
+    leaves_none: bool
+    """True if a mapping holds no page for itself after what `dirty` found was dropped, not even an equal one."""
 
     def dirty(self, base: int, size: int, store: Store) -> list[Run]:
         """Ascending runs of pages, at least those that differ from the store's bytes."""
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        """Show the store's bytes again at `runs`; everything there must be a mapping of the store."""
+        """Show the store's bytes again at `runs`, which are all that `dirty` found; everything from the first to the
+        last must be a mapping of the store."""
 
 
 class _Scan(ctypes.Structure):
@@ -53,19 +56,26 @@ class _Scan(ctypes.Structure):
     )
     start: int
     end: int
+    max_pages: int
 
 
 _IS_FILE, _IS_PRESENT, _IS_SWAPPED, _IS_ZERO = 1 << 2, 1 << 3, 1 << 4, 1 << 5
 _PAGEMAP_SCAN: Final = (3 << 30) | (ctypes.sizeof(_Scan) << 16) | (ord("f") << 8) | 16
 _PAGEMAP: Final = "/proc/self/pagemap"
 _REGIONS: Final = 4096  # of three 64-bit numbers: start, end, categories
+_MANY: Final = 512
+"""For so many runs it is worth asking whether mapping anew does instead of dropping them one after the other."""
 
 
 class Scan:
-    """Asks the kernel for pages that are neither the file's nor the shared zero page."""
+    """Asks the kernel for pages that are neither the file's nor the shared zero page.
+
+    It looks through all page tables, also those in which nothing is mapped any more; only mapping anew frees them.
+    """
 
     name = "scan"
     stale_exact = True
+    leaves_none = True
 
     def __init__(self) -> None:
         self._fd = _open_pagemap(self)
@@ -84,6 +94,13 @@ class Scan:
             return_mask=_IS_PRESENT | _IS_SWAPPED,
         )
         self._address = ctypes.addressof(self._arg)
+        self._counting = _Scan(
+            size=ctypes.sizeof(_Scan),
+            vec=ctypes.addressof(self._buffer),
+            vec_len=_REGIONS,
+            category_mask=_IS_PRESENT | _IS_FILE,
+            return_mask=_IS_PRESENT,
+        )
 
     def dirty(self, base: int, size: int, store: Store) -> list[Run]:
         arg, runs, position, end = self._arg, [], base, base + size
@@ -103,7 +120,22 @@ class Scan:
         return runs
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
+        if len(runs) >= _MANY:
+            offset, length = _span(runs)
+            if self._shows_few(base + offset, length, len(runs) // 2):
+                host.map_private(base + offset, length, store.fd, store.origin + offset)
+                return
         host.drop_private(base, runs)
+
+    def _shows_few(self, start: int, length: int, limit: int) -> bool:
+        """Whether fewer than `limit` of the file's own pages are mapped there, all of which mapping anew forgets."""
+        arg = self._counting
+        arg.start, arg.end, arg.max_pages = start, start + length, limit
+        count = self._ioctl(self._fd, _PAGEMAP_SCAN, ctypes.addressof(arg))
+        if not 0 <= count < _REGIONS:
+            return False
+        found = self._regions[: 3 * count].tolist()
+        return sum(found[1::3]) - sum(found[::3]) < limit * PAGE
 
 
 class PageMap:
@@ -111,6 +143,7 @@ class PageMap:
 
     name = "pagemap"
     stale_exact = False
+    leaves_none = True
 
     _AT_ONCE = 1 << 16
 
@@ -153,6 +186,7 @@ class Compare:
 
     name = "compare"
     stale_exact = False
+    leaves_none = False
 
     _AT_ONCE = 1 << 16
 
@@ -175,9 +209,14 @@ class Compare:
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
         fd, origin = store.fd, store.origin
         if len(runs) > 64:
-            runs = [(runs[0][0], runs[-1][0] + runs[-1][1] - runs[0][0])]
+            runs = [_span(runs)]
         for offset, length in runs:
             host.map_private(base + offset, length, fd, origin + offset)
+
+
+def _span(runs: list[Run]) -> Run:
+    """From the first run to the end of the last."""
+    return runs[0][0], sum(runs[-1]) - runs[0][0]
 
 
 def _candidates(size: int, store: Store) -> list[Run]:

@@ -169,6 +169,19 @@ class View:
         self._seen = memory.generation
         return True
 
+    def follow(self) -> bool:
+        """As `rollback`, for a view to which nothing was written since it was last committed or rolled back: all that
+        it shows are the memory's own pages, so there is nothing to look for.
+        """
+        self._check()
+        if not self.stale:
+            return True
+        memory = self.memory
+        if self._apart or self.size != memory.size or not memory.strategy.leaves_none:
+            return self.rollback()
+        self._seen = memory.generation
+        return True
+
     def _refresh(self, runs: list[Run], shown: int) -> None:
         """Drop the private pages `runs`; everything past `shown` is shown from the memory for the first time.
 

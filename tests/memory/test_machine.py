@@ -60,6 +60,7 @@ class Memories(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp()) if self.on_disk else None
         self.pool = Pool(self.directory, self.strategy)
         self.models: list[Model] = []
+        self.unwritten: set[View] = set()
         self.marks: list[tuple[Mark, list[tuple[Model, bytes]]]] = []
         self.create(2 * PAGE)
 
@@ -92,6 +93,7 @@ class Memories(RuleBasedStateMachine):
         if len(model.views) < 2:
             view = model.memory.view(minimum, reserve, PAGE)
             model.views.append((view, padded(model.data, max(minimum, len(model.data)))))
+            self.unwritten.add(view)
 
     def a_view(self, pick: int) -> tuple[Model, View, bytearray] | None:
         found = [(model, view, data) for model in self.models for view, data in model.views]
@@ -102,6 +104,7 @@ class Memories(RuleBasedStateMachine):
         found = self.a_view(pick)
         where = at(place, found[1].size) if found else None
         if found and where:
+            self.unwritten.discard(found[1])
             found[1].write(*where)
             found[2][where[0] : where[0] + len(where[1])] = where[1]
 
@@ -110,6 +113,7 @@ class Memories(RuleBasedStateMachine):
         found = self.a_view(pick)
         if found:
             _, view, data = found
+            self.unwritten.discard(view)
             assert view.grow(size) == (size >= len(data))
             data.extend(bytes(max(0, size - len(data))))
 
@@ -128,6 +132,7 @@ class Memories(RuleBasedStateMachine):
         ]
         assert view.commit() >= len(changed) * PAGE
         model.data = bytearray(data)
+        self.unwritten.add(view)
         assert not view.dirty()
 
     @rule(pick=picks)
@@ -140,6 +145,20 @@ class Memories(RuleBasedStateMachine):
             if same:
                 assert not view.stale
                 data[:] = model.data
+                self.unwritten.add(view)
+            else:
+                self.close_view(pick)
+
+    @rule(pick=picks)
+    def follow(self, pick: int) -> None:
+        found = self.a_view(pick)
+        if found and found[1] in self.unwritten:
+            model, view, data = found
+            good = not view.stale or len(data) == len(model.data)
+            assert view.follow() == good
+            if good:
+                assert not view.stale
+                data[: len(model.data)] = model.data
             else:
                 self.close_view(pick)
 
@@ -148,6 +167,7 @@ class Memories(RuleBasedStateMachine):
         found = self.a_view(pick)
         if found:
             found[0].views = [pair for pair in found[0].views if pair[0] is not found[1]]
+            self.unwritten.discard(found[1])
             found[1].close()
 
     # Direct changes
@@ -259,12 +279,15 @@ class Memories(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("on_disk", [False, True], ids=["anonymous", "files"])
-@pytest.mark.parametrize("strategy", ["scan", "pagemap", "compare"])
-def test_every_sequence_agrees_with_plain_copies(strategy: str, on_disk: bool) -> None:
+@pytest.mark.parametrize(("strategy", "many"), [("scan", 512), ("scan", 2), ("pagemap", 512), ("compare", 512)])
+def test_every_sequence_agrees_with_plain_copies(
+    strategy: str, many: int, on_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     try:
         Pool(strategy=strategy)
     except Unsupported as error:
         pytest.skip(str(error))
+    monkeypatch.setattr("sandbox.memory.dirty._MANY", many)
     machine = type("Machine", (Memories,), {"strategy": strategy, "on_disk": on_disk})
     run_state_machine_as_test(
         machine,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+from pathlib import Path
+
 import pytest
 
 from sandbox.errors import StateError, Unsupported
-from sandbox.memory import PAGE, Pool, dirty
+from sandbox.memory import PAGE, Pool, dirty, host
 
 MIB = 1 << 20
 
@@ -107,6 +110,48 @@ def test_a_stale_view_cannot_commit_and_is_fresh_after_rollback(pool: Pool) -> N
     assert view.read(0, 5) == b"first"
 
 
+def test_a_view_without_writes_follows_its_memory_without_a_search(
+    arena: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = arena.memory(4 * PAGE)
+    view = memory.view()
+    assert view.read(PAGE, 4) == bytes(4)
+    view.write(0, b"mine")
+    view.commit()
+    memory.write(0, b"other")
+    memory.write(PAGE, b"more")
+    if arena.strategy != "compare":
+        monkeypatch.setattr(type(memory.strategy), "dirty", None)
+        monkeypatch.setattr(host, "map_private", None)
+    assert view.stale
+    assert view.follow()
+    assert not view.stale
+    assert view.read(0, 2 * PAGE) == memory.read(0, 2 * PAGE)
+    assert view.follow()
+
+
+def test_a_page_written_with_the_same_bytes_follows_too(pool: Pool) -> None:
+    memory = pool.memory(4 * PAGE)
+    memory.write(PAGE, b"same")
+    view = memory.view()
+    view.write(PAGE, b"same")
+    view.commit()
+    memory.write(PAGE, b"else")
+    assert view.follow()
+    assert view.read(PAGE, 4) == b"else"
+
+
+def test_a_view_of_another_size_cannot_follow(pool: Pool) -> None:
+    memory = pool.memory(4 * PAGE)
+    view = memory.view()
+    memory.resize(2 * PAGE)
+    assert not view.follow()
+    memory.resize(4 * PAGE)
+    memory.write(3 * PAGE, b"new")
+    assert view.follow()
+    assert view.read(0, 4 * PAGE) == memory.read(0, 4 * PAGE)
+
+
 def test_a_stale_view_drops_pages_over_what_became_a_hole(pool: Pool) -> None:
     memory = pool.memory(4 * PAGE)
     memory.write(3 * PAGE, b"data")
@@ -197,6 +242,46 @@ def test_slow_searches_map_everything_anew(pool: Pool, monkeypatch: pytest.Monke
         assert view.read(0, view.size) == memory.read(0, memory.size)
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_many_writes_far_apart_leave_no_page_tables_to_search(end: str) -> None:
+    pool = Pool()
+    if pool.strategy != "scan":
+        pytest.skip("only the kernel's search can tell what mapping anew would forget")
+    count, apart = 1000, 2 * MIB
+    memory = pool.memory(count * apart)
+    memory.write(0, b"kept")
+    view = memory.view()
+    before = _page_tables()
+    for number in range(count):
+        view.write(number * apart, b"%d" % number)
+    assert _page_tables() - before > count * PAGE // 2
+    getattr(view, end)()
+    assert _page_tables() - before < count * PAGE // 2
+    assert view.dirty() == []
+    assert view.read(0, 4) == memory.read(0, 4) == (b"0ept" if end == "commit" else b"kept")
+    assert view.read((count - 1) * apart, 3) == (b"999" if end == "commit" else bytes(3))
+
+
+def test_many_writes_among_pages_that_are_read_leave_those_mapped() -> None:
+    memory = Pool().memory(4096 * PAGE)
+    memory.write(0, b"\1" * memory.size)
+    view = memory.view()
+    view.read(0, view.size)
+    for page in range(0, 4096, 4):
+        view.write(page * PAGE, b"\2")
+    view.commit()
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    for page in range(1, 4096, 4):
+        view.read(page * PAGE, 1)
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before < 100
+
+
+def _page_tables() -> int:
+    """Bytes of this process's page tables."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmPTE:")]
+    return int(line.split()[1]) << 10
+
+
 @pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, PAGE + 1), (PAGE, 1), (1 << 64, 1), (0, -1)])
 def test_ranges_are_checked(pool: Pool, offset: int, length: int) -> None:
     memory = pool.memory(PAGE)
@@ -234,6 +319,7 @@ def test_closed_things_say_so(pool: Pool) -> None:
         view.dirty,
         view.commit,
         view.rollback,
+        view.follow,
         lambda: view.read(0, 1),
     ):
         with pytest.raises(StateError, match="closed"):
