@@ -7,7 +7,6 @@ bytes. A node that is here has everything below it here as well.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
@@ -81,7 +80,6 @@ class Objects:
         self._packs: list[Pack] | None = None
         self._index = self._complete = Index()
         self._frames: OrderedDict[tuple[Path, int], bytes] = OrderedDict()
-        self._lock = threading.Lock()
 
     @property
     def packs(self) -> list[Pack]:
@@ -171,13 +169,6 @@ class Objects:
             raise self._corrupt("node", key)
         return bytes(whole)
 
-    def warm(self, nodes: Iterable[Node]) -> None:
-        """Read and decompress what these blocks need, in any thread; a few blocks at a time, for they are not kept."""
-        for node in nodes:
-            place = self.find("block", self.base(node.key) or node.key)
-            if place is not None:
-                self._frame(place[0], place[1])
-
     def block(self, node: Node) -> bytes:
         """The 64 KiB below a node of level 1, every page checked by its key."""
         base, keys = self.base(node.key), node.keys
@@ -241,16 +232,13 @@ class Objects:
 
     def _frame(self, pack: Pack, number: int) -> bytes:
         where = pack.path, number
-        with self._lock:
-            frame = self._frames.get(where)
-            if frame is not None:
-                self._frames.move_to_end(where)
-                return frame
-        frame = pack.frame(number)
-        with self._lock:
-            self._frames[where] = frame
-            while len(self._frames) > _CACHED:
-                self._frames.popitem(last=False)
+        frame = self._frames.get(where)
+        if frame is not None:
+            self._frames.move_to_end(where)
+            return frame
+        frame = self._frames[where] = pack.frame(number)
+        while len(self._frames) > _CACHED:
+            self._frames.popitem(last=False)
         return frame
 
     def missing(self, kind: str, key: bytes) -> StateCorrupt:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +14,6 @@ from sandbox.store.tree import BLOCK, PAGE, Node, blocks, changed_pages
 _MOST: Final = 64 << 20
 """So many bytes are written over a memory at most; a bigger change fills a fresh one, piece by piece."""
 _PIECE: Final = 1 << 20
-_AHEAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +88,17 @@ def showing(content: Readable, pool: Pool) -> Memory:
 def copied(content: Readable, pool: Pool) -> Memory:
     """A new memory with these bytes."""
     memory = pool.memory(content.size)
-    pieces = _checked(content) if isinstance(content, Stored) else content.pieces(content.extents())
+    pieces: Iterable[tuple[int, bytes]]
+    if isinstance(content, Stored):
+        pieces = (_read(content, group) for group in _groups(content))
+    else:
+        pieces = content.pieces(content.extents())
     if pool.marked:
         for offset, data in pieces:
             memory.write(offset, data)
     else:
         memory.fill(pieces)
     return memory
-
-
-def _checked(content: Stored) -> Iterator[tuple[int, bytes]]:
-    """The bytes of all blocks, checked; another thread reads and decompresses what comes next."""
-    with ThreadPoolExecutor(1) as reader:
-        ahead: deque[tuple[list[tuple[int, Node]], Future[None]]] = deque()
-        try:
-            for group in _groups(content):
-                ahead.append((group, reader.submit(content.objects.warm, [node for _, node in group])))
-                if len(ahead) > _AHEAD:
-                    yield _next(content, ahead)
-            while ahead:
-                yield _next(content, ahead)
-        finally:
-            for _, waiting in ahead:
-                waiting.cancel()
-
-
-def _next(content: Stored, ahead: deque[tuple[list[tuple[int, Node]], Future[None]]]) -> tuple[int, bytes]:
-    group, read = ahead.popleft()
-    read.result()
-    return _read(content, group)
 
 
 def _groups(content: Stored) -> Iterator[list[tuple[int, Node]]]:
