@@ -143,13 +143,13 @@ class Addition:
 
     def _blocks(self, changes: list[Change], source: Source) -> None:
         """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
-        held, added = self._here.places["page"], self._added
+        held, is_new, added = self._here.places["page"], self._is_new, self._added
         keys: list[bytes] = []
         pages: list[int] = []
         partial: list[tuple[Node, bytes, Sequence[int]]] = []
         whole: list[tuple[int, Node]] = []
         for number, node, old, slots in changes:
-            if not self._is_new(node.key):
+            if not is_new(node.key):
                 continue
             if old is not None and slots is not None and len(slots) <= _MOST_PAGES:
                 partial.append((node, old.key, slots))

@@ -10,6 +10,7 @@ manifest needs is garbage, which `prune` gives back.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 import weakref
@@ -44,6 +45,18 @@ def _unknown(_content: Readable) -> Tree | None:
     return None
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector: it would look again and again at all that is made meanwhile, which has no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A snapshot in a repository: `name` of its manifest."""
@@ -73,10 +86,11 @@ class Repository:
         with a tree `before` only what has changed is looked at."""
         addition = Addition(self.objects)
         try:
-            for snapshot in snapshots:
-                for content in memories(snapshot):
-                    self._keep(addition, content, before)
-            addition.finish()
+            with _uncollected():
+                for snapshot in snapshots:
+                    for content in memories(snapshot):
+                        self._keep(addition, content, before)
+                addition.finish()
             for snapshot in snapshots:
                 for code in codes(snapshot):
                     self.keep_module(code)
