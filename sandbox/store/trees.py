@@ -102,5 +102,7 @@ def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:
             joined[-1] = joined[-1][0], max(reached, end) - joined[-1][0]
         elif end > start:
             joined.append((start, end - start))
+        else:
+            continue
         reached = max(reached, end)
     return joined
