@@ -47,7 +47,7 @@ def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:
 
 
 def _check_instructions(index: int, wasm: bytes, start: int, end: int) -> None:
-    reader = _behind_locals(wasm, start, end)
+    reader = behind_locals(wasm, start, end)
     while reader.at < end:
         found = RUN.match(wasm, reader.at, end)
         reader.at = found.end() if found else reader.at
@@ -98,7 +98,7 @@ def memory_grows(wasm: bytes, start: int, end: int) -> list[int]:
     found: list[int] = []
     if wasm.find(b"\x40\x00", start, end) < 0:
         return found
-    reader = _behind_locals(wasm, start, end)
+    reader = behind_locals(wasm, start, end)
     while reader.at < end:
         run = UNTIL_GROW.match(wasm, reader.at, end)
         reader.at = run.end() if run else reader.at
@@ -111,7 +111,7 @@ def memory_grows(wasm: bytes, start: int, end: int) -> list[int]:
 
 def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, int]]]:
     """How often each instruction occurs, one stretch of the body after the other."""
-    reader = _behind_locals(wasm, start, end)
+    reader = behind_locals(wasm, start, end)
     while reader.at < end:
         found = CHUNK.match(wasm, reader.at, end)
         if found is None:
@@ -125,7 +125,7 @@ def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, in
         yield counts
 
 
-def _behind_locals(wasm: bytes, start: int, end: int) -> Reader:
+def behind_locals(wasm: bytes, start: int, end: int) -> Reader:
     reader = Reader(wasm, start, end)
     for _ in range(reader.u32()):
         reader.u32()

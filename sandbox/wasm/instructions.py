@@ -13,6 +13,7 @@ Refused instructions and weights: `wasm_function_complexity` in dfinity/ic `rs/e
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -107,15 +108,26 @@ def _alternatives() -> Iterator[bytes]:
     yield rb"\xfd[\x80-\xff](?:\x01|\x81%s)" % _LONG  # SIMD from 0x80 to 0xff, none of which has immediates
 
 
-_INSTRUCTION: Final = b"|".join(_alternatives())
-ONE: Final = re.compile(_INSTRUCTION, re.DOTALL)
-RUN: Final = re.compile(rb"(?:%s)*+" % _INSTRUCTION, re.DOTALL)
-CHUNK: Final = re.compile(rb"(?:%s){1,65536}+" % _INSTRUCTION, re.DOTALL)
+INSTRUCTION: Final = b"|".join(_alternatives())
+ONE: Final = re.compile(INSTRUCTION, re.DOTALL)
+MENDED: Final = sys.version_info >= (3, 11, 5)
+"""Before, possessive repetition of groups matched wrongly (github.com/python/cpython/issues/106052)."""
+
+
+def repeated(group: bytes, least: int = 0, most: int | None = None, possessive: bool = MENDED) -> bytes:
+    """The group so many times, or fewer where every single time costs memory: who uses it goes on behind the match."""
+    if possessive:
+        return rb"(?:%s){%d,%s}+" % (group, least, b"" if most is None else b"%d" % most)
+    return rb"(?:%s){%d,2048}" % (group, least)
+
+
+RUN: Final = re.compile(repeated(INSTRUCTION), re.DOTALL)
+CHUNK: Final = re.compile(repeated(INSTRUCTION, 1, 65536), re.DOTALL)
 """A run of bounded length."""
 MEMORY_GROW: Final = 0x40
-UNTIL_GROW: Final = re.compile(rb"(?:(?!\x40)(?:%s))*+" % _INSTRUCTION, re.DOTALL)
+UNTIL_GROW: Final = re.compile(repeated(rb"(?!\x40)(?:%s)" % INSTRUCTION), re.DOTALL)
 """A run without `memory.grow`."""
-BODY: Final = re.compile(rb"(?:%s)(?:%s)*+" % (_LOCALS, _INSTRUCTION), re.DOTALL)
+BODY: Final = re.compile(rb"(?:%s)%s" % (_LOCALS, repeated(INSTRUCTION)), re.DOTALL)
 """Locals in up to 15 groups and a run."""
 
 

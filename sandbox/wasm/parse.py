@@ -36,7 +36,7 @@ _TABLE_ENTRIES = 10_000_000
 
 _FUNC_TYPE = re.compile(rb"\x60(?:[\x01-\x09][\x6f-\x7f]*+|\x00)(?:[\x01-\x09][\x6f-\x7f]*+|\x00)")
 _AT_ONCE = 1_000
-_REFERENCES = re.compile(rb"(?:(?:\xd2[\x80-\xff]*+[\x00-\x7f]|\xd0[\x6f\x70])\x0b){%d}+" % _AT_ONCE)
+_REFERENCES = re.compile(rb"(?:(?:\xd2[\x80-\xff]*+[\x00-\x7f]|\xd0[\x6f\x70])\x0b){%d}" % _AT_ONCE)
 
 
 def read_facts(wasm: bytes) -> ModuleFacts:

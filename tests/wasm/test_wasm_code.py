@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from sandbox.codec.leb128 import encode_unsigned
 from sandbox.errors import InvalidModule
 from sandbox.wasm import read_facts
-from sandbox.wasm.code import check_bodies, uses_data_drop, weigh
-from sandbox.wasm.instructions import IMMEDIATES, ONE, REFUSED, RUN, step
+from sandbox.wasm.code import behind_locals, check_bodies, uses_data_drop, weigh
+from sandbox.wasm.instructions import IMMEDIATES, INSTRUCTION, MENDED, ONE, REFUSED, RUN, repeated, step
 from sandbox.wasm.reader import HEADER, Id, Reader
 from sandbox.wasm.writer import section, vector
+from tests.conftest import fixture
 
 SIMD_HOLES = {0x9A, 0xA2, 0xA5, 0xA6, 0xAF, 0xB0, 0xB2, 0xB3, 0xB4, 0xBB, 0xC2, 0xC5, 0xC6, 0xCF, 0xD0, 0xD2, 0xD3}
 SIMD_HOLES |= {0xD4, 0xE2, 0xEE}
@@ -143,6 +145,29 @@ LONG_SPELLINGS = [
     b"\xfc\x89\x80\0\x80\0",
     b"\x42" + b"\x80" * 9 + b"\0",
 ]
+
+
+@pytest.mark.parametrize("possessive", {MENDED, False})
+def test_runs_and_the_exact_reader_agree_on_real_modules(possessive: bool) -> None:
+    run = re.compile(repeated(INSTRUCTION, possessive=possessive), re.DOTALL)
+    for name in ("people_v1.classical", "people_v1.enhanced", "service_rs"):
+        facts = read_facts(fixture(name))
+        for start, end in facts.bodies:
+            reader, ends = behind_locals(facts.wasm, start, end), set[int]()
+            at = reader.at
+            while reader.at < end:
+                step(reader)
+                ends.add(reader.at)
+            while at < end:
+                found = run.match(facts.wasm, at, end)
+                assert found is not None
+                assert found.end() in {at, *ends}
+                if found.end() == at:
+                    rest = Reader(facts.wasm, at, end)
+                    step(rest)
+                    at = rest.at
+                else:
+                    at = found.end()
 
 
 @pytest.mark.parametrize("spelling", LONG_SPELLINGS, ids=bytes.hex)
