@@ -100,6 +100,7 @@ class Objects:
         """One more pack is there."""
         number = len(self.packs)
         self.packs.append(pack)
+        self.torn.pop(pack.path, None)  # what is written again has the name that it had
         self._index.add(pack, number)
         if self._complete is not self._index:
             self._complete.add(pack, number)

@@ -296,6 +296,19 @@ def test_beside_a_torn_pack_snapshots_are_kept_that_need_nothing_of_it(
     assert same(Repository(tmp_path).get(entry), fifth)
 
 
+def test_a_torn_pack_that_is_written_again_is_whole_and_stays(tmp_path: Path, pool: Pool, snapshot: Make) -> None:
+    heap = pool.memory(BLOCK)
+    heap.write(0, b"content")
+    Repository(tmp_path).put([snapshot(1, heap)])
+    [torn] = (tmp_path / "packs").iterdir()
+    torn.write_bytes(torn.read_bytes()[:-1])
+    again, repository = snapshot(2, heap), Repository(tmp_path)
+    [entry] = repository.put([again])
+    assert [torn] == list((tmp_path / "packs").iterdir())
+    repository.prune()
+    assert same(Repository(tmp_path).get(entry), again)
+
+
 def test_bytes_that_come_and_go_are_kept_once(tmp_path: Path, pool: Pool, snapshot: Make) -> None:
     repository, heap = Repository(tmp_path), pool.memory(2 * BLOCK)
     before: list[Tree] = []
