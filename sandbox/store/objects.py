@@ -18,7 +18,7 @@ from sandbox.errors import StateCorrupt
 from sandbox.memory.host import sync
 from sandbox.store.files import DIGEST, write_durably
 from sandbox.store.pack import KINDS, Pack, Place
-from sandbox.store.pack_writer import PackWriter
+from sandbox.store.pack_writer import FAST, PackWriter
 from sandbox.store.tree import (
     BLOCK,
     FAN,
@@ -254,10 +254,10 @@ class Objects:
 
     # Writing
 
-    def writer(self) -> PackWriter:
+    def writer(self, level: int = FAST) -> PackWriter:
         """For one more pack; what it wrote is here when that is admitted."""
         self._finish_deleting()  # a new pack may have the name of one that has gone
-        return PackWriter(self.directory)
+        return PackWriter(self.directory, level)
 
     def copy(self, writer: PackWriter, kind: str, key: bytes) -> None:
         """Add an object to a pack as it is here."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sandbox.errors import StateCorrupt
 from sandbox.store.objects import Objects
 from sandbox.store.pack import Pack, Place
+from sandbox.store.pack_writer import THOROUGH
 from sandbox.store.tree import KEY, SPREAD, ZERO, split
 
 _Object = tuple[str, bytes]
@@ -46,7 +47,7 @@ def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
         if key != ZERO:
             _mark(objects, ("node", key), marks)
     before, gone = objects.size, _going(objects, marks)
-    writer = objects.writer()
+    writer = objects.writer(THOROUGH)
     try:
         for pack in gone:
             for (kind, key), _ in _live(objects, pack, marks):
