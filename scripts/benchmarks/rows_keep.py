@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import zstandard
@@ -138,7 +139,8 @@ def _one_percent(heap: Heap, scattered: bool, others: list[_Tool], seconds: floa
     yield from (_beside(other, heap, f"1 % {how}", single, grown) for other in others)
     found = compare(Operation(heap.persist, lambda: heap.change(scattered)), heap.hash_and_compress, seconds)
     note = f"{grown / (_CHANGED * PAGE):.2f} bytes on disk per byte changed"
-    yield versus(f"persist 1 % of 1 GiB {how}", found, "hash and compress those", _MOST, note)
+    row = versus(f"persist 1 % of 1 GiB {how}", found, "hash and compress those", _MOST, note)
+    yield replace(row, aim=f"{row.aim} by the clock", met=found.ratio <= _MOST)  # threads compress meanwhile
 
 
 def _beside(other: _Tool, heap: Heap, what: str, ours: Timing, bytes_: int) -> Row:
