@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from sandbox.errors import ErrorCode, Reject
 from sandbox.limits import GIB, REPLY_REPLICATED
+from sandbox.management.rejects import out_of_cycles
 from sandbox.management.signatures import KEY_NAMES
 from sandbox.management.sizes import memory_usage
 from sandbox.management.transition import Prices
@@ -89,8 +90,7 @@ def missing(subnet: Subnet, state: CanisterState, wanted: int) -> Reject | None:
     short = wanted + frozen_cycles(subnet, state) - state.cycles
     if short <= 0:
         return None
-    text = f"Canister {state.id} is out of cycles: please top up the canister with at least {short} additional cycles"
-    return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, text)
+    return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, out_of_cycles(state.id, short))
 
 
 def frozen(subnet: Subnet, state: CanisterState) -> Reject | None:

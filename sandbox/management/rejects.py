@@ -164,12 +164,8 @@ def snapshot_metadata(what: str) -> CallRejected:
 
 
 def snapshot_unpaid(canister_id: Principal, short: int) -> CallRejected:
-    text = f"is out of cycles: please top up the canister with at least {short} additional cycles"
-    return rejected(
-        ErrorCode.CANISTER_OUT_OF_CYCLES,
-        f"Canister snapshotting failed with: `Canister {canister_id} {text}`",
-        "canister-snapshot-not-enough-cycles",
-    )
+    text = f"Canister snapshotting failed with: `{out_of_cycles(canister_id, short)}`"
+    return rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, text, "canister-snapshot-not-enough-cycles")
 
 
 def memory_unpaid(grown: int, short: int) -> CallRejected:
@@ -215,12 +211,14 @@ def queue_not_empty(canister_id: Principal) -> CallRejected:
 
 
 def installation_unpaid(canister_id: Principal, short: int) -> CallRejected:
+    text = f"Canister installation failed with `{out_of_cycles(canister_id, short)}`."
+    return rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, text, "install-code-not-enough-cycles")
+
+
+def out_of_cycles(canister_id: Principal, short: int) -> str:
+    """The sentence that several texts have in them."""
     text = f"is out of cycles: please top up the canister with at least {short} additional cycles"
-    return rejected(
-        ErrorCode.CANISTER_OUT_OF_CYCLES,
-        f"Canister installation failed with `Canister {canister_id} {text}`.",
-        "install-code-not-enough-cycles",
-    )
+    return f"Canister {canister_id} {text}"
 
 
 def creation_fee(sent: int, required: int) -> CallRejected:

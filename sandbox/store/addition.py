@@ -66,11 +66,11 @@ class Addition:
         source = Source(content.pieces, content.size, pages)
         old = before if before is not None and before.key in self._objects else EMPTY
         if last is not None and last.before.key == old.key != ZERO:
-            self.step(last, source)
+            self._step(last, source)
         elif current.top is not None and self._is_new(current.key):
             self._walk(current.top, old.top, 0, source)
 
-    def step(self, made: Step, source: Source) -> None:
+    def _step(self, made: Step, source: Source) -> None:
         """Keep what a step made, if what it began with is here."""
         top = made.after.top
         if top is not None and self._is_new(top.key):

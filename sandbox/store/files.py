@@ -18,16 +18,16 @@ TEMPORARY = ".new-"
 """How the name of a file begins that is not in place yet."""
 
 
-def write_durably(file: Path, content: bytes) -> None:
-    """Make `content` the file's, on the disk itself; all or nothing."""
-    put_in_place(file, content)
+def write_durably(file: Path, content: bytes, mode: int = 0o600) -> None:
+    """Make `content` the file's, on the disk itself; all or nothing. `mode`: who may read it, if it is new."""
+    put_in_place(file, content, mode)
     sync(file.parent)
 
 
-def put_in_place(file: Path, content: bytes) -> None:
+def put_in_place(file: Path, content: bytes, mode: int = 0o600) -> None:
     """Make `content` the file's, or leave it what it was; it is on the disk itself when the directory is."""
     temporary = file.with_name(f"{TEMPORARY}{file.name}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         try:
             rest = memoryview(content)

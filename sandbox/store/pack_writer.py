@@ -34,7 +34,6 @@ _TOGETHER: Final = 8
 """Frames that a thread gets at once: it has to wait for the interpreter between one piece of work and the next."""
 _WAITING: Final = 4
 
-
 Buffer = bytes | bytearray | memoryview
 _Frame = tuple[int, Buffer]
 """Number and content."""
@@ -52,8 +51,8 @@ class PackWriter:
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._position = len(HEADER)
         os.pwrite(self._fd, HEADER, 0)
-        self._streams = data, nodes = _Stream(), _Stream()
-        self._stream = {kind: data if kind in _DATA else nodes for kind in KINDS}
+        data, nodes = _Stream(), _Stream()
+        self._streams = {kind: data if kind in _DATA else nodes for kind in KINDS}
         self._columns = {kind: Column() for kind in KINDS}
         self.size = 0
         self._started = 0
@@ -64,7 +63,7 @@ class PackWriter:
 
     def add(self, kind: str, keys: list[bytes], contents: list[bytes], bases: Iterable[bytes] = ()) -> None:
         """Keep objects of a kind; `bases`: of each `delta` the key of what it stands on."""
-        stream, column = self._stream[kind], self._columns[kind]
+        stream, column = self._streams[kind], self._columns[kind]
         column.keys += keys
         column.bases += bases
         sizes, done = [len(content) for content in contents], 0
@@ -98,7 +97,7 @@ class PackWriter:
     def finish(self) -> Pack | None:
         """The pack, or None if nothing was added."""
         try:
-            for stream in self._streams:
+            for stream in self._streams.values():
                 if stream.parts:
                     self._close(stream)
             self._places += self._pack(self._full)

@@ -126,6 +126,7 @@ def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, in
 
 
 def behind_locals(wasm: bytes, start: int, end: int) -> Reader:
+    """At the first instruction of the body at `start:end`."""
     reader = Reader(wasm, start, end)
     for _ in range(reader.u32()):
         reader.u32()

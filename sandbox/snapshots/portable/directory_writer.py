@@ -12,10 +12,13 @@ from sandbox.memory.host import data_runs, punch, read_padded, sync, write_all
 from sandbox.snapshots.portable import extras, metadata
 from sandbox.snapshots.portable.content import Blob, Content, Progress, whole
 from sandbox.snapshots.portable.directory import CHUNKS, FILES, METADATA, chunk_path
-from sandbox.snapshots.portable.files import locked, making, part_of, put, write_file
+from sandbox.snapshots.portable.files import locked, making, part_of, put
 from sandbox.snapshots.portable.windows import WINDOW, Window, expanded, load, packed, pieces, spans
+from sandbox.store.files import write_durably
 
 _LOCK: Final = ".lock"
+_MODE: Final = 0o644
+"""Who may read it is as with any file that is made here."""
 
 
 def write_directory(content: Content, path: Path, progress: Progress | None = None) -> None:
@@ -50,8 +53,8 @@ class _Writer:
         self._chunks()
         text = metadata.encode(self._content)
         sums = {METADATA: extras.checksum(Blob(text)), **sums}
-        write_file(self._path / extras.NAME, extras.encode(self._content, sums))
-        write_file(self._path / METADATA, text)
+        write_durably(self._path / extras.NAME, extras.encode(self._content, sums), _MODE)
+        write_durably(self._path / METADATA, text, _MODE)
 
     def _clear(self) -> None:
         """Nothing stays that is not of this layout, and no directory that says it is complete."""
@@ -65,7 +68,7 @@ class _Writer:
 
     def _chunks(self) -> None:
         for digest, chunk in self._content.chunks.items():
-            write_file(chunk_path(self._path, digest), whole(chunk))
+            write_durably(chunk_path(self._path, digest), whole(chunk), _MODE)
             self._tell(load(chunk))
 
     def _part(self, file: Path, source: Readable) -> str:

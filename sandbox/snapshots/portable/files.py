@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.errors import SnapshotFileError
-from sandbox.memory.host import sync, write_all
+from sandbox.memory.host import sync
 
 PART = ".part"
 """What is not finished lies beside its place, under its name with this at the end."""
@@ -58,17 +58,6 @@ def locked(path: Path) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Make `content` the file's, on the disk itself; who may read it is as with any file that is made here."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        write_all(fd, content, 0)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    sync(path.parent)
 
 
 def put(part: Path, path: Path) -> None:

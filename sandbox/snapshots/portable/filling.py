@@ -32,21 +32,19 @@ def filled(
 
     `SnapshotFileCorrupt` says what is not as it should be; then the memories are gone, and nothing else was touched.
     """
-    sizes = {name: -(-part.size // WASM_PAGE) * WASM_PAGE for name, part in content.parts().items() if name in _NAMES}
-    memories = {name: pool.memory(size) for name, size in sizes.items()}
+    memories = {name: pool.memory(-(-content.parts()[name].size // WASM_PAGE) * WASM_PAGE) for name in _NAMES}
     if keep is None:
         chunks = _read(content, {name: [memory] for name, memory in memories.items()}, progress)
-        module, heap, stable = (memories[name].image() for name in _NAMES)
+        module, heap, stable = (memory.image() for memory in memories.values())
         return (module, heap, stable), tuple(chunks)
     with keep.arriving() as addition:
-        arrivals = {name: Arrival(addition, size) for name, size in sizes.items()}
+        arrivals = {name: Arrival(addition, memory.size) for name, memory in memories.items()}
         chunks = _read(content, {name: [memories[name], arrivals[name]] for name in _NAMES}, progress)
-        trees = [arrivals[name].finish() for name in _NAMES]
+        trees = [arrival.finish() for arrival in arrivals.values()]
     kept = [keep.stored(tree) for tree in trees]
-    for stored, name in zip(kept, _NAMES, strict=True):
-        stored.shown_by(memories[name])
-    module_, heap_, stable_ = kept
-    return (module_, heap_, stable_), tuple(chunks)
+    for stored, memory in zip(kept, memories.values(), strict=True):
+        stored.shown_by(memory)
+    return (kept[0], kept[1], kept[2]), tuple(chunks)
 
 
 def verify(content: Content, progress: Progress | None = None) -> None:
