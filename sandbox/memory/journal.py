@@ -63,6 +63,20 @@ class Journal:
         if durable:
             host.sync(path.parent)
 
+    def saved(self, name: str) -> Saved | None:
+        """Which pages of a file have been overwritten since begin; None if none was, or the file was created since."""
+        return self._saved.get(name)
+
+    def has_created(self, name: str) -> bool:
+        """Whether a file was created since begin."""
+        return name in self._created
+
+    def overwritten(self, since: int = 0) -> tuple[list[Record], int]:
+        """The pages of all files as they were at begin, that were overwritten after the journal was `since` bytes
+        long; and how long it is now."""
+        found = list(_records(self.path, max(since, len(MAGIC)), self._end)) if since < self._end else []
+        return [record for record in found if record.kind == _PAGES], self._end
+
     def before(self, memory: Memory, runs: list[Run], low: int) -> None:
         """The pages `runs` of a memory, and what lies past `low`, are about to change."""
         name = memory.name
@@ -193,16 +207,17 @@ def _encode(record: Record) -> bytes:
     return _CRC.pack(zlib.crc32(body)) + body
 
 
-def _records(path: Path) -> Iterator[Record]:
-    """The complete records of a journal, in order."""
+def _records(path: Path, position: int = len(MAGIC), end: int = 0) -> Iterator[Record]:
+    """The complete records of a journal from `position` on, in order; up to `end` they are all complete."""
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StateCorrupt(f"{path} is not an undo journal of this version")
-    position = len(MAGIC)
     while (found := _decode(data, position)) is not None:
         record, position = found
         yield record
+    if position < end:
+        raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
     if position < len(data) and (skipped := _length(data, position)) and _decode(data, position + skipped):
         raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
 
