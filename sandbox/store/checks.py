@@ -23,8 +23,8 @@ from typing import Any, Final
 from blake3 import blake3
 
 from sandbox.errors import StateCorrupt, StateError
-from sandbox.memory import Journal, Memory, Pool, host
-from sandbox.store.tree import FAN, PAGE, ZERO_PAGE, blocks, split
+from sandbox.memory import Journal, Memory, Pool, Run, host
+from sandbox.store.tree import FAN, PAGE, ZERO_PAGE, Pages, blocks, split
 from sandbox.store.trees import known_tree, whole_pages
 
 CHECK: Final = 16
@@ -32,6 +32,10 @@ _NONE: Final = bytes(CHECK)
 _ZERO_PAGE: Final = blake3(ZERO_PAGE).digest(CHECK)
 _FEW: Final = 128
 """As many checks of a memory are in the manifest at most."""
+_ROW: Final = 256
+"""Checks that are read from a table at once."""
+_AT_ONCE: Final = 16 << 20
+"""Bytes of changed pages that are read at once."""
 _NAMED: Final = 5
 """As many damaged pages have their numbers in an error."""
 
@@ -48,20 +52,21 @@ class Checked:
     table_seal: Seal = field(default_factory=list)
     recent: Mapping[int, bytes] = field(default_factory=dict)
 
-    def of(self, first: int, count: int) -> bytes:
-        """The checks of `count` pages one after another."""
-        row = bytearray(count * CHECK)
-        if self.table is not None:
-            start = first * CHECK
-            inside = min(len(row), self.table.size - start)
-            if inside > 0:
-                row[:inside] = self.table.read(start, inside)
-        if self.recent:
-            for index in range(count):
-                check = self.recent.get(first + index)
-                if check is not None:
-                    row[index * CHECK : (index + 1) * CHECK] = check
-        return bytes(row)
+    def of(self, pages: Sequence[int]) -> list[bytes]:
+        """The checks of ascending pages."""
+        recent, table, found = self.recent, self.table, []
+        start = end = 0
+        row = b""
+        for page in pages:
+            check = recent.get(page)
+            if check is None:
+                if page >= end:
+                    start, end = page - page % _ROW, page - page % _ROW + _ROW
+                    row = b"" if table is None else _padded(table, start * CHECK)
+                at = (page - start) * CHECK
+                check = row[at : at + CHECK] or _NONE
+            found.append(check)
+        return found
 
     def differing(self, memory: Memory) -> Iterator[int]:
         """The pages of 4 KiB that are not what they were; every byte is read."""
@@ -70,8 +75,8 @@ class Checked:
             runs += [(start // CHECK * PAGE, length // CHECK * PAGE) for start, length in self.table.extents()]
         for run in whole_pages(runs, memory.size):
             for offset, length in host.pieces(*run):
-                first, found = offset // PAGE, checks_of(memory.read(offset, length))
-                yield from (first + index for index in _unequal(found, self.of(first, length // PAGE)))
+                pages = range(offset // PAGE, (offset + length) // PAGE)
+                yield from _unequal(pages, checks_of(memory.read(offset, length)), self.of(pages))
 
     def dump(self) -> list[Any]:
         """As the manifest has it."""
@@ -79,11 +84,11 @@ class Checked:
         return [self.size, self.seal, table, self.table_seal, [*self.recent], b"".join(self.recent.values())]
 
 
-def checks_of(data: bytes | memoryview) -> bytes:
-    """The checks of whole pages, one after another."""
+def checks_of(data: bytes | memoryview) -> list[bytes]:
+    """The checks of whole pages that follow each other."""
     view = memoryview(data)
     found = [blake3(view[at : at + PAGE]).digest(CHECK) for at in range(0, len(view), PAGE)]
-    return b"".join([_NONE if check == _ZERO_PAGE else check for check in found] if _ZERO_PAGE in found else found)
+    return [_NONE if check == _ZERO_PAGE else check for check in found] if _ZERO_PAGE in found else found
 
 
 def seal_of(file: Path) -> Seal:
@@ -193,15 +198,15 @@ class Checks:
     def prove(self, part: Callable[[str], str]) -> None:
         """Compare the pages that were overwritten since the last save with what they were then; `StateCorrupt` names
         the memory (`part` of its name) and the first page that contradicts its check."""
-        pages, end = self._journal.overwritten(self._proven)
-        for record in pages:
-            known = self._known.get(record.name)
+        overwritten, end = self._journal.overwritten(self._proven)
+        for name, parts in overwritten.items():
+            known = self._known.get(name)
             if known is not None:
-                first = record.number // PAGE
-                found = checks_of(record.payload)
-                unequal = list(_unequal(found, known.of(first, len(record.payload) // PAGE)))
+                pages, checks = _by_page(sorted(parts))
+                unequal = list(_unequal(pages, checks, known.of(pages)))
                 if unequal:
-                    raise StateCorrupt(damage(part(record.name), [first + index for index in unequal]))
+                    self._journal.check()
+                    raise StateCorrupt(damage(part(name), unequal))
         self._proven = end
 
     @property
@@ -234,10 +239,13 @@ class Checks:
 
     def _whole(self, memory: Memory) -> Checked:
         """All checks of a memory."""
-        pieces = list(_all_checks(memory, trusted=self._journal.has_created(memory.name)))
+        trusted = self._journal.has_created(memory.name)
+        pieces = [(first, b"".join(checks)) for first, checks in _all_checks(memory, trusted)]
         if sum(len(row) for _, row in pieces) <= _FEW * CHECK:
-            recent = {page: check for first, row in pieces for page, check in _by_page(first, row) if check != _NONE}
-            return Checked(memory.size, recent=recent)
+            recent = {
+                first + at // CHECK: row[at : at + CHECK] for first, row in pieces for at in range(0, len(row), CHECK)
+            }
+            return Checked(memory.size, recent={page: check for page, check in recent.items() if check != _NONE})
         table = self._pool.memory(table_size(memory.size), unmarked=True)
         table.fill((first * CHECK, row) for first, row in pieces)
         return Checked(memory.size, table=table, table_seal=sealed(self._directory / table.name))
@@ -252,9 +260,10 @@ class Checks:
             recent = {page: check for page, check in recent.items() if page * PAGE < low}
         runs = host.page_runs(sorted(page for page in saved.pages if page * host.PAGE < low))
         grown = host.data_runs(memory.store.fd, low, memory.size)
-        for offset, length in whole_pages([*runs, *((low + start, size) for start, size in grown)], memory.size):
-            for start, size in host.pieces(offset, length):
-                recent.update(_by_page(start // PAGE, checks_of(memory.read(start, size))))
+        wanted = whole_pages([*runs, *((low + start, length) for start, length in grown)], memory.size)
+        for part in _portions(wanted):
+            content = Pages.of(part, memory.image().together(part))
+            recent.update(zip(content.numbers, [key[:CHECK] for key in content.keys], strict=True))
         known = replace(known, size=memory.size)
         if len(recent) <= _FEW and (known.table is None or (low >= saved.size and memory.size == saved.size)):
             return replace(known, recent=recent)
@@ -277,25 +286,48 @@ def _contradiction(memory: Memory, known: Checked, part: str) -> str | None:
     return damage(part, pages) if pages else None
 
 
-def _by_page(first: int, row: bytes) -> Iterator[tuple[int, bytes]]:
-    """The checks of a row by page, from page `first` on."""
-    return ((first + at // CHECK, row[at : at + CHECK]) for at in range(0, len(row), CHECK))
+def _padded(table: Memory, start: int) -> bytes:
+    """A row of a table; past its end nothing."""
+    return table.read(start, min(_ROW * CHECK, table.size - start)) if start < table.size else b""
 
 
-def _unequal(found: bytes, expected: bytes) -> Iterator[int]:
+def _portions(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs of bytes, as many at a time as may be read at once."""
+    portion: list[Run] = []
+    length = 0
+    for run in runs:
+        for piece in host.pieces(*run):
+            portion.append(piece)
+            length += piece[1]
+            if length >= _AT_ONCE:
+                yield portion
+                portion, length = [], 0
+    if portion:
+        yield portion
+
+
+def _by_page(parts: Iterable[tuple[int, memoryview]]) -> tuple[list[int], list[bytes]]:
+    """The numbers and checks of the pages of 4 KiB in parts."""
+    pages: list[int] = []
+    checks: list[bytes] = []
+    for offset, content in parts:
+        pages += range(offset // PAGE, (offset + len(content)) // PAGE)
+        checks += checks_of(content)
+    return pages, checks
+
+
+def _unequal(pages: Iterable[int], found: list[bytes], expected: list[bytes]) -> Iterator[int]:
     if found != expected:
-        for at in range(0, len(found), CHECK):
-            if found[at : at + CHECK] != expected[at : at + CHECK]:
-                yield at // CHECK
+        yield from (page for page, one, other in zip(pages, found, expected, strict=True) if one != other)
 
 
-def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, bytes]]:
-    """Rows of checks and the page with which each begins. Where the tree of a `trusted` memory is known, which was
-    written by this process alone, nothing is read."""
+def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, list[bytes]]]:
+    """The checks of pages that follow each other, after the number of the first. Where the tree of a `trusted` memory,
+    which was written by this process alone, is known, nothing is read."""
     tree = known_tree(memory.image()) if trusted else None
     if tree is not None:
         for number, node in blocks(tree.top):
-            yield number * FAN, b"".join([key[:CHECK] for key in split(node.keys)])
+            yield number * FAN, [key[:CHECK] for key in split(node.keys)]
         return
     for run in whole_pages(memory.extents(), memory.size):
         for offset, length in host.pieces(*run):
