@@ -139,12 +139,14 @@ class Checks:
 
         What is damaged is given up: it says so, by the name `part`, to whatever needs it.
         """
-        record = self._record.get(name)
-        seal = seal_of(self._directory / name)
+        record, file = self._record.get(name), self._directory / name
+        seal = seal_of(file)
         try:
             memory = self._pool.open(name)
         except (OSError, StateError) as error:
-            return self._pool.damaged(name, record[0] if record else 0, _damage(part, str(error)))
+            size = record[0] if record else seal[0] - seal[0] % host.PAGE if seal else 0
+            reason = str(error) if seal else f"its file {file} is missing"
+            return self._pool.damaged(name, size, _damage(part, reason))
         if record is None:
             return memory
         known, whole = self._read(record)
@@ -180,6 +182,20 @@ class Checks:
         """The names of the tables that are needed, or were when the directory was opened."""
         now = {known.table.name for known in self._known.values() if known.table is not None}
         return now | {record[2] for record in self._record.values() if record[2]}
+
+    def has(self, memory: Memory) -> bool:
+        """Whether there are checks of a memory; old directories get them when they are saved."""
+        return memory.name in self._known
+
+    def remains(self, memory: Memory) -> Memory:
+        """A new memory with what is left of a damaged one; zeros where nothing is."""
+        fresh, file = self._pool.memory(memory.size), self._directory / memory.name
+        if file.exists():
+            with open(file, "rb") as source:
+                for run in host.data_runs(source.fileno(), 0, min(memory.size, os.path.getsize(file))):
+                    for offset, length in host.pieces(*run):
+                        fresh.write(offset, host.read_padded(source.fileno(), length, offset))
+        return fresh
 
     def damaged_pages(self, memory: Memory) -> list[int]:
         """The pages of 4 KiB that are not what they were at the last save, apart from those overwritten since."""
