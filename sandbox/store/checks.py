@@ -159,6 +159,7 @@ class Checks:
             self._known[name] = replace(known, seal=seal, table_seal=self._table_seal(record))
         else:
             memory.give_up(why)
+            memory.size = known.size
         return memory
 
     def _read(self, record: list[Any]) -> tuple[Checked, bool]:
