@@ -6,17 +6,23 @@ import os
 import random
 import re
 import shutil
+import tarfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sandbox import CallRejected, Canister, Sandbox
+from sandbox import CallRejected, Canister, Policy, Sandbox
 from sandbox.candid import encode
 from sandbox.errors import SandboxError, StateCorrupt, StateError
-from tests.snapshots.writer import WASM, tell
+from sandbox.execution import Round
+from tests.snapshots.writer import WASM, tell, writer
 from tests.store.live import PAGE, Live, canister, flip, flip_like_the_medium, live_state, opened, raw, whole
+from tests.store.test_directory import COUNTER, killed_at
+from tests.store.test_golden import GOLDEN
+from tests.store.test_power import full_after
 
 Damage = Callable[[Live, Path], None]
 
@@ -432,3 +438,103 @@ def test_any_damage_of_any_file_is_noticed_or_harmless(tmp_path: Path, seed: int
                 canister(sandbox, live.other).recover()
             canister(sandbox, live.other).accept_damage()
     whole(live.path)
+
+
+# Whatever ends a save
+
+
+def large_change(path: Path) -> None:
+    """More pages than a manifest holds checks for, growth, a smaller memory than before, and a new one."""
+    with Sandbox.open(path, max_snapshots=4) as sandbox:
+        victim = sandbox.canisters()[-1]
+        for page in range(10):
+            tell(victim, "poke", page * WASM + 7, WASM, 0x70 + page)
+        tell(victim, "grow", 3)
+        sandbox.save()
+        victim.load_snapshot(victim.list_snapshots()[0].id)
+        sandbox.create_canister().install(writer(2))
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_killed_at_any_file_operation_the_checks_are_those_of_the_bytes(tmp_path: Path) -> None:
+    live = live_state(tmp_path / "first")
+    reference = tmp_path / "reference"
+    shutil.copytree(live.path, reference)
+    large_change(reference)
+    whole(reference)
+    with opened(reference) as sandbox:
+        after = raw(sandbox, live.victim)
+    seen, number, killed = [], 0, True
+    while killed:
+        path = tmp_path / "state"
+        shutil.copytree(live.path, path)
+        killed = killed_at(number, partial(large_change, path))
+        whole(path)
+        with opened(path) as sandbox:
+            seen.append(raw(sandbox, live.victim))
+        shutil.rmtree(path)
+        number += 3
+    assert seen[0] == live.saved
+    assert seen[-1] == after
+    assert number > 60
+
+
+def test_on_a_full_disk_the_checks_stay_those_of_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = live_state(tmp_path / "first")
+    failures = 0
+    for number in range(0, 10_000, 7):
+        path = tmp_path / "state"
+        shutil.copytree(live.path, path)
+        with full_after(number, path, monkeypatch) as refused, suppress(SandboxError):
+            large_change(path)
+        whole(path)
+        with Sandbox.open(path, max_snapshots=9) as sandbox:
+            tell(canister(sandbox, live.victim), "poke", 5, 20 * PAGE, 3)
+        whole(path)
+        shutil.rmtree(path)
+        failures += bool(refused[0])
+        if not refused[0]:
+            break
+    assert failures > 3
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_old_directory_gets_its_checks_with_the_next_save(tmp_path: Path, version: int) -> None:
+    with tarfile.open(GOLDEN / f"state-{version}.tar.gz") as archive:
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        archive.extractall(tmp_path)
+    path = tmp_path / f"state-{version}"
+    with Sandbox.open(path) as sandbox:
+        [kept] = sandbox.canisters()
+        before = kept.raw_state()
+        assert sandbox.check(deep=True).intact
+        assert sandbox.check().unchecked == 2
+    whole(path)
+    with opened(path) as sandbox:
+        assert raw(sandbox, kept.id) == before
+        file = path / "memories" / sandbox.state_of(kept.id).stable.name
+    flip(file, 6)
+    with opened(path) as sandbox, pytest.raises(StateCorrupt, match="stable memory"):
+        raw(sandbox, kept.id)
+
+
+def test_calls_and_timers_of_a_damaged_canister_stop_nobody(tmp_path: Path) -> None:
+    """A timer that is due, a heartbeat, an answer that comes, a call that was queued, a snapshot that is due."""
+    with Sandbox.open(tmp_path) as sandbox:
+        asks, answers = sandbox.create_canister(), sandbox.create_canister()
+        for one in (asks, answers):
+            one.install(COUNTER)
+        forward = encode("(principal, text, blob)", [answers.id, "inc", b"DIDL\0\0"])
+        asked = sandbox.submit(asks, "forward", forward)
+        sandbox.perform(Round())
+        queued = sandbox.submit(asks, "inc")
+        sandbox.snapshots.set_policy(Policy(every=1), asks.id)
+        heap = tmp_path / "memories" / sandbox.state_of(asks.id).heap.name
+    flip(heap, 70_000)
+    with Sandbox.open(tmp_path) as sandbox:
+        sandbox.advance_time(5)
+        sandbox.run_until_idle()
+        assert isinstance(sandbox.ingress_status(queued), CallRejected)
+        assert sandbox.ingress_status(asked) is not None
+        sandbox.canister(answers.id).call("inc")
+        assert sandbox.canister(answers.id).call("get") == 2
