@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.api import typed
 from sandbox.api.comparing import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
+from sandbox.api.recovery import accept_damage, recover
 from sandbox.canister import code as modules
 from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
@@ -190,6 +191,26 @@ class Canister:
 
     def delete_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
         self._sandbox.snapshots.delete(snapshot_id, sender=self._manager(sender))
+
+    # --- damage
+
+    @property
+    def damage(self) -> str | None:
+        """Why the canister cannot run: its memory on disk is not what was saved; None if nothing is known of that."""
+        return self._state.damage
+
+    def recover(self, snapshot_id: bytes | str | None = None, sender: Who = None) -> Snapshot:
+        """Bring a damaged canister back from a snapshot, by default the newest that is intact; returns which.
+
+        Every page of its memories is read first: `StateError` if it is not damaged, `StateCorrupt` if no snapshot is
+        intact. What it did after the snapshot is lost.
+        """
+        return recover(self._sandbox, self.id, snapshot_id, self._manager(sender))
+
+    def accept_damage(self) -> tuple[str, ...]:
+        """Go on with what is left of the memories of a damaged canister, zeros where nothing is; returns what was
+        damaged, nothing if every page is what it was at the last save."""
+        return accept_damage(self._sandbox, self.id)
 
     def changes(self) -> Changes:
         """What is done within a `with` changes: `with canister.changes() as changes: canister.call(...)`, then

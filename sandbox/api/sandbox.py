@@ -13,6 +13,7 @@ from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
 from sandbox.api.management import Management
 from sandbox.api.records import RawState
+from sandbox.api.recovery import StateCheck
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
@@ -40,12 +41,13 @@ from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
 from sandbox.management.transition import Hooks, Http, World
-from sandbox.memory import Pool
+from sandbox.memory import Memory, Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, copied
+from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, copied, evolve
 from sandbox.store import StateDirectory
+from sandbox.store.audit import problems
 from sandbox.store.checksum import snapshot_checksum
 
 GENESIS = 1_620_328_630_000_000_000
@@ -144,6 +146,16 @@ class Sandbox:
         """Make everything done so far permanent, all or nothing; a sandbox in memory has nothing to do."""
         if self._directory is not None:
             self._directory.save(self._subnet)
+
+    def check(self, *, deep: bool = False) -> StateCheck:
+        """What is damaged in the state directory, as it was saved last: see `sandbox.store.audit.problems`. `deep`
+        reads every byte."""
+        directory = self._directory
+        if directory is None:
+            return StateCheck(deep, (), 0)
+        live = [memory for state in self._subnet.canisters.values() for memory in (state.heap, state.stable)]
+        unchecked = sum(not (memory.closed or directory.checks.has(memory)) for memory in live)
+        return StateCheck(deep, tuple(problems(directory, self._subnet, deep=deep)), unchecked)
 
     def close(self) -> None:
         """Free everything, without saving; a record of the sandbox ends."""
@@ -340,6 +352,14 @@ class Sandbox:
         if state is None:
             raise canister_not_found(canister_id)
         return state
+
+    def drop_instance(self, canister_id: Principal) -> None:
+        """Free what runs the canister; the next call makes it anew."""
+        self._machines.drop(canister_id)
+
+    def replace_memories(self, state: CanisterState, memories: Mapping[str, Memory]) -> None:
+        """Let a canister live in other memories, by `heap` and `stable`."""
+        self._subnet.canisters[state.id] = evolve(state, **memories)
 
     def first_controller(self, canister_id: Principal) -> Principal:
         """The canister's first controller, or anonymous."""

@@ -14,6 +14,7 @@ from sandbox.cli.calls import call, install, query
 from sandbox.cli.moving import created
 from sandbox.cli.names import problem_with
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
+from sandbox.cli.state import recover
 from sandbox.principal import Principal
 from sandbox.wasm import decode_module, read_facts
 
@@ -212,6 +213,7 @@ for command in (
     call,
     query,
     settings,
+    recover,
     _simple("start", "started", "Start CANISTER: it takes calls again."),
     _simple("stop", "stopped", "Stop CANISTER: it takes no calls until it is started."),
     _simple("uninstall", "uninstalled", "Remove module and memory of CANISTER; its snapshots and settings stay."),

@@ -20,6 +20,7 @@ from sandbox.cli.drun import drun
 from sandbox.cli.identity import identity
 from sandbox.cli.replay import replay
 from sandbox.cli.snapshot import snapshot
+from sandbox.cli.state import state
 from sandbox.cli.wasm import wasm
 
 
@@ -73,5 +74,5 @@ def root() -> None:
     """Run real Internet Computer canisters, break them, and bring every byte back."""
 
 
-for command in (demo, canister, snapshot, wasm, drun, replay, identity):
+for command in (demo, canister, snapshot, state, wasm, drun, replay, identity):
     root.add_command(command)

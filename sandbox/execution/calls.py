@@ -138,7 +138,15 @@ def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject |
     if state.status is not Status.RUNNING:
         code = ErrorCode.CANISTER_STOPPED if state.status is Status.STOPPED else ErrorCode.CANISTER_STOPPING
         return Reject.of(code, f"Canister {canister_id} is not running")
-    return None
+    return damaged(state)
+
+
+def damaged(state: CanisterState) -> Reject | None:
+    """Ours: why a canister whose memory on disk is damaged takes nothing. Another canister could not know where it
+    lies, so the text does not say it."""
+    if state.damage is None:
+        return None
+    return Reject(RejectCode.SYS_TRANSIENT, f"Canister {state.id} cannot run: its memory on disk is damaged")
 
 
 def _refused_request(state: CanisterState | None, message: Request) -> Reject | None:
@@ -154,6 +162,8 @@ def _refused_request(state: CanisterState | None, message: Request) -> Reject | 
         return Reject(RejectCode.DESTINATION_INVALID, f"Canister {name} not found")
     if state.status is not Status.RUNNING:
         return Reject(RejectCode.CANISTER_ERROR, f"Canister {name} is {state.status.name.lower()}")
+    if state.damage is not None:
+        return damaged(state)
     return _too_few_cycles(state, message)
 
 

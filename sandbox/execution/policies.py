@@ -38,7 +38,9 @@ def take_due(kernel: Kernel) -> None:
         return
     for state in list(subnet.canisters.values()):
         policy = _policy(subnet, state)
-        if policy is not None and policy.every and state.code is not None and _is_due(subnet, state, policy):
+        if policy is None or not policy.every or state.code is None or state.damage is not None:
+            continue
+        if _is_due(subnet, state, policy):
             subnet.canisters[state.id] = _with(subnet, policy, state, of=state, label="scheduled")
 
 

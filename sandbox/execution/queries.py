@@ -66,7 +66,10 @@ class _Ended(Exception):
 
 
 def query(kernel: Kernel, call: Query) -> CallResult:
-    """Run a query call; the result says how it ended."""
+    """Run a query call; the result says how it ended. `StateCorrupt` if the canister's memory on disk is damaged."""
+    asked = kernel.subnet.canisters.get(call.canister_id)
+    if asked is not None:
+        asked.check_intact()
     graph = _Graph(kernel, kernel.subnet.instruction_limits.query)
     answer: bytes | Reject
     try:

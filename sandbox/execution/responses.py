@@ -12,6 +12,7 @@ from sandbox.canister.failure import cleanup_failed
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import fees
+from sandbox.execution.calls import damaged
 from sandbox.execution.finish import close, commit, finish, respond
 from sandbox.execution.kernel import Kernel, expired
 from sandbox.execution.logs import recorded
@@ -45,6 +46,10 @@ def deliver(kernel: Kernel, message: Response) -> None:
 def _run_callback(
     kernel: Kernel, state: CanisterState, context: CallContext, callback: Callback, message: Response
 ) -> None:
+    refused = damaged(state)
+    if refused is not None:
+        close(kernel, context if context.responded else respond(kernel, context, refused))
+        return
     execution = _execution(kernel, state, context, message)
     function = callback.on_reply if isinstance(message.answer, bytes) else callback.on_reject
     live = kernel.machines.open(state)

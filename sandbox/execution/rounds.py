@@ -51,7 +51,12 @@ def _receiver(kernel: Kernel, message: Ingress | Request) -> ModuleType:
 
 
 def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
-    """Let a user's call in, to be executed when its turn comes; or how it was refused, which is then its answer."""
+    """Let a user's call in, to be executed when its turn comes; or how it was refused, which is then its answer.
+
+    `StateCorrupt` if the canister's memory on disk is damaged."""
+    state = kernel.subnet.canisters.get(message.canister_id)
+    if state is not None:
+        state.check_intact()
     refused = None if _receiver(kernel, message) is management else calls.inspect(kernel, message)
     if refused is None:
         refused = time.charge_ingress(kernel, message)

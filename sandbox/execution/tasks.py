@@ -26,7 +26,7 @@ def due(kernel: Kernel, heartbeats: bool = True) -> list[Task]:
     tasks: list[Task] = []
     for canister_id in sorted(kernel.subnet.canisters):
         state = kernel.subnet.canisters[canister_id]
-        if state.status is not Status.RUNNING or state.code is None:
+        if state.status is not Status.RUNNING or state.code is None or state.damage is not None:
             continue
         found = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(kernel, state, kind)]
         if found and cannot_pay(kernel, state) is None:
@@ -45,7 +45,7 @@ def _due(kernel: Kernel, state: CanisterState, kind: str) -> bool:
 def execute(kernel: Kernel, task: Task) -> None:
     """Run a task, if its canister still takes it. The timer is off before it runs, and stays off if it traps."""
     state = kernel.subnet.canisters.get(task.canister_id)
-    if state is None or state.status is not Status.RUNNING or not _due(kernel, state, task.kind):
+    if state is None or state.status is not Status.RUNNING or state.damage or not _due(kernel, state, task.kind):
         return
     if cannot_pay(kernel, state) is not None:
         return

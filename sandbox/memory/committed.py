@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NoReturn
 
-from sandbox.errors import StateError
+from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
 from sandbox.memory.dirty import Strategy
 from sandbox.memory.guard import Guard
@@ -30,15 +30,24 @@ class Memory:
 
     `size` is a multiple of the host's page size. `generation` changes with every change of the bytes or the size.
     Every change is all or nothing: one that fails (StateError) leaves what was there. A memory that nobody references
-    is closed. Use it in one thread at a time.
+    is closed. Use it in one thread at a time. `damage`: why its bytes must not be used, None if they may be. A memory
+    that is `unmarked` is not taken back by marks.
     """
 
     def __init__(
-        self, store: Store, size: int, guard: Guard, strategy: Strategy, sibling: Callable[[int], Memory]
+        self,
+        store: Store,
+        size: int,
+        guard: Guard,
+        strategy: Strategy,
+        sibling: Callable[[int], Memory],
+        unmarked: bool = False,
     ) -> None:
         self.size = size
         self.generation = 0
         self.closed = False
+        self.damage: str | None = None
+        self.unmarked = unmarked
         self.store = store
         self.strategy = strategy
         self.views: weakref.WeakSet[View] = weakref.WeakSet()
@@ -93,7 +102,7 @@ class Memory:
         ValueError if the memory has a past.
         """
         self._check()
-        if self._history.deltas or self.views or self._guard.marks:
+        if self._history.deltas or self.views or (self._guard.marks and not self.unmarked):
             raise ValueError("only a memory without images, views and marks can be filled")
         store = self.store
         written: deque[Future[None]] = deque()
@@ -181,6 +190,11 @@ class Memory:
         if not self.closed:
             self.closed = True
             self.store.release()
+
+    def give_up(self, damage: str) -> None:
+        """Close the memory because its bytes are not what they were: whatever needs them raises `StateCorrupt`."""
+        self.close()
+        self.damage = damage
 
     # For images
 
@@ -314,7 +328,8 @@ class Memory:
 
     def _join_marks(self) -> None:
         if self._epoch != self._guard.epoch:
-            self._guard.join(self)
+            if not self.unmarked:
+                self._guard.join(self)
             self._epoch = self._guard.epoch
 
     def _check_image(self, image: Image) -> None:
@@ -324,7 +339,7 @@ class Memory:
 
     def _check(self, offset: int = 0, length: int = 0, size: int = 0) -> None:
         if self.closed:
-            raise StateError("this memory was closed")
+            raise StateError("this memory was closed") if self.damage is None else StateCorrupt(self.damage)
         if offset < 0 or length < 0 or offset + length > size:
             raise ValueError(f"{length} bytes at {offset} are not inside {size} bytes")
 

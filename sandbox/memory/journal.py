@@ -17,6 +17,7 @@ import os
 import struct
 import weakref
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,10 @@ MAGIC: Final = b"canister-sandbox undo 1\n"
 _HEADER: Final = struct.Struct("<BHQI")
 _CRC: Final = struct.Struct("<I")
 _SIZE, _PAGES, _LOW, _CREATED, _DELETED = 1, 2, 3, 4, 5
+
+
+Part = tuple[int, memoryview]
+"""An offset and what was there."""
 
 
 class Record(NamedTuple):
@@ -62,6 +67,32 @@ class Journal:
         self._append(MAGIC)
         if durable:
             host.sync(path.parent)
+
+    def saved(self, name: str) -> Saved | None:
+        """Which pages of a file have been overwritten since begin; None if none was, or the file was created since."""
+        return self._saved.get(name)
+
+    def has_created(self, name: str) -> bool:
+        """Whether a file was created since begin."""
+        return name in self._created
+
+    def overwritten(self, since: int = 0) -> tuple[dict[str, list[Part]], int]:
+        """What was overwritten after the journal was `since` bytes long, as it was at begin: offsets and whole pages by
+        the name of the file; and how long the journal is now. The records are not checked (`check`)."""
+        found: dict[str, list[Part]] = {}
+        position, data = max(since, len(MAGIC)), _mapped(self.path)
+        while position < self._end:
+            start = position + _CRC.size
+            kind, name, number, length = _HEADER.unpack_from(data, start)
+            start += _HEADER.size + name
+            position = start + length
+            if kind == _PAGES:
+                found.setdefault(bytes(data[start - name : start]).decode(), []).append((number, data[start:position]))
+        return found, self._end
+
+    def check(self) -> None:
+        """`StateCorrupt` if what was written contradicts its checksums."""
+        deque(_records(self.path, self._end), 0)
 
     def before(self, memory: Memory, runs: list[Run], low: int) -> None:
         """The pages `runs` of a memory, and what lies past `low`, are about to change."""
@@ -193,16 +224,21 @@ def _encode(record: Record) -> bytes:
     return _CRC.pack(zlib.crc32(body)) + body
 
 
-def _records(path: Path) -> Iterator[Record]:
-    """The complete records of a journal, in order."""
+def _mapped(path: Path) -> memoryview:
     with path.open("rb") as file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
+
+
+def _records(path: Path, end: int = 0) -> Iterator[Record]:
+    """The complete records of a journal, in order; up to `end` all are complete."""
+    data, position = _mapped(path), len(MAGIC)
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StateCorrupt(f"{path} is not an undo journal of this version")
-    position = len(MAGIC)
     while (found := _decode(data, position)) is not None:
         record, position = found
         yield record
+    if position < end:
+        raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
     if position < len(data) and (skipped := _length(data, position)) and _decode(data, position + skipped):
         raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
 

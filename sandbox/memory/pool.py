@@ -45,22 +45,28 @@ class Pool:
         """The name of the strategy in use."""
         return self._strategy.name
 
-    def memory(self, size: int = 0) -> Memory:
-        """A new memory of `size` zero bytes."""
+    def memory(self, size: int = 0, *, unmarked: bool = False) -> Memory:
+        """A new memory of `size` zero bytes; one that is `unmarked` is not taken back by marks."""
         check_size(size)
-        memory = self._create()
+        memory = self._create(unmarked)
         if size:
             memory.resize(size)
         return memory
 
-    def open(self, name: str) -> Memory:
+    def open(self, name: str, *, unmarked: bool = False) -> Memory:
         """The memory with this name in the pool's directory; the same object while anyone holds it. Copies nothing."""
         memory = self._live.get(name)
         if memory is not None and not memory.closed:
             return memory
         if self.directory is None or name not in self.names():
             raise StateError(f"no memory {name!r} in {self.directory or 'a pool without a directory'}")
-        return self._file(name)
+        return self._file(name, unmarked)
+
+    def damaged(self, name: str, size: int, damage: str) -> Memory:
+        """What stands for a memory of the pool's directory that must not be used; its file stays what it is."""
+        memory = self._build(NamedFile(self._handles, self._need_directory() / name), size)
+        memory.give_up(damage)
+        return memory
 
     def names(self) -> list[str]:
         """The names of all memories in the directory, oldest first."""
@@ -70,6 +76,11 @@ class Pool:
         return sorted(
             (name for name in os.listdir(self.directory) if _number(name) and name not in deleted), key=_number
         )
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that is being written."""
+        return self._guard.journal
 
     def mark(self) -> Mark:
         """A moment to which all memories of the pool can be taken back; O(1)."""
@@ -151,33 +162,33 @@ class Pool:
         except OSError as error:
             raise host.failure(error, "deleting", str(directory / name)) from error
 
-    def _create(self) -> Memory:
+    def _create(self, unmarked: bool) -> Memory:
         try:
             if self.directory is None:
-                return self._build(self._arena.slot(), 0)
+                return self._build(self._arena.slot(), 0, unmarked)
             name = f"{self._next:08d}{_SUFFIX}"
             path = self.directory / name
             if self._guard.journal is not None:
                 self._guard.journal.created(name)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             self._next += 1
-            return self._file(name)
+            return self._file(name, unmarked)
         except OSError as error:
             raise host.failure(error, "making a memory", str(self.directory or "memory")) from error
 
-    def _file(self, name: str) -> Memory:
+    def _file(self, name: str, unmarked: bool) -> Memory:
         assert self.directory is not None
         path = self.directory / name
         size = path.stat().st_size
         if size % host.PAGE:
             raise StateError(f"{path}: {size} bytes are not a whole number of pages of {host.PAGE}")
-        memory = self._build(NamedFile(self._handles, path), size)
+        memory = self._build(NamedFile(self._handles, path), size, unmarked)
         self._live[name] = memory
         weakref.finalize(memory, self._handles.close, path).atexit = False
         return memory
 
-    def _build(self, store: Store, size: int) -> Memory:
-        return Memory(store, size, self._guard, self._strategy, self.memory)
+    def _build(self, store: Store, size: int, unmarked: bool = False) -> Memory:
+        return Memory(store, size, self._guard, self._strategy, self.memory, unmarked)
 
 
 def _end(current: Journal | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state.code import Code
@@ -75,3 +76,13 @@ class CanisterState:
     next_snapshot: int = 0
     last_installed_at: int = 0
     chunks: Chunks = field(default_factory=lambda: NO_CHUNKS)
+
+    @property
+    def damage(self) -> str | None:
+        """Why it cannot run: bytes of a memory are not what they were at the last save; None if it can."""
+        return self.heap.damage or self.stable.damage
+
+    def check_intact(self) -> None:
+        """`StateCorrupt` if it is damaged."""
+        if self.damage is not None:
+            raise StateCorrupt(self.damage)

@@ -58,7 +58,7 @@ class Bases:
         objects, found = self._repository.objects, {}
         for memory in live:
             base = self._bases.get(memory.name)
-            if base is None or base.image.memory is not memory or base.tree.key not in objects:
+            if base is None or memory.closed or base.image.memory is not memory or base.tree.key not in objects:
                 continue
             size = max(memory.size, base.tree.size)  # what was given up at the end counts when the memory grows again
             runs = trees.whole_pages([*base.pending, *memory.changed_since(base.image)], size)
@@ -72,7 +72,7 @@ class Bases:
         and can be used all the same."""
         for memory in live:
             size, key, pages = record.get(memory.name, (0, b"", ()))
-            if not key or key not in self._repository.objects:
+            if not key or memory.closed or key not in self._repository.objects:
                 continue
             known = Tree(stub(key, self._repository.objects.keys), size)
             base = _Base(known, memory.image(), tuple((first * PAGE, count * PAGE) for first, count in pages))

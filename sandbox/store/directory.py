@@ -2,7 +2,7 @@
 
     lock                  held (flock) by the process that uses the directory
     manifest              version, BLAKE3, CBOR: the generation and every record; replaced by rename
-    memories/N.memory     committed bytes of one memory, sparse
+    memories/N.memory     committed bytes of one memory, or the checks of one (`checks.py`), sparse
     modules/, packs/, snapshots/    snapshots and modules, write-once (`repository.py`)
     journal-G             how to take the memories back to generation G
 
@@ -28,9 +28,10 @@ from sandbox.memory import Journal, Memory, Pool
 from sandbox.memory.host import sync
 from sandbox.state import Code, SnapshotState, Subnet
 from sandbox.store.bases import Bases
+from sandbox.store.checks import Checks
 from sandbox.store.files import put_in_place
 from sandbox.store.prune import Pruned
-from sandbox.store.records import Sources, decode_subnet, encode_subnet
+from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
 from sandbox.store.repository import Entry, Repository
 from sandbox.store.sealed import Kind, seal, unseal
 
@@ -62,6 +63,7 @@ class StateDirectory:
         self._modules: set[str] = set()
         self.repository = Repository(path)
         self._bases = Bases(self.repository)
+        self.checks = Checks(self.pool, self._record.get("checks", {}) if self._record else {})
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
         self._packed: int = self._record.get("packed", 0) if self._record else 0
 
@@ -73,11 +75,11 @@ class StateDirectory:
     def load(self, subnet: Subnet) -> None:
         """Fill a fresh subnet with what was saved, and begin to journal what happens to its memories."""
         if self._record is not None:
-            sources = Sources(self.pool.open, self.repository.module, self._snapshot)
+            sources = Sources(self.checks.open, self.repository.module, self._snapshot)
             decode_subnet(self._record["subnet"], subnet, sources)
             self._bases.load(self._record.get("bases", {}), _memories(subnet))
             self._modules = {code.hash.hex() for code in _codes(subnet)}
-        self.pool.prune(_names(subnet))
+        self.pool.prune(_names(subnet) | self.checks.tables)
         self._note_generations(subnet)
         self.pool.begin_journal(self._journal(self.generation))
 
@@ -93,10 +95,11 @@ class StateDirectory:
 
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
+        self.checks.prove(lambda name: _part(subnet, name))
         self._keep_snapshots(subnet)
         following = self.pool.prepare_journal(self._journal(self.generation + 1))
         try:
-            self._sync_memories(subnet)
+            checks = self._sync_memories(subnet)
             for code in _codes(subnet):
                 self.repository.keep_module(code)
             self._write_manifest(
@@ -105,6 +108,7 @@ class StateDirectory:
                     "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
                     "bases": self._bases.dump(_memories(subnet)),
                     "packed": self._packed,
+                    "checks": checks,
                 }
             )
         except BaseException as error:
@@ -115,6 +119,7 @@ class StateDirectory:
         self.generation += 1
         self._modules = {code.hash.hex() for code in _codes(subnet)}
         self._note_generations(subnet)
+        self.checks.saved(checks)
         try:
             self._clear_away(subnet, following)
         except OSError as error:
@@ -124,7 +129,7 @@ class StateDirectory:
         """After the save: the old journal, and what is needed no more. From here on, `following` is the journal."""
         try:
             sync(self.path)
-            self.pool.prune(_names(subnet))
+            self.pool.prune(_names(subnet) | self.checks.tables)
         finally:
             self.pool.switch_journal(following)
         self._forget_snapshots()
@@ -217,11 +222,10 @@ class StateDirectory:
 
     # --- saving
 
-    def _sync_memories(self, subnet: Subnet) -> None:
-        for memory in _memories(subnet):
-            if self._saved.get(memory.name) != memory.generation:
-                sync(self.path / "memories" / memory.name)
+    def _sync_memories(self, subnet: Subnet) -> dict[str, list[Any]]:
+        checks = self.checks.renew(_memories(subnet), lambda memory: self._saved.get(memory.name) != memory.generation)
         sync(self.path / "memories")
+        return checks
 
     def _note_generations(self, subnet: Subnet) -> None:
         self._saved = {memory.name: memory.generation for memory in _memories(subnet)}
@@ -233,6 +237,12 @@ class StateDirectory:
 def _memories(subnet: Subnet) -> list[Memory]:
     """Every memory that a canister lives in."""
     return [memory for state in subnet.canisters.values() for memory in (state.heap, state.stable)]
+
+
+def _part(subnet: Subnet, name: str) -> str:
+    """How errors call the memory with this name."""
+    parts = ((kind, state) for state in subnet.canisters.values() for kind in ("heap", "stable"))
+    return next((memory_part(k, s.id) for k, s in parts if getattr(s, k).name == name), f"the memory {name}")
 
 
 def _names(subnet: Subnet) -> set[str]:

@@ -7,7 +7,7 @@ wrong with a damaged manifest can be named.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -36,6 +36,7 @@ _FIELDS: Final = (
     "via_hooks",
     "automatic",
 )
+_DEFAULTS: Final = {f.name: f.default for f in fields(SnapshotState) if f.name in _FIELDS and f.default is not MISSING}
 _GLOBAL: Final = 16
 _SAVED: Final = "global "
 _SHORT: Final = 8
@@ -171,8 +172,8 @@ def _contradictions(body: bytes, module: Modules) -> list[str] | None:
 
 
 def differing(snapshot: SnapshotState, kept: Manifest, module: Modules) -> list[str]:
-    """The parts of a snapshot that are not what its manifest says."""
-    return _differing(digests(encode(snapshot, kept.checksum)), kept.record, module)
+    """The parts of a snapshot that are not what its manifest says; a field that an old one lacks has its default."""
+    return _differing(digests(encode(snapshot, kept.checksum)), _DEFAULTS | kept.record, module)
 
 
 def _differing(one: dict[str, bytes], record: dict[str, Any], module: Modules) -> list[str]:

@@ -52,7 +52,8 @@ _SUBNET = ("time", "seed", "next_canister", "max_snapshots", "next_id", "random_
 class Sources:
     """Where the parts that records only name come from."""
 
-    memory: Callable[[str], Memory]
+    memory: Callable[[str, str], Memory]
+    """By its name; the second text says in errors which one it is."""
     module: Callable[[bytes], bytes]
     snapshot: Callable[[str], SnapshotState]
 
@@ -121,19 +122,25 @@ def encode_canister(state: CanisterState, name: Name) -> dict[str, Any]:
 
 
 def decode_canister(record: dict[str, Any], sources: Sources) -> CanisterState:
+    canister_id = Principal(record["id"])
     return CanisterState(
-        id=Principal(record["id"]),
+        id=canister_id,
         settings=decode_settings(record["settings"]),
         status=Status(record["status"]),
         code=_code(record["code"], sources),
-        heap=sources.memory(record["heap"]),
-        stable=sources.memory(record["stable"]),
+        heap=sources.memory(record["heap"], memory_part("heap", canister_id)),
+        stable=sources.memory(record["stable"], memory_part("stable", canister_id)),
         history=tuple(_decode_change(item) for item in record["history"]),
         logs=tuple(LogRecord(*item) for item in record["logs"]),
         snapshots=tuple(_snapshot(item, sources) for item in record["snapshots"]),
         chunks=_chunks(record, sources),
         **{name: record[name] for name in (*_PLAIN, *_COUNTERS)},
     )
+
+
+def memory_part(kind: str, canister_id: Principal) -> str:
+    """How errors call the `heap` or the `stable` memory of a canister."""
+    return f"the {'stable memory' if kind == 'stable' else kind} of canister {canister_id}"
 
 
 def _snapshot(item: str | dict[str, Any], sources: Sources) -> SnapshotState:
@@ -146,15 +153,16 @@ def _snapshot(item: str | dict[str, Any], sources: Sources) -> SnapshotState:
         low_memory_hook=item.get("low_memory_hook"),
         chunks=_chunks(item, sources),
         upload=None if upload is None else _decode_upload(upload, sources),
-        heap=sources.memory(item["heap"]).image(),
-        stable=sources.memory(item["stable"]).image(),
+        heap=sources.memory(item["heap"], "the heap of a snapshot").image(),
+        stable=sources.memory(item["stable"], "the stable memory of a snapshot").image(),
         **{name: item[name] for name in _SNAPSHOT},
     )
 
 
 def _decode_upload(item: list[Any], sources: Sources) -> Upload:
     name, size, values = item
-    return Upload(sources.memory(name).image(), size, tuple((kind, bits) for kind, bits in values))
+    module = sources.memory(name, "the module of a snapshot").image()
+    return Upload(module, size, tuple((kind, bits) for kind, bits in values))
 
 
 def _chunks(record: dict[str, Any], sources: Sources) -> Chunks:

@@ -50,7 +50,7 @@ def restoration(
 
 
 def _from_disk(content: Stored, memory: Memory, pool: Pool) -> tuple[Memory, Patch | None]:
-    if memory.size and trees.is_known(memory):
+    if memory.size and not memory.closed and trees.is_known(memory):
         pages = changed_pages(content.tree, trees.tree(memory.image()))
         if len(pages) * PAGE <= _MOST:
             inside = [page for page in pages if page * PAGE < content.size]

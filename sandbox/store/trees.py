@@ -38,7 +38,7 @@ def tree(content: object) -> Tree:
 
 @tree.register
 def _(image: Image) -> Tree:
-    return _known(image) or _renewed(image)[0]
+    return known_tree(image) or _renewed(image)[0]
 
 
 def step(content: Readable) -> tuple[Step | None, Pages]:
@@ -46,14 +46,15 @@ def step(content: Readable) -> tuple[Step | None, Pages]:
     None, and no pages, where that is not known."""
     if not isinstance(content, Image):
         return None, NO_PAGES
-    current, pages = _known(content), NO_PAGES
+    current, pages = known_tree(content), NO_PAGES
     if current is None:
         current, pages = _renewed(content)
     last = _steps.pop(content.memory, None)
     return (last if last is not None and last.after is current else None), pages
 
 
-def _known(image: Image) -> Tree | None:
+def known_tree(image: Image) -> Tree | None:
+    """The tree of an image, if nothing has to be read for it."""
     known = _latest.get(image.memory)
     if known is None or known.image() is not image or known.pending or known.tree.size != image.size:
         return None

@@ -92,9 +92,18 @@ def _sessions() -> list[tuple[str, str]]:
 
 def test_commands_of_the_table_exist() -> None:
     table = "\n".join(re.findall(r"^\| (`.*?) \|", README, re.MULTILINE))
-    for word in ["demo", "identity", "wasm inspect", "drun", "replay", *canister.commands, *snapshot.commands]:
+    for word in [
+        "demo",
+        "identity",
+        "wasm inspect",
+        "drun",
+        "replay",
+        "state check",
+        *canister.commands,
+        *snapshot.commands,
+    ]:
         assert re.search(rf"\b{word}\b", table), word
-    assert {"demo", "canister", "snapshot", "wasm", "drun", "replay", "identity"} == set(root.commands)
+    assert {"demo", "canister", "snapshot", "state", "wasm", "drun", "replay", "identity"} == set(root.commands)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ def test_a_state_directory_of_this_format_loads_and_is_whole(tmp_path: Path, ver
         [canister] = sandbox.canisters()
         assert canister.query("get").reply == b"third value 7890"
         assert [snapshot.label for snapshot in canister.list_snapshots()] == ["one", "two"]
+        assert [found.differs for found in sandbox.snapshots.verify_all()] == [None, None]
     with Sandbox.open(tmp_path / f"state-{version}") as sandbox:
         [canister] = sandbox.canisters()
         for snapshot in canister.list_snapshots():

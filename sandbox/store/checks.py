@@ -1,0 +1,373 @@
+"""Checks of live memories: whether every page that a canister lives in is still what it was at the last save.
+
+The check of a page of 4 KiB is the first half of its key (`tree.py`), 16 bytes; that of zeros is zero. The checks of a
+memory lie by page number in another memory of the pool, its table, which the journal takes back together with it. The
+newest ones, `recent`, are in the manifest until there are many, so that a small save writes no other file.
+
+A seal is what the system says of a file: its size, its number, when it was changed. A save sets the time itself, to
+the nanosecond; any write by others changes it, and when the file was changed (`st_ctime`) cannot be set. A file that
+has its seal was therefore not written to, and is not read; of any other, every page is checked when the directory is
+opened. What the medium itself loses is noticed when a save makes the overwriting of a page final (the journal has what
+it was), and by `differing`, which reads everything.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from blake3 import blake3
+
+from sandbox.errors import StateCorrupt, StateError
+from sandbox.memory import Journal, Memory, Pool, Run, host
+from sandbox.store.tree import FAN, PAGE, ZERO_PAGE, Pages, blocks, split
+from sandbox.store.trees import known_tree, whole_pages
+
+CHECK: Final = 16
+_NONE: Final = bytes(CHECK)
+_ZERO_PAGE: Final = blake3(ZERO_PAGE).digest(CHECK)
+_FEW: Final = 128
+"""As many checks of a memory are in the manifest at most."""
+_ROW: Final = 256
+"""Checks that are read from a table at once."""
+_AT_ONCE: Final = 16 << 20
+"""Bytes of changed pages that are read at once."""
+_NAMED: Final = 5
+"""As many damaged pages have their numbers in an error."""
+
+Seal = list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A memory as of a save. Without a `table` all checks are in `recent`, by page; else those that are newer."""
+
+    size: int
+    seal: Seal = field(default_factory=list)
+    table: Memory | None = None
+    table_seal: Seal = field(default_factory=list)
+    recent: Mapping[int, bytes] = field(default_factory=dict)
+
+    def of(self, pages: Sequence[int]) -> list[bytes]:
+        """The checks of ascending pages."""
+        recent, table, found = self.recent, self.table, []
+        start = end = 0
+        row = b""
+        for page in pages:
+            check = recent.get(page)
+            if check is None:
+                if page >= end:
+                    start, end = page - page % _ROW, page - page % _ROW + _ROW
+                    row = b"" if table is None else _padded(table, start * CHECK)
+                at = (page - start) * CHECK
+                check = row[at : at + CHECK] or _NONE
+            found.append(check)
+        return found
+
+    def differing(self, memory: Memory) -> Iterator[int]:
+        """The pages of 4 KiB that are not what they were; every byte is read."""
+        runs = memory.extents() + [(page * PAGE, PAGE) for page in self.recent]
+        if self.table is not None:
+            runs += [(start // CHECK * PAGE, length // CHECK * PAGE) for start, length in self.table.extents()]
+        for run in whole_pages(runs, memory.size):
+            for offset, length in host.pieces(*run):
+                pages = range(offset // PAGE, (offset + length) // PAGE)
+                yield from _unequal(pages, checks_of(memory.read(offset, length)), self.of(pages))
+
+    def dump(self) -> list[Any]:
+        """As the manifest has it."""
+        table = "" if self.table is None else self.table.name
+        return [self.size, self.seal, table, self.table_seal, [*self.recent], b"".join(self.recent.values())]
+
+
+def checks_of(data: bytes | memoryview) -> list[bytes]:
+    """The checks of whole pages that follow each other."""
+    view = memoryview(data)
+    found = [blake3(view[at : at + PAGE]).digest(CHECK) for at in range(0, len(view), PAGE)]
+    return [_NONE if check == _ZERO_PAGE else check for check in found] if _ZERO_PAGE in found else found
+
+
+def seal_of(file: Path) -> Seal:
+    """The seal of a file; empty if there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return []
+    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def sealed(file: Path) -> Seal:
+    """Wait until a file is on the disk itself; its seal from now on."""
+    now = time.time_ns()
+    os.utime(file, ns=(now, now))
+    host.sync(file)
+    return seal_of(file)
+
+
+def damage(part: str, pages: Sequence[int]) -> str:
+    """What an error says of the pages of 4 KiB that are not what they were."""
+    numbers = list(dict.fromkeys(page // FAN for page in pages))
+    named = ", ".join(f"{number:#x}" for number in numbers[:_NAMED])
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    which = "page" if len(numbers) == 1 else "pages"
+    return _damage(part, f"{which} {named}{more} (of 64 KiB) changed outside the sandbox since the last save")
+
+
+def _damage(part: str, why: str) -> str:
+    return f"{part} is damaged: {why}; `canister-sandbox canister recover` brings a canister back from a snapshot"
+
+
+class Checks:
+    """The checks of all live memories of a directory, as of its last save; `record` is what `dump` gave then."""
+
+    def __init__(self, pool: Pool, record: Mapping[str, list[Any]]) -> None:
+        assert pool.directory is not None
+        self._pool = pool
+        self._directory = pool.directory
+        self._record = record
+        self._known: dict[str, Checked] = {}
+        self._following: dict[str, Checked] = {}
+        self._proven = 0
+        """So much of the journal has been compared."""
+
+    def open(self, name: str, part: str) -> Memory:
+        """The memory with this name, checked if anything has written to its file since the last save.
+
+        What is damaged is given up: it says so, by the name `part`, to whatever needs it.
+        """
+        record, file = self._record.get(name), self._directory / name
+        seal = seal_of(file)
+        try:
+            memory = self._pool.open(name)
+        except (OSError, StateError) as error:
+            size = record[0] if record else seal[0] - seal[0] % host.PAGE if seal else 0
+            reason = str(error) if seal else f"its file {file} is missing"
+            return self._pool.damaged(name, size, _damage(part, reason))
+        if record is None:
+            return memory
+        known, whole = self._read(record)
+        if seal == known.seal:
+            if whole and known.table_seal == self._table_seal(record):
+                self._known[name] = known
+            return memory
+        why = _contradiction(memory, known, part) if whole else _damage(part, "its file was written to, its checks too")
+        if why is None:
+            self._known[name] = replace(known, seal=seal, table_seal=self._table_seal(record))
+        else:
+            memory.give_up(why)
+            memory.size = known.size
+        return memory
+
+    def _read(self, record: list[Any]) -> tuple[Checked, bool]:
+        """What the manifest says of a memory, and whether its table is there."""
+        size, seal, name, table_seal, pages, checks = record
+        recent = {page: checks[at * CHECK : (at + 1) * CHECK] for at, page in enumerate(pages)}
+        known = Checked(size, seal, None, table_seal, recent)
+        if not name:
+            return known, True
+        try:
+            table = self._pool.open(name, unmarked=True)
+        except (OSError, StateError):
+            return known, False
+        return replace(known, table=table), table.size == table_size(size)
+
+    def _table_seal(self, record: list[Any]) -> Seal:
+        return seal_of(self._directory / record[2]) if record[2] else []
+
+    @property
+    def tables(self) -> set[str]:
+        """The names of the tables that are needed, or were when the directory was opened."""
+        now = {known.table.name for known in self._known.values() if known.table is not None}
+        return now | {record[2] for record in self._record.values() if record[2]}
+
+    def has(self, memory: Memory) -> bool:
+        """Whether there are checks of a memory; old directories get them when they are saved."""
+        return memory.name in self._known
+
+    def remains(self, memory: Memory) -> Memory:
+        """A new memory with what is left of a damaged one; zeros where nothing is."""
+        fresh, file = self._pool.memory(memory.size), self._directory / memory.name
+        if file.exists():
+            with open(file, "rb") as source:
+                for run in host.data_runs(source.fileno(), 0, min(memory.size, os.path.getsize(file))):
+                    for offset, length in host.pieces(*run):
+                        fresh.write(offset, host.read_padded(source.fileno(), length, offset))
+        return fresh
+
+    def damaged_pages(self, memory: Memory) -> list[int]:
+        """The pages of 4 KiB that are not what they were at the last save, apart from those overwritten since."""
+        known, journal = self._known.get(memory.name), self._pool.journal
+        saved = None if journal is None else journal.saved(memory.name)
+        if known is None:
+            return []
+        return [
+            page
+            for page in known.differing(memory)
+            if saved is None or (page * PAGE < saved.low and page * PAGE // host.PAGE not in saved.pages)
+        ]
+
+    # Saving
+
+    def prove(self, part: Callable[[str], str]) -> None:
+        """Compare the pages that were overwritten since the last save with what they were then; `StateCorrupt` names
+        the memory (`part` of its name) and the first page that contradicts its check."""
+        overwritten, end = self._journal.overwritten(self._proven)
+        for name, parts in overwritten.items():
+            known = self._known.get(name)
+            if known is not None:
+                pages, checks = _by_page(sorted(parts))
+                unequal = list(_unequal(pages, checks, known.of(pages)))
+                if unequal:
+                    self._journal.check()
+                    raise StateCorrupt(damage(part(name), unequal))
+        self._proven = end
+
+    @property
+    def _journal(self) -> Journal:
+        journal = self._pool.journal
+        assert journal is not None
+        return journal
+
+    def renew(self, memories: Iterable[Memory], changed: Callable[[Memory], bool]) -> dict[str, list[Any]]:
+        """Bring memories to the disk with their checks as they are now; the record for the manifest. They hold when
+        the save has happened (`saved`)."""
+        self._following, record = {}, {}
+        for memory in memories:
+            name, known = memory.name, self._known.get(memory.name)
+            if memory.closed:
+                kept = self._record.get(name) if known is None else known.dump()
+                if kept is not None:
+                    record[name] = kept
+                continue
+            if known is None or changed(memory):
+                known = self._whole(memory) if known is None else self._changed(memory, known)
+                known = replace(known, seal=sealed(self._directory / name))
+            self._following[name] = known
+            record[name] = known.dump()
+        return record
+
+    def saved(self, record: Mapping[str, list[Any]]) -> None:
+        """The save with this record has happened, and another journal was begun."""
+        self._known, self._record, self._proven = self._following, record, 0
+
+    def _whole(self, memory: Memory) -> Checked:
+        """All checks of a memory."""
+        trusted = self._journal.has_created(memory.name)
+        pieces = [(first, b"".join(checks)) for first, checks in _all_checks(memory, trusted)]
+        if sum(len(row) for _, row in pieces) <= _FEW * CHECK:
+            recent = {
+                first + at // CHECK: row[at : at + CHECK] for first, row in pieces for at in range(0, len(row), CHECK)
+            }
+            return Checked(memory.size, recent={page: check for page, check in recent.items() if check != _NONE})
+        table = self._pool.memory(table_size(memory.size), unmarked=True)
+        table.fill((first * CHECK, row) for first, row in pieces)
+        return Checked(memory.size, table=table, table_seal=sealed(self._directory / table.name))
+
+    def _changed(self, memory: Memory, known: Checked) -> Checked:
+        """The checks after the pages in the journal were overwritten."""
+        saved = self._journal.saved(memory.name)
+        if saved is None:
+            return known
+        low, recent = saved.low, dict(known.recent)
+        if low < known.size:
+            recent = {page: check for page, check in recent.items() if page * PAGE < low}
+        runs = host.page_runs(sorted(page for page in saved.pages if page * host.PAGE < low))
+        grown = host.data_runs(memory.store.fd, low, memory.size)
+        wanted = whole_pages([*runs, *((low + start, length) for start, length in grown)], memory.size)
+        for part in _portions(wanted):
+            content = Pages.of(part, memory.image().together(part))
+            recent.update(zip(content.numbers, [key[:CHECK] for key in content.keys], strict=True))
+        known = replace(known, size=memory.size)
+        if len(recent) <= _FEW and (known.table is None or (low >= saved.size and memory.size == saved.size)):
+            return replace(known, recent=recent)
+        table = known.table or self._pool.memory(unmarked=True)
+        _cut(table, low // PAGE * CHECK)
+        _write(table, recent, table_size(memory.size))
+        return replace(known, table=table, table_seal=sealed(self._directory / table.name), recent={})
+
+
+def table_size(size: int) -> int:
+    """The size of the table for a memory of `size` bytes."""
+    length = -(-size // PAGE) * CHECK
+    return length + -length % host.PAGE
+
+
+def _contradiction(memory: Memory, known: Checked, part: str) -> str | None:
+    if memory.size != known.size:
+        return _damage(part, f"{memory.store.where} has {memory.size} bytes instead of {known.size}")
+    pages = list(known.differing(memory))
+    return damage(part, pages) if pages else None
+
+
+def _padded(table: Memory, start: int) -> bytes:
+    """A row of a table; past its end nothing."""
+    return table.read(start, min(_ROW * CHECK, table.size - start)) if start < table.size else b""
+
+
+def _portions(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs of bytes, as many at a time as may be read at once."""
+    portion: list[Run] = []
+    length = 0
+    for run in runs:
+        for piece in host.pieces(*run):
+            portion.append(piece)
+            length += piece[1]
+            if length >= _AT_ONCE:
+                yield portion
+                portion, length = [], 0
+    if portion:
+        yield portion
+
+
+def _by_page(parts: Iterable[tuple[int, memoryview]]) -> tuple[list[int], list[bytes]]:
+    """The numbers and checks of the pages of 4 KiB in parts."""
+    pages: list[int] = []
+    checks: list[bytes] = []
+    for offset, content in parts:
+        pages += range(offset // PAGE, (offset + len(content)) // PAGE)
+        checks += checks_of(content)
+    return pages, checks
+
+
+def _unequal(pages: Iterable[int], found: list[bytes], expected: list[bytes]) -> Iterator[int]:
+    if found != expected:
+        yield from (page for page, one, other in zip(pages, found, expected, strict=True) if one != other)
+
+
+def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, list[bytes]]]:
+    """The checks of pages that follow each other, after the number of the first. Where the tree of a `trusted` memory,
+    which was written by this process alone, is known, nothing is read."""
+    tree = known_tree(memory.image()) if trusted else None
+    if tree is not None:
+        for number, node in blocks(tree.top):
+            yield number * FAN, [key[:CHECK] for key in split(node.keys)]
+        return
+    for run in whole_pages(memory.extents(), memory.size):
+        for offset, length in host.pieces(*run):
+            yield offset // PAGE, checks_of(memory.read(offset, length))
+
+
+def _cut(table: Memory, end: int) -> None:
+    """Forget the checks from `end` on."""
+    start = end - end % host.PAGE
+    if end < table.size:
+        kept = table.read(start, end - start)
+        table.resize(start)
+        if kept:
+            table.patch([(start, kept + bytes(host.PAGE - len(kept)))], start + host.PAGE)
+
+
+def _write(table: Memory, recent: Mapping[int, bytes], size: int) -> None:
+    """Put checks by page into a table and make its size `size`."""
+    rows: dict[int, bytearray] = {}
+    for page, check in sorted(recent.items()):
+        number, at = divmod(page * CHECK, host.PAGE)
+        start = number * host.PAGE
+        if start not in rows:
+            rows[start] = bytearray(table.read(start, host.PAGE) if start < table.size else host.PAGE)
+        rows[start][at : at + CHECK] = check
+    table.patch([(start, bytes(row)) for start, row in rows.items()], size)

@@ -1,0 +1,540 @@
+"""A live memory is what was saved, or says that it is not; everything else goes on, and snapshots bring it back."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sandbox import CallRejected, Canister, Policy, Sandbox
+from sandbox.candid import encode
+from sandbox.errors import SandboxError, StateCorrupt, StateError
+from sandbox.execution import Round
+from tests.snapshots.writer import WASM, tell, writer
+from tests.store.live import PAGE, Live, canister, flip, flip_like_the_medium, live_state, opened, raw, whole
+from tests.store.test_directory import COUNTER, killed_at
+from tests.store.test_golden import GOLDEN
+from tests.store.test_power import full_after
+
+Damage = Callable[[Live, Path], None]
+
+
+def cut_by_a_page(_: Live, file: Path) -> None:
+    os.truncate(file, file.stat().st_size - PAGE)
+
+
+def cut_anywhere(_: Live, file: Path) -> None:
+    os.truncate(file, 12_345)
+
+
+def emptied(_: Live, file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def longer(_: Live, file: Path) -> None:
+    os.truncate(file, file.stat().st_size + PAGE)
+
+
+def missing(_: Live, file: Path) -> None:
+    file.unlink()
+
+
+def one_bit(_: Live, file: Path) -> None:
+    flip(file, 7 * PAGE + 11)
+
+
+def one_bit_with_the_old_time(_: Live, file: Path) -> None:
+    before = file.stat()
+    flip(file, 7 * PAGE + 11)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def zeroed(_: Live, file: Path) -> None:
+    with open(file, "r+b") as content:
+        content.seek(3 * PAGE)
+        content.write(bytes(PAGE))
+
+
+def exchanged(live: Live, file: Path) -> None:
+    one, other = live.files.values()
+    aside = file.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+DAMAGES = (
+    cut_by_a_page,
+    cut_anywhere,
+    emptied,
+    longer,
+    missing,
+    one_bit,
+    one_bit_with_the_old_time,
+    zeroed,
+    exchanged,
+)
+damages = pytest.mark.parametrize("damage", DAMAGES)
+kinds = pytest.mark.parametrize("kind", ["heap", "stable"])
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    return live_state(tmp_path / "state")
+
+
+def test_an_undamaged_state_is_whole(live: Live) -> None:
+    whole(live.path)
+    with opened(live.path) as sandbox:
+        assert raw(sandbox, live.victim) == live.saved
+        assert canister(sandbox, live.victim).damage is None
+
+
+@kinds
+@damages
+def test_damage_is_named_wherever_the_memory_is_needed(live: Live, kind: str, damage: Damage) -> None:
+    damage(live, live.files[kind])
+    name = "heap" if kind == "heap" else "stable memory"
+    text = re.compile(rf"the {name} of canister {live.victim} is damaged: ")
+    if damage is exchanged:
+        text = re.compile(rf"of canister {live.victim} is damaged: ")
+    with opened(live.path) as sandbox:
+        victim = canister(sandbox, live.victim)
+        uses: list[Callable[[], object]] = [
+            lambda: tell(victim, "poke", 0, 1, 1),
+            lambda: victim.query("calls"),
+            lambda: sandbox.submit(victim, "poke"),
+            victim.raw_state,
+            lambda: victim.take_snapshot("three"),
+            lambda: sandbox.snapshots.take(victim.id, via_hooks=True),
+            lambda: sandbox.snapshots.diff(live.snapshots["two"]),
+            sandbox.state_hash,
+        ]
+        for use in uses:
+            with pytest.raises(StateCorrupt, match=text):
+                use()
+        assert text.search(str(victim.damage))
+
+
+@kinds
+def test_the_page_has_its_number(live: Live, kind: str) -> None:
+    flip(live.files[kind], 3 * WASM + 5)
+    flip(live.files[kind], 17 * WASM + 5)
+    with opened(live.path) as sandbox, pytest.raises(StateCorrupt, match=r"pages 0x3, 0x11 \(of 64 KiB\)"):
+        raw(sandbox, live.victim)
+
+
+@damages
+def test_others_go_on_and_are_saved(live: Live, damage: Damage) -> None:
+    damage(live, live.files["heap"])
+    for count in (2, 3):
+        with Sandbox.open(live.path) as sandbox:
+            other = canister(sandbox, live.other)
+            other.call("inc")
+            sandbox.tick()
+            assert other.call("get") == count
+            forward = encode("(principal, text, blob)", [live.victim, "calls", b"DIDL\0\0"])
+            with pytest.raises(CallRejected, match="its memory on disk is damaged"):
+                other.update("forward", forward)
+            assert all(found.intact for found in sandbox.snapshots.verify_all())
+            assert not sandbox.check().intact
+            other.take_snapshot()
+    with opened(live.path) as sandbox, pytest.raises(StateCorrupt):
+        raw(sandbox, live.victim)
+
+
+@kinds
+@damages
+def test_loading_a_snapshot_gives_exactly_what_it_is(live: Live, kind: str, damage: Damage) -> None:
+    damage(live, live.files[kind])
+    with Sandbox.open(live.path) as sandbox:
+        victim = canister(sandbox, live.victim)
+        for label in ("one", "two"):
+            victim.load_snapshot(live.snapshots[label])
+            assert victim.raw_state() == live.kept[label]
+        tell(victim, "poke", 0, 100, 9)
+        expected = victim.raw_state()
+    whole(live.path)
+    with opened(live.path) as sandbox:
+        assert raw(sandbox, live.victim) == expected
+        canister(sandbox, live.victim).load_snapshot(live.snapshots["one"])
+        assert raw(sandbox, live.victim) == live.kept["one"]
+
+
+@damages
+def test_recovery_takes_the_newest_intact_snapshot(live: Live, damage: Damage) -> None:
+    damage(live, live.files["stable"])
+    with Sandbox.open(live.path) as sandbox:
+        victim = canister(sandbox, live.victim)
+        assert victim.recover().label == "two"
+        assert victim.raw_state() == live.kept["two"]
+        assert victim.damage is None
+        with pytest.raises(StateError, match="needs no recovery"):
+            victim.recover()
+    whole(live.path)
+
+
+def test_recovery_from_a_chosen_snapshot(live: Live) -> None:
+    missing(live, live.files["heap"])
+    with Sandbox.open(live.path) as sandbox:
+        assert canister(sandbox, live.victim).recover(live.snapshots["one"].hex()).label == "one"
+        assert raw(sandbox, live.victim) == live.kept["one"]
+    whole(live.path)
+
+
+def test_recovery_passes_over_damaged_snapshots_and_says_when_none_is_left(live: Live) -> None:
+    missing(live, live.files["heap"])
+    for file in (live.path / "snapshots").iterdir():
+        if file.name.startswith(live.snapshots["two"].hex()):
+            flip(file, 100)
+    with opened(live.path) as sandbox:
+        assert canister(sandbox, live.victim).recover().label == "one"
+    for file in (live.path / "snapshots").iterdir():
+        file.write_bytes(b"")
+    with opened(live.path) as sandbox, pytest.raises(StateCorrupt, match="no intact snapshot"):
+        canister(sandbox, live.victim).recover()
+
+
+def test_accepted_damage_is_said_and_everything_else_stays(live: Live) -> None:
+    flip(live.files["heap"], 3 * WASM + 5)
+    os.truncate(live.files["stable"], 2 * WASM)
+    with Sandbox.open(live.path) as sandbox:
+        heap, stable = canister(sandbox, live.victim).accept_damage()
+        assert "page 0x3" in heap
+        assert f"{2 * WASM} bytes instead of {20 * WASM}" in stable
+    whole(live.path)
+    with opened(live.path) as sandbox:
+        found = raw(sandbox, live.victim)
+        differing = [at for at, (a, b) in enumerate(zip(found.heap, live.saved.heap, strict=True)) if a != b]
+        assert differing == [3 * WASM + 5]
+        assert found.stable == live.saved.stable[: 2 * WASM].ljust(20 * WASM, b"\0")
+        assert found.globals == live.saved.globals
+        assert canister(sandbox, live.victim).accept_damage() == ()
+
+
+@kinds
+def test_what_the_medium_lost_is_noticed_before_it_becomes_part_of_a_save(live: Live, kind: str) -> None:
+    flip_like_the_medium(live, live.files[kind], 3 * WASM + 5)
+    method = "poke" if kind == "heap" else "stable_poke"
+    with opened(live.path) as sandbox:
+        tell(canister(sandbox, live.victim), method, 3 * WASM + 50, 10, 1)
+        for _ in range(2):
+            with pytest.raises(StateCorrupt, match=rf"{live.victim} is damaged: page 0x3 "):
+                sandbox.save()
+    with opened(live.path) as sandbox, pytest.raises(StateCorrupt, match="page 0x3 "):
+        raw(sandbox, live.victim)
+
+
+@kinds
+def test_what_the_medium_lost_is_noticed_by_a_deep_check_and_by_recovery(live: Live, kind: str) -> None:
+    flip_like_the_medium(live, live.files[kind], 3 * WASM + 5)
+    with Sandbox.open(live.path) as sandbox:
+        assert sandbox.check().intact
+        [problem] = sandbox.check(deep=True).problems
+        assert (problem.part, problem.canister_id) == (f"{kind} page 0x3", live.victim)
+        victim = canister(sandbox, live.victim)
+        tell(victim, "poke", 40 * PAGE, 10, 1)
+        assert len(sandbox.check(deep=True).problems) == 1, "what was changed since the save is no damage"
+        victim.recover()
+        assert victim.raw_state() == live.kept["two"]
+    whole(live.path)
+
+
+def test_lost_tables_of_checks_are_harmless_while_the_memory_is_untouched(live: Live) -> None:
+    tables = [file for file in (live.path / "memories").iterdir() if file.stat().st_size == 2 * PAGE]
+    assert len(tables) >= 2
+    tables[0].unlink()
+    flip(tables[1], 40)
+    with Sandbox.open(live.path) as sandbox:
+        assert raw(sandbox, live.victim) == live.saved
+        assert sandbox.check().unchecked == 2
+    whole(live.path)
+
+
+def test_without_its_table_a_memory_that_was_written_to_is_not_trusted(live: Live) -> None:
+    for file in (live.path / "memories").iterdir():
+        if file.stat().st_size == 2 * PAGE:
+            file.unlink()
+    flip(live.files["heap"], 0)
+    with opened(live.path) as sandbox:
+        with pytest.raises(StateCorrupt, match="its file was written to"):
+            raw(sandbox, live.victim)
+        canister(sandbox, live.victim).recover()
+        assert raw(sandbox, live.victim) == live.kept["two"]
+
+
+def test_a_copied_directory_is_checked_and_good(live: Live, tmp_path: Path) -> None:
+    shutil.copytree(live.path, tmp_path / "copy")
+    with opened(tmp_path / "copy") as sandbox:
+        assert raw(sandbox, live.victim) == live.saved
+    flip(tmp_path / "copy" / "memories" / live.files["heap"].name, 5)
+    with opened(tmp_path / "copy") as sandbox, pytest.raises(StateCorrupt):
+        raw(sandbox, live.victim)
+
+
+def test_a_damaged_canister_can_be_deleted_or_installed_anew(live: Live) -> None:
+    missing(live, live.files["heap"])
+    with opened(live.path) as sandbox:
+        victim = canister(sandbox, live.victim)
+        victim.install(victim._state.code.submitted, mode="reinstall")  # type: ignore[union-attr]
+        assert victim.damage is None
+        tell(victim, "poke", 0, 1, 1)
+    with Sandbox.open(live.path) as sandbox:
+        victim = canister(sandbox, live.victim)
+        victim.stop()
+        victim.delete()
+    whole(live.path)
+
+
+def test_every_byte_of_records_and_globals_is_covered(live: Live) -> None:
+    """The manifest of the directory holds all of the live state that is neither memory nor module."""
+    manifest = live.path / "manifest"
+    content = manifest.read_bytes()
+    dice = random.Random(3)
+    for at in [*range(60), *dice.sample(range(len(content)), 150)]:
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << dice.randrange(8)
+        manifest.write_bytes(damaged)
+        with pytest.raises(StateError):
+            Sandbox.open(live.path)
+    for length in (0, 1, 40, len(content) // 2, len(content) - 1):
+        manifest.write_bytes(content[:length])
+        with pytest.raises(StateError):
+            Sandbox.open(live.path)
+    manifest.write_bytes(content)
+    with opened(live.path) as sandbox:
+        assert raw(sandbox, live.victim) == live.saved
+
+
+# The checks themselves
+
+
+def random_step(sandbox: Sandbox, victim: Canister, dice: random.Random) -> None:
+    heap, stable = sandbox.state_of(victim.id).heap.size, sandbox.state_of(victim.id).stable.size
+    length = dice.choice([1, 100, PAGE, 9 * PAGE, 3 * WASM])
+    kind = dice.randrange(10)
+    if kind < 3:
+        tell(victim, "poke", dice.randrange(max(heap - length, 1)), min(length, heap), dice.choice([0, 0, 7, 200]))
+    elif kind < 5 and stable:
+        length = min(length, WASM)
+        tell(victim, "stable_poke", dice.randrange(max(stable - length, 1)), length, dice.choice([0, 7, 200]))
+    elif kind == 5:
+        tell(victim, "grow", dice.randrange(8))
+    elif kind == 6:
+        tell(victim, "stable_grow", dice.randrange(8))
+    elif kind == 7:
+        with suppress(CallRejected):
+            victim.take_snapshot()
+    elif kind == 8 and victim.list_snapshots():
+        victim.load_snapshot(dice.choice(victim.list_snapshots()).id)
+    elif kind == 9:
+        with sandbox.anchor():
+            random_step(sandbox, victim, dice)
+            if dice.randrange(2):
+                sandbox.save()
+            random_step(sandbox, victim, dice)
+
+
+def walk(path: Path, seed: int, sessions: int = 6) -> None:
+    """Random steps; after every session each check must be that of the bytes."""
+    dice = random.Random(seed)
+    live = live_state(path)
+    for _ in range(sessions):
+        with Sandbox.open(path, max_snapshots=4) as sandbox:
+            victim = canister(sandbox, live.victim)
+            for _ in range(dice.randrange(1, 8)):
+                random_step(sandbox, victim, dice)
+                if not dice.randrange(4):
+                    sandbox.save()
+            expected = victim.raw_state()
+        whole(path)
+        with opened(path) as sandbox:
+            assert raw(sandbox, live.victim) == expected
+            random_step(sandbox, canister(sandbox, live.victim), dice)  # taken back
+        whole(path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_checks_follow_every_kind_of_change(tmp_path: Path, seed: int) -> None:
+    walk(tmp_path / "state", seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_checks_follow_every_kind_of_change_for_long(tmp_path: Path, seed: int) -> None:
+    walk(tmp_path / "state", seed, 15)
+
+
+def test_a_save_after_reopening_reads_what_it_changes(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = [0]
+
+    def counted(name: str) -> None:
+        original = getattr(os, name)
+
+        def operation(descriptor: int, *args: object) -> object:
+            result = original(descriptor, *args)
+            if "/memories/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+                read[0] += len(result) if isinstance(result, bytes) else result
+            return result
+
+        monkeypatch.setattr(os, name, operation)
+
+    counted("pread")
+    counted("preadv")
+    with Sandbox.open(live.path) as sandbox:
+        tell(canister(sandbox, live.victim), "stable_poke", 5 * WASM, 10, 1)
+    assert 0 < read[0] < 16 * PAGE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_any_damage_of_any_file_is_noticed_or_harmless(tmp_path: Path, seed: int) -> None:
+    """Each file below `memories`, tables of checks among them: flipped at many places, cut, deleted, exchanged."""
+    live, dice = live_state(tmp_path / "state"), random.Random(seed)
+    files = sorted((live.path / "memories").iterdir())
+    file = dice.choice(files)
+    size = file.stat().st_size
+    kind = dice.choice(["flip", "flip", "flip", "many", "cut", "delete", "exchange"])
+    if kind in ("flip", "many") and size:
+        for _ in range(1 if kind == "flip" else 20):
+            flip(file, dice.randrange(size))
+    elif kind == "cut":
+        os.truncate(file, dice.randrange(size + 1))
+    elif kind == "delete":
+        file.unlink()
+    elif kind == "exchange":
+        other = dice.choice(files)
+        content, instead = file.read_bytes(), other.read_bytes()
+        file.write_bytes(instead)
+        other.write_bytes(content)
+    with Sandbox.open(live.path) as sandbox:
+        noticed = False
+        for canister_id in (live.victim, live.other):
+            one = canister(sandbox, canister_id)
+            if one.damage is not None:
+                noticed = True
+                with pytest.raises(StateCorrupt, match=str(canister_id)):
+                    one.raw_state()
+            elif canister_id == live.victim:
+                assert one.raw_state() == live.saved
+            else:
+                assert one.call("get") == 1
+        assert noticed == (not sandbox.check().intact)
+        assert all(found.intact for found in sandbox.snapshots.verify_all())
+        victim = canister(sandbox, live.victim)
+        for label, expected in live.kept.items():
+            victim.load_snapshot(live.snapshots[label])
+            assert victim.raw_state() == expected
+        if canister(sandbox, live.other).damage is not None:
+            with pytest.raises(SandboxError):
+                canister(sandbox, live.other).recover()
+            canister(sandbox, live.other).accept_damage()
+    whole(live.path)
+
+
+# Whatever ends a save
+
+
+def large_change(path: Path) -> None:
+    """More pages than a manifest holds checks for, growth, a smaller memory than before, and a new one."""
+    with Sandbox.open(path, max_snapshots=4) as sandbox:
+        victim = sandbox.canisters()[-1]
+        for page in range(10):
+            tell(victim, "poke", page * WASM + 7, WASM, 0x70 + page)
+        tell(victim, "grow", 3)
+        sandbox.save()
+        victim.load_snapshot(victim.list_snapshots()[0].id)
+        sandbox.create_canister().install(writer(2))
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_killed_at_any_file_operation_the_checks_are_those_of_the_bytes(tmp_path: Path) -> None:
+    live = live_state(tmp_path / "first")
+    reference = tmp_path / "reference"
+    shutil.copytree(live.path, reference)
+    large_change(reference)
+    whole(reference)
+    with opened(reference) as sandbox:
+        after = raw(sandbox, live.victim)
+    seen, number, killed = [], 0, True
+    while killed:
+        path = tmp_path / "state"
+        shutil.copytree(live.path, path)
+        killed = killed_at(number, partial(large_change, path))
+        whole(path)
+        with opened(path) as sandbox:
+            seen.append(raw(sandbox, live.victim))
+        shutil.rmtree(path)
+        number += 3
+    assert seen[0] == live.saved
+    assert seen[-1] == after
+    assert number > 60
+
+
+def test_on_a_full_disk_the_checks_stay_those_of_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = live_state(tmp_path / "first")
+    failures = 0
+    for number in range(0, 10_000, 7):
+        path = tmp_path / "state"
+        shutil.copytree(live.path, path)
+        with full_after(number, path, monkeypatch) as refused, suppress(SandboxError):
+            large_change(path)
+        whole(path)
+        with Sandbox.open(path, max_snapshots=9) as sandbox:
+            tell(canister(sandbox, live.victim), "poke", 5, 20 * PAGE, 3)
+        whole(path)
+        shutil.rmtree(path)
+        failures += bool(refused[0])
+        if not refused[0]:
+            break
+    assert failures > 3
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_old_directory_gets_its_checks_with_the_next_save(tmp_path: Path, version: int) -> None:
+    with tarfile.open(GOLDEN / f"state-{version}.tar.gz") as archive:
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
+        archive.extractall(tmp_path)
+    path = tmp_path / f"state-{version}"
+    with Sandbox.open(path) as sandbox:
+        [kept] = sandbox.canisters()
+        before = kept.raw_state()
+        assert sandbox.check(deep=True).intact
+        assert sandbox.check().unchecked == 2
+    whole(path)
+    with opened(path) as sandbox:
+        assert raw(sandbox, kept.id) == before
+        file = path / "memories" / sandbox.state_of(kept.id).stable.name
+    flip(file, 6)
+    with opened(path) as sandbox, pytest.raises(StateCorrupt, match="stable memory"):
+        raw(sandbox, kept.id)
+
+
+def test_calls_and_timers_of_a_damaged_canister_stop_nobody(tmp_path: Path) -> None:
+    """A timer that is due, a heartbeat, an answer that comes, a call that was queued, a snapshot that is due."""
+    with Sandbox.open(tmp_path) as sandbox:
+        asks, answers = sandbox.create_canister(), sandbox.create_canister()
+        for one in (asks, answers):
+            one.install(COUNTER)
+        forward = encode("(principal, text, blob)", [answers.id, "inc", b"DIDL\0\0"])
+        asked = sandbox.submit(asks, "forward", forward)
+        sandbox.perform(Round())
+        queued = sandbox.submit(asks, "inc")
+        sandbox.snapshots.set_policy(Policy(every=1), asks.id)
+        heap = tmp_path / "memories" / sandbox.state_of(asks.id).heap.name
+    flip(heap, 70_000)
+    with Sandbox.open(tmp_path) as sandbox:
+        sandbox.advance_time(5)
+        sandbox.run_until_idle()
+        assert isinstance(sandbox.ingress_status(queued), CallRejected)
+        assert sandbox.ingress_status(asked) is not None
+        sandbox.canister(answers.id).call("inc")
+        assert sandbox.canister(answers.id).call("get") == 2
