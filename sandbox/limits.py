@@ -42,6 +42,12 @@ INSTRUCTIONS_INSPECT: Final = 200_000_000
 MESSAGES_ALONE: Final = 1_000  # of one call that a canister carries out alone on a throw-away copy; ours
 INSTRUCTIONS_PER_QUERY_CALL: Final = 50_000_000
 INSTRUCTIONS_ROUND: Final = 7_000_000_000
+INSTRUCTIONS_EXECUTION: Final = 2_000_000
+"""What each execution counts for a round beside its instructions (`INSTRUCTION_OVERHEAD_PER_EXECUTION` in `dfinity/ic`
+`rs/config/src/subnet_config.rs`)."""
+ROUNDS: Final = 300
+"""Rounds for which a caller waits by default: at about one a second, those of the five minutes for which the platform
+keeps a user's message and for which its clients ask."""
 
 # Stable bytes read or written by one message (7)
 STABLE_ACCESS_MESSAGE: Final = 2 * GIB

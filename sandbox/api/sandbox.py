@@ -36,6 +36,7 @@ from sandbox.execution import (
 from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
 from sandbox.execution.ingress import NONCE, result_of
+from sandbox.limits import ROUNDS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
@@ -231,10 +232,21 @@ class Sandbox:
     # --- calls
 
     def update(
-        self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
+        self,
+        canister_id: Principal,
+        method: str,
+        arg: bytes,
+        sender: Principal | str | None = None,
+        *,
+        max_rounds: int = ROUNDS,
     ) -> CallResult:
-        """An update call; the result says how it ended."""
-        result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender)))
+        """An update call; the result says how it ended.
+
+        `StillWaiting` if it has no answer within `max_rounds` or nothing is left that could answer it. What was done
+        stays, and the call goes on with the next rounds (`tick`) as if it had been submitted, under the error's
+        `request_id`.
+        """
+        result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender), max_rounds))
         return result
 
     def query(
@@ -294,9 +306,10 @@ class Sandbox:
         for _ in range(rounds):
             self.perform(Round())
 
-    def run_until_idle(self) -> int:
-        """Rounds until no message and no due timer is left; how many it took."""
-        rounds: int = self.perform(UntilIdle())
+    def run_until_idle(self, max_rounds: int = ROUNDS) -> int:
+        """Rounds until no message and no due timer is left; how many it took. `StillWaiting`, which says who waits for
+        whom, if `max_rounds` are not enough; what was done stays."""
+        rounds: int = self.perform(UntilIdle(max_rounds))
         return rounds
 
     @property

@@ -204,6 +204,7 @@ def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: lis
             on_cleanup=call.on_cleanup,
             deadline=_deadline(kernel, call),
             prepaid=prepaid_answer(kernel, call),
+            method=call.method,
         )
         subnet.callbacks[callback.id] = callback
         slots[call.callee] = slots.get(call.callee, 0) + 1

@@ -16,8 +16,8 @@ from sandbox.certify.state_tree import RequestFacts
 from sandbox.errors import ErrorCode, Reject, RequestExpired
 from sandbox.execution.result import CallResult
 from sandbox.principal import Principal
-from sandbox.state import Ingress, Submission, Subnet, evolve
-from sandbox.state.submissions import PROCESSING, REFUSED, REJECTED, REPLIED
+from sandbox.state import Ingress, Submission, Subnet, UserOrigin, evolve
+from sandbox.state.submissions import PROCESSING, RECEIVED, REFUSED, REJECTED, REPLIED
 
 KEPT: Final = 300_000_000_000
 """MAX_INGRESS_TTL, nanoseconds."""
@@ -65,6 +65,23 @@ def begins(subnet: Subnet, message: Ingress) -> bool:
         return False
     subnet.submissions[message.request_id] = evolve(submission, status=PROCESSING)
     return True
+
+
+def keep(subnet: Subnet, message: Ingress) -> bytes:
+    """Make a call for which its caller does not wait any longer a submitted one; its request id."""
+    number, called, sender = message.message_id, (message.canister_id, message.method), message.sender
+    name = request_id_of(*called, message.arg, sender, subnet.time + KEPT, number.to_bytes(8, "big"))
+    before, after = UserOrigin(number), UserOrigin(number, name)
+    status = PROCESSING
+    for place, queued in enumerate(subnet.queue):
+        if queued is message:
+            subnet.queue[place], status = evolve(message, request_id=name), RECEIVED
+    for context in [c for c in subnet.contexts.values() if c.origin == before]:
+        subnet.contexts[context.id] = evolve(context, origin=after)
+    for canister_id, waiting in list(subnet.stops.items()):
+        subnet.stops[canister_id] = tuple(evolve(c, origin=after) if c.origin == before else c for c in waiting)
+    subnet.submissions[name] = Submission(number, *called, sender, status=status)
+    return name
 
 
 def answered(subnet: Subnet, name: bytes, result: CallResult, refused: bool = False) -> None:
