@@ -276,8 +276,8 @@ class Sandbox:
 
         The same content, `nonce` (at most 32 bytes) and `ingress_expiry` (nanoseconds since 1970) included, is the same
         call, and is not executed again. It must begin before it expires, and is refused (`RequestExpired`) if that is
-        not within the next five minutes; its status is forgotten five minutes after its answer. Without
-        `ingress_expiry` it never expires and is never forgotten, and without both it is a call of its own.
+        not within the next five minutes. Without `ingress_expiry` it never expires, and without both it is a call of its
+        own. Its status is forgotten five minutes after its answer.
         """
         if nonce is not None and len(nonce) > NONCE:
             raise ValueError(f"a nonce has at most {NONCE} bytes, not {len(nonce)}")

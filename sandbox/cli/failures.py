@@ -9,7 +9,14 @@ import click
 from rich.text import Text
 
 from sandbox.cli import output
-from sandbox.errors import CallRejected, CandidDecodeError, InvalidModule, SandboxError, SnapshotFileCorrupt, StillWaiting
+from sandbox.errors import (
+    CallRejected,
+    CandidDecodeError,
+    InvalidModule,
+    SandboxError,
+    SnapshotFileCorrupt,
+    StillWaiting,
+)
 from sandbox.snapshots.inspect import InspectError
 
 FAILED, MISUSE, INTERRUPTED = 1, 2, 130

@@ -23,7 +23,7 @@ class Submission:
     method: str
     sender: Principal
     expiry: int = 0
-    """When it is given up if it has not begun; 0: never, and its answer is never forgotten either."""
+    """When it is given up if it has not begun; 0: never."""
     status: str = RECEIVED
     answer: bytes | Reject | None = None
     answered_at: int = 0
@@ -38,16 +38,17 @@ class Submissions(dict[bytes, Submission]):
     """The calls by request id. They change by assignment and deletion of items alone.
 
     `changed`: those that did, since whoever keeps the state tree has emptied it. `ids`: request ids by the calls'
-    numbers. `expiring`: those that will be forgotten, in the order of their submission.
+    numbers. `answered`: those with an answer, in the order in which the answers came.
     """
 
-    __slots__ = ("changed", "expiring", "ids")
+    __slots__ = ("answered", "changed", "ids")
 
     def __init__(self, submissions: Mapping[bytes, Submission] | None = None) -> None:
         super().__init__(submissions or {})
         self.changed: set[bytes] = set(self)
         self.ids: dict[int, bytes] = {submission.number: name for name, submission in self.items()}
-        self.expiring: dict[bytes, None] = {name: None for name, submission in self.items() if submission.expiry}
+        answered = sorted((s.answered_at, s.number, name) for name, s in self.items() if s.answer is not None)
+        self.answered: dict[bytes, None] = {name: None for _, _, name in answered}
 
     def copied(self) -> Submissions:
         """The same calls, to be changed apart."""
@@ -59,11 +60,11 @@ class Submissions(dict[bytes, Submission]):
         super().__setitem__(request_id, submission)
         self.changed.add(request_id)
         self.ids[submission.number] = request_id
-        if submission.expiry:
-            self.expiring[request_id] = None
+        if submission.answer is not None:
+            self.answered[request_id] = None
 
     def __delitem__(self, request_id: bytes) -> None:
         del self.ids[self[request_id].number]
         super().__delitem__(request_id)
         self.changed.add(request_id)
-        self.expiring.pop(request_id, None)
+        self.answered.pop(request_id, None)
