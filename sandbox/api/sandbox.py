@@ -45,7 +45,7 @@ from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, copied
+from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, moment, return_to
 from sandbox.store import StateDirectory
 from sandbox.store.checksum import snapshot_checksum
 
@@ -276,8 +276,8 @@ class Sandbox:
 
         The same content, `nonce` (at most 32 bytes) and `ingress_expiry` (nanoseconds since 1970) included, is the same
         call, and is not executed again. It must begin before it expires, and is refused (`RequestExpired`) if that is
-        not within the next five minutes. Without `ingress_expiry` it never expires, and without both it is a call of its
-        own. Its status is forgotten five minutes after its answer.
+        not within the next five minutes. Without `ingress_expiry` it never expires, and without both it is a call of
+        its own. Its status is forgotten five minutes after its answer.
         """
         if nonce is not None and len(nonce) > NONCE:
             raise ValueError(f"a nonce has at most {NONCE} bytes, not {len(nonce)}")
@@ -372,18 +372,18 @@ class Sandbox:
     @contextmanager
     def anchor(self) -> Iterator[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
-        saved = copied(self._subnet)
-        mark = self._subnet.pool.mark()
+        subnet = self._subnet
+        begun, mark = moment(subnet), subnet.pool.mark()
         watcher = self._watcher
         if watcher is not None:
-            watcher.begin(self._subnet)
+            watcher.begin(subnet)
         try:
             yield
         finally:
             mark.undo()
-            self._subnet = saved
+            return_to(subnet, begun)
             if self._watcher is not None:
-                self._watcher.undo(saved, known=self._watcher is watcher)
+                self._watcher.undo(subnet, known=self._watcher is watcher)
 
     def state_hash(self) -> str:
         """64 hexadecimal digits that cover everything a canister could observe, now or later: all canisters with every

@@ -192,7 +192,7 @@ def reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
 
 def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: list[Call]) -> None:
     subnet, sender = kernel.subnet, state.id
-    slots = subnet.slots.setdefault(sender, {})
+    slots = dict(subnet.slots.get(sender, {}))
     for call in calls:
         callback = Callback(
             id=kernel.new_id(),
@@ -220,6 +220,7 @@ def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: lis
                 sender_version=state.version,
             )
         )
+    subnet.slots[sender] = slots
 
 
 def _deadline(kernel: Kernel, call: Call) -> int:
