@@ -9,7 +9,7 @@
 """
 
 from sandbox.api import Canister, CanisterStatus, RawState, Sandbox, Snapshot
-from sandbox.errors import CallRejected, ErrorCode, RejectCode, SandboxError
+from sandbox.errors import CallRejected, ErrorCode, RejectCode, SandboxError, StillWaiting
 from sandbox.execution import CallResult
 from sandbox.principal import Principal
 from sandbox.state import InstructionLimits, Keep, Policy, Settings, Visibility
@@ -32,6 +32,7 @@ __all__ = [
     "SandboxError",
     "Settings",
     "Snapshot",
+    "StillWaiting",
     "Visibility",
     "__version__",
 ]

@@ -14,6 +14,7 @@
     │   ├── StateLocked           another process holds it
     │   └── StateCorrupt          its files contradict their checksums
     ├── RequestExpired        a user's call is not taken: its expiry has passed or is too far away
+    ├── StillWaiting          calls are open after the rounds that were allowed; says who waits for whom
     ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
     ├── SnapshotFileError     a file or directory with a snapshot cannot be used
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
@@ -199,6 +200,21 @@ class StateCorrupt(StateError):
 
 class RequestExpired(SandboxError):
     """A user's call is not taken: its expiry has passed or is too far away."""
+
+
+class StillWaiting(SandboxError):
+    """Calls are open after the rounds that were allowed, or nothing is left that could answer them.
+
+    What was done stays, and the calls go on with the next rounds. `request_id`: under which `Sandbox.ingress_status`
+    will have the answer; None if nobody's own call was waited for.
+    """
+
+    def __init__(self, text: str, request_id: bytes | None = None) -> None:
+        super().__init__(text)
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[type[StillWaiting], tuple[str, bytes | None]]:
+        return type(self), (str(self), self.request_id)
 
 
 class RecordError(SandboxError):

@@ -42,6 +42,12 @@ INSTRUCTIONS_INSPECT: Final = 200_000_000
 MESSAGES_ALONE: Final = 1_000  # of one call that a canister carries out alone on a throw-away copy; ours
 INSTRUCTIONS_PER_QUERY_CALL: Final = 50_000_000
 INSTRUCTIONS_ROUND: Final = 7_000_000_000
+INSTRUCTIONS_EXECUTION: Final = 2_000_000
+"""What each execution counts for a round beside its instructions (`INSTRUCTION_OVERHEAD_PER_EXECUTION` in `dfinity/ic`
+`rs/config/src/subnet_config.rs`)."""
+ROUNDS: Final = 300
+"""Rounds for which a caller waits by default: at about one a second, those of the five minutes for which the platform
+keeps a user's message and for which its clients ask."""
 
 # Stable bytes read or written by one message (7)
 STABLE_ACCESS_MESSAGE: Final = 2 * GIB
@@ -54,6 +60,14 @@ INTER_CANISTER_PAYLOAD: Final = 10 * MIB
 REPLY_REPLICATED: Final = 2 * MIB
 REPLY_QUERY: Final = 3 * MIB
 METHOD_NAME: Final = 20_000
+INGRESS_HISTORY: Final = 600_000
+"""Users' calls of which the status is known (`INGRESS_HISTORY_MAX_MESSAGES` in `dfinity/ic` `rs/limits`): twice a
+thousand a second for five minutes."""
+CALLS_TO_ONE: Final = 500  # that a canister may have open to one canister
+CALLS_OPEN: Final = 1_000_000
+"""Calls that all canisters may have open; beyond it each has `CALLS_GUARANTEED` (`SUBNET_CALLBACK_SOFT_LIMIT` and
+`CANISTER_GUARANTEED_CALLBACK_QUOTA` in `dfinity/ic` `rs/config/src/execution_environment.rs`)."""
+CALLS_GUARANTEED: Final = 50
 COMPOSITE_DEPTH: Final = 6
 CERTIFIED_DATA: Final = 32
 ERROR_DESCRIPTION: Final = 8 * KIB

@@ -11,13 +11,14 @@ from sandbox.api.comparing import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.api.recovery import accept_damage, recover
 from sandbox.canister import code as modules
-from sandbox.execution import CallResult
+from sandbox.execution import CallResult, UntilStopped
+from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
 from sandbox.management.commands import command
 from sandbox.management.snapshots import open_calls
 from sandbox.management.status import status_record
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, LogRecord, OpenCall
+from sandbox.state import CanisterState, LogRecord, OpenCall, Status
 
 if TYPE_CHECKING:
     from sandbox.api.sandbox import Sandbox
@@ -97,22 +98,27 @@ class Canister:
 
     # --- calls
 
-    def call(self, method: str, *values: Any, sender: Who = None) -> Any:
+    def call(self, method: str, *values: Any, sender: Who = None, max_rounds: int = ROUNDS) -> Any:
         """Call with Python values by the canister's interface; a query method is called as a query.
 
         Returns None, the value, or a tuple, as the method has no, one or several results. A value that does not fit is
-        a `CandidTypeError` that names the field.
+        a `CandidTypeError` that names the field. `max_rounds`: as for `Sandbox.update`.
         """
         function = typed.interface_of(self._state.code, self.did).method(method)
         arg = typed.encode_arguments(function, values)
-        ask = self.query if typed.is_query(function) else self.update
-        result = ask(method, arg, sender=sender)
+        if typed.is_query(function):
+            result = self.query(method, arg, sender=sender)
+        else:
+            result = self.update(method, arg, sender=sender, max_rounds=max_rounds)
         assert result.reply is not None
         return typed.decode_results(function, result.reply)
 
-    def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
-        """An update call with raw bytes; `CallRejected` carries the result if it is rejected."""
-        return self._sandbox.update(self.id, method, arg, sender).or_raise()
+    def update(
+        self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None, *, max_rounds: int = ROUNDS
+    ) -> CallResult:
+        """An update call with raw bytes; `CallRejected` carries the result if it is rejected, and `StillWaiting` says
+        who waits for whom if there is no answer within `max_rounds` (`Sandbox.update`)."""
+        return self._sandbox.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
         """A query call with raw bytes; whatever it changes is forgotten."""
@@ -123,8 +129,16 @@ class Canister:
     def start(self, sender: Who = None) -> None:
         self._sandbox.manage(command(lifecycle.start_canister, self._manager(sender), self.id))
 
-    def stop(self, sender: Who = None) -> None:
+    def stop(self, sender: Who = None, *, max_rounds: int = ROUNDS) -> None:
+        """Stop the canister; as `dfx canister stop`, wait until its open calls have ended.
+
+        Messages are executed for at most `max_rounds`. If calls are open then, or nothing is left that could end them,
+        `StillWaiting` says who waits for whom. The canister is stopping: it takes no calls, and will be stopped when
+        its last call ends, or run again after `start()`.
+        """
         self._sandbox.manage(command(lifecycle.stop_canister, self._manager(sender), self.id))
+        if self._state.status is Status.STOPPING:
+            self._sandbox.perform(UntilStopped(self.id, max_rounds))
 
     def delete(self, sender: Who = None) -> None:
         """Remove a stopped canister and its snapshots for good."""

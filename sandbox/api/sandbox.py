@@ -37,6 +37,7 @@ from sandbox.execution import (
 from sandbox.execution import perform as _perform
 from sandbox.execution.fees import MODELS
 from sandbox.execution.ingress import NONCE, result_of
+from sandbox.limits import ROUNDS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
@@ -45,7 +46,7 @@ from sandbox.memory import Memory, Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, copied, evolve
+from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, evolve, moment, return_to
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
 from sandbox.store.checksum import snapshot_checksum
@@ -243,10 +244,21 @@ class Sandbox:
     # --- calls
 
     def update(
-        self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
+        self,
+        canister_id: Principal,
+        method: str,
+        arg: bytes,
+        sender: Principal | str | None = None,
+        *,
+        max_rounds: int = ROUNDS,
     ) -> CallResult:
-        """An update call; the result says how it ended."""
-        result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender)))
+        """An update call; the result says how it ended.
+
+        `StillWaiting` if it has no answer within `max_rounds` or nothing is left that could answer it. What was done
+        stays, and the call goes on with the next rounds (`tick`) as if it had been submitted, under the error's
+        `request_id`.
+        """
+        result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender), max_rounds))
         return result
 
     def query(
@@ -276,8 +288,8 @@ class Sandbox:
 
         The same content, `nonce` (at most 32 bytes) and `ingress_expiry` (nanoseconds since 1970) included, is the same
         call, and is not executed again. It must begin before it expires, and is refused (`RequestExpired`) if that is
-        not within the next five minutes; its status is forgotten five minutes after its answer. Without
-        `ingress_expiry` it never expires and is never forgotten, and without both it is a call of its own.
+        not within the next five minutes. Without `ingress_expiry` it never expires, and without both it is a call of
+        its own. Its status is forgotten five minutes after its answer.
         """
         if nonce is not None and len(nonce) > NONCE:
             raise ValueError(f"a nonce has at most {NONCE} bytes, not {len(nonce)}")
@@ -306,9 +318,10 @@ class Sandbox:
         for _ in range(rounds):
             self.perform(Round())
 
-    def run_until_idle(self) -> int:
-        """Rounds until no message and no due timer is left; how many it took."""
-        rounds: int = self.perform(UntilIdle())
+    def run_until_idle(self, max_rounds: int = ROUNDS) -> int:
+        """Rounds until no message and no due timer is left; how many it took. `StillWaiting`, which says who waits for
+        whom, if `max_rounds` are not enough; what was done stays."""
+        rounds: int = self.perform(UntilIdle(max_rounds))
         return rounds
 
     @property
@@ -379,18 +392,18 @@ class Sandbox:
     @contextmanager
     def anchor(self) -> Iterator[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
-        saved = copied(self._subnet)
-        mark = self._subnet.pool.mark()
+        subnet = self._subnet
+        begun, mark = moment(subnet), subnet.pool.mark()
         watcher = self._watcher
         if watcher is not None:
-            watcher.begin(self._subnet)
+            watcher.begin(subnet)
         try:
             yield
         finally:
             mark.undo()
-            self._subnet = saved
+            return_to(subnet, begun)
             if self._watcher is not None:
-                self._watcher.undo(saved, known=self._watcher is watcher)
+                self._watcher.undo(subnet, known=self._watcher is watcher)
 
     def state_hash(self) -> str:
         """64 hexadecimal digits that cover everything a canister could observe, now or later: all canisters with every

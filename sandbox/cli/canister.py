@@ -15,6 +15,7 @@ from sandbox.cli.moving import created
 from sandbox.cli.names import problem_with
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
 from sandbox.cli.state import recover
+from sandbox.errors import StillWaiting
 from sandbox.principal import Principal
 from sandbox.wasm import decode_module, read_facts
 
@@ -142,10 +143,16 @@ def _simple(name: str, done: str, text: str) -> click.Command:
 
     @with_app
     def run(app: App, canister: str) -> None:
+        unfinished = None
         with app.session() as session:
             target = session.canister(canister)
             title = session.title(target.id)
-            getattr(target, name)(app.sender)
+            try:
+                getattr(target, name)(app.sender)
+            except StillWaiting as waiting:  # what was done stays, and is saved
+                unfinished = waiting
+        if unfinished is not None:
+            raise unfinished
         app.emit({"canister_id": target.id, "done": done}, Text.assemble((f"{done} ", "green"), title))
 
     return Command(name, callback=run, params=[click.Argument(["canister"], metavar="CANISTER")], help=text)

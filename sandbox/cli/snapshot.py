@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -20,6 +20,7 @@ from sandbox.cli.inspect import inspect, query
 from sandbox.cli.keeping import policy, prune, retain, verify
 from sandbox.cli.moving import download, upload
 from sandbox.cli.which import known, labelled
+from sandbox.errors import StillWaiting
 from sandbox.state import OpenCall
 
 _HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum")
@@ -145,11 +146,13 @@ def delete(app: App, which: str) -> None:
 
 @contextmanager
 def _stopped(app: App, target: Canister, no_stop: bool) -> Iterator[None]:
-    """Within, the canister is stopped if it was running; afterwards it runs again, whatever happened."""
+    """Within, the canister is stopped if it was running, or stopping while calls are open; afterwards it runs again,
+    whatever happened."""
     if no_stop or target.status().status != "running":
         yield
         return
-    target.stop(app.sender)
+    with suppress(StillWaiting):
+        target.stop(app.sender, max_rounds=0)
     try:
         yield
     finally:

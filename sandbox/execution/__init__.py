@@ -1,7 +1,7 @@
 """The transitions of the specification: messages, management calls, commits. The only writer of the subnet."""
 
 from sandbox.execution.certificates import certificate
-from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, UntilIdle, Update, perform
+from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, UntilIdle, UntilStopped, Update, perform
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.management import carry_out
 from sandbox.execution.past import query_snapshot
@@ -20,6 +20,7 @@ __all__ = [
     "Round",
     "Submit",
     "UntilIdle",
+    "UntilStopped",
     "Update",
     "advance",
     "carry_out",

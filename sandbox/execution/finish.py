@@ -192,7 +192,7 @@ def reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
 
 def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: list[Call]) -> None:
     subnet, sender = kernel.subnet, state.id
-    slots = subnet.slots.setdefault(sender, {})
+    slots = dict(subnet.slots.get(sender, {}))
     for call in calls:
         callback = Callback(
             id=kernel.new_id(),
@@ -204,6 +204,7 @@ def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: lis
             on_cleanup=call.on_cleanup,
             deadline=_deadline(kernel, call),
             prepaid=prepaid_answer(kernel, call),
+            method=call.method,
         )
         subnet.callbacks[callback.id] = callback
         slots[call.callee] = slots.get(call.callee, 0) + 1
@@ -219,6 +220,7 @@ def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: lis
                 sender_version=state.version,
             )
         )
+    subnet.slots[sender] = slots
 
 
 def _deadline(kernel: Kernel, call: Call) -> int:

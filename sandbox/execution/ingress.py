@@ -2,8 +2,9 @@
 "Synchronous and asynchronous calls".
 
 A call is named by the hash of its content: the same content again is the same call and is not executed again. It must
-begin before its expiry, and its answer is kept for five minutes, or until its expiry if that is later. Bounds and
-texts: `dfinity/ic` `rs/validator/src/ingress_validation.rs`, `rs/execution_environment/src/scheduler.rs`.
+begin before its expiry, if it has one, and its answer is kept for five minutes, or until its expiry if that is later.
+Bounds and texts: `dfinity/ic` `rs/validator/src/ingress_validation.rs`, `rs/execution_environment/src/scheduler.rs`,
+`rs/replicated_state/src/metadata_state.rs` (`IngressHistoryState`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from sandbox.certify.request_id import request_id
 from sandbox.certify.state_tree import RequestFacts
 from sandbox.errors import ErrorCode, Reject, RequestExpired
 from sandbox.execution.result import CallResult
+from sandbox.limits import INGRESS_HISTORY
 from sandbox.principal import Principal
-from sandbox.state import Ingress, Submission, Subnet, evolve
-from sandbox.state.submissions import PROCESSING, REFUSED, REJECTED, REPLIED
+from sandbox.state import Ingress, Submission, Subnet, UserOrigin, evolve
+from sandbox.state.submissions import PROCESSING, RECEIVED, REFUSED, REJECTED, REPLIED
 
 KEPT: Final = 300_000_000_000
 """MAX_INGRESS_TTL, nanoseconds."""
@@ -67,6 +69,23 @@ def begins(subnet: Subnet, message: Ingress) -> bool:
     return True
 
 
+def keep(subnet: Subnet, message: Ingress) -> bytes:
+    """Make a call for which its caller does not wait any longer a submitted one; its request id."""
+    number, called, sender = message.message_id, (message.canister_id, message.method), message.sender
+    name = request_id_of(*called, message.arg, sender, subnet.time + KEPT, number.to_bytes(8, "big"))
+    before, after = UserOrigin(number), UserOrigin(number, name)
+    status = PROCESSING
+    for place, queued in enumerate(subnet.queue):
+        if queued is message:
+            subnet.queue[place], status = evolve(message, request_id=name), RECEIVED
+    for context in [c for c in subnet.contexts.values() if c.origin == before]:
+        subnet.contexts[context.id] = evolve(context, origin=after)
+    for canister_id, waiting in list(subnet.stops.items()):
+        subnet.stops[canister_id] = tuple(evolve(c, origin=after) if c.origin == before else c for c in waiting)
+    subnet.submissions[name] = Submission(number, *called, sender, status=status)
+    return name
+
+
 def answered(subnet: Subnet, name: bytes, result: CallResult, refused: bool = False) -> None:
     """Note the answer to a call, or with `refused` why it was not let in."""
     status = REFUSED if refused else REPLIED if result.reject is None else REJECTED
@@ -88,12 +107,27 @@ def result_of(subnet: Subnet, name: bytes) -> CallResult | None:
 
 
 def forget(subnet: Subnet) -> None:
-    """Drop the answers that nobody can expect any more; what has no expiry is kept."""
-    for name in list(subnet.submissions.expiring):
+    """Drop the answers that came more than five minutes ago, to calls that have expired too."""
+    gone = []
+    for name in subnet.submissions.answered:
         submission = subnet.submissions[name]
-        if submission.answer is not None and subnet.time > max(submission.expiry, submission.answered_at + KEPT):
-            del subnet.submissions[name]
-            subnet.results.pop(submission.number, None)
+        if subnet.time <= submission.answered_at + KEPT:
+            break
+        if subnet.time > submission.expiry:
+            gone.append(name)
+    for name in gone:
+        subnet.results.pop(subnet.submissions[name].number, None)
+        del subnet.submissions[name]
+
+
+def full(subnet: Subnet, message: Ingress) -> CallResult | None:
+    """How a call is refused because the status of too many is known (`dfinity/ic`
+    `rs/messaging/src/scheduling/valid_set_rule.rs`); None if there is room."""
+    if len(subnet.submissions) - bool(message.request_id) < INGRESS_HISTORY:
+        return None
+    text = f"Maximum ingress history capacity {INGRESS_HISTORY} reached"
+    reject = Reject.of(ErrorCode.INGRESS_HISTORY_FULL, text)
+    return CallResult(message.canister_id, message.method, reject=reject)
 
 
 def facts(submission: Submission | None) -> RequestFacts | None:

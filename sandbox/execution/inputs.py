@@ -13,6 +13,7 @@ from sandbox.execution import ingress, management, queries, rounds, time
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.queries import Query
 from sandbox.execution.result import CallResult
+from sandbox.limits import ROUNDS
 from sandbox.management.commands import Command, decide
 from sandbox.principal import Principal
 from sandbox.state import Ingress, Submission
@@ -20,12 +21,13 @@ from sandbox.state import Ingress, Submission
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A user's call, to its answer."""
+    """A user's call, to its answer, for which `max_rounds` are waited."""
 
     canister_id: Principal
     method: str
     arg: bytes
     sender: Principal
+    max_rounds: int = ROUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,17 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class UntilIdle:
-    """Rounds until nothing is left to do."""
+    """Rounds until nothing is left to do, at most `max_rounds`."""
+
+    max_rounds: int = ROUNDS
+
+
+@dataclass(frozen=True, slots=True)
+class UntilStopped:
+    """Messages until a stopping canister is stopped, for at most `max_rounds`."""
+
+    canister_id: Principal
+    max_rounds: int = ROUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +80,19 @@ class Managed:
     logs: tuple[str, ...] = ()
 
 
-Input = Update | Query | Submit | Command | Advance | Round | UntilIdle
+Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped
 
 
 def perform(kernel: Kernel, given: Input) -> Any:
     """Carry out an input: a `CallResult` for `Update` and `Query`, the message's number for `Submit`, `Managed` for a
-    command, the number of rounds for `UntilIdle`. `CallRejected` only for commands."""
+    command, the number of rounds for `UntilIdle`. `CallRejected` only for commands; `StillWaiting` where rounds are
+    counted."""
     return _TABLE[type(given)](kernel, given)
 
 
 def _update(kernel: Kernel, given: Update) -> CallResult:
-    return rounds.update(kernel, Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender))
+    message = Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender)
+    return rounds.update(kernel, message, given.max_rounds)
 
 
 def _submit(kernel: Kernel, given: Submit) -> int:
@@ -117,8 +131,12 @@ def _round(kernel: Kernel, _given: Round) -> None:
     rounds.run_round(kernel)
 
 
-def _until_idle(kernel: Kernel, _given: UntilIdle) -> int:
-    return rounds.run_until_idle(kernel)
+def _until_idle(kernel: Kernel, given: UntilIdle) -> int:
+    return rounds.run_until_idle(kernel, given.max_rounds)
+
+
+def _until_stopped(kernel: Kernel, given: UntilStopped) -> None:
+    rounds.stop(kernel, given.canister_id, given.max_rounds)
 
 
 _TABLE: Mapping[type[Any], Callable[[Kernel, Any], Any]] = {
@@ -129,5 +147,6 @@ _TABLE: Mapping[type[Any], Callable[[Kernel, Any], Any]] = {
     Advance: _advance,
     Round: _round,
     UntilIdle: _until_idle,
+    UntilStopped: _until_stopped,
 }
 """The closed list of inputs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from sandbox import limits
 from sandbox.canister.code import prepare
 from sandbox.canister.failure import Failure
 from sandbox.canister.live import Live, Machines
@@ -14,7 +15,6 @@ from sandbox.execution import fees
 from sandbox.execution.logs import reads_logs
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
-from sandbox.limits import PRINTED_KEPT
 from sandbox.management.transition import Hooks
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Subnet
@@ -74,6 +74,7 @@ class Kernel:
             frozen_cycles=frozen,
             cost_model=prices,
             used_slots=subnet.slots.get(state.id, _NO_SLOTS),
+            available_callbacks=self._available_callbacks(state.id),
             deadline=context.deadline if context is not None else 0,
             call_context_instructions=context.instructions if context is not None else 0,
         )
@@ -85,6 +86,16 @@ class Kernel:
         if on_log is not None:
             execution.on_log = lambda text: on_log(state.id, text)
         return execution
+
+    def _available_callbacks(self, canister_id: Principal) -> int:
+        """How many more calls the canister may make: as many as the subnet has room for, at least a guaranteed number
+        (`dfinity/ic` `rs/execution_environment/src/hypervisor.rs`)."""
+        subnet = self.subnet
+        shared = limits.CALLS_OPEN - len(subnet.callbacks)
+        if shared >= limits.CALLS_GUARANTEED:
+            return shared
+        own = sum(subnet.slots.get(canister_id, _NO_SLOTS).values())
+        return max(shared, limits.CALLS_GUARANTEED - own)
 
     def traced(self, state: CanisterState, reader: Principal) -> bool:
         """Whether an error of this canister carries its backtrace to `reader`."""
@@ -102,7 +113,7 @@ class Kernel:
         """Keep what an execution printed, for the call's result; of very much, the newest."""
         self.printed.extend(text.decode(errors="replace") for text in execution.logs)
         self._printed_bytes += execution.printed
-        if self._printed_bytes > 2 * PRINTED_KEPT:
+        if self._printed_bytes > 2 * limits.PRINTED_KEPT:
             del self.printed[: len(self.printed) // 2]
             self._printed_bytes //= 2
 

@@ -11,7 +11,7 @@ from sandbox.execution.result import CallResult
 from sandbox.management.hook_path import HookLoad, load_via_hooks
 from sandbox.management.snapshots import loaded
 from sandbox.management.transition import Transition
-from sandbox.state import SnapshotState, Status, copied
+from sandbox.state import SnapshotState, Status, moment, return_to
 
 
 def query_snapshot(kernel: Kernel, snapshot: SnapshotState, call: Query) -> CallResult:
@@ -21,18 +21,17 @@ def query_snapshot(kernel: Kernel, snapshot: SnapshotState, call: Query) -> Call
     `canister_post_upgrade` runs first. Other canisters, which a composite query may ask, are what they are at present.
     A reject if the snapshot could not be loaded.
     """
-    present, owner = kernel.subnet, snapshot.canister_id
-    subnet = copied(present)
-    subnet.time = snapshot.taken_at
-    mark = present.pool.mark()
+    subnet, owner = kernel.subnet, snapshot.canister_id
+    mark, present = subnet.pool.mark(), moment(subnet)
     try:
-        before = Kernel(subnet, kernel.machines, hooks=kernel.hooks)
-        management.carry_out(before, _load(before, snapshot))
+        subnet.time = snapshot.taken_at
+        management.carry_out(Kernel(subnet, kernel.machines, hooks=kernel.hooks), _load(kernel, snapshot))
         state = subnet.canisters[owner]
         subnet.canisters[owner] = replace(state, status=Status.RUNNING, version=snapshot.canister_version)
-        return query(replace(kernel, subnet=subnet), call)
+        return query(kernel, call)
     finally:
         kernel.machines.drop(owner)
+        return_to(subnet, present)
         mark.undo()
 
 

@@ -130,11 +130,14 @@ def _give_up_stopping(kernel: Kernel, canister_id: Principal, waiting: tuple[Cal
 
 
 def _free_slot(kernel: Kernel, callback: Callback) -> None:
-    counts = kernel.subnet.slots.get(callback.canister_id)
+    slots = kernel.subnet.slots
+    counts = slots.get(callback.canister_id)
     if counts is None:
         return
-    counts[callback.callee] = counts.get(callback.callee, 1) - 1
-    if not counts[callback.callee]:
-        del counts[callback.callee]
-        if not counts:
-            del kernel.subnet.slots[callback.canister_id]
+    left = {**counts, callback.callee: counts.get(callback.callee, 1) - 1}
+    if not left[callback.callee]:
+        del left[callback.callee]
+    if left:
+        slots[callback.canister_id] = left
+    else:
+        del slots[callback.canister_id]

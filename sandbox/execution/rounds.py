@@ -1,20 +1,23 @@
 """Messages one after another: a user's call until its answer, rounds of tasks and messages, rounds until all is quiet.
 
 One queue in order of sending keeps the order between every pair of canisters, which is all that the specification asks
-for. A round runs due timers and heartbeats, then messages until none is left or the round's instructions are used up.
+for. A round runs due timers and heartbeats, then messages until none is left or the round's instructions are used up,
+for which each execution counts `INSTRUCTIONS_EXECUTION` more than it executes (`dfinity/ic`
+`rs/execution_environment/src/scheduler.rs`): so that a round ends, however short the messages are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
-from sandbox.errors import SandboxError
-from sandbox.execution import calls, ingress, management, policies, responses, tasks, time
+from sandbox.errors import StillWaiting
+from sandbox.execution import calls, ingress, management, policies, responses, tasks, time, waiting
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.result import CallResult
-from sandbox.limits import INSTRUCTIONS_ROUND
+from sandbox.limits import INSTRUCTIONS_EXECUTION, INSTRUCTIONS_ROUND, ROUNDS
 from sandbox.principal import Principal
-from sandbox.state import Ingress, Message, Request, Response
+from sandbox.state import Ingress, Message, Request, Response, Status
 
 _MANAGEMENT = Principal.management()
 
@@ -59,7 +62,7 @@ def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
         state.check_intact()
     refused = None if _receiver(kernel, message) is management else calls.inspect(kernel, message)
     if refused is None:
-        refused = time.charge_ingress(kernel, message)
+        refused = ingress.full(kernel.subnet, message) or time.charge_ingress(kernel, message)
     if refused is None:
         kernel.subnet.queue.append(message)
     else:
@@ -67,19 +70,63 @@ def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
     return refused
 
 
-def update(kernel: Kernel, message: Ingress) -> CallResult:
-    """A user's call from its submission to its answer; what else it set in motion stays queued."""
+def update(kernel: Kernel, message: Ingress, most: int = ROUNDS) -> CallResult:
+    """A user's call from its submission to its answer; what else it set in motion stays queued.
+
+    `StillWaiting` if it has none within `most` rounds: it is then a submitted call, as if `submit` had taken it.
+    """
     submit(kernel, message)
-    results = kernel.subnet.results
-    while message.message_id not in results:
-        if not step(kernel) and not _begin_round(kernel):
-            raise SandboxError(
-                f"the call of {message.method!r} on {message.canister_id} has no answer yet and nothing is left to "
-                "execute: it waits for a canister to stop, or for time to pass"
-            )
-    result = results.pop(message.message_id)
-    assert isinstance(result, CallResult)
-    return result
+    results, number = kernel.subnet.results, message.message_id
+    if until(kernel, lambda: number in results, most):
+        result = results.pop(number)
+        assert isinstance(result, CallResult)
+        return result
+    name = ingress.keep(kernel.subnet, message)
+    text = f"{message.canister_id}.{message.method} has no answer {_within(kernel, most)}"
+    raise StillWaiting(f"{text}: {waiting.described(kernel.subnet)}", name)
+
+
+def stop(kernel: Kernel, canister_id: Principal, most: int = ROUNDS) -> None:
+    """Messages until a stopping canister is stopped; `StillWaiting` if it is not within `most` rounds."""
+    canisters = kernel.subnet.canisters
+    if not until(kernel, lambda: canisters[canister_id].status is not Status.STOPPING, most):
+        text = f"{canister_id} is stopping and not stopped {_within(kernel, most)}"
+        raise StillWaiting(f"{text}: {waiting.described(kernel.subnet, canister_id)}")
+
+
+def until(kernel: Kernel, done: Callable[[], bool], most: int) -> bool:
+    """Messages until something is done; False if it is not within `most` rounds or nothing is left to execute."""
+    for _ in range(most):
+        end = _RoundEnd(kernel)
+        while not done():
+            if end.reached or not step(kernel):
+                break
+            end.count += 1
+        if done():
+            return True
+        if not _begin_round(kernel):
+            return False
+    return done()
+
+
+def _within(kernel: Kernel, most: int) -> str:
+    subnet = kernel.subnet
+    if subnet.queue or subnet.later:
+        return f"after {most} rounds"
+    return "and nothing is left to execute"
+
+
+class _RoundEnd:
+    """Where a round that begins now ends; `count` is how many executions it had."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.count = 0
+        self._kernel = kernel
+        self._end = kernel.executed + INSTRUCTIONS_ROUND
+
+    @property
+    def reached(self) -> bool:
+        return self._kernel.executed + self.count * INSTRUCTIONS_EXECUTION >= self._end
 
 
 def _begin_round(kernel: Kernel) -> bool:
@@ -98,16 +145,19 @@ def run_round(kernel: Kernel) -> int:
     due = tasks.due(kernel)
     for task in due:
         tasks.execute(kernel, task)
-    count, end = len(due), kernel.executed + INSTRUCTIONS_ROUND
-    while kernel.executed < end and step(kernel):
-        count += 1
-    return count
+    end = _RoundEnd(kernel)
+    while not end.reached and step(kernel):
+        end.count += 1
+    return len(due) + end.count
 
 
-def run_until_idle(kernel: Kernel, most: int = 10_000) -> int:
-    """Rounds until no message and no due timer is left; `SandboxError` if that is not reached within `most` rounds."""
+def run_until_idle(kernel: Kernel, most: int = ROUNDS) -> int:
+    """Rounds until no message and no due timer is left; `StillWaiting` if that is not reached within `most` rounds."""
     for rounds in range(1, most + 1):
         run_round(kernel)
         if not kernel.subnet.queue and not kernel.subnet.later and not tasks.due(kernel, heartbeats=False):
             return rounds
-    raise SandboxError(f"still not idle after {most} rounds: {len(kernel.subnet.queue)} messages are queued")
+    raise StillWaiting(
+        f"still not idle after {most} rounds: {len(kernel.subnet.queue)} messages are queued, "
+        f"{waiting.described(kernel.subnet)}"
+    )

@@ -91,7 +91,7 @@ def call_perform(x: Execution) -> int:
     price = x.env.cost_model.get("call_perform")
     prepaid = price(_payload(call)) or 0 if price is not None else 0
     used = x.slots.get(call.callee, 0)
-    full = x.sent_bytes + _payload(call) > CALLS_SIZE
+    full = len(x.calls) >= x.env.available_callbacks or x.sent_bytes + _payload(call) > CALLS_SIZE
     if full or x.liquid < prepaid or used + x.env.used_slots.get(call.callee, 0) >= x.env.call_slots:
         drop_pending(x)
         return NOT_QUEUED

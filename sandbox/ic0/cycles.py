@@ -1,7 +1,10 @@
 """Cycles: interface specification, "Cycles".
 
 What the execution accepts, sends, burns and mints changes its own view of the balance at once. Texts and order of
-checks: `dfinity/ic` `system_api.rs`; that nothing is available after the response is the specification's rule.
+checks: `dfinity/ic` `system_api.rs`. An execution that has replied or rejected may still accept: what is available is
+what the call brought less what was taken (`sandbox_safe_system_state.rs`, `msg_cycles_available`), and the refund is
+computed after the execution. Later executions of the call context have nothing (`call_context_manager.rs`,
+`mark_responded`).
 """
 
 from __future__ import annotations
@@ -21,12 +24,8 @@ def _narrow(amount: int) -> int:
     return amount
 
 
-def _available(x: Execution) -> int:
-    return 0 if x.responded else x.available
-
-
 def _accept(x: Execution, most: int) -> int:
-    amount = min(most, _available(x))
+    amount = min(most, x.available)
     x.available -= amount
     x.accepted += amount
     return amount
@@ -45,11 +44,11 @@ def canister_liquid_cycle_balance128(x: Execution, dst: int) -> None:
 
 
 def msg_cycles_available(x: Execution) -> int:
-    return _narrow(_available(x))
+    return _narrow(x.available)
 
 
 def msg_cycles_available128(x: Execution, dst: int) -> None:
-    store_cycles(x, "ic0_msg_cycles_available128", _available(x), dst)
+    store_cycles(x, "ic0_msg_cycles_available128", x.available, dst)
 
 
 def msg_cycles_accept(x: Execution, most: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sandbox.engine.guest import GuestMemory
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import NAMES, Mode
-from sandbox.limits import CYCLES
+from sandbox.limits import CALLS_OPEN, CALLS_TO_ONE, CYCLES
 from sandbox.principal import Principal
 
 
@@ -50,8 +50,10 @@ class Environment:
     deadline: int = 0
     call_context_instructions: int = 0
     """Instructions of the earlier executions of this call context."""
-    call_slots: int = 500
+    call_slots: int = CALLS_TO_ONE
     """How many calls the output queue to one canister takes."""
+    available_callbacks: int = CALLS_OPEN
+    """How many more calls may be made, to all canisters together."""
     used_slots: Mapping[Principal, int] = field(default_factory=dict)
     """Calls to a canister that take a place in its queue already."""
     cost_model: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)

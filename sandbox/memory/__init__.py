@@ -5,7 +5,7 @@ is a past state; `Mark` takes a whole pool back. Bytes only: this package knows 
 """
 
 from sandbox.memory.committed import Memory
-from sandbox.memory.guard import Mark
+from sandbox.memory.guard import Mark, Overwritten
 from sandbox.memory.history import Image
 from sandbox.memory.host import PAGE, Run
 from sandbox.memory.journal import Journal
@@ -13,4 +13,4 @@ from sandbox.memory.pool import Pool
 from sandbox.memory.readable import Readable
 from sandbox.memory.view import View
 
-__all__ = ["PAGE", "Image", "Journal", "Mark", "Memory", "Pool", "Readable", "Run", "View"]
+__all__ = ["PAGE", "Image", "Journal", "Mark", "Memory", "Overwritten", "Pool", "Readable", "Run", "View"]

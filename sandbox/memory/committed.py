@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
 from sandbox.memory.dirty import Strategy
-from sandbox.memory.guard import Guard
+from sandbox.memory.guard import Guard, Overwritten
 from sandbox.memory.history import History, Image, image_extents
 from sandbox.memory.host import PAGE, ZEROS, Run
 from sandbox.memory.store import Store, extents
@@ -52,6 +52,9 @@ class Memory:
         self.strategy = strategy
         self.views: weakref.WeakSet[View] = weakref.WeakSet()
         self._guard = guard
+        self._turn = guard.turn
+        self._extent = size
+        """No bytes of the store lie past it, also when a change of the size was interrupted."""
         self._epoch = guard.epoch - 1
         self._history = History(store)
         self._sibling = sibling
@@ -278,7 +281,7 @@ class Memory:
         self._join_marks()
         store, history, journal = self.store, self._history, self._guard.journal
         low = min(self.size, size) if low is None else low
-        resized = low != self.size or size != low
+        resized = low != self.size or size != low or self._extent != size
         # A page that exists in the arena can always be overwritten; everything else may run out of space half-way.
         rescue = history.take(self) if resized or not store.shared or action is WRITING else None
         written = 0
@@ -288,6 +291,8 @@ class Memory:
             if resized:
                 history.save_size(self.size, low)
             history.save(runs)
+            if self._guard.noted is not None and self._turn != self._guard.turn:
+                self._guard.noted.append(self._overwritten(runs, low))
             if resized:
                 self._set_size(low, size)
             fd, origin = store.fd, store.origin
@@ -298,18 +303,36 @@ class Memory:
             if rescue is not None:
                 self._put_back(rescue, max(self.size, size), action)
             self._fail(error, action)
-        self.size = size
+        self.size = self._extent = size
         self.generation += 1
         return written
 
     def _set_size(self, low: int, size: int) -> None:
-        if low < self.size:
+        extent = max(self._extent, self.size)
+        self._extent = max(extent, size)
+        if low < extent:
             if not self.store.shared:
                 for view in self.views:
                     view.cut(low)
-            self.store.set_size(self.size, low)
+            self.store.set_size(extent, low)
         if size > low:
             self.store.set_size(low, size)
+
+    def _overwritten(self, runs: list[Run], low: int) -> Overwritten:
+        """What a change of the pages `runs`, and of what lies past `low`, is about to overwrite."""
+        store, size = self.store, self.size
+        fd, origin = store.fd, store.origin
+        parts = [(offset, host.read_padded(fd, length, origin + offset)) for offset, length in host.clipped(runs, low)]
+        if low < size:
+            lost = host.data_runs(fd, origin + low, origin + size)
+            whole = (piece for offset, length in lost for piece in host.pieces(low + offset, length))
+            parts += [(offset, host.read_padded(fd, length, origin + offset)) for offset, length in whole]
+        return Overwritten(self, size, low, parts)
+
+    def take_back(self, change: Overwritten) -> None:
+        """Undo a change that was finished, interrupted or never begun."""
+        runs = [_pages(offset, len(old)) for offset, old in change.parts]
+        self._change(runs, change.parts, change.size, "undoing a change", low=change.low)
 
     def _put_back(self, rescue: Image, largest: int, action: str) -> None:
         """Undo a change that failed half-way."""
@@ -323,6 +346,7 @@ class Memory:
                 store.set_size(low, rescue.size)
             for page, old in pages.items():
                 host.write_all(store.fd, old, store.origin + page * PAGE)
+            self._extent = self.size
         except OSError as error:
             self._fail(error, f"{action} failed and what was there cannot be put back")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.memory.history import Image
 
@@ -12,14 +12,43 @@ if TYPE_CHECKING:
     from sandbox.memory.journal import Journal
 
 
+class Overwritten(NamedTuple):
+    """What one change of a memory was about to overwrite: the size before, the smallest size meanwhile, the bytes."""
+
+    memory: Memory
+    size: int
+    low: int
+    parts: list[tuple[int, bytes]]
+
+
 class Guard:
     """Shared by the memories of one pool."""
 
     def __init__(self) -> None:
+        self.turn = 0
+        """How often changes began to be noted; a memory made since then is not noted."""
+        self.noted: list[Overwritten] | None = None
+        """The changes since then; None if they are not noted."""
         self.epoch = 0
         """Changes with every new mark: a memory that knows the present epoch has nothing to do."""
         self.marks: dict[int, weakref.ref[Mark]] = {}
         self.journal: Journal | None = None
+
+    def note(self) -> None:
+        """Note all changes from now on, until `forget` or `take_back`."""
+        self.turn += 1
+        self.noted = []
+
+    def forget(self) -> None:
+        """Keep the changes."""
+        self.noted = None
+
+    def take_back(self, noted: list[Overwritten]) -> None:
+        """Undo the changes, the newest of which may be unfinished. May be repeated until it returns."""
+        self.noted = None
+        for change in reversed(noted):
+            if not change.memory.closed:
+                change.memory.take_back(change)
 
     def mark(self) -> Mark:
         """A new mark: no memory has been written since."""

@@ -208,14 +208,14 @@ class History:
         self._sweep()
 
     def _sweep(self) -> None:
-        while self._dead and self._lock.acquire(blocking=False):
-            try:
+        while self._dead and not self._lock.locked():
+            with self._lock:  # nothing else gives it back when an exception comes between taking it and the next step
                 if self._dead:
                     self._retire(self._dead.pop())
-            finally:
-                self._lock.release()
 
     def _retire(self, delta: Saved) -> None:
+        if delta not in self.deltas:
+            return  # its image was never finished
         index = self.deltas.index(delta)
         if index:
             older = self.deltas[index - 1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
 from sandbox.memory.committed import Memory, check_size
-from sandbox.memory.guard import Guard, Mark
+from sandbox.memory.guard import Guard, Mark, Overwritten
 from sandbox.memory.journal import Journal
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
 
@@ -91,6 +91,23 @@ class Pool:
         """Whether there are marks to which the pool may be taken back."""
         return bool(self._guard.marks)
 
+    def note_changes(self) -> list[Overwritten]:
+        """Note every change of a memory from now on; the notes, for `take_back`. Costs the bytes overwritten."""
+        self._guard.note()
+        assert self._guard.noted is not None
+        return self._guard.noted
+
+    def keep_changes(self) -> None:
+        """Note no more."""
+        self._guard.forget()
+
+    def take_back(self, noted: list[Overwritten]) -> None:
+        """Make all memories what they were when the notes began, also after a change that was interrupted half-way.
+
+        Views of them are stale. May be repeated until it returns.
+        """
+        self._guard.take_back(noted)
+
     # Files
 
     def prune(self, keep: Container[str]) -> list[str]:
@@ -167,11 +184,11 @@ class Pool:
             if self.directory is None:
                 return self._build(self._arena.slot(), 0, unmarked)
             name = f"{self._next:08d}{_SUFFIX}"
+            self._next += 1
             path = self.directory / name
             if self._guard.journal is not None:
                 self._guard.journal.created(name)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            self._next += 1
             return self._file(name, unmarked)
         except OSError as error:
             raise host.failure(error, "making a memory", str(self.directory or "memory")) from error

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from sandbox.errors import RecordError, SandboxError
-from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, Update
+from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, UntilStopped, Update
 from sandbox.management.code import InstallCode
 from sandbox.management.commands import Command
 from sandbox.management.transition import Http, HttpRequest
@@ -132,6 +132,8 @@ def described(step: Step) -> str:
             return f"{handler}{f' of {target}' if isinstance(target, Principal) else ''} by {caller}"
         case Advance(nanoseconds):
             return f"advance time by {nanoseconds} ns"
+        case UntilStopped(canister_id):
+            return f"messages until {canister_id} is stopped"
     return _PLAIN[type(step)]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from sandbox.errors import RecordError
-from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, Update
+from sandbox.execution import Advance, Query, Round, Submit, UntilIdle, UntilStopped, Update
 from sandbox.management.code import InstallCode
 from sandbox.management.commands import Command
 from sandbox.management.edits import Edits
@@ -68,6 +68,7 @@ CLASSES: Mapping[str, type[Any]] = {
         Submit,
         Undo,
         UntilIdle,
+        UntilStopped,
         Update,
         Uploading,
         Visibility,

@@ -7,7 +7,6 @@ costs what was written since the last time; a canister that is the same value as
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -22,13 +21,14 @@ from sandbox.limits import WASM_PAGE
 from sandbox.memory import Image, Memory, Pool
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Code, Subnet, evolve
+from sandbox.state.savepoint import Queue
 from sandbox.store.checksum import memory_checksum, snapshot_checksum
 from sandbox.store.trees import tree
 
 VERSION = 1
 """Changes with every change of what is hashed that `hashing` does not notice by itself."""
 
-_LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters"})
+_LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters", "savepoints"})
 """Fields of `Subnet` that no canister sees, or that say nothing new; canisters count one by one."""
 
 
@@ -110,7 +110,7 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind in _AS_IS:
         return value
-    if kind is tuple or kind is list or kind is deque:
+    if kind is tuple or kind is list or kind is Queue:
         return [_plain(item) for item in value]
     plain = _LEAVES.get(kind)
     if plain is not None:

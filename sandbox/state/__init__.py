@@ -22,7 +22,7 @@ from sandbox.state.policy import Keep, Policy
 from sandbox.state.settings import Environment, Settings, Visibility
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, OpenCall, SnapshotState, Upload
 from sandbox.state.submissions import Submission, Submissions
-from sandbox.state.subnet import InstructionLimits, Subnet, copied
+from sandbox.state.subnet import InstructionLimits, Moment, Subnet, moment, release, return_to
 
 __all__ = [
     "NO_CHUNKS",
@@ -42,6 +42,7 @@ __all__ = [
     "Keep",
     "LogRecord",
     "Message",
+    "Moment",
     "OpenCall",
     "Origin",
     "Policy",
@@ -58,6 +59,8 @@ __all__ = [
     "Upload",
     "UserOrigin",
     "Visibility",
-    "copied",
     "evolve",
+    "moment",
+    "release",
+    "return_to",
 ]

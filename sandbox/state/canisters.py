@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from sandbox.principal import Principal
 from sandbox.state.canister import CanisterState
+from sandbox.state.savepoint import Names, Savepoints, Table
 
 
-class Canisters(dict[Principal, CanisterState]):
+class Canisters(Table[Principal, CanisterState]):
     """The canisters by id. They change by assignment and deletion of items alone.
 
-    `changed`: canisters that were made or deleted, or of which something changed that the state tree tells, since
-    whoever keeps the tree has emptied it.
+    `changed`: ids made, deleted or changed in what the state tree shows, since `execution.certificates` last put an
+    empty one in its place.
     """
 
     __slots__ = ("changed",)
 
-    def __init__(self, states: Mapping[Principal, CanisterState] | None = None) -> None:
-        super().__init__(states or {})
-        self.changed: set[Principal] = set(self)
-
-    def copied(self) -> Canisters:
-        """The same canisters, to be changed apart."""
-        twin = Canisters.__new__(Canisters)
-        twin |= self
-        twin.changed = set(self.changed)
-        return twin
+    def __init__(self, savepoints: Savepoints, content: Iterable[tuple[Principal, CanisterState]] = ()) -> None:
+        super().__init__(savepoints, content)
+        self.changed: Names[Principal] = Names(savepoints, ((name, None) for name in self))
 
     def __setitem__(self, canister_id: Principal, state: CanisterState) -> None:
         old = self.get(canister_id)

@@ -68,6 +68,8 @@ class Callback:
     """When a best-effort call is given up, in nanoseconds since 1970; 0: never."""
     prepaid: int = 0
     """Cycles withdrawn for the answer: its transmission and the execution of the callback."""
+    method: str = ""
+    """The method that was called; empty where an older version made the call."""
 
 
 @dataclass(frozen=True, slots=True)

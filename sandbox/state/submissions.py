@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sandbox.errors import Reject
 from sandbox.principal import Principal
+from sandbox.state.savepoint import Names, Savepoint, Savepoints, Table
 
 RECEIVED, PROCESSING, REPLIED, REJECTED = "received", "processing", "replied", "rejected"
 REFUSED = "refused"
@@ -23,7 +24,7 @@ class Submission:
     method: str
     sender: Principal
     expiry: int = 0
-    """When it is given up if it has not begun; 0: never, and its answer is never forgotten either."""
+    """When it is given up if it has not begun; 0: never."""
     status: str = RECEIVED
     answer: bytes | Reject | None = None
     answered_at: int = 0
@@ -34,36 +35,50 @@ class Submission:
         return self.status != REFUSED
 
 
-class Submissions(dict[bytes, Submission]):
+class Submissions(Table[bytes, Submission]):
     """The calls by request id. They change by assignment and deletion of items alone.
 
-    `changed`: those that did, since whoever keeps the state tree has emptied it. `ids`: request ids by the calls'
-    numbers. `expiring`: those that will be forgotten, in the order of their submission.
+    `changed`: those that did, since `execution.certificates` last put an empty one in its place. `ids`: request ids by
+    the calls' numbers. `answered`: those with an answer, in the order in which the answers came.
     """
 
-    __slots__ = ("changed", "expiring", "ids")
+    __slots__ = ("answered", "changed", "ids")
 
-    def __init__(self, submissions: Mapping[bytes, Submission] | None = None) -> None:
-        super().__init__(submissions or {})
-        self.changed: set[bytes] = set(self)
+    def __init__(self, savepoints: Savepoints, content: Iterable[tuple[bytes, Submission]] = ()) -> None:
+        super().__init__(savepoints, content)
+        self.changed: Names[bytes] = Names(savepoints, ((name, None) for name in self))
+        self._index()
+
+    def _index(self) -> None:
         self.ids: dict[int, bytes] = {submission.number: name for name, submission in self.items()}
-        self.expiring: dict[bytes, None] = {name: None for name, submission in self.items() if submission.expiry}
-
-    def copied(self) -> Submissions:
-        """The same calls, to be changed apart."""
-        twin = Submissions(self)
-        twin.changed = set(self.changed)
-        return twin
+        answered = sorted((s.answered_at, s.number, name) for name, s in self.items() if s.answer is not None)
+        self.answered: dict[bytes, None] = {name: None for _, _, name in answered}
 
     def __setitem__(self, request_id: bytes, submission: Submission) -> None:
         super().__setitem__(request_id, submission)
         self.changed.add(request_id)
         self.ids[submission.number] = request_id
-        if submission.expiry:
-            self.expiring[request_id] = None
+        if submission.answer is not None:
+            self.answered[request_id] = None
 
     def __delitem__(self, request_id: bytes) -> None:
         del self.ids[self[request_id].number]
+        self.answered.pop(request_id, None)
         super().__delitem__(request_id)
         self.changed.add(request_id)
-        self.expiring.pop(request_id, None)
+
+    def take_back(self, savepoint: Savepoint) -> None:
+        """Make the content what it was, and what follows from it."""
+        super().take_back(savepoint)
+        if self in savepoint.whole:
+            self._index()
+
+    def _restore(self, request_id: bytes, submission: Submission) -> None:
+        if submission.answer is None:
+            self.answered.pop(request_id, None)
+        super()._restore(request_id, submission)
+
+    def _remove(self, request_id: bytes) -> None:
+        self.ids.pop(self[request_id].number, None)
+        self.answered.pop(request_id, None)
+        super()._remove(request_id)

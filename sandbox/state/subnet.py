@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +17,7 @@ from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
 from sandbox.state.messages import Callback, CallContext, Message
 from sandbox.state.policy import Policy
+from sandbox.state.savepoint import Names, Queue, Savepoint, Savepoints, Table
 from sandbox.state.submissions import Submissions
 
 
@@ -39,7 +39,6 @@ class Subnet:
     time: int
     """Nanoseconds since 1970; moves only when told to."""
     seed: int = 0
-    canisters: Canisters = field(default_factory=Canisters)
     next_canister: int = 0
     """Index of the next canister id."""
     deleted: frozenset[Principal] = frozenset()
@@ -50,19 +49,22 @@ class Subnet:
     policies: Mapping[Principal, Policy] = field(default_factory=lambda: MappingProxyType({}))
     """Of canisters; that of the management canister holds for all that have none of their own. Never changed in place.
     """
-    queue: deque[Message] = field(default_factory=deque)
+    savepoints: Savepoints = field(default_factory=Savepoints, init=False, compare=False, repr=False)
+    """Of the tables below, and of `canisters`."""
+    canisters: Canisters = field(init=False)
+    queue: Queue[Message] = field(init=False)
     """Messages to be executed, in this order."""
-    later: deque[Message] = field(default_factory=deque)
+    later: Queue[Message] = field(init=False)
     """Messages that wait for the next round."""
-    contexts: dict[int, CallContext] = field(default_factory=dict)
-    callbacks: dict[int, Callback] = field(default_factory=dict)
-    slots: dict[Principal, dict[Principal, int]] = field(default_factory=dict)
-    """Calls of a canister to a canister that have no answer yet."""
-    stops: dict[Principal, tuple[CallContext, ...]] = field(default_factory=dict)
+    contexts: Table[int, CallContext] = field(init=False)
+    callbacks: Table[int, Callback] = field(init=False)
+    slots: Table[Principal, Mapping[Principal, int]] = field(init=False)
+    """Calls of a canister to a canister that have no answer yet; the mappings are never changed in place."""
+    stops: Table[Principal, tuple[CallContext, ...]] = field(init=False)
     """Calls of `stop_canister` that wait for the canister to be stopped."""
-    results: dict[int, Any] = field(default_factory=dict)
+    results: Table[int, Any] = field(init=False)
     """Answers to users' calls (`CallResult`) that nobody has taken yet, by message number."""
-    submissions: Submissions = field(default_factory=Submissions)
+    submissions: Submissions = field(init=False)
     """Users' calls that are asked for later, by request id."""
     next_id: int = 0
     """The next number of a message, context or callback."""
@@ -74,6 +76,13 @@ class Subnet:
     """How often randomness was drawn from the seed."""
     certified: Certified | None = None
     """What was certified last; kept for the sake of speed alone."""
+
+    def __post_init__(self) -> None:
+        savepoints = self.savepoints
+        self.canisters, self.submissions = Canisters(savepoints), Submissions(savepoints)
+        self.queue, self.later = Queue(savepoints), Queue(savepoints)
+        self.contexts, self.callbacks = Table(savepoints), Table(savepoints)
+        self.slots, self.stops, self.results = Table(savepoints), Table(savepoints), Table(savepoints)
 
     @property
     def key(self) -> RootKey:
@@ -95,15 +104,33 @@ def _text(seed: int) -> bytes:
     return str(seed).encode()
 
 
-def copied(subnet: Subnet) -> Subnet:
-    """The same value in a record of its own; costs the number of canisters and open calls, not what they hold."""
-    twin = copy.copy(subnet)
-    twin.canisters = subnet.canisters.copied()
-    twin.queue, twin.later = deque(subnet.queue), deque(subnet.later)
-    twin.contexts = dict(subnet.contexts)
-    twin.callbacks = dict(subnet.callbacks)
-    twin.slots = {caller: dict(counts) for caller, counts in subnet.slots.items()}
-    twin.stops = dict(subnet.stops)
-    twin.results = dict(subnet.results)
-    twin.submissions = subnet.submissions.copied()
-    return twin
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a subnet was, as far as it has changed since."""
+
+    savepoint: Savepoint
+    values: tuple[Any, ...]
+    changed: tuple[Names[Principal], Names[bytes]]
+
+
+_VALUES = tuple(field.name for field in fields(Subnet) if field.init and field.name != "pool")
+_values = attrgetter(*_VALUES)
+
+
+def moment(subnet: Subnet) -> Moment:
+    """The present moment, to which `return_to` goes back; costs nothing but what changes from now on."""
+    changed = subnet.canisters.changed, subnet.submissions.changed
+    return Moment(subnet.savepoints.begin(), _values(subnet), changed)
+
+
+def release(subnet: Subnet, begun: Moment) -> None:
+    """Keep what has changed since, the innermost moment; it is part of the moment around it."""
+    subnet.savepoints.release(begun.savepoint)
+
+
+def return_to(subnet: Subnet, begun: Moment) -> None:
+    """Make the subnet what it was, but for the bytes of memories. May be repeated until it returns."""
+    subnet.savepoints.return_to(begun.savepoint)
+    for name, value in zip(_VALUES, begun.values, strict=True):
+        setattr(subnet, name, value)
+    subnet.canisters.changed, subnet.submissions.changed = begun.changed

@@ -7,7 +7,6 @@ default here, so that old files load for ever.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -17,7 +16,6 @@ from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state import (
-    Canisters,
     CanisterState,
     Change,
     Chunks,
@@ -89,20 +87,23 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
         subnet.policies = MappingProxyType(policies)
     except (KeyError, TypeError, ValueError) as error:
         raise StateCorrupt(f"the manifest does not describe a state: {error!r}") from error
-    subnet.canisters = Canisters({state.id: state for state in states})
+    for state in states:
+        subnet.canisters[state.id] = state
 
 
 def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:
     """Open calls and queued messages. Answers for which somebody waited are not kept: their callers are gone."""
-    subnet.queue = deque(untagged(record["queue"]))
-    subnet.contexts = {context.id: context for context in untagged(record["contexts"])}
-    subnet.callbacks = {callback.id: callback for callback in untagged(record["callbacks"])}
-    subnet.stops = {Principal(raw): untagged(waiting) for raw, waiting in record["stops"]}
-    subnet.submissions = Submissions({request_id: untagged(s) for request_id, s in record.get("submissions", ())})
-    subnet.slots = {}
-    for callback in subnet.callbacks.values():
-        counts = subnet.slots.setdefault(callback.canister_id, {})
-        counts[callback.callee] = counts.get(callback.callee, 0) + 1
+    subnet.queue.extend(untagged(record["queue"]))
+    for context in untagged(record["contexts"]):
+        subnet.contexts[context.id] = context
+    for callback in untagged(record["callbacks"]):
+        subnet.callbacks[callback.id] = callback
+        counts = subnet.slots.get(callback.canister_id, {})
+        subnet.slots[callback.canister_id] = {**counts, callback.callee: counts.get(callback.callee, 0) + 1}
+    for raw, waiting in record["stops"]:
+        subnet.stops[Principal(raw)] = untagged(waiting)
+    submissions = ((request_id, untagged(s)) for request_id, s in record.get("submissions", ()))
+    subnet.submissions = Submissions(subnet.savepoints, submissions)
 
 
 def encode_canister(state: CanisterState, name: Name) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from sandbox import Canister, Sandbox
+from sandbox import Canister, Principal, Sandbox, StillWaiting
 from sandbox.candid import encode
+from sandbox.verify.script import identified
 from tests.cli.conftest import Cli, module
 
 Make = Callable[..., Cli]
@@ -190,10 +191,30 @@ def test_open_calls_are_reported_and_recorded(waiting: Cli) -> None:
 @pytest.mark.parametrize("command", ["take", "load"])
 def test_one_that_is_stopping_goes_on_stopping(waiting: Cli, command: str) -> None:
     waiting("snapshot", "take", "people")
-    waiting("canister", "stop", "people")
+    with Sandbox.open(waiting.state) as sandbox:
+        with pytest.raises(StillWaiting):
+            sandbox.canisters()[0].stop(max_rounds=0)
+        sandbox.save()
     assert waiting.json("canister", "status", "people")["status"] == "stopping"
     waiting("snapshot", command, "people")
     assert waiting.json("canister", "status", "people")["status"] == "stopping"
     with Sandbox.open(waiting.state) as sandbox:
         sandbox.run_until_idle()
         assert sandbox.canisters()[0].status().status == "stopped"
+
+
+def test_stop_waits_until_the_open_calls_have_ended(waiting: Cli) -> None:
+    waiting("canister", "stop", "people")
+    assert waiting.json("canister", "status", "people")["status"] == "stopped"
+
+
+def test_stop_of_one_that_cannot_be_stopped_says_why_and_is_kept(with_canister: Make) -> None:
+    cli = with_canister("people", "counter.classical")
+    with Sandbox.open(cli.state) as sandbox:
+        [canister] = sandbox.canisters()
+        canister.update_settings(controllers=[*canister.status().settings.controllers, canister.id])
+        stopping = [Principal.management(), "stop_canister", identified(canister.id)]
+        sandbox.submit(canister, "forward", encode("(principal, text, blob)", stopping))
+        sandbox.tick()
+    assert "forward waits for aaaaa-aa.stop_canister" in cli("canister", "stop", "people", code=1)
+    assert cli.json("canister", "status", "people")["status"] == "stopping"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Canister, Sandbox
-from tests.conftest import guest, number
+from sandbox import Canister, ErrorCode, Sandbox
+from tests.conftest import guest, number, rejected
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts what /proc shows")
 Install = Callable[..., Canister]
@@ -105,6 +105,20 @@ def test_a_pair_of_canisters_has_five_hundred_open_calls_and_no_more(ring: list[
     answer = ring[0].update("fan", (FAN + 7).to_bytes(8, "little")).reply
     assert answer is not None
     assert (number(answer[:8]), number(answer[8:])) == (FAN, 7)
+
+
+@pytest.mark.parametrize(("all_canisters", "each", "sent"), [(20, 5, 20), (3, 5, 5), (0, 0, 0)])
+def test_calls_of_all_canisters_share_a_bound_beyond_which_each_has_a_few(
+    all_canisters: int, each: int, sent: int, ring: list[Canister], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.limits.CALLS_OPEN", all_canisters)
+    monkeypatch.setattr("sandbox.limits.CALLS_GUARANTEED", each)
+    if not sent:
+        rejected(ErrorCode.CANISTER_DID_NOT_REPLY, "", ring[0].update, "fan", (30).to_bytes(8, "little"))
+        return
+    answer = ring[0].update("fan", (30).to_bytes(8, "little")).reply
+    assert answer is not None
+    assert (number(answer[:8]), number(answer[8:])) == (sent, 30 - sent)
 
 
 @linux

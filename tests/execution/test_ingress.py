@@ -13,7 +13,7 @@ from sandbox.certify.hash_tree import Found, Missing
 from sandbox.certify.request_id import request_id
 from sandbox.errors import RequestExpired
 from sandbox.execution.ingress import clock
-from tests.conftest import guest, number
+from tests.conftest import guest, number, rejected
 
 Install = Callable[..., Canister]
 SECOND = 1_000_000_000
@@ -192,12 +192,64 @@ def test_answers_are_forgotten_after_five_minutes_and_not_executed_again(caniste
     assert number(canister.query("seen").reply) == 1
 
 
-def test_without_an_expiry_nothing_is_given_up_or_forgotten(canister: Canister, sandbox: Sandbox) -> None:
+def test_without_an_expiry_a_call_is_not_given_up_and_its_answer_forgotten_all_the_same(
+    canister: Canister, sandbox: Sandbox
+) -> None:
     request = sandbox.submit(canister, "count")
     sandbox.advance_time(86_400)
     sandbox.tick()
-    sandbox.advance_time(86_400)
+    sandbox.advance_time(300)
     assert told(sandbox, request) == b"replied"
+    sandbox.advance_time(nanoseconds=1)
+    assert (told(sandbox, request), sandbox.ingress_status(request)) == (None, None)
+
+
+def test_answers_are_forgotten_in_the_order_in_which_they_came(canister: Canister, sandbox: Sandbox) -> None:
+    late = sandbox.time + 330 * SECOND
+    requests = []
+    for expiry in (None, late, None):
+        requests.append(sandbox.submit(canister, "count", ingress_expiry=expiry))
+        sandbox.tick()
+        sandbox.advance_time(1)
+    known = []
+    for seconds in (298, 1, 1, 27, 1):
+        sandbox.advance_time(seconds)
+        known.append([told(sandbox, request) is not None for request in requests])
+    assert known == [
+        [False, True, True],
+        [False, True, True],
+        [False, True, False],
+        [False, True, False],
+        [False, False, False],
+    ]
+    assert not sandbox._subnet.submissions
+    assert not sandbox._subnet.results
+
+
+def test_what_was_answered_or_refused_leaves_nothing_behind(sandbox: Sandbox, install: Install) -> None:
+    inspected, canister = install(guest(INSPECTED)), install(guest(COUNTER))
+    for called, method in ((inspected, "count"), (canister, "boom"), (canister, "count")):
+        sandbox.submit(called, method)
+    sandbox.tick()
+    sandbox.advance_time(301)
+    subnet = sandbox._subnet
+    assert not any((subnet.submissions, subnet.submissions.ids, subnet.submissions.answered, subnet.results))
+
+
+def test_a_subnet_knows_the_status_of_a_limited_number_of_calls(
+    canister: Canister, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.execution.ingress.INGRESS_HISTORY", 2)
+    let_in = [sandbox.submit(canister, "count") for _ in range(2)]
+    text = "Maximum ingress history capacity 2 reached"
+    rejected(ErrorCode.INGRESS_HISTORY_FULL, text, canister.update, "count")
+    refused = sandbox.ingress_status(sandbox.submit(canister, "count"))
+    assert isinstance(refused, CallRejected)
+    assert (refused.error_code, refused.message) == (ErrorCode.INGRESS_HISTORY_FULL, text)
+    sandbox.tick()
+    assert [told(sandbox, request) for request in let_in] == [b"replied", b"replied"]
+    sandbox.advance_time(301)
+    assert number(canister.update("count").reply) == 3
 
 
 def test_what_is_not_let_in_is_unknown_to_certificates_and_may_be_tried_again(

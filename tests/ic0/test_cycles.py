@@ -103,13 +103,16 @@ def test_accepting_moves_what_is_there(start: Start) -> None:
     assert (x.available, x.accepted, x.balance) == (0, 100, 110)
 
 
-def test_nothing_is_available_after_the_response_but_the_refund_remains(start: Start) -> None:
+@pytest.mark.parametrize("response", ["msg_reply", "msg_reject"])
+def test_the_execution_that_has_responded_may_still_accept(response: str, start: Start) -> None:
     x = start(Mode.UPDATE)
     x.available = 100
-    call(x, "msg_reply")
-    assert call(x, "msg_cycles_available") == 0
-    assert call(x, "msg_cycles_accept", 5) == 0
-    assert x.available == 100
+    call(x, response, *((0, 0) if response == "msg_reject" else ()))
+    assert call(x, "msg_cycles_available") == 100
+    assert call(x, "msg_cycles_accept", 30) == 30
+    assert stored(x, "msg_cycles_available128") == 70
+    assert stored(x, "msg_cycles_accept128", 0, 100, 0) == 70
+    assert (x.available, x.accepted) == (0, 100)
 
 
 def test_burning_spares_what_is_frozen(start: Start) -> None:

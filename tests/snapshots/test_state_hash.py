@@ -224,7 +224,7 @@ SUBNET: dict[str, Any] = {
 @pytest.mark.parametrize("name", [field.name for field in fields(Subnet)])
 def test_every_field_of_a_subnet_counts_or_is_left_out_by_name(name: str) -> None:
     one, two = Subnet(pool=Pool(), time=0), Subnet(pool=Pool(), time=0)
-    if name in ("pool", "results", "submissions", "certified", "canisters"):
+    if name in ("pool", "results", "submissions", "certified", "canisters", "savepoints"):
         return
     setattr(two, name, SUBNET[name] if name in SUBNET else getattr(one, name) + 1)
     assert StateHash().whole(one) != StateHash().whole(two)

@@ -65,11 +65,43 @@ def test_cycles_can_be_accepted_in_a_callback_before_the_answer(a: Guest, b: Gue
     assert cycles(b) == CYCLES + 700
 
 
-def test_after_the_answer_nothing_is_available(a: Guest, b: Guest) -> None:
-    after = set_global(unpack(available())) + set_slot(6, accept())
-    a.do(call(b, reply() + after, cycles=ATTACHED))
-    assert count(b.ask(reply(slot(6)))) == 0
+LOOK_AND_ACCEPT = set_slot(6, available()) + set_slot(7, accept(1000))
+
+
+@pytest.mark.parametrize(
+    ("program", "seen", "accepted"),
+    [
+        (reply() + LOOK_AND_ACCEPT, ATTACHED, 1000),
+        (reject("no") + LOOK_AND_ACCEPT, ATTACHED, 1000),
+        (evaluate(accept(300)) + reply() + LOOK_AND_ACCEPT, ATTACHED - 300, 1300),
+        (reply() + set_slot(6, available()) + set_slot(7, accept()), ATTACHED, ATTACHED),
+        (LOOK_AND_ACCEPT + reply() + evaluate(accept(50)), ATTACHED, 1050),
+    ],
+    ids=["reply", "reject", "accepted before too", "all", "accepted again"],
+)
+def test_the_execution_that_has_answered_may_still_accept(
+    program: Do, seen: int, accepted: int, a: Guest, b: Guest
+) -> None:
+    came_back = reply(refunded())
+    program = call(b, program, cycles=ATTACHED, on_reply=came_back, on_reject=came_back)
+    assert count(a.do(program)) == ATTACHED - accepted
+    assert count(b.ask(reply(slot(6)))) == seen
+    assert (cycles(a), cycles(b)) == (CYCLES - accepted, CYCLES + accepted)
+
+
+def test_a_trap_after_the_answer_and_accepting_gives_all_back(a: Guest, b: Guest) -> None:
+    program = reply() + evaluate(accept()) + trap("no")
+    assert count(a.do(call(b, program, cycles=ATTACHED, on_reject=reply(refunded())))) == ATTACHED
     assert (cycles(a), cycles(b)) == (CYCLES, CYCLES)
+
+
+@pytest.mark.parametrize("taken", [0, 300])
+def test_later_executions_of_an_answered_call_have_nothing(taken: int, sandbox: Sandbox, a: Guest, b: Guest) -> None:
+    program = reply() + evaluate(accept(taken)) + call(a, reply(), on_reply=LOOK_AND_ACCEPT)
+    assert count(a.do(call(b, program, cycles=ATTACHED, on_reply=reply(refunded())))) == ATTACHED - taken
+    sandbox.run_until_idle()
+    assert (count(b.ask(reply(slot(6)))), count(b.ask(reply(slot(7))))) == (0, 0)
+    assert (cycles(a), cycles(b)) == (CYCLES - taken, CYCLES + taken)
 
 
 @pytest.mark.parametrize("how", ["reject", "trap", "silence"])
