@@ -54,8 +54,7 @@ def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
     """Let a user's call in, to be executed when its turn comes; or how it was refused, which is then its answer."""
     refused = None if _receiver(kernel, message) is management else calls.inspect(kernel, message)
     if refused is None:
-        refused = time.charge_ingress(kernel, message)
-    if refused is None:
+        time.charge_ingress(kernel, message)
         kernel.subnet.queue.append(message)
     else:
         kernel.subnet.results[message.message_id] = refused
