@@ -27,7 +27,8 @@ Who = Principal | str | None
 class Canister:
     """A canister. Management methods act as its first controller unless `sender` says who; calls as anonymous.
 
-    `did`: its interface as text or as a `.did` file, where the module does not carry one.
+    `did`: its interface as text or as a `.did` file, where the module does not carry one: for calls, and for the
+    arguments of installations, upgrades and loads via hooks.
     Every method that the platform rejects raises `CallRejected`, and then nothing but logs has changed.
     """
 
@@ -59,7 +60,7 @@ class Canister:
     ) -> CallResult:
         """Install, reinstall or upgrade to `wasm` (bytes or a file, gzip allowed).
 
-        `arg`: Candid bytes, or a value (a tuple: several) of the types that the module declares. The result carries
+        `arg`: Candid bytes, or a value (a tuple: several) of the types that the interface declares. The result carries
         the instructions of all hooks.
         """
         if mode not in ("install", "reinstall", "upgrade"):
@@ -70,7 +71,7 @@ class Canister:
         request = code.InstallCode(
             canister_id=self.id,
             module=module,
-            arg=typed.deployment_argument(arg, lambda: modules.submit(module)),
+            arg=typed.deployment_argument(arg, lambda: modules.submit(module), self.did),
             mode=mode,
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,
@@ -183,6 +184,8 @@ class Canister:
         With `via_hooks`, an upgrade from the snapshot's stable memory (`wasm`, `arg`, `skip_pre_upgrade`): see
         `SnapshotManager.load`.
         """
+        if via_hooks:
+            how.setdefault("did", self.did)
         return self._sandbox.snapshots.load(snapshot_id, self.id, self._manager(sender), via_hooks=via_hooks, **how)
 
     def list_snapshots(self, sender: Who = None) -> list[Snapshot]:
