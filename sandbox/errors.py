@@ -14,6 +14,7 @@
     │   ├── StateLocked           another process holds it
     │   └── StateCorrupt          its files contradict their checksums
     ├── RequestExpired        a user's call is not taken: its expiry has passed or is too far away
+    ├── RequestTooLarge       a user's call or query is not taken: it has more bytes than the platform allows (HTTP 413)
     ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
     ├── SnapshotFileError     a file or directory with a snapshot cannot be used
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
@@ -199,6 +200,10 @@ class StateCorrupt(StateError):
 
 class RequestExpired(SandboxError):
     """A user's call is not taken: its expiry has passed or is too far away."""
+
+
+class RequestTooLarge(SandboxError):
+    """A user's call or query is not taken: it has more bytes than the platform allows (HTTP 413)."""
 
 
 class RecordError(SandboxError):

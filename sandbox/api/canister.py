@@ -111,11 +111,12 @@ class Canister:
         return typed.decode_results(function, result.reply)
 
     def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
-        """An update call with raw bytes; `CallRejected` carries the result if it is rejected."""
+        """An update call with raw bytes; `CallRejected` carries the result if it is rejected, `RequestTooLarge` is a
+        message of more than 2 MiB."""
         return self._sandbox.update(self.id, method, arg, sender).or_raise()
 
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
-        """A query call with raw bytes; whatever it changes is forgotten."""
+        """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
         return self._sandbox.query(self.id, method, arg, sender).or_raise()
 
     # --- lifecycle

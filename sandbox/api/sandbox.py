@@ -233,14 +233,14 @@ class Sandbox:
     def update(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
-        """An update call; the result says how it ended."""
+        """An update call; the result says how it ended. `RequestTooLarge` if the message has more than 2 MiB."""
         result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender)))
         return result
 
     def query(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
-        """A query call; the result says how it ended."""
+        """A query call; the result says how it ended. `RequestTooLarge` if the message has more than 4 MiB."""
         result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
         return result
 

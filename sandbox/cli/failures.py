@@ -9,7 +9,14 @@ import click
 from rich.text import Text
 
 from sandbox.cli import output
-from sandbox.errors import CallRejected, CandidDecodeError, InvalidModule, SandboxError, SnapshotFileCorrupt
+from sandbox.errors import (
+    CallRejected,
+    CandidDecodeError,
+    InvalidModule,
+    RequestTooLarge,
+    SandboxError,
+    SnapshotFileCorrupt,
+)
 from sandbox.snapshots.inspect import InspectError
 
 FAILED, MISUSE, INTERRUPTED = 1, 2, 130
@@ -36,7 +43,7 @@ def report(error: BaseException) -> Report | None:
     match error:
         case CallRejected():
             return Report(FAILED, "rejected", error.message, _reject_facts(error))
-        case InvalidModule() | CandidDecodeError() | SnapshotFileCorrupt() | InspectError():
+        case InvalidModule() | CandidDecodeError() | SnapshotFileCorrupt() | InspectError() | RequestTooLarge():
             return Report(FAILED, "failed", str(error))
         case click.UsageError():
             hint = f"\n{error.ctx.command_path} --help says more" if error.ctx else ""

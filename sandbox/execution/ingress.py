@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from sandbox.certify.request_id import request_id
 from sandbox.certify.state_tree import RequestFacts
 from sandbox.errors import ErrorCode, Reject, RequestExpired
 from sandbox.execution.result import CallResult
@@ -26,12 +25,18 @@ NONCE: Final = 32
 """Bytes of a nonce, at most."""
 
 
-def request_id_of(
-    canister_id: Principal, method: str, arg: bytes, sender: Principal, expiry: int, nonce: bytes | None
-) -> bytes:
-    """The id of the call with this content."""
-    content = {
-        "request_type": "call",
+def content_of(
+    canister_id: Principal,
+    method: str,
+    arg: bytes,
+    sender: Principal,
+    expiry: int,
+    nonce: bytes | None = None,
+    kind: str = "call",
+) -> dict[str, object]:
+    """The content of a call, or of a query (`kind`), whose hash is the request id."""
+    return {
+        "request_type": kind,
         "canister_id": canister_id,
         "method_name": method,
         "arg": arg,
@@ -39,7 +44,6 @@ def request_id_of(
         "ingress_expiry": expiry,
         "nonce": nonce,
     }
-    return request_id(content)
 
 
 def check_expiry(subnet: Subnet, expiry: int) -> None:
