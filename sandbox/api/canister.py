@@ -14,7 +14,7 @@ from sandbox.execution import CallResult
 from sandbox.management import code, lifecycle, settings
 from sandbox.management.commands import command
 from sandbox.management.snapshots import open_calls
-from sandbox.management.status import status_record
+from sandbox.management.status import canister_status, check_logs_visible
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord, OpenCall
 
@@ -136,10 +136,13 @@ class Canister:
         update: Mapping[str, Any] = values
         self._sandbox.manage(command(settings.update_settings, self._manager(sender), self.id, update))
 
-    def status(self) -> CanisterStatus:
-        """What the platform tells a controller."""
+    def status(self, sender: Who = None) -> CanisterStatus:
+        """The `canister_status` of the canister. `sender` must be allowed to see it (a controller, or whom
+        `status_visibility` admits); without, it is shown as to a controller."""
         state = self._state
-        record = status_record(self._sandbox.world(self.id), state)
+        world = self._sandbox.world(self.id if sender is None else self._sandbox.who(sender))
+        record = canister_status(world, self.id).reply
+        assert isinstance(record, dict)
         metrics = record["memory_metrics"]
         return CanisterStatus(
             canister_id=state.id,
@@ -154,9 +157,13 @@ class Canister:
             memory_size=record["memory_size"],
         )
 
-    def logs(self) -> tuple[LogRecord, ...]:
-        """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps."""
-        return self._state.logs
+    def logs(self, sender: Who = None) -> tuple[LogRecord, ...]:
+        """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps. `sender` must be allowed
+        to see it (a controller, or whom `log_visibility` admits)."""
+        state = self._state
+        if sender is not None:
+            check_logs_visible(state, self._sandbox.who(sender))
+        return state.logs
 
     @property
     def open_calls(self) -> tuple[OpenCall, ...]:

@@ -77,7 +77,7 @@ def settings(app: App, canister: str, **options: Any) -> None:
         update = chosen(session, options)
         if update:
             target.update_settings(app.sender, **update)
-        facts = settings_facts(target.status().settings)
+        facts = settings_facts(target.status(None if update else app.sender).settings)
     app.emit(facts, fields(settings_text(facts)))
 
 
