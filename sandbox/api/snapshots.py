@@ -205,8 +205,9 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         with portable.opened(path) as content:
             about = content.fields
         here = self._sandbox
-        limits = here.world(here.who(sender)).subnet.instruction_limits
-        alone = type(here)(on_log=here.on_log, instruction_limits=limits)
+        subnet = here.world(here.who(sender)).subnet
+        limits, traced = subnet.instruction_limits, subnet.backtraces
+        alone = type(here)(on_log=here.on_log, instruction_limits=limits, backtraces=traced)
         try:
             canister = alone.create_canister([here.who(sender)], about.canister_id)
             made = alone.snapshots.upload(canister.id, path)
