@@ -15,6 +15,7 @@
     │   └── StateCorrupt          its files contradict their checksums
     ├── RequestExpired        a user's call is not taken: its expiry has passed or is too far away
     ├── StillWaiting          calls are open after the rounds that were allowed; says who waits for whom
+    ├── RequestTooLarge       a user's call or query is not taken: it has more bytes than the platform allows (HTTP 413)
     ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
     ├── SnapshotFileError     a file or directory with a snapshot cannot be used
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
@@ -215,6 +216,10 @@ class StillWaiting(SandboxError):
 
     def __reduce__(self) -> tuple[type[StillWaiting], tuple[str, bytes | None]]:
         return type(self), (str(self), self.request_id)
+
+
+class RequestTooLarge(SandboxError):
+    """A user's call or query is not taken: it has more bytes than the platform allows (HTTP 413)."""
 
 
 class RecordError(SandboxError):

@@ -16,7 +16,7 @@ from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
 from sandbox.management.commands import command
 from sandbox.management.snapshots import open_calls
-from sandbox.management.status import status_record
+from sandbox.management.status import canister_status, check_logs_visible
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord, OpenCall, Status
 
@@ -29,7 +29,8 @@ Who = Principal | str | None
 class Canister:
     """A canister. Management methods act as its first controller unless `sender` says who; calls as anonymous.
 
-    `did`: its interface as text or as a `.did` file, where the module does not carry one.
+    `did`: its interface as text or as a `.did` file, where the module does not carry one: for calls, and for the
+    arguments of installations, upgrades and loads via hooks.
     Every method that the platform rejects raises `CallRejected`, and then nothing but logs has changed.
     """
 
@@ -61,7 +62,7 @@ class Canister:
     ) -> CallResult:
         """Install, reinstall or upgrade to `wasm` (bytes or a file, gzip allowed).
 
-        `arg`: Candid bytes, or a value (a tuple: several) of the types that the module declares. The result carries
+        `arg`: Candid bytes, or a value (a tuple: several) of the types that the interface declares. The result carries
         the instructions of all hooks.
         """
         if mode not in ("install", "reinstall", "upgrade"):
@@ -72,7 +73,7 @@ class Canister:
         request = code.InstallCode(
             canister_id=self.id,
             module=module,
-            arg=typed.deployment_argument(arg, lambda: modules.submit(module)),
+            arg=typed.deployment_argument(arg, lambda: modules.submit(module), self.did),
             mode=mode,
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,
@@ -116,12 +117,13 @@ class Canister:
     def update(
         self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
-        """An update call with raw bytes; `CallRejected` carries the result if it is rejected, and `StillWaiting` says
-        who waits for whom if there is no answer within `max_rounds` (`Sandbox.update`)."""
+        """An update call with raw bytes; `CallRejected` carries the result if it is rejected, `RequestTooLarge` is a
+        message of more than 2 MiB, and `StillWaiting` says who waits for whom if there is no answer within `max_rounds`
+        (`Sandbox.update`)."""
         return self._sandbox.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
-        """A query call with raw bytes; whatever it changes is forgotten."""
+        """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
         return self._sandbox.query(self.id, method, arg, sender).or_raise()
 
     # --- lifecycle
@@ -149,10 +151,13 @@ class Canister:
         update: Mapping[str, Any] = values
         self._sandbox.manage(command(settings.update_settings, self._manager(sender), self.id, update))
 
-    def status(self) -> CanisterStatus:
-        """What the platform tells a controller."""
+    def status(self, sender: Who = None) -> CanisterStatus:
+        """The `canister_status` of the canister. `sender` must be allowed to see it (a controller, or whom
+        `status_visibility` admits); without, it is shown as to a controller."""
         state = self._state
-        record = status_record(self._sandbox.world(self.id), state)
+        world = self._sandbox.world(self.id if sender is None else self._sandbox.who(sender))
+        record = canister_status(world, self.id).reply
+        assert isinstance(record, dict)
         metrics = record["memory_metrics"]
         return CanisterStatus(
             canister_id=state.id,
@@ -167,9 +172,13 @@ class Canister:
             memory_size=record["memory_size"],
         )
 
-    def logs(self) -> tuple[LogRecord, ...]:
-        """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps."""
-        return self._state.logs
+    def logs(self, sender: Who = None) -> tuple[LogRecord, ...]:
+        """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps. `sender` must be allowed
+        to see it (a controller, or whom `log_visibility` admits)."""
+        state = self._state
+        if sender is not None:
+            check_logs_visible(state, self._sandbox.who(sender))
+        return state.logs
 
     @property
     def open_calls(self) -> tuple[OpenCall, ...]:
@@ -198,6 +207,8 @@ class Canister:
         With `via_hooks`, an upgrade from the snapshot's stable memory (`wasm`, `arg`, `skip_pre_upgrade`): see
         `SnapshotManager.load`.
         """
+        if via_hooks:
+            how.setdefault("did", self.did)
         return self._sandbox.snapshots.load(snapshot_id, self.id, self._manager(sender), via_hooks=via_hooks, **how)
 
     def list_snapshots(self, sender: Who = None) -> list[Snapshot]:

@@ -10,6 +10,15 @@ from sandbox.management.uploads import NewCanister
 from sandbox.principal import Principal
 
 
+def canister_index(canister_id: Principal | str) -> int:
+    """The index that the id of a canister is made of; `ValueError` if it is made of none."""
+    raw = bytes(Principal.of(canister_id))
+    if len(raw) != 10 or not raw.endswith(b"\1\1"):
+        like = Principal.from_index(0)
+        raise ValueError(f"ids of new canisters are made of an index, like {like}; {canister_id} is not")
+    return int.from_bytes(raw[:8], "big")
+
+
 def new_canister(
     controllers: Iterable[Principal | str] | None = None,
     canister_id: Principal | str | None = None,

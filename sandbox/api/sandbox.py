@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api.canister import Canister
-from sandbox.api.creation import new_canister
+from sandbox.api.creation import canister_index, new_canister
 from sandbox.api.identity import identity
 from sandbox.api.management import Management
 from sandbox.api.records import RawState
@@ -54,6 +54,9 @@ from sandbox.store.checksum import snapshot_checksum
 GENESIS = 1_620_328_630_000_000_000
 """When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
 
+_RULES = ("time", "seed", "costs", "max_snapshots", "backtraces", "next_canister")
+"""What a sandbox in which nothing was done can have other than every other: a record begins with it."""
+
 Label = Principal | str | bytes
 """One step of a path in the state tree; text stands for its UTF-8."""
 
@@ -68,7 +71,9 @@ class Sandbox:
     execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `strategy`: how written pages are found
     (`scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls of canisters, a function
     from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`, `headers` and `body`;
-    without it they are refused.
+    without it they are refused. `backtraces`: whether errors carry the Wasm backtrace to those who may read the
+    canister's log; the log has it anyway. `first_canister`: the id of the first canister that is created without one of
+    its own; those after it have the next ids.
     One thread at a time may use a sandbox; sandboxes are independent of each other.
     """
 
@@ -82,10 +87,12 @@ class Sandbox:
         costs: str = "free",
         strategy: str | None = None,
         http: Http | None = None,
+        backtraces: bool = True,
+        first_canister: Principal | str | None = None,
     ) -> None:
         self._set_up(Pool(strategy=strategy), on_log, http)
         self._subnet.seed = seed
-        self._configure(max_snapshots, instruction_limits, costs)
+        self._configure(max_snapshots, instruction_limits, costs, backtraces, first_canister)
 
     def _set_up(self, pool: Pool, on_log: OnLog | None, http: Http | None) -> None:
         self.on_log = on_log
@@ -98,7 +105,12 @@ class Sandbox:
         self.snapshots = SnapshotManager(self)
 
     def _configure(
-        self, max_snapshots: int | None, instruction_limits: InstructionLimits | None, costs: str | None
+        self,
+        max_snapshots: int | None,
+        instruction_limits: InstructionLimits | None,
+        costs: str | None,
+        backtraces: bool | None,
+        first_canister: Principal | str | None,
     ) -> None:
         if max_snapshots is not None:
             if max_snapshots < 1:
@@ -109,6 +121,10 @@ class Sandbox:
             if costs not in MODELS:
                 raise ValueError(f"costs is one of {', '.join(MODELS)}, not {costs!r}")
             self._subnet.costs = costs
+        if backtraces is not None:
+            self._subnet.backtraces = backtraces
+        if first_canister is not None and not (self._subnet.next_canister or self._subnet.canisters):
+            self._subnet.next_canister = canister_index(first_canister)
 
     # --- on disk
 
@@ -124,19 +140,22 @@ class Sandbox:
         strategy: str | None = None,
         lock_timeout: float = 10.0,
         http: Http | None = None,
+        backtraces: bool | None = None,
+        first_canister: Principal | str | None = None,
     ) -> Sandbox:
         """The sandbox kept in directory `path`, made if absent; use it in a `with`.
 
         `save()` and the end of the `with` make what was done permanent; if the process dies before, or an exception
         leaves the `with`, the directory is what it was at the last save. Another process that opens it meanwhile waits
-        `lock_timeout` seconds, then gets `StateLocked`. Time, seed and `max_snapshots` are kept with the state.
+        `lock_timeout` seconds, then gets `StateLocked`. Time, seed, `max_snapshots`, `costs` and `backtraces` are kept
+        with the state; `first_canister` counts while there are no canisters.
         """
         directory = StateDirectory(Path(path), lock_timeout, strategy)
         self = cls.__new__(cls)
         try:
             self._set_up(directory.pool, on_log, http)
             directory.load(self._subnet)
-            self._configure(max_snapshots, instruction_limits, costs)
+            self._configure(max_snapshots, instruction_limits, costs, backtraces, first_canister)
         except BaseException:
             directory.close()
             raise
@@ -252,7 +271,7 @@ class Sandbox:
         *,
         max_rounds: int = ROUNDS,
     ) -> CallResult:
-        """An update call; the result says how it ended.
+        """An update call; the result says how it ended. `RequestTooLarge` if the message has more than 2 MiB.
 
         `StillWaiting` if it has no answer within `max_rounds` or nothing is left that could answer it. What was done
         stays, and the call goes on with the next rounds (`tick`) as if it had been submitted, under the error's
@@ -264,7 +283,7 @@ class Sandbox:
     def query(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
-        """A query call; the result says how it ended."""
+        """A query call; the result says how it ended. `RequestTooLarge` if the message has more than 4 MiB."""
         result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
         return result
 
@@ -421,7 +440,7 @@ class Sandbox:
         subnet = self._subnet
         if self._watcher is not None:
             raise RecordError("the sandbox is being recorded already")
-        rules = {name: getattr(subnet, name) for name in ("time", "seed", "costs", "max_snapshots")}
+        rules = {name: getattr(subnet, name) for name in _RULES}
         kept = {name: getattr(subnet, name) for name in ("pool", "instruction_limits", "certified")}
         if subnet != Subnet(**kept, **rules):
             raise RecordError("only a sandbox in which nothing was done yet can be recorded: record() comes first")

@@ -65,9 +65,10 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
 
         With `via_hooks`, put only its stable memory under a fresh instance and run `canister_post_upgrade`: an upgrade
         from the snapshot. More keywords then: `wasm` (another module than the snapshot's), `arg` (as for an
-        installation), and `skip_pre_upgrade` for a plain snapshot, whose own module's `canister_pre_upgrade` is
-        otherwise run first, on a copy: with it, what only the heap of the snapshot holds is lost. If a hook fails
-        nothing has changed, not even the canister's log. The result, and the error, tell instructions and logs.
+        installation) with `did` (the interface, where the module carries none), and `skip_pre_upgrade` for a plain
+        snapshot, whose own module's `canister_pre_upgrade` is otherwise run first, on a copy: with it, what only the
+        heap of the snapshot holds is lost. If a hook fails nothing has changed, not even the canister's log. The
+        result, and the error, tell instructions and logs.
         """
         target, raw = Principal.of(canister_id), as_id(snapshot_id)
         caller = self._who(target, sender)
@@ -87,13 +88,15 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         wasm: bytes | str | Path | None = None,
         arg: Any = None,
         sender: Principal | str | None = None,
+        did: str | Path | None = None,
     ) -> CallResult:
         """As `load` with `via_hooks`, from a file that holds a stable memory and nothing else, raw or gzip.
 
-        `wasm`: the module; None is the canister's own. The canister's certified data and chunk store stay.
+        `wasm`: the module; None is the canister's own. `did`: the interface for `arg`, where it carries none. The
+        canister's certified data and chunk store stay.
         """
         target = Principal.of(canister_id)
-        caller, load = self._who(target, sender), _hook_load(self._code(target), wasm=wasm, arg=arg)
+        caller, load = self._who(target, sender), _hook_load(self._code(target), wasm=wasm, arg=arg, did=did)
         image = read_stable_image(self._sandbox.pool, Path(path))
         done = self._sandbox.manage(command(hook_path.load_stable_image, caller, target, image, load))
         return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
@@ -202,8 +205,9 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         with portable.opened(path) as content:
             about = content.fields
         here = self._sandbox
-        limits = here.world(here.who(sender)).subnet.instruction_limits
-        alone = type(here)(on_log=here.on_log, instruction_limits=limits)
+        subnet = here.world(here.who(sender)).subnet
+        limits, traced = subnet.instruction_limits, subnet.backtraces
+        alone = type(here)(on_log=here.on_log, instruction_limits=limits, backtraces=traced)
         try:
             canister = alone.create_canister([here.who(sender)], about.canister_id)
             made = alone.snapshots.upload(canister.id, path)
@@ -216,10 +220,15 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
 
 
 def _hook_load(
-    code: Code | None, *, wasm: bytes | str | Path | None = None, arg: Any = None, skip_pre_upgrade: bool = False
+    code: Code | None,
+    *,
+    wasm: bytes | str | Path | None = None,
+    arg: Any = None,
+    skip_pre_upgrade: bool = False,
+    did: str | Path | None = None,
 ) -> hook_path.HookLoad:
-    """How to load; the argument is encoded by the types of the module that is to run."""
+    """How to load; the argument is encoded by the interface `did`, else by that of the module that is to run."""
     module = wasm if wasm is None or isinstance(wasm, bytes) else Path(wasm).read_bytes()
     if module is not None:
         code = modules.submit(module)
-    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code), skip_pre_upgrade)
+    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did), skip_pre_upgrade)

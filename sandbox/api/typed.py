@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
 from sandbox.canister.code import prepare
-from sandbox.errors import CandidError, InvalidModule, SandboxError
+from sandbox.errors import InvalidModule, SandboxError
 from sandbox.state import Code
 
 EMPTY_ARGUMENT = b"DIDL\x00\x00"
@@ -39,39 +39,40 @@ def metadata(code: Code, name: str) -> bytes | None:
     return facts.public_metadata.get(name, facts.private_metadata.get(name))
 
 
-def init_types(code: Code, did: str | Path | None = None) -> tuple[Type, ...]:
-    """The types of the installation argument: `candid:args`, else what the interface says, else none."""
+def init_types(code: Code, did: str | Path | None = None) -> tuple[Type, ...] | None:
+    """The types of the installation argument by the interface given, else by the module's `candid:args` or
+    `candid:service`; None if the module has neither."""
     text = metadata(code, "candid:args") if did is None else None
     if text is not None:
         return parse_types(text.decode())
-    try:
-        return interface_of(code, did).init_args or ()
-    except SandboxError as error:
-        if isinstance(error, CandidError):
-            raise
-        return ()
+    if did is None and metadata(code, "candid:service") is None:
+        return None
+    return interface_of(code, did).init_args or ()
 
 
 def init_argument(code: Code, arg: Any, did: str | Path | None = None) -> bytes:
-    """Bytes of an installation argument: bytes as they are, None as no values, a tuple as several, else one value."""
+    """Bytes of an installation argument: a tuple is several values, anything else is one. `SandboxError` if no
+    interface says their types."""
+    types = init_types(code, did)
+    if types is None:
+        raise SandboxError(
+            "no interface is known by which to encode the argument: the module carries none (candid:service). Give one "
+            "with did=, as in sandbox.canister(id, did=...) (--did on the command line), or give the argument as bytes"
+        )
+    return encode(types, list(arg) if isinstance(arg, tuple) else [arg])
+
+
+def deployment_argument(arg: Any, code: Callable[[], Code | None], did: str | Path | None = None) -> bytes:
+    """Bytes of an argument for code that is about to run: bytes as they are, None as no values, else by its types.
+    No values for a module that the platform refuses, which its deployment says, or where there is none."""
+    if arg is None:
+        return EMPTY_ARGUMENT
     if isinstance(arg, bytes | bytearray | memoryview):
         return bytes(arg)
-    if arg is None:
-        return EMPTY_ARGUMENT
-    return encode(init_types(code, did), list(arg) if isinstance(arg, tuple) else [arg])
-
-
-def deployment_argument(arg: Any, code: Callable[[], Code | None]) -> bytes:
-    """The same for code that is about to run; no values if that is a module that the platform refuses, which its
-    deployment says, or none at all."""
-    if arg is None:
-        return EMPTY_ARGUMENT
-    if isinstance(arg, bytes):
-        return arg
     with suppress(InvalidModule):
         known = code()
         if known is not None:
-            return init_argument(known, arg)
+            return init_argument(known, arg, did)
     return EMPTY_ARGUMENT
 
 

@@ -14,6 +14,7 @@ from sandbox import engine
 from sandbox.canister import failure
 from sandbox.canister.code import Prepared
 from sandbox.canister.failure import Failure
+from sandbox.canister.heap_fit import heap_problem
 from sandbox.canister.live import Live, Machines, heap_view, stable_view
 from sandbox.canister.run import Callback, run
 from sandbox.errors import ErrorCode
@@ -133,11 +134,13 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
     if not deployment.skip_pre_upgrade:
         before = replace(deployment.environment, version=deployment.old_version, global_timer=deployment.old_timer)
         problem = hooks.run(old, "canister_pre_upgrade", Mode.PRE_UPGRADE, before)
+    keep = deployment.persistence == "keep"
     problem = problem or _persistence_problem(old.prepared, deployment)
+    if problem is None and keep:
+        problem = heap_problem(prepared, old.heap.size)
     live: Live | None = None
     if problem is None:
-        keep = deployment.persistence == "keep"
-        heap = _kept(old.heap, prepared) if keep else heap_view(pool.memory(), prepared)
+        heap = old.heap if keep else heap_view(pool.memory(), prepared)
         live, problem = _instantiate(prepared, heap, old.shared_stable(), fresh=not keep)
     if live is not None:
         problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
@@ -152,12 +155,6 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
     assert live is not None
     machines.release(state.id, live)
     return hooks.end(live, None)
-
-
-def _kept(heap: View, prepared: Prepared) -> View:
-    if heap.size < prepared.heap_minimum:
-        heap.grow(prepared.heap_minimum)
-    return heap
 
 
 def _persistence_problem(old: Prepared, deployment: Deployment) -> Failure | None:

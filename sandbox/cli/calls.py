@@ -87,9 +87,7 @@ def init_argument(wasm: bytes, request: Request) -> bytes:
         types = init_types(submit(wasm), request.did)
     except InvalidModule:
         return EMPTY_ARGUMENT  # the platform refuses the module, and says why
-    if types:
-        return candid.encode_text(request.text(), types)
-    return candid.encode_text(request.text())
+    return candid.encode_text(request.text(), types) if types else candid.encode_text(request.text())
 
 
 def _call_options(function: F) -> F:

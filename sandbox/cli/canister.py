@@ -103,7 +103,7 @@ def status(app: App, canister: str) -> None:
     """Show what CANISTER is now: status, module, sizes, settings."""
     with app.session(save=False) as session:
         target = session.canister(canister)
-        found, name = target.status(), session.names.of(target.id)
+        found, name = target.status(app.sender), session.names.of(target.id)
     settings = settings_facts(found.settings)
     summary = {"name": name, **_summary(found)}
     text = {
@@ -164,7 +164,7 @@ def _simple(name: str, done: str, text: str) -> click.Command:
 def logs(app: App, canister: str) -> None:
     """Print the log of CANISTER: what it printed, and its traps; the newest 4 KiB."""
     with app.session(save=False) as session:
-        records = session.canister(canister).logs()
+        records = session.canister(canister).logs(app.sender)
     texts = [record.content.decode("utf-8", "replace") for record in records]
     facts = [
         {"index": record.index, "timestamp": record.timestamp, "text": text}

@@ -13,6 +13,7 @@ from sandbox.errors import (
     CallRejected,
     CandidDecodeError,
     InvalidModule,
+    RequestTooLarge,
     SandboxError,
     SnapshotFileCorrupt,
     StillWaiting,
@@ -43,7 +44,14 @@ def report(error: BaseException) -> Report | None:
     match error:
         case CallRejected():
             return Report(FAILED, "rejected", error.message, _reject_facts(error))
-        case InvalidModule() | CandidDecodeError() | SnapshotFileCorrupt() | StillWaiting() | InspectError():
+        case (
+            InvalidModule()
+            | CandidDecodeError()
+            | SnapshotFileCorrupt()
+            | StillWaiting()
+            | InspectError()
+            | RequestTooLarge()
+        ):
             return Report(FAILED, "failed", str(error))
         case click.UsageError():
             hint = f"\n{error.ctx.command_path} --help says more" if error.ctx else ""

@@ -27,6 +27,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--wasm", type=FILE, help="With either: run this module instead of the one that is there."),
     click.option("--arg", metavar="CANDID", help="With either: the argument of post_upgrade."),
+    click.option("--arg-file", type=FILE, help="With either: a file that holds the argument."),
+    click.option("--did", type=FILE, help="With either: the interface, where the module does not carry it."),
     click.option(
         "--skip-pre-upgrade",
         is_flag=True,
@@ -51,6 +53,8 @@ class HookOptions:
     stable_image: Path | None
     wasm: Path | None
     arg: str | None
+    arg_file: Path | None
+    did: Path | None
     skip_pre_upgrade: bool
 
     @classmethod
@@ -59,8 +63,11 @@ class HookOptions:
         found = cls(**options)
         if found.via_hooks and found.stable_image:
             raise Misuse("give --via-hooks for a snapshot, or --stable-image for a file, not both")
-        if (found.wasm or found.arg is not None) and not (found.via_hooks or found.stable_image):
-            raise Misuse("--wasm and --arg belong to --via-hooks or --stable-image")
+        given = found.wasm or found.arg is not None or found.arg_file or found.did
+        if given and not (found.via_hooks or found.stable_image):
+            raise Misuse("--wasm, --arg, --arg-file and --did belong to --via-hooks or --stable-image")
+        if found.arg is not None and found.arg_file:
+            raise Misuse("give --arg or --arg-file, not both")
         if found.skip_pre_upgrade and not found.via_hooks:
             raise Misuse("--skip-pre-upgrade belongs to --via-hooks")
         return found
@@ -73,8 +80,8 @@ class HookOptions:
         wasm = self.wasm.read_bytes() if self.wasm else None
         module = wasm if wasm is not None else snapshots.module(None if self.stable_image else source, target.id)
         argument = None
-        if self.arg is not None and module is not None:
-            argument = init_argument(module, Request("", self.arg, None, None, raw=False))
+        if module is not None:
+            argument = init_argument(module, Request("", self.arg, self.arg_file, self.did, raw=False))
         if self.stable_image:
             return snapshots.load_stable_image(target.id, self.stable_image, wasm, argument, sender)
         how = {"wasm": wasm, "arg": argument, "skip_pre_upgrade": self.skip_pre_upgrade}

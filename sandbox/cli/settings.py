@@ -18,7 +18,7 @@ NUMBERS = {
     "freezing_threshold": "Seconds.",
     "reserved_cycles_limit": "Cycles.",
     "minimum_incoming_canister_call_cycles": "Cycles.",
-    "wasm_memory_limit": "Bytes of heap; 0: no limit.",
+    "wasm_memory_limit": "Bytes of heap; 0: no limit. A new canister has 3 GiB.",
     "wasm_memory_threshold": "Bytes.",
 }
 VISIBILITIES = ("log_visibility", "snapshot_visibility", "status_visibility")
@@ -77,7 +77,7 @@ def settings(app: App, canister: str, **options: Any) -> None:
         update = chosen(session, options)
         if update:
             target.update_settings(app.sender, **update)
-        facts = settings_facts(target.status().settings)
+        facts = settings_facts(target.status(None if update else app.sender).settings)
     app.emit(facts, fields(settings_text(facts)))
 
 

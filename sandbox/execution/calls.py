@@ -1,12 +1,14 @@
 """A call begins: interface specification, "Call context creation" and "Message execution" (digest 4.1, 4.8).
 
 A call runs an update method, or a query method whose changes are forgotten. What cannot be run is rejected in the order
-of the replica: no such canister, not running, no module, no such method.
+of the replica: no such canister, not running, no module, no such method. A user's call passes the ingress filter first
+(`inspect`), whose texts are its own.
 """
 
 from __future__ import annotations
 
 from sandbox.canister.code import prepare
+from sandbox.canister.failure import Failure
 from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees
@@ -28,6 +30,7 @@ from sandbox.state import (
 )
 
 _MODES = {"update": Mode.UPDATE, "query": Mode.REPLICATED_QUERY}
+_NOT_RUNNING = {Status.STOPPED: ErrorCode.CANISTER_STOPPED, Status.STOPPING: ErrorCode.CANISTER_STOPPING}
 
 
 def begin_ingress(kernel: Kernel, message: Ingress) -> None:
@@ -83,7 +86,7 @@ def _begin(kernel: Kernel, state: CanisterState, context: CallContext, arg: byte
         close(kernel, context, no_method(context.method, "update"))
         return
     mode = _MODES[kind]
-    unpaid = cannot_pay(kernel, state)
+    unpaid = cannot_pay(kernel, state, context.caller)
     if unpaid is not None:
         respond(kernel, context, unpaid)
         return
@@ -96,12 +99,14 @@ def _begin(kernel: Kernel, state: CanisterState, context: CallContext, arg: byte
 
 
 def inspect(kernel: Kernel, message: Ingress) -> CallResult | None:
-    """Whether a user's call is let in: None, or how it was refused. Nothing that happens here remains."""
+    """Whether a user's call is let in: None, or how it was refused. Nothing that happens here remains.
+
+    The ingress filter: `dfinity/ic` `rs/execution_environment/src/execution_environment.rs`
+    (`should_accept_ingress_message`) and `execution/inspect_message.rs`.
+    """
     state = kernel.subnet.canisters.get(message.canister_id)
-    refused = unavailable(state, message.canister_id)
-    if state is None or refused is not None or state.code is None:
-        problem = no_module()
-        refused = refused or Reject.of(problem.code, problem.message(message.canister_id))
+    refused = _filtered(kernel, state, message)
+    if state is None or state.code is None or refused is not None:
         return CallResult(message.canister_id, message.method, reject=refused)
     if "canister_inspect_message" not in prepare(state.code).facts.entry_points:
         return None
@@ -115,29 +120,40 @@ def inspect(kernel: Kernel, message: Ingress) -> CallResult | None:
     return _not_let_in(kernel, state, message, outcome)
 
 
+def _filtered(kernel: Kernel, state: CanisterState | None, message: Ingress) -> Reject | None:
+    """Why the filter refuses a user's call before the canister itself is asked, if it does."""
+    name = message.canister_id
+    if state is None:
+        return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
+    unpaid = fees.missing(kernel.subnet, state, fees.ingress_fee(kernel.subnet, message), message.sender)
+    if unpaid is not None:
+        return unpaid
+    if state.status is not Status.RUNNING:
+        return Reject.of(_NOT_RUNNING[state.status], f"Canister {name} is {state.status.name.lower()}")
+    if state.code is None:
+        return Reject.of(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, "Requested canister has no wasm module")
+    return None
+
+
 def _not_let_in(kernel: Kernel, state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
-    problem = outcome.failure
-    if problem is None:
-        reject = Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
-    else:
-        reject = Reject.of(problem.code, problem.message(state.id, kernel.traced(state, message.sender)))
+    problem = outcome.failure or Failure(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
     return CallResult(
         message.canister_id,
         message.method,
-        reject=reject,
+        reject=Reject.of(problem.code, problem.message(state.id, kernel.traced(state, message.sender))),
         instructions=outcome.instructions,
         logs=tuple(text.decode(errors="replace") for text in outcome.execution.logs),
-        backtrace=problem.backtrace if problem is not None else (),
+        backtrace=problem.backtrace,
     )
 
 
 def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject | None:
-    """Why a user's call or query is not taken by this canister, if it is not."""
+    """Why a call or query that is about to be executed cannot be, if it cannot: `dfinity/ic`
+    `rs/execution_environment/src/execution/common.rs` (`validate_canister`)."""
     if state is None:
         return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {canister_id} not found")
     if state.status is not Status.RUNNING:
-        code = ErrorCode.CANISTER_STOPPED if state.status is Status.STOPPED else ErrorCode.CANISTER_STOPPING
-        return Reject.of(code, f"Canister {canister_id} is not running")
+        return Reject.of(_NOT_RUNNING[state.status], f"Canister {canister_id} is not running")
     return damaged(state)
 
 
@@ -186,11 +202,12 @@ def _routed(canister_id: Principal) -> bool:
     return len(raw) == 10 and raw.endswith(b"\1\1")
 
 
-def cannot_pay(kernel: Kernel, state: CanisterState) -> Reject | None:
-    """The reject for a canister that cannot pay for executing a message."""
+def cannot_pay(kernel: Kernel, state: CanisterState, caller: Principal) -> Reject | None:
+    """The reject for a canister that cannot pay for executing a message of `caller`."""
     if kernel.subnet.costs == "free" or state.code is None:
         return None
-    return fees.missing(kernel.subnet, state, fees.prepayment(kernel.subnet, prepare(state.code).facts.is64))
+    wanted = fees.prepayment(kernel.subnet, prepare(state.code).facts.is64)
+    return fees.missing(kernel.subnet, state, wanted, caller)
 
 
 def _composite() -> Reject:

@@ -17,7 +17,8 @@ from sandbox.management.rejects import out_of_cycles
 from sandbox.management.signatures import KEY_NAMES
 from sandbox.management.sizes import memory_usage
 from sandbox.management.transition import Prices
-from sandbox.state import CanisterState, Subnet
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Ingress, Subnet
 
 _NODES = 13
 _DAY = 86_400
@@ -85,12 +86,23 @@ def frozen_cycles(subnet: Subnet, state: CanisterState) -> int:
     return 0 if model is None else model.freezing_limit(state)
 
 
-def missing(subnet: Subnet, state: CanisterState, wanted: int) -> Reject | None:
-    """The reject for a canister that cannot pay `wanted` cycles without freezing; None if it can."""
+def missing(subnet: Subnet, state: CanisterState, wanted: int, reader: Principal) -> Reject | None:
+    """The reject for a canister that cannot pay `wanted` cycles without freezing; None if it can. Only a controller
+    reads how many are missing (`dfinity/ic` `rs/interfaces/src/execution_environment/errors.rs`,
+    `CanisterOutOfCyclesError`)."""
+    if subnet.costs == "free":
+        return None
     short = wanted + frozen_cycles(subnet, state) - state.cycles
     if short <= 0:
         return None
-    return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, out_of_cycles(state.id, short))
+    controls = reader in state.settings.controllers
+    return Reject.of(ErrorCode.CANISTER_OUT_OF_CYCLES, out_of_cycles(state.id, short if controls else None))
+
+
+def ingress_fee(subnet: Subnet, message: Ingress) -> int:
+    """What taking in a user's message costs its canister."""
+    model = fees(subnet)
+    return 0 if model is None else model.ingress_message(len(message.method.encode()) + len(message.arg))
 
 
 def frozen(subnet: Subnet, state: CanisterState) -> Reject | None:

@@ -28,12 +28,18 @@ NONCE: Final = 32
 """Bytes of a nonce, at most."""
 
 
-def request_id_of(
-    canister_id: Principal, method: str, arg: bytes, sender: Principal, expiry: int, nonce: bytes | None
-) -> bytes:
-    """The id of the call with this content."""
-    content = {
-        "request_type": "call",
+def content_of(
+    canister_id: Principal,
+    method: str,
+    arg: bytes,
+    sender: Principal,
+    expiry: int,
+    nonce: bytes | None = None,
+    kind: str = "call",
+) -> dict[str, object]:
+    """The content of a call, or of a query (`kind`), whose hash is the request id."""
+    return {
+        "request_type": kind,
         "canister_id": canister_id,
         "method_name": method,
         "arg": arg,
@@ -41,7 +47,6 @@ def request_id_of(
         "ingress_expiry": expiry,
         "nonce": nonce,
     }
-    return request_id(content)
 
 
 def check_expiry(subnet: Subnet, expiry: int) -> None:
@@ -72,7 +77,8 @@ def begins(subnet: Subnet, message: Ingress) -> bool:
 def keep(subnet: Subnet, message: Ingress) -> bytes:
     """Make a call for which its caller does not wait any longer a submitted one; its request id."""
     number, called, sender = message.message_id, (message.canister_id, message.method), message.sender
-    name = request_id_of(*called, message.arg, sender, subnet.time + KEPT, number.to_bytes(8, "big"))
+    nonce = number.to_bytes(8, "big")
+    name = request_id(content_of(*called, message.arg, sender, subnet.time + KEPT, nonce))
     before, after = UserOrigin(number), UserOrigin(number, name)
     status = PROCESSING
     for place, queued in enumerate(subnet.queue):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.execution import ingress, management, queries, rounds, time
+from sandbox.certify.request_id import request_id
+from sandbox.execution import ingress, management, queries, request_size, rounds, time
 from sandbox.execution.kernel import Kernel
 from sandbox.execution.queries import Query
 from sandbox.execution.result import CallResult
@@ -85,23 +86,28 @@ Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilS
 
 def perform(kernel: Kernel, given: Input) -> Any:
     """Carry out an input: a `CallResult` for `Update` and `Query`, the message's number for `Submit`, `Managed` for a
-    command, the number of rounds for `UntilIdle`. `CallRejected` only for commands; `StillWaiting` where rounds are
-    counted."""
+    command, the number of rounds for `UntilIdle`. `CallRejected` only for commands, `RequestTooLarge` for calls;
+    `StillWaiting` where rounds are counted."""
     return _TABLE[type(given)](kernel, given)
 
 
 def _update(kernel: Kernel, given: Update) -> CallResult:
+    if request_size.large(given.method, given.arg):
+        request_size.check_call(_content(kernel, given, "call"))
     message = Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender)
     return rounds.update(kernel, message, given.max_rounds)
 
 
 def _submit(kernel: Kernel, given: Submit) -> int:
-    subnet, number = kernel.subnet, kernel.new_id()
+    subnet, number = kernel.subnet, kernel.subnet.next_id + 1
     expiry, nonce = given.expiry, given.nonce
     if expiry is None:
         expiry = subnet.time + ingress.KEPT
         nonce = number.to_bytes(8, "big") if nonce is None else nonce
-    name = ingress.request_id_of(given.canister_id, given.method, given.arg, given.sender, expiry, nonce)
+    content = ingress.content_of(given.canister_id, given.method, given.arg, given.sender, expiry, nonce)
+    if request_size.large(given.method, given.arg):
+        request_size.check_call(content)
+    name, number = request_id(content), kernel.new_id()
     submission = subnet.submissions.get(name)
     if submission is not None and submission.known:
         return submission.number
@@ -114,6 +120,17 @@ def _submit(kernel: Kernel, given: Submit) -> int:
     if refused is not None:
         ingress.answered(subnet, name, refused, refused=True)
     return number
+
+
+def _query(kernel: Kernel, given: Query) -> CallResult:
+    if request_size.large(given.method, given.arg):
+        request_size.check_query(_content(kernel, given, "query"))
+    return queries.query(kernel, given)
+
+
+def _content(kernel: Kernel, given: Update | Query, kind: str) -> dict[str, object]:
+    expiry = kernel.subnet.time + ingress.KEPT
+    return ingress.content_of(given.canister_id, given.method, given.arg, given.sender, expiry, kind=kind)
 
 
 def _command(kernel: Kernel, given: Command) -> Managed:
@@ -141,7 +158,7 @@ def _until_stopped(kernel: Kernel, given: UntilStopped) -> None:
 
 _TABLE: Mapping[type[Any], Callable[[Kernel, Any], Any]] = {
     Update: _update,
-    Query: queries.query,
+    Query: _query,
     Submit: _submit,
     Command: _command,
     Advance: _advance,

@@ -31,7 +31,7 @@ from sandbox.ic0.state import Call, Execution, Rejected, Replied
 from sandbox.limits import COMPOSITE_DEPTH, INSTRUCTIONS_PER_QUERY_CALL
 from sandbox.management import dispatch
 from sandbox.principal import Principal
-from sandbox.state import CallContext, CanisterState, SystemOrigin
+from sandbox.state import CallContext, CanisterState, Status, SystemOrigin
 
 _EMPTY_CONTEXT = SystemOrigin()
 _MANAGEMENT = Principal.management()
@@ -94,7 +94,7 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     if call.canister_id == _MANAGEMENT:
         return _managed(kernel, call)
     state = kernel.subnet.canisters.get(call.canister_id)
-    refused = unavailable(state, call.canister_id)
+    refused = _unasked(state, call.canister_id)
     if state is None or refused is not None:
         assert refused is not None
         return refused
@@ -116,6 +116,15 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
         return node.answer(Mode.COMPOSITE_QUERY)
     finally:
         kernel.machines.give_back(state.id, node.live)
+
+
+def _unasked(state: CanisterState | None, canister_id: Principal) -> Reject | None:
+    """Why this canister cannot be asked, if it cannot (`dfinity/ic` `rs/replicated_state/src/replicated_state.rs`,
+    `get_active_canister`; then as any message that is about to be executed)."""
+    if state is not None and state.status is Status.STOPPED:
+        text = f"Canister {canister_id} is stopped and therefore does not have a CallContextManager"
+        return Reject.of(ErrorCode.CANISTER_STOPPED, text)
+    return unavailable(state, canister_id)
 
 
 def _managed(kernel: Kernel, call: Query) -> bytes | Reject:

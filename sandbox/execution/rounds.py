@@ -62,8 +62,9 @@ def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
         state.check_intact()
     refused = None if _receiver(kernel, message) is management else calls.inspect(kernel, message)
     if refused is None:
-        refused = ingress.full(kernel.subnet, message) or time.charge_ingress(kernel, message)
+        refused = ingress.full(kernel.subnet, message)
     if refused is None:
+        time.charge_ingress(kernel, message)
         kernel.subnet.queue.append(message)
     else:
         kernel.subnet.results[message.message_id] = refused

@@ -29,7 +29,7 @@ def due(kernel: Kernel, heartbeats: bool = True) -> list[Task]:
         if state.status is not Status.RUNNING or state.code is None or state.damage is not None:
             continue
         found = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(kernel, state, kind)]
-        if found and cannot_pay(kernel, state) is None:
+        if found and cannot_pay(kernel, state, state.id) is None:
             tasks.extend(Task(canister_id, kind) for kind in found)
     return tasks
 
@@ -47,7 +47,7 @@ def execute(kernel: Kernel, task: Task) -> None:
     state = kernel.subnet.canisters.get(task.canister_id)
     if state is None or state.status is not Status.RUNNING or state.damage or not _due(kernel, state, task.kind):
         return
-    if cannot_pay(kernel, state) is not None:
+    if cannot_pay(kernel, state, state.id) is not None:
         return
     if task.kind == "global_timer":
         state = replace(state, global_timer=0)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.execution import ingress
-from sandbox.execution.fees import fees, missing
+from sandbox.execution.fees import fees, ingress_fee
 from sandbox.execution.finish import reject_open_calls, stop_if_done
 from sandbox.execution.kernel import Kernel
-from sandbox.execution.result import CallResult
 from sandbox.state import NO_CHUNKS, CanisterState, Ingress, Status
 
 
@@ -30,17 +29,11 @@ def advance(kernel: Kernel, nanoseconds: int) -> None:
             _deallocate(kernel, state)
 
 
-def charge_ingress(kernel: Kernel, message: Ingress) -> CallResult | None:
-    """Charge the canister for taking in a user's message; how it was refused if it cannot pay."""
-    model, state = fees(kernel.subnet), kernel.subnet.canisters.get(message.canister_id)
-    if model is None or state is None:
-        return None
-    fee = model.ingress_message(len(message.method.encode()) + len(message.arg))
-    reject = missing(kernel.subnet, state, fee)
-    if reject is not None:
-        return CallResult(message.canister_id, message.method, reject=reject)
-    kernel.subnet.canisters[state.id] = replace(state, cycles=state.cycles - fee)
-    return None
+def charge_ingress(kernel: Kernel, message: Ingress) -> None:
+    """Charge the canister for taking in a user's message, which it can pay for: `calls.inspect` has let it in."""
+    fee, state = ingress_fee(kernel.subnet, message), kernel.subnet.canisters.get(message.canister_id)
+    if fee and state is not None:
+        kernel.subnet.canisters[state.id] = replace(state, cycles=state.cycles - fee)
 
 
 def _deallocate(kernel: Kernel, state: CanisterState) -> None:

@@ -169,7 +169,7 @@ def suggestion(code: ErrorCode, text: str) -> str:
             return _first(_CONTRACT, text[len(_VIOLATION) :])
         return TOOLCHAIN if text == "Canister provided invalid principal id" else ""
     if code == Code.CANISTER_INVALID_WASM:
-        return _module_help(text.removeprefix(_INVALID))
+        return _module_help(text[len(_INVALID) :]) if text.startswith(_INVALID) else ""
     if code == Code.CANISTER_OUT_OF_MEMORY and text.startswith("Canister tried to allocate pages reserved"):
         return _link("Upgrade the canister to the latest version of Motoko.", "reserved-pages-for-old-motoko")
     return _BY_CODE.get(code, "")

@@ -6,8 +6,9 @@ import hashlib
 from dataclasses import replace
 
 from sandbox.errors import ErrorCode
+from sandbox.limits import WASM_MEMORY_LIMIT_DEFAULT
 from sandbox.management import rejects
-from sandbox.management.settings import SettingsUpdate, apply_settings
+from sandbox.management.settings import SettingsUpdate, apply_settings, check_allocations
 from sandbox.management.transition import Transition, World, history
 from sandbox.principal import Principal
 from sandbox.state import NO_CHUNKS, CanisterState, Settings, Status, Subnet
@@ -23,28 +24,23 @@ def create_for_cycles(world: World, settings: SettingsUpdate) -> Transition:
 
 
 def create_canister(world: World, settings: SettingsUpdate, specified_id: Principal | None, cycles: int) -> Transition:
-    """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise. The reply is
-    its id; the cycles come from nowhere."""
+    """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise, with the
+    replica's limit for the heap (`dfinity/ic` `rs/config/src/execution_environment.rs`, DEFAULT_WASM_MEMORY_LIMIT).
+    The reply is its id; the cycles come from nowhere, and must be enough for the settings
+    (`rs/execution_environment/src/canister_manager.rs`, `validate_settings_for_canister_creation`)."""
     subnet = world.subnet
-    canister_id, following = specified_id, subnet.next_canister
-    while canister_id is None or (specified_id is None and _taken(subnet, canister_id)):
-        canister_id, following = Principal.from_index(following), following + 1
-    if not bytes(canister_id).endswith(b"\1"):
-        raise rejects.invalid_payload(f"The `specified_id` {canister_id} is invalid: canister ids are opaque ids.")
-    if _taken(subnet, canister_id):
-        raise rejects.rejected(
-            ErrorCode.CANISTER_ID_ALREADY_EXISTS,
-            f"Unsuccessful canister creation: canister id {canister_id} already exists.",
-        )
-    state = CanisterState(
-        id=canister_id,
-        settings=Settings(controllers=(world.caller,)),
+    blank = CanisterState(
+        id=world.caller,
+        settings=Settings(controllers=(world.caller,), wasm_memory_limit=WASM_MEMORY_LIMIT_DEFAULT),
         heap=subnet.pool.memory(),
         stable=subnet.pool.memory(),
         created_at=subnet.time,
         cycles=cycles,
     )
-    state = replace(state, settings=apply_settings(state, settings))
+    chosen = apply_settings(blank, settings)
+    check_allocations(world, blank, chosen)
+    canister_id, following = _new_id(subnet, specified_id)
+    state = replace(blank, id=canister_id, settings=chosen)
     variables = _hash_of_map(state.settings.environment_variables) if "environment_variables" in settings else None
     controllers = tuple(sorted(state.settings.controllers))
     change = world.change(0, "creation", controllers=controllers, environment_variables_hash=variables)
@@ -53,6 +49,22 @@ def create_canister(world: World, settings: SettingsUpdate, specified_id: Princi
         next_canister=following,
         reply=canister_id,
     )
+
+
+def _new_id(subnet: Subnet, specified: Principal | None) -> tuple[Principal, int]:
+    """The id of a new canister, and the index of the one after it."""
+    following = subnet.next_canister
+    if specified is None:
+        while True:
+            canister_id, following = Principal.from_index(following), following + 1
+            if not _taken(subnet, canister_id):
+                return canister_id, following
+    if not bytes(specified).endswith(b"\1"):
+        raise rejects.invalid_payload(f"The `specified_id` {specified} is invalid: canister ids are opaque ids.")
+    if _taken(subnet, specified):
+        text = f"Unsuccessful canister creation: canister id {specified} already exists."
+        raise rejects.rejected(ErrorCode.CANISTER_ID_ALREADY_EXISTS, text)
+    return specified, following
 
 
 def _hash_of_map(variables: tuple[tuple[str, str], ...]) -> bytes:

@@ -215,10 +215,10 @@ def installation_unpaid(canister_id: Principal, short: int) -> CallRejected:
     return rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, text, "install-code-not-enough-cycles")
 
 
-def out_of_cycles(canister_id: Principal, short: int) -> str:
-    """The sentence that several texts have in them."""
-    text = f"is out of cycles: please top up the canister with at least {short} additional cycles"
-    return f"Canister {canister_id} {text}"
+def out_of_cycles(canister_id: Principal, short: int | None) -> str:
+    """The sentence that several texts have in them; without `short` for those who may not know the balance."""
+    more = "" if short is None else f": please top up the canister with at least {short} additional cycles"
+    return f"Canister {canister_id} is out of cycles{more}"
 
 
 def creation_fee(sent: int, required: int) -> CallRejected:

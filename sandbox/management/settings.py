@@ -34,7 +34,7 @@ def update_settings(world: World, canister_id: Principal, update: SettingsUpdate
     state = world.controlled(canister_id)
     version = state.version + 1
     settings = apply_settings(state, update)
-    _check_afforded(world, state, settings)
+    check_allocations(world, state, settings)
     logs = newest_logs(state.logs, settings.log_memory_limit)
     new = replace(state, settings=settings, version=version, logs=logs)
     if "controllers" in update:
@@ -43,9 +43,9 @@ def update_settings(world: World, canister_id: Principal, update: SettingsUpdate
     return Transition(canister=new)
 
 
-def _check_afforded(world: World, state: CanisterState, settings: Settings) -> None:
-    """A larger allocation must not freeze the canister; a longer freezing threshold may (`dfinity/ic`
-    `canister_manager.rs`, `validate_canister_settings`)."""
+def check_allocations(world: World, state: CanisterState, settings: Settings) -> None:
+    """A reject if these settings have a larger allocation than the canister has now, and would freeze it; a longer
+    freezing threshold may (`dfinity/ic` `canister_manager.rs`, `validate_canister_settings`)."""
     short = world.prices.frozen(replace(state, settings=settings)) - state.cycles
     if short <= 0:
         return

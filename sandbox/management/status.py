@@ -32,11 +32,10 @@ def canister_status(world: World, canister_id: Principal) -> Transition:
     state = world.canister(canister_id)
     if world.caller != canister_id and not sees(state, state.settings.status_visibility, world.caller):
         raise rejects.status_denied(world.caller)
-    return Transition(reply=status_record(world, state))
+    return Transition(reply=_status_record(world, state))
 
 
-def status_record(world: World, state: CanisterState) -> dict[str, Any]:
-    """The `canister_status_result` record, whoever asks."""
+def _status_record(world: World, state: CanisterState) -> dict[str, Any]:
     metrics = memory_metrics(state)
     return {
         "status": {state.status.name.lower(): None},
@@ -103,8 +102,7 @@ def fetch_canister_logs(world: World, canister_id: Principal, wanted: dict[str, 
     """For controllers and those whom `log_visibility` admits. If the records do not fit into one answer, the oldest
     are left out; with a filter (`end` is exclusive) the newest."""
     state = world.canister(canister_id)
-    if not sees(state, state.settings.log_visibility, world.caller):
-        raise rejects.logs_denied(world.caller)
+    check_logs_visible(state, world.caller)
     records = list(state.logs)
     if wanted is None:
         records = _fitting(records[::-1])[::-1]
@@ -114,6 +112,12 @@ def fetch_canister_logs(world: World, canister_id: Principal, wanted: dict[str, 
         records = _fitting([r for r in records if (r.index if kind == "by_idx" else r.timestamp) in span])
     shown = [{"idx": r.index, "timestamp_nanos": r.timestamp, "content": r.content} for r in records]
     return Transition(reply={"canister_log_records": shown})
+
+
+def check_logs_visible(state: CanisterState, reader: Principal) -> None:
+    """A reject for those who may not read the canister's log."""
+    if not sees(state, state.settings.log_visibility, reader):
+        raise rejects.logs_denied(reader)
 
 
 def _fitting(records: list[LogRecord]) -> list[LogRecord]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sandbox import wasm
 from sandbox.canister.code import Prepared, prepare, submit
-from sandbox.limits import WASM_PAGE
+from sandbox.canister.heap_fit import heap_problem
 from sandbox.management import rejects
 from sandbox.management.code import prepared
 from sandbox.management.sizes import low_on_memory
@@ -38,7 +38,9 @@ def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
     if snapshot.upload is None:
         return Parts(code, snapshot.globals)
     module = prepared(state, code)
-    _check_memory(module, snapshot)
+    problem = heap_problem(module, snapshot.heap.size)
+    if problem is not None:
+        raise rejects.rejected(problem.code, problem.message(state.id))
     values = _slots(module, snapshot.upload.globals)
     _check_hook(state, snapshot)
     return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
@@ -51,16 +53,6 @@ def code_of(snapshot: SnapshotState) -> Code:
         return submit(upload.module.read(0, upload.module_size))
     assert snapshot.code is not None
     return snapshot.code
-
-
-def _check_memory(module: Prepared, snapshot: SnapshotState) -> None:
-    """Ours: the engine cannot give a module more memory than it declares."""
-    memory = module.facts.memory
-    most = None if memory is None else memory.maximum
-    if (memory is None and snapshot.heap.size) or (most is not None and snapshot.heap.size > most * WASM_PAGE):
-        raise rejects.invalid_payload(
-            "Wasm memory size of snapshot metadata exceeds the memory of the canister module."
-        )
 
 
 def _check_hook(state: CanisterState, snapshot: SnapshotState) -> None:

@@ -52,6 +52,9 @@ class Header:
     costs: str
     max_snapshots: int
     instruction_limits: dict[str, int]
+    backtraces: bool = True
+    next_canister: int = 0
+    """The index of the first canister; older records have neither this nor `backtraces`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,9 @@ from sandbox.state.savepoint import Queue
 from sandbox.store.checksum import memory_checksum, snapshot_checksum
 from sandbox.store.trees import tree
 
-VERSION = 1
-"""Changes with every change of what is hashed that `hashing` does not notice by itself."""
+VERSION = 2
+"""Changes with every change of what is hashed that `hashing` does not notice by itself, and of what new canisters are
+made of (2: they have a limit for the heap)."""
 
 _LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters", "savepoints"})
 """Fields of `Subnet` that no canister sees, or that say nothing new; canisters count one by one."""

@@ -21,7 +21,10 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, with the platform's defaults. Sizes in bytes, thresholds in seconds, amounts in cycles."""
+    """All settings. Sizes in bytes, thresholds in seconds, amounts in cycles.
+
+    The defaults are those of canisters that were made before there was such a setting; they read old states for ever.
+    """
 
     controllers: tuple[Principal, ...]
     compute_allocation: int = 0
@@ -30,7 +33,7 @@ class Settings:
     reserved_cycles_limit: int = RESERVED_CYCLES_LIMIT_DEFAULT
     minimum_incoming_canister_call_cycles: int = 0
     wasm_memory_limit: int = 0
-    """0: none (specification; the replica's own default is 3 GiB)."""
+    """0: none. New canisters get `limits.WASM_MEMORY_LIMIT_DEFAULT`."""
     wasm_memory_threshold: int = 0
     log_visibility: Visibility = Visibility()
     snapshot_visibility: Visibility = Visibility()

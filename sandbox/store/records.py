@@ -7,7 +7,7 @@ default here, so that old files load for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
@@ -44,6 +44,8 @@ _PLAIN = (
 _COUNTERS = ("total_changes", "next_log_index", "next_snapshot")
 _SNAPSHOT = ("id", "label", "taken_at", "canister_version", "globals", "certified_data", "global_timer")
 _SUBNET = ("time", "seed", "next_canister", "max_snapshots", "next_id", "random_draws", "costs")
+_ADDED: Mapping[str, Any] = {"backtraces": True}
+"""Fields of the subnet that older files do not have, and what they were then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ Name = Callable[[SnapshotState], str]
 def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
     """Everything but the bytes of memories and modules, and snapshots."""
     return {
-        **{field: getattr(subnet, field) for field in _SUBNET},
+        **{field: getattr(subnet, field) for field in (*_SUBNET, *_ADDED)},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
         "queue": tagged([*subnet.queue, *subnet.later]),
         "contexts": tagged(list(subnet.contexts.values())),
@@ -80,6 +82,8 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
     try:
         for name in _SUBNET:
             setattr(subnet, name, record[name])
+        for name, default in _ADDED.items():
+            setattr(subnet, name, record.get(name, default))
         subnet.deleted = frozenset(Principal(raw) for raw in record["deleted"])
         states = [decode_canister(item, sources) for item in record["canisters"]]
         _decode_calls(record, subnet)

@@ -19,6 +19,7 @@ from sandbox.engine import counting
 from sandbox.errors import RecordError
 from sandbox.execution import Input
 from sandbox.management.commands import Command
+from sandbox.principal import Principal
 from sandbox.record import Begin, Comparison, Difference, End, Header, Outcome, Step, Undo, described, read
 from sandbox.record.values import Sparse
 from sandbox.snapshots.state_hash import hashing
@@ -138,6 +139,8 @@ def _sandbox(header: Header, strategy: str | None) -> Sandbox:
             max_snapshots=header.max_snapshots,
             instruction_limits=InstructionLimits(**header.instruction_limits),
             strategy=strategy,
+            backtraces=header.backtraces,
+            first_canister=Principal.from_index(header.next_canister),
         )
         sandbox.set_time(header.time)
     except (TypeError, ValueError) as error:

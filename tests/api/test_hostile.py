@@ -201,6 +201,7 @@ def test_whatever_a_loop_does_it_ends_and_changes_nothing(kind: str) -> None:
 )
 def test_the_largest_memories_cost_what_is_written(memory: str, body: str, size: int, install: Install) -> None:
     canister = install(wat(f'(module (memory {memory}) (func (export "canister_update x") {body}))'))
+    canister.update_settings(wasm_memory_limit=0)
     rejected(ErrorCode.CANISTER_DID_NOT_REPLY, "", canister.update, "x")
     assert canister.status().heap_size == size
     snapshot = canister.take_snapshot()

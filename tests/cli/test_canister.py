@@ -27,7 +27,7 @@ def test_create_with_id_cycles_settings_and_controllers(cli: Cli) -> None:
     options = ("--id", wanted, "--cycles", "5000", "--freezing-threshold", "9", "--controller", "alice")
     made = cli.json("canister", "create", "x", *options, "--controller", "aaaaa-aa")
     assert made == {"canister_id": wanted, "name": "x"}
-    status = cli.json("canister", "status", "x")
+    status = cli.json("--as", "alice", "canister", "status", "x")
     assert (status["cycles"], status["settings"]["freezing_threshold"]) == (5000, 9)
     assert status["settings"]["controllers"] == [str(Sandbox().identity("alice")), "aaaaa-aa"]
 
@@ -244,3 +244,21 @@ def test_metadata(with_canister: Make) -> None:
     assert "candid:service" in cli("canister", "metadata", "c", "nope", code=2)
     cli("canister", "create", "empty")
     assert cli("canister", "metadata", "empty") == "The module has no metadata.\n"
+
+
+def test_status_and_logs_are_for_those_who_may_see_them(with_canister: Callable[..., Cli]) -> None:
+    cli = with_canister("c", "counter.classical")
+    for command, visibility, text in (
+        ("status", "--status-visibility", "is not allowed to read the canister status"),
+        ("settings", "--status-visibility", "is not allowed to read the canister status"),
+        ("logs", "--log-visibility", "is not allowed to access canister logs"),
+    ):
+        cli("canister", command, "c")
+        for stranger in ("eve", "anonymous"):
+            assert text in cli("--as", stranger, "canister", command, "c", code=1)
+        cli("canister", "settings", "c", visibility, "alice")
+        cli("--as", "alice", "canister", command, "c")
+        assert text in cli("--as", "eve", "canister", command, "c", code=1)
+        cli("canister", "settings", "c", visibility, "public")
+        cli("--as", "eve", "canister", command, "c")
+        cli("canister", "settings", "c", visibility, "controllers")

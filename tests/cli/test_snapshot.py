@@ -12,6 +12,7 @@ import pytest
 from sandbox import CallRejected, Canister, ErrorCode, Sandbox
 from sandbox.errors import Reject
 from tests.cli.conftest import Cli, module
+from tests.conftest import guest
 
 Make = Callable[..., Cli]
 
@@ -185,11 +186,40 @@ def test_a_stable_image_and_its_argument(cli: Cli, tmp_path: Path) -> None:
     assert 'title = "x"' in cli("canister", "call", "new", "config")
 
 
+BARE = guest("""
+(global $size (mut i32) (i32.const 0))
+(func (export "canister_post_upgrade")
+  (global.set $size (call $msg_arg_data_size))
+  (call $msg_arg_data_copy (i32.const 0) (i32.const 0) (global.get $size)))
+(func (export "canister_query seen") (call $reply (i32.const 0) (global.get $size)))
+""")
+"""Carries no interface; `seen` replies the argument of post_upgrade."""
+
+
+@pytest.mark.parametrize("source", ["snapshot", "image"])
+def test_the_argument_of_a_module_without_an_interface(source: str, cli: Cli, tmp_path: Path) -> None:
+    wasm, did, arg, image = (tmp_path / name for name in ("bare.wasm", "bare.did", "arg.txt", "image.gz"))
+    wasm.write_bytes(BARE)
+    did.write_text("service : (opt nat8, text) -> { seen : () -> (opt nat8, text) query }")
+    arg.write_text('(opt 7, "x")')
+    image.write_bytes(gzip.compress(bytes(65536)))
+    cli("canister", "create", "bare")
+    cli("canister", "install", "bare", str(wasm))
+    cli("snapshot", "take", "bare")
+    how = {"snapshot": ("--via-hooks",), "image": ("--stable-image", str(image))}[source]
+    for given in (("--arg-file", str(arg)), ("--arg", arg.read_text())):
+        cli("snapshot", "load", "bare", *how, *given, "--did", str(did))
+        assert cli("canister", "call", "bare", "seen", "--did", str(did)) == '(opt (7 : nat8), "x")\n'
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--wasm", "FILE"], "--wasm and --arg belong to"),
-        (["--arg", "()"], "--wasm and --arg belong to"),
+        (["--wasm", "FILE"], "--wasm, --arg, --arg-file and --did belong to"),
+        (["--arg", "()"], "--wasm, --arg, --arg-file and --did belong to"),
+        (["--arg-file", "FILE"], "--wasm, --arg, --arg-file and --did belong to"),
+        (["--did", "FILE"], "--wasm, --arg, --arg-file and --did belong to"),
+        (["--via-hooks", "--arg", "()", "--arg-file", "FILE"], "--arg-file, not both"),
         (["--skip-pre-upgrade"], "--skip-pre-upgrade belongs to --via-hooks"),
         (["--via-hooks", "--stable-image", "FILE"], "not both"),
         (["00", "--stable-image", "FILE"], "not both"),

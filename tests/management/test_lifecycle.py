@@ -151,7 +151,7 @@ def test_an_empty_canister_cannot_be_upgraded_or_called(sandbox: Sandbox) -> Non
     code = ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND
     text = "Attempted to execute a message, but the canister contains no Wasm module."
     rejected(code, text, canister.install, COUNTER, mode="upgrade")
-    rejected(code, text, canister.update, "x")
+    rejected(code, "Requested canister has no wasm module", canister.update, "x")
     rejected(code, text, canister.query, "x")
 
 
@@ -197,7 +197,7 @@ def test_uninstalling_keeps_what_is_not_code(canister: Canister, sandbox: Sandbo
 
 def test_a_stopped_canister_takes_no_calls_and_says_so(canister: Canister) -> None:
     canister.stop()
-    text = f"Canister {canister.id} is not running"
+    text = f"Canister {canister.id} is stopped"
     assert rejected(ErrorCode.CANISTER_STOPPED, text, canister.update, "inc").message == text
     rejected(ErrorCode.CANISTER_STOPPED, text, canister.query, "status")
     canister.start()

@@ -324,14 +324,15 @@ def test_what_is_wrong_with_chunks_is_said(sandbox: Sandbox, target: Canister) -
     ):
         arg = chunked(target, target, parts, module)
         rejected(code, text, by_user, sandbox, "install_chunked_code", arg)
-    many = MODULE_SIZE // len(COUNTER) + 1
-    text = f"Wasm module size of {many * len(COUNTER)} exceeds the maximum allowed size of {MODULE_SIZE}"
-    arg = chunked(target, target, [digest] * many, COUNTER)
-    rejected(ErrorCode.CANISTER_INVALID_WASM, text, by_user, sandbox, "install_chunked_code", arg)
     large = of(target, chunk=bytes(CHUNK_SIZE + 1))
     text = f"Wasm chunk size {CHUNK_SIZE + 1} exceeds the maximum chunk size of {CHUNK_SIZE}."
     rejected(code, text, by_user, sandbox, "upload_chunk", large)
     assert sandbox.state_of(target.id) == before
+    digest = by_user(sandbox, "upload_chunk", of(target, chunk=bytes(CHUNK_SIZE)))["hash"]
+    many = MODULE_SIZE // CHUNK_SIZE + 1
+    text = f"Wasm module size of {many * CHUNK_SIZE} exceeds the maximum allowed size of {MODULE_SIZE}"
+    arg = chunked(target, target, [digest] * many, COUNTER)
+    rejected(ErrorCode.CANISTER_INVALID_WASM, text, by_user, sandbox, "install_chunked_code", arg)
 
 
 def test_a_chunk_store_holds_a_hundred_chunks(sandbox: Sandbox, target: Canister) -> None:

@@ -327,3 +327,20 @@ def test_subnet_info(sandbox: Sandbox, caller: Canister) -> None:
     other = sandbox.identity("eve")
     assert own == MANAGEMENT or own != other
     rejected(REFUSED, f"Subnet {other}", by_canister, caller, "subnet_info", {"subnet_id": other})
+
+
+def test_the_handle_shows_status_and_log_to_those_who_may_see_them(sandbox: Sandbox) -> None:
+    """`sender` is asked as the platform asks; without it, they are shown as to a controller."""
+    owner, eve = sandbox.identity("default"), sandbox.identity("eve")
+    target = sandbox.create_canister()
+    assert target.status() == target.status(owner) == target.status(target.id)
+    assert target.logs() == target.logs(owner) == ()
+    denied = ErrorCode.CANISTER_STATUS_ACCESS_DENIED
+    rejected(denied, f"Caller {eve} is not allowed to read the canister status", target.status, eve)
+    rejected(REFUSED, f"Caller {eve} is not allowed to access canister logs", target.logs, eve)
+    target.update_settings(status_visibility=[eve], log_visibility="public")
+    assert target.status(eve) == target.status()
+    assert target.logs(eve) == ()
+    nobodys = sandbox.create_canister(controllers=[])
+    assert nobodys.status().status == "running"
+    rejected(denied, "", nobodys.status, owner)

@@ -188,16 +188,6 @@ def test_an_upgrade_that_keeps_the_heap_reinitialises_globals_and_applies_no_seg
     assert canister.update("passive").reply == b"passive"
 
 
-def test_a_kept_heap_grows_to_the_new_minimum(sandbox: Sandbox) -> None:
-    canister = written(sandbox, memory_guest(1, "abcd"))
-    heap = canister.raw_state().heap
-    canister.install(memory_guest(5, "wxyz", pages=3), mode="upgrade", wasm_memory_persistence="keep")
-    assert canister.raw_state().heap == heap + bytes(2 * 65536)
-    canister.install(memory_guest(5, "wxyz", pages=1), mode="upgrade", wasm_memory_persistence="keep")
-    assert canister.status().heap_size == 3 * 65536
-    assert canister.update("passive").reply == b"passive"
-
-
 @pytest.mark.parametrize("persistence", [None, "replace"])
 def test_an_upgrade_that_replaces_the_heap_keeps_stable_memory_only(sandbox: Sandbox, persistence: str | None) -> None:
     canister = written(sandbox, memory_guest(1, "abcd", eop=persistence is not None))

@@ -34,8 +34,8 @@ def test_what_is_accepted_is_executed(inspected: Guest) -> None:
 def test_what_is_not_accepted_is_refused(inspected: Guest, sandbox: Sandbox) -> None:
     inspect(inspected)
     before = everything(sandbox, inspected)
-    error = rejected(REFUSED, "Canister rejected the message", inspected.do, reply())
-    assert error.message == "Canister rejected the message"
+    text = f"Error from Canister {inspected.id}: Canister rejected the message"
+    assert rejected(REFUSED, text, inspected.do, reply()).message == text
     assert everything(sandbox, inspected) == before
 
 
@@ -113,12 +113,12 @@ def test_without_inspection_everything_is_let_in(a: Guest) -> None:
 
 def test_a_stopped_canister_refuses(a: Guest) -> None:
     a.stop()
-    rejected(ErrorCode.CANISTER_STOPPED, f"Canister {a.id} is not running", a.do, reply())
+    rejected(ErrorCode.CANISTER_STOPPED, f"Canister {a.id} is stopped", a.do, reply())
 
 
 def test_an_empty_canister_refuses(a: Guest) -> None:
     a.uninstall()
-    rejected(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, "contains no Wasm module", a.do, reply())
+    rejected(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, "Requested canister has no wasm module", a.do, reply())
 
 
 def test_a_canister_that_does_not_exist_refuses(a: Guest) -> None:

@@ -86,7 +86,7 @@ def test_a_query_cannot_call(a: Guest, b: Guest) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_canister_answers_no_queries(kind: str, a: Guest) -> None:
     a.stop()
-    rejected(ErrorCode.CANISTER_STOPPED, f"Canister {a.id} is not running", ask, a, kind, reply())
+    rejected(ErrorCode.CANISTER_STOPPED, f"Canister {a.id} is stopped and therefore", ask, a, kind, reply())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -112,7 +112,8 @@ def frozen(sandbox: Sandbox) -> Guest:
 
 def test_a_frozen_canister_takes_no_updates(frozen: Guest) -> None:
     text = f"Canister {frozen.id} is out of cycles: please top up the canister with at least "
-    rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, text, frozen.do, reply())
+    owner = frozen.status().settings.controllers[0]
+    rejected(ErrorCode.CANISTER_OUT_OF_CYCLES, text, frozen.do, reply(), sender=owner)
 
 
 @pytest.mark.parametrize("composite", [False, True])

@@ -23,8 +23,11 @@ def test_a_state_directory_of_this_format_loads_and_is_whole(tmp_path: Path, ver
         assert canister.query("get").reply == b"third value 7890"
         assert [snapshot.label for snapshot in canister.list_snapshots()] == ["one", "two"]
         assert [found.differs for found in sandbox.snapshots.verify_all()] == [None, None]
+        assert canister.status().settings.wasm_memory_limit == 0  # made before there was a limit; new ones have it
+        assert sandbox.create_canister().status().settings.wasm_memory_limit == 3 << 30
     with Sandbox.open(tmp_path / f"state-{version}") as sandbox:
-        [canister] = sandbox.canisters()
+        canister, new = sandbox.canisters()
+        assert (canister.status().settings.wasm_memory_limit, new.raw_state().module) == (0, None)
         for snapshot in canister.list_snapshots():
             value = VALUES[str(snapshot.label)]
             canister.load_snapshot(snapshot.id)

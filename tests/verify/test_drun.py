@@ -108,9 +108,10 @@ def test_a_stopped_canister(run: Run) -> None:
         ingress aaaaa-aa stop_canister $PRINCIPAL
         query $ID get 0x4449444c0000"""
     )
-    refused = f"Err: IC0508: Canister {ID} is not running"
+    refused = f"Err: IC0508: Canister {ID} is stopped"
+    unasked = f"{refused} and therefore does not have a CallContextManager"
     got = "Ok: Reply: 0x4449444c00017d00"
-    assert answers[2:] == [DONE, f"ingress {refused}", refused, DONE, got, DONE, refused]
+    assert answers[2:] == [DONE, f"ingress {refused}", unasked, DONE, got, DONE, unasked]
 
 
 def test_rejects_and_traps(run: Run, guest: str) -> None:
