@@ -20,7 +20,18 @@ def drawn(folder: Path, *options: str) -> list[str]:
     """The examples of a fresh process that has the configuration of these tests."""
     file = folder / "test_printing.py"
     file.write_text(PRINTING)
-    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "tests.conftest", "-s", *options, str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "pyproject.toml",
+        "-p",
+        "tests.conftest",
+        "-s",
+        *options,
+        str(file),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [line for line in done.stdout.splitlines() if "drawn" in line]
 
