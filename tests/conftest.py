@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import wasmtime
+from hypothesis import HealthCheck, settings
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, RawState, Sandbox
 
@@ -17,6 +18,12 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "wasm"
 FEW_INSTRUCTIONS = InstructionLimits(update=50_000_000, query=20_000_000, install=50_000_000, inspect=5_000_000)
 """Enough for every fixture; a loop without end costs a few hundredths of a second."""
 STRATEGIES = ("scan", "pagemap", "compare")
+
+_UNTIMED: dict[str, Any] = {"database": None, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("fixed", derandomize=True, **_UNTIMED)
+settings.register_profile("fresh", derandomize=False, print_blob=True, **_UNTIMED)
+settings.load_profile("fixed")
+"""Hypothesis draws the same examples on every machine; `scripts/test --all` takes the profile `fresh`: new ones."""
 
 
 @cache

@@ -16,12 +16,21 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sandbox.candid.labels import field_id
+from sandbox.candid.composite_readers import (
+    ignoring,
+    opt_reader,
+    record_reader,
+    variant_reader,
+    vec_reader,
+)
+from sandbox.candid.labels import field_id, path_text
 from sandbox.candid.message import read_header
+from sandbox.candid.nesting import Nested, Plan, run
 from sandbox.candid.reader import (
     PRIMITIVE_READERS,
     STRUCT_CODES,
     Malformed,
+    Mismatch,
     Read,
     Reader,
     read_func,
@@ -49,22 +58,14 @@ from sandbox.candid.types import (
     VariantType,
     VecType,
 )
-from sandbox.candid.values import Service, Some
+from sandbox.candid.values import Service
 from sandbox.errors import CandidDecodeError, CandidTypeError
 
 _MAX_CACHED_HEADER = 4_096
-_MAX_TYPE_DEPTH = 150
-_MAX_PAIRS = 20_000
+_FREE_PAIRS = 20_000
+"""Pairs of types that a message may make us look at, and so many more as its head has bytes."""
 
 Types = tuple[Type, ...]
-
-
-class Mismatch(Exception):
-    """A well-formed value that does not coerce to the expected type; `path` is filled from the inside out."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.path: list[str] = []
 
 
 def decode_at(types: Sequence[Type], data: bytes) -> list[Any]:
@@ -74,8 +75,8 @@ def decode_at(types: Sequence[Type], data: bytes) -> list[Any]:
         wire = read_header(reader, {})
         header, expected = reader.data[: reader.pos], tuple(types)
         if len(header) > _MAX_CACHED_HEADER:
-            return _read_arguments(reader, _argument_readers(wire, expected))
-        return _read_arguments(reader, _kept_readers(header, expected))
+            return _read_arguments(reader, _argument_plans(wire, expected, len(header)))
+        return _read_arguments(reader, _kept_plans(header, expected))
 
 
 def decode_as_is(data: bytes, names: Iterable[str] = ()) -> tuple[Types, list[Any]]:
@@ -83,36 +84,37 @@ def decode_as_is(data: bytes, names: Iterable[str] = ()) -> tuple[Types, list[An
     reader = Reader(bytes(data))
     with reading(reader):
         wire = read_header(reader, {field_id(name): name for name in names})
-        return wire, _read_arguments(reader, _argument_readers(wire, wire))
+        return wire, _read_arguments(reader, _argument_plans(wire, wire, reader.pos))
 
 
 @lru_cache(maxsize=256)
-def _kept_readers(header: bytes, expected: Types) -> tuple[list[Read], list[Read]]:
-    return _argument_readers(read_header(Reader(header), {}), expected)
+def _kept_plans(header: bytes, expected: Types) -> tuple[list[Plan], list[Plan]]:
+    return _argument_plans(read_header(Reader(header), {}), expected, len(header))
 
 
-def _argument_readers(wire: Types, expected: Types) -> tuple[list[Read], list[Read]]:
+def _argument_plans(wire: Types, expected: Types, header_size: int) -> tuple[list[Plan], list[Plan]]:
     """A reader for each expected argument, and one for each argument beyond these."""
-    build = _Builder().reader
-    wanted = [build(wire[n], t) if n < len(wire) else _missing_argument(t) for n, t in enumerate(expected)]
-    return wanted, [build(t, RESERVED) for t in wire[len(expected) :]]
+    plan = _Builder(_FREE_PAIRS + header_size).plan
+    wanted = [run(plan(wire[n], t)) if n < len(wire) else _missing_argument(t) for n, t in enumerate(expected)]
+    return wanted, [run(plan(t, RESERVED)) for t in wire[len(expected) :]]
 
 
-def _missing_argument(expected: Type) -> Read:
-    return read_null if expected.nullable else _failing(f"{expected} is missing")
+def _missing_argument(expected: Type) -> Plan:
+    return Plan(read_null if expected.nullable else _failing(f"{expected} is missing"))
 
 
-def _read_arguments(reader: Reader, readers: tuple[list[Read], list[Read]]) -> list[Any]:
-    wanted, extra = readers
+def _read_arguments(reader: Reader, plans: tuple[list[Plan], list[Plan]]) -> list[Any]:
+    wanted, extra = plans
     values: list[Any] = []
     try:
-        for read in wanted:
-            values.append(read(reader))  # noqa: PERF401 - the length is needed when one fails
+        for plan in wanted:
+            values.append(plan.perform(reader))  # noqa: PERF401 - the length is needed when one fails
     except Mismatch as error:
-        place = f"argument {len(values)}" + "".join(reversed(error.path))
-        raise CandidDecodeError(f"{place}: {error}, at byte {reader.pos}") from None
-    for read in extra:
-        read(reader)
+        raise CandidDecodeError(
+            f"argument {len(values)}{path_text(error.path)}: {error}, at byte {reader.pos}"
+        ) from None
+    for plan in extra:
+        plan.perform(reader)
     if reader.remaining:
         raise Malformed(f"{reader.remaining} bytes follow the last value")
     return values
@@ -134,45 +136,46 @@ def _read_service(reader: Reader) -> Service:
 
 
 class _Builder:
-    """Builds readers, one for each pair of types."""
+    """Builds the readers of a message, one for each pair of types."""
 
-    def __init__(self) -> None:
-        self.readers: dict[tuple[Type, Type], Read | None] = {}
+    def __init__(self, max_pairs: int) -> None:
+        self.plans: dict[tuple[Type, Type], Plan | None] = {}
         self.sized: dict[Type, bool] = {}
-        self.comparison = Comparison(_MAX_PAIRS)
-        self.depth = 0
+        self.max_pairs = max_pairs
+        self.comparison = Comparison(max_pairs)
 
-    def reader(self, wire: Type, expected: Type) -> Read:
+    def plan(self, wire: Type, expected: Type) -> Nested[Plan] | Plan:
         """The reader for a pair; for a pair that is being built, one that looks it up when called."""
         pair = (wire.resolve(), expected.resolve())
-        if pair not in self.readers:
-            self.readers[pair] = None
-            self.depth += 1
-            if self.depth > _MAX_TYPE_DEPTH or len(self.readers) > _MAX_PAIRS:
-                raise Malformed("the types of the message are too large")
-            self.readers[pair] = self._build(*pair)
-            self.depth -= 1
-        return self.readers[pair] or self._forward(pair)
+        if pair not in self.plans:
+            return self._planned(pair)
+        return self.plans[pair] or Plan(self._forward(pair), None)
+
+    def _planned(self, pair: tuple[Type, Type]) -> Nested[Plan]:
+        self.plans[pair] = None
+        if len(self.plans) > self.max_pairs:
+            raise Malformed("the types of the message are too large")
+        plan: Plan = yield self._build(*pair)
+        self.plans[pair] = plan
+        return plan
 
     def _forward(self, pair: tuple[Type, Type]) -> Read:
-        readers = self.readers
+        plans = self.plans
 
         def forward(reader: Reader) -> Any:
-            read = readers[pair]
-            assert read is not None
-            return read(reader)
+            plan = plans[pair]
+            assert plan is not None
+            return plan.function(reader)
 
         return forward
 
-    def _build(self, wire: Type, expected: Type) -> Read:
+    def _build(self, wire: Type, expected: Type) -> Nested[Plan] | Plan:
         if wire == EMPTY:
-            return _read_empty
+            return Plan(_read_empty)
         if expected == RESERVED:
             return self._ignored(wire)
         if isinstance(expected, OptType):
             return self._opt(wire, expected)
-        if isinstance(wire, PrimType) and (wire == expected or (wire == NAT and expected == INT)):
-            return PRIMITIVE_READERS[wire]
         match wire, expected:
             case VecType(), VecType():
                 return self._vec(wire.inner.resolve(), expected.inner.resolve())
@@ -180,6 +183,12 @@ class _Builder:
                 return self._record(wire, expected)
             case VariantType(), VariantType():
                 return self._variant(wire, expected)
+        return Plan(self._leaf(wire, expected))
+
+    def _leaf(self, wire: Type, expected: Type) -> Read:
+        if isinstance(wire, PrimType) and (wire == expected or (wire == NAT and expected == INT)):
+            return PRIMITIVE_READERS[wire]
+        match wire, expected:
             case FuncType(), FuncType() if self._is_subtype(wire, expected):
                 return read_func
             case ServiceType(), ServiceType() if self._is_subtype(wire, expected):
@@ -196,148 +205,61 @@ class _Builder:
         except CandidTypeError as error:
             raise Malformed(str(error)) from None
 
-    def _ignored(self, wire: Type) -> Read:
+    def _ignored(self, wire: Type) -> Nested[Plan]:
         if wire == RESERVED:
-            return read_null
-        skip = self.reader(wire, wire)
+            return Plan(read_null)
+        return ignoring((yield self.plan(wire, wire)))
 
-        def ignore(reader: Reader) -> None:
-            skip(reader)
-
-        return ignore
-
-    def _opt(self, wire: Type, expected: OptType) -> Read:
+    def _opt(self, wire: Type, expected: OptType) -> Nested[Plan]:
         if wire.nullable and not isinstance(wire, OptType):
-            return read_null
-        is_opt = isinstance(wire, OptType)
+            return Plan(read_null)
         given = wire.inner if isinstance(wire, OptType) else wire
-        read, skip = self.reader(given, expected.inner), self.reader(given, given)
-        ambiguous = expected.inner.nullable
+        read = yield self.plan(given, expected.inner)
+        skip = yield self.plan(given, given)
+        return opt_reader(read, skip, is_opt=isinstance(wire, OptType), ambiguous=expected.inner.nullable)
 
-        def read_opt(reader: Reader) -> Any:
-            if is_opt:
-                flag = reader.data[reader.pos]
-                if flag > 1:
-                    raise Malformed(f"the tag of an option is 0 or 1, not {flag}")
-                reader.pos += 1
-                if flag == 0:
-                    return None
-            start, depth = reader.pos, reader.depth
-            reader.depth = inside = depth - 1
-            if not inside:
-                raise RecursionError
-            try:
-                value = read(reader)
-            except Mismatch:
-                reader.pos, reader.depth = start, inside
-                skip(reader)
-                reader.depth = depth
-                return None
-            reader.depth = depth
-            return Some(value) if ambiguous else value
-
-        return read_opt
-
-    def _vec(self, wire: Type, expected: Type) -> Read:
+    def _vec(self, wire: Type, expected: Type) -> Nested[Plan]:
         if wire == expected and wire in STRUCT_CODES:
-            return _read_blob if wire == NAT8 else _array_reader(STRUCT_CODES[wire])
-        read, sized, is_blob = self.reader(wire, expected), self._has_bytes(wire), expected == NAT8
+            return Plan(_read_blob if wire == NAT8 else _array_reader(STRUCT_CODES[wire]))
+        part = yield self.plan(wire, expected)
+        return vec_reader(part, sized=(yield self._has_bytes(wire)), is_blob=expected == NAT8)
 
-        def read_vec(reader: Reader) -> Any:
-            count = read_nat(reader)
-            if sized and count > reader.remaining:
-                raise Malformed("a vector goes beyond the end of the message")
-            reader.spend(count)
-            depth = reader.depth
-            reader.depth = depth - 1
-            if not reader.depth:
-                raise RecursionError
-            values: list[Any] = []
-            append = values.append
-            try:
-                for _ in range(count):
-                    append(read(reader))
-            except Mismatch as error:
-                error.path.append(f"[{len(values)}]")
-                raise
-            reader.depth = depth
-            return bytes(values) if is_blob else values
-
-        return read_vec
-
-    def _record(self, wire: RecordType, expected: RecordType) -> Read:
+    def _record(self, wire: RecordType, expected: RecordType) -> Nested[Plan]:
         given = {field.id for field in wire.fields}
         for field in expected.fields:
             if field.id not in given and not field.type.nullable:
-                return _failing(f"the field {field.label} : {_short(field.type)} is missing")
+                return Plan(_failing(f"the field {field.label} : {_short(field.type)} is missing"))
         is_tuple = expected.is_tuple
         wanted: dict[int, tuple[Any, Type]] = {f.id: (f.id if is_tuple else f.key, f.type) for f in expected.fields}
-        steps: list[tuple[Any, Read]] = []
+        parts: list[tuple[Any, Plan]] = []
         for field in wire.fields:
             key, target = wanted.get(field.id, (None, RESERVED))
-            steps.append((key, self.reader(field.type, target)))
+            parts.append((key, (yield self.plan(field.type, target))))
         blank: Any = [None] * len(wanted) if is_tuple else {f.key: None for f in expected.fields if f.id not in given}
-        cost = len(steps) + len(blank)
+        return record_reader(parts, blank, is_tuple=is_tuple)
 
-        def read_record(reader: Reader) -> Any:
-            reader.budget -= cost
-            depth = reader.depth
-            reader.depth = depth - 1
-            if depth == 1 or reader.budget < 0:
-                _exhausted(reader)
-            values = blank.copy()
-            key = None
-            try:
-                for key, read in steps:
-                    if key is None:
-                        read(reader)
-                    else:
-                        values[key] = read(reader)
-            except Mismatch as error:
-                error.path.append(f".{key}")
-                raise
-            reader.depth = depth
-            return tuple(values) if is_tuple else values
-
-        return read_record
-
-    def _variant(self, wire: VariantType, expected: VariantType) -> Read:
+    def _variant(self, wire: VariantType, expected: VariantType) -> Nested[Plan]:
         known = {case.id: case for case in expected.fields}
-        cases: list[tuple[str, Read]] = []
+        parts: list[tuple[str, Plan]] = []
         for case in wire.fields:
             target = known.get(case.id)
             if target is None:
-                cases.append((case.key, _failing("this case is not expected")))
+                parts.append((case.key, Plan(_failing("this case is not expected"))))
             else:
-                cases.append((target.key, self.reader(case.type, target.type)))
+                parts.append((target.key, (yield self.plan(case.type, target.type))))
+        return variant_reader(parts)
 
-        def read_variant(reader: Reader) -> Any:
-            index = read_nat(reader)
-            if index >= len(cases):
-                raise Malformed("a variant index beyond the cases of its type")
-            key, read = cases[index]
-            depth = reader.depth
-            reader.depth = depth - 1
-            if not reader.depth:
-                raise RecursionError
-            try:
-                value = read(reader)
-            except Mismatch as error:
-                error.path.append(f".{key}")
-                raise
-            reader.depth = depth
-            return {key: value}
-
-        return read_variant
-
-    def _has_bytes(self, wire: Type) -> bool:
+    def _has_bytes(self, wire: Type) -> Nested[bool]:
         """Whether a value takes at least one byte; a record that contains itself counts as taking none."""
         wire = wire.resolve()
         if not isinstance(wire, RecordType):
             return not wire.nullable or isinstance(wire, OptType)
         if wire not in self.sized:
             self.sized[wire] = False
-            self.sized[wire] = any(self._has_bytes(field.type) for field in wire.fields)
+            for field in wire.fields:
+                if (yield self._has_bytes(field.type)):
+                    self.sized[wire] = True
+                    break
         return self.sized[wire]
 
 
@@ -364,11 +286,6 @@ def _array_reader(code: str) -> Read:
         return list(values)
 
     return read_array
-
-
-def _exhausted(reader: Reader) -> None:
-    reader.spend(0)
-    raise RecursionError
 
 
 def _short(found: Type) -> str:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text
-from sandbox.candid.layout import Doc, parenthesised, render
+from sandbox.candid.layout import Doc, render
 from sandbox.candid.lexer import Source
+from sandbox.candid.nesting import run
 from sandbox.candid.parser import Parser
 from sandbox.candid.types import (
     Env,
@@ -27,6 +28,7 @@ from sandbox.candid.types import (
     Type,
     VariantType,
     VecType,
+    arguments_laid_out,
 )
 from sandbox.errors import CandidSyntaxError, CandidTypeError
 
@@ -67,8 +69,8 @@ class Interface:
         """The interface as `.did` text, without comments and imports."""
         lines: list[Doc] = [(f"type {name} = ", self.types[name].doc(), ";\n") for name in self.types]
         if self.service:
-            init = () if self.init_args is None else (parenthesised(t.doc() for t in self.init_args), " -> ")
-            lines.append(("service : ", init, self.service.body(), "\n"))
+            init = () if self.init_args is None else (run(arguments_laid_out(self.init_args)), " -> ")
+            lines.append(("service : ", init, run(self.service.body()), "\n"))
         return "".join(map(render, lines))
 
 

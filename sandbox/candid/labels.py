@@ -25,6 +25,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBERED = re.compile(r"_(0|[1-9][0-9]{0,9})_")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"'}
 _DECIMAL_BITS = 8_192
+_PATH_ENDS = 10
 
 
 @lru_cache(maxsize=65_536)
@@ -66,6 +67,13 @@ def number_text(value: int) -> str:
     if value.bit_length() > _DECIMAL_BITS:
         return f"{'-' if value < 0 else ''}{abs(value):#x}"
     return f"{value:_}"
+
+
+def path_text(labels: list[str]) -> str:
+    """The labels on the way to a part, given from the inside out; of many only the first and the last."""
+    if len(labels) > 2 * _PATH_ENDS:
+        labels = [*labels[:_PATH_ENDS], f"...({len(labels) - 2 * _PATH_ENDS:,} levels)...", *labels[-_PATH_ENDS:]]
+    return "".join(reversed(labels))
 
 
 def clipped(value: object, limit: int = 40) -> str:

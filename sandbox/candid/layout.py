@@ -14,21 +14,29 @@ Doc: TypeAlias = Union[str, "Block", "tuple[Doc, ...]"]
 class Block:
     """Items between an opening and a closing mark.
 
-    `pad` surrounds the items when all stands on one line; `one_line` forbids breaking the block.
+    `pad` surrounds the items when all stands on one line; `last` follows the last one when the block is broken;
+    `one_line` forbids breaking it.
     """
 
-    __slots__ = ("closing", "items", "one_line", "opening", "pad", "separator", "width")
+    __slots__ = ("closing", "items", "last", "one_line", "opening", "pad", "separator", "width")
 
     def __init__(
-        self, marks: tuple[str, str, str], items: Iterable[Doc], *, pad: str = "", one_line: bool = False
+        self,
+        marks: tuple[str, str, str],
+        items: Iterable[Doc],
+        *,
+        pad: str = "",
+        last: str | None = None,
+        one_line: bool = False,
     ) -> None:
         self.opening, self.separator, self.closing = marks
+        self.last = self.separator if last is None else last
         self.items = tuple(items)
         self.pad = pad if self.items else ""
         self.one_line = one_line
         gaps = max(len(self.items) - 1, 0) * (len(self.separator) + 1)
         ends = len(self.opening) + len(self.closing) + 2 * len(self.pad)
-        self.width = ends + gaps + sum(map(_width, self.items))
+        self.width = ends + gaps + _width(self.items)
 
 
 def parenthesised(items: Iterable[Doc]) -> Block:
@@ -41,8 +49,13 @@ def braced(items: Iterable[Doc], *, one_line: bool = False) -> Block:
     return Block(("{", ";", "}"), items, pad=" ", one_line=one_line)
 
 
+def alone(item: Doc) -> Block:
+    """`{ a }`: the case of a variant value, which no separator may follow."""
+    return Block(("{", ";", "}"), (item,), pad=" ", last="")
+
+
 def render(doc: Doc, width: int = LINE_WIDTH) -> str:
-    """The text of `doc`; a block is broken when it would end beyond `width`."""
+    """The text of `doc`; a block is broken when it would end beyond `width`, unless it begins there."""
     out: list[str] = []
     column = 0
     todo: list[tuple[int, bool, Doc]] = [(0, False, doc)]
@@ -54,7 +67,7 @@ def render(doc: Doc, width: int = LINE_WIDTH) -> str:
         elif isinstance(part, tuple):
             todo.extend((indent, flat, piece) for piece in reversed(part))
         else:
-            flat = flat or part.one_line or column + part.width < width or not part.items
+            flat = flat or part.one_line or column + part.width < width or indent >= width or not part.items
             todo.extend(reversed(_flat(part, indent) if flat else _broken(part, indent)))
     return "".join(out)
 
@@ -71,11 +84,21 @@ def _broken(block: Block, indent: int) -> list[tuple[int, bool, Doc]]:
     pieces: list[Doc] = [block.opening]
     for item in block.items:
         pieces += ["\n" + " " * (indent + 2), item, block.separator]
+    pieces[-1] = block.last
     pieces += ["\n" + " " * indent, block.closing]
     return [(indent + 2, False, piece) for piece in pieces]
 
 
 def _width(doc: Doc) -> int:
-    if isinstance(doc, str):
-        return len(doc)
-    return doc.width if isinstance(doc, Block) else sum(map(_width, doc))
+    """The width of text, blocks and rows of them on one line."""
+    width = 0
+    todo: list[Doc] = [doc]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, str):
+            width += len(part)
+        elif isinstance(part, tuple):
+            todo += part
+        else:
+            width += part.width
+    return width

@@ -1,8 +1,8 @@
 """Reading primitive values from the bytes of a message.
 
-A `Reader` is a position in the bytes plus two bounds that end a hostile message early: `depth` (levels of nesting left)
-and `budget` (values left). Readers of single bytes rely on IndexError at the end of the input; `reading` turns that and
-its kin into CandidDecodeError with the offset.
+A `Reader` is a position in the bytes plus a bound that ends a hostile message early: `budget` (values left). Readers of
+single bytes rely on IndexError at the end of the input; `reading` turns that and its kin into CandidDecodeError with
+the offset.
 
 Spec: dfinity/candid `spec/Candid.md`, "Memory".
 """
@@ -38,8 +38,6 @@ from sandbox.candid.values import Func
 from sandbox.errors import CandidDecodeError
 from sandbox.principal import MAX_LENGTH, Principal
 
-MAX_DEPTH = 400
-"""Levels of options, vectors, records and variants in a value."""
 FREE_VALUES = 500_000
 VALUES_PER_BYTE = 8
 """A message may hold so many values in all, and so many more for each of its bytes: values may take no bytes at all."""
@@ -54,15 +52,22 @@ class Malformed(Exception):
     """The bytes break the format, whatever type is expected."""
 
 
+class Mismatch(Exception):
+    """A well-formed value that does not coerce to the expected type; `path` is filled from the inside out."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.path: list[str] = []
+
+
 class Reader:
     """A position in `data`, and what may still be spent."""
 
-    __slots__ = ("budget", "data", "depth", "pos")
+    __slots__ = ("budget", "data", "pos")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.pos = 0
-        self.depth = MAX_DEPTH
         self.budget = FREE_VALUES + VALUES_PER_BYTE * len(data)
 
     @property

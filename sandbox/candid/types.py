@@ -1,7 +1,8 @@
 """Candid types: frozen, hashable values that know their own text.
 
 A recursive type is a `NamedType`, which carries the environment that its name is looked up in, so that a type can be
-used without saying where it came from. `str(t)` is text that parses to the same type.
+used without saying where it came from. `str(t)` is text that parses to the same type. Types may be nested to any depth:
+a type keeps its hash, and neither comparing nor printing recurses.
 
 Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Types" (opcodes).
 """
@@ -9,11 +10,13 @@ Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Types" (opcodes).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
+from typing import ClassVar
 
-from sandbox.candid.labels import MAX_FIELD_ID, field_id, name_text, number_text
+from sandbox.candid.labels import MAX_FIELD_ID, field_id, key_id, name_text, number_text
 from sandbox.candid.layout import Doc, braced, parenthesised, render
+from sandbox.candid.nesting import Nested, run
 from sandbox.errors import CandidTypeError
 
 
@@ -44,9 +47,29 @@ class Env(Mapping[str, "Type"]):
 
 
 class Type:
-    """Base of all types."""
+    """Base of all types; equal if what their attributes named in `_parts` hold is equal."""
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
+    _parts: ClassVar[tuple[str, ...]] = ()
+    _hash: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((type(self), *self.parts())))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Type) and self._hash == other._hash and equal(self, other)
+
+    def __reduce__(self) -> tuple[type[Type], tuple[object, ...]]:
+        return type(self), tuple([getattr(self, item.name) for item in fields(self)])  # type: ignore[arg-type]
+
+    def parts(self) -> tuple[object, ...]:
+        """All that makes this type differ from others of its class."""
+        return tuple([getattr(self, name) for name in self._parts])
 
     def resolve(self) -> Type:
         """The type behind a name; any other type is itself."""
@@ -59,13 +82,17 @@ class Type:
 
     def doc(self) -> Doc:
         """The text of the type, ready to be laid out."""
+        return run(self.laid_out())
+
+    def laid_out(self) -> Nested[Doc] | Doc:
+        """`doc`, by way of the parts."""
         raise NotImplementedError
 
     def __str__(self) -> str:
         return render(self.doc(), width=1 << 30)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PrimType(Type):
     """A type without parts."""
 
@@ -76,10 +103,10 @@ class PrimType(Type):
     def nullable(self) -> bool:
         return self.name in ("null", "reserved")
 
-    def doc(self) -> Doc:
-        return self.name
+    _parts: ClassVar = ("name", "opcode")
 
-    __str__ = Type.__str__
+    def laid_out(self) -> Doc:
+        return self.name
 
 
 NULL = PrimType("null", -1)
@@ -112,7 +139,7 @@ OPT, VEC, RECORD, VARIANT, FUNC, SERVICE = -18, -19, -20, -21, -22, -23
 FUNC_MODES = {"query": 1, "oneway": 2, "composite_query": 3}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OptType(Type):
     """`opt inner`."""
 
@@ -122,22 +149,22 @@ class OptType(Type):
     def nullable(self) -> bool:
         return True
 
-    def doc(self) -> Doc:
-        return ("opt ", self.inner.doc())
+    _parts: ClassVar = ("inner",)
 
-    __str__ = Type.__str__
+    def laid_out(self) -> Nested[Doc]:
+        return ("opt ", (yield self.inner.laid_out()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VecType(Type):
     """`vec inner`; `vec nat8` is also written `blob`."""
 
     inner: Type
 
-    def doc(self) -> Doc:
-        return "blob" if self.inner == NAT8 else ("vec ", self.inner.doc())
+    _parts: ClassVar = ("inner",)
 
-    __str__ = Type.__str__
+    def laid_out(self) -> Nested[Doc]:
+        return "blob" if self.inner == NAT8 else ("vec ", (yield self.inner.laid_out()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +177,9 @@ class Field:
 
     @property
     def key(self) -> str:
-        """The key in a Python dict: the name, else `_id_`."""
-        return f"_{self.id}_" if self.name is None else self.name
+        """The key in a Python dict: the name, else `_id_`, as for a name that looks like that for another field."""
+        name = self.name
+        return f"_{self.id}_" if name is None or (name[:1] == "_" and key_id(name) != self.id) else name
 
     @property
     def label(self) -> str:
@@ -163,14 +191,16 @@ class Field:
         return cls(field_id(name), type, name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RecordType(Type):
     """`record { fields }`, ordered by field id whatever order they are given in."""
 
     fields: tuple[Field, ...]
+    _parts: ClassVar = ("fields",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _ordered(self.fields))
+        Type.__post_init__(self)
 
     @classmethod
     def of(cls, **fields: Type) -> RecordType:
@@ -181,34 +211,38 @@ class RecordType(Type):
         """Whether the labels are exactly the numbers from 0, and there are any."""
         return bool(self.fields) and all(f.id == n and f.name is None for n, f in enumerate(self.fields))
 
-    def doc(self) -> Doc:
-        if self.is_tuple:
-            return ("record ", braced(f.type.doc() for f in self.fields))
-        return ("record ", braced((f"{f.label} : ", f.type.doc()) for f in self.fields))
+    def laid_out(self) -> Nested[Doc]:
+        items: list[Doc] = []
+        for part in self.fields:
+            doc = yield part.type.laid_out()
+            items.append(doc if self.is_tuple else (f"{part.label} : ", doc))
+        return ("record ", braced(items))
 
-    __str__ = Type.__str__
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VariantType(Type):
     """`variant { cases }`, ordered by tag id whatever order they are given in."""
 
     fields: tuple[Field, ...]
+    _parts: ClassVar = ("fields",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _ordered(self.fields))
+        Type.__post_init__(self)
 
     @classmethod
     def of(cls, **fields: Type) -> VariantType:
         return cls(tuple(Field.named(name, type) for name, type in fields.items()))
 
-    def doc(self) -> Doc:
-        return ("variant ", braced(f.label if f.type == NULL else (f"{f.label} : ", f.type.doc()) for f in self.fields))
+    def laid_out(self) -> Nested[Doc]:
+        items: list[Doc] = []
+        for case in self.fields:
+            doc = yield case.type.laid_out()
+            items.append(case.label if case.type == NULL else (f"{case.label} : ", doc))
+        return ("variant ", braced(items))
 
-    __str__ = Type.__str__
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FuncType(Type):
     """`func (args) -> (results) modes`; `arg_names` and `result_names` are documentation only."""
 
@@ -217,6 +251,7 @@ class FuncType(Type):
     modes: tuple[str, ...] = ()
     arg_names: tuple[str | None, ...] = field(default=(), compare=False)
     result_names: tuple[str | None, ...] = field(default=(), compare=False)
+    _parts: ClassVar = ("args", "results", "modes")
 
     @property
     def is_query(self) -> bool:
@@ -226,22 +261,22 @@ class FuncType(Type):
     def is_oneway(self) -> bool:
         return "oneway" in self.modes
 
-    def signature(self) -> Doc:
+    def signature(self) -> Nested[Doc]:
         """The type without the word `func`, as a service lists it."""
         modes = "".join(f" {mode}" for mode in self.modes)
-        return (_tuple_doc(self.args, self.arg_names), " -> ", _tuple_doc(self.results, self.result_names), modes)
+        args = yield arguments_laid_out(self.args, self.arg_names)
+        return (args, " -> ", (yield arguments_laid_out(self.results, self.result_names)), modes)
 
-    def doc(self) -> Doc:
-        return ("func ", self.signature())
-
-    __str__ = Type.__str__
+    def laid_out(self) -> Nested[Doc]:
+        return ("func ", (yield self.signature()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ServiceType(Type):
     """`service { methods }`, ordered by the UTF-8 bytes of the names; a method is a FuncType or a name of one."""
 
     methods: tuple[tuple[str, Type], ...]
+    _parts: ClassVar = ("methods",)
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.methods, key=lambda method: method[0].encode("utf-8", "surrogatepass")))
@@ -249,21 +284,21 @@ class ServiceType(Type):
             if one == other:
                 raise CandidTypeError(f"the method {name_text(one)} is defined twice")
         object.__setattr__(self, "methods", ordered)
+        Type.__post_init__(self)
 
-    def body(self) -> Doc:
+    def body(self) -> Nested[Doc]:
         """The methods in braces."""
-        return braced(
-            (f"{name_text(name)} : ", kind.signature() if isinstance(kind, FuncType) else kind.doc())
-            for name, kind in self.methods
-        )
+        items: list[Doc] = []
+        for name, kind in self.methods:
+            doc = yield kind.signature() if isinstance(kind, FuncType) else kind.laid_out()
+            items.append((f"{name_text(name)} : ", doc))
+        return braced(items)
 
-    def doc(self) -> Doc:
-        return ("service ", self.body())
-
-    __str__ = Type.__str__
+    def laid_out(self) -> Nested[Doc]:
+        return ("service ", (yield self.body()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NamedType(Type):
     """A reference to a definition of `env`."""
 
@@ -280,22 +315,22 @@ class NamedType(Type):
     def nullable(self) -> bool:
         return self.resolve().nullable
 
-    def doc(self) -> Doc:
+    _parts: ClassVar = ("name", "env")
+
+    def laid_out(self) -> Doc:
         return self.name
 
-    __str__ = Type.__str__
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FutureType(Type):
     """A type of a later version of Candid: its values can be skipped, not understood."""
 
     opcode: int
 
-    def doc(self) -> Doc:
-        return "future"
+    _parts: ClassVar = ("opcode",)
 
-    __str__ = Type.__str__
+    def laid_out(self) -> Doc:
+        return "future"
 
 
 BLOB = VecType(NAT8)
@@ -311,8 +346,43 @@ def _ordered(fields: tuple[Field, ...]) -> tuple[Field, ...]:
     return ordered
 
 
-def _tuple_doc(types: tuple[Type, ...], names: tuple[str | None, ...]) -> Doc:
-    names = names or (None,) * len(types)
-    return parenthesised(
-        t.doc() if name is None else (f"{name_text(name)} : ", t.doc()) for t, name in zip(types, names, strict=True)
-    )
+def arguments_laid_out(types: tuple[Type, ...], names: tuple[str | None, ...] = ()) -> Nested[Doc]:
+    """`(name : type, type)`."""
+    items: list[Doc] = []
+    for found, name in zip(types, names or (None,) * len(types), strict=True):
+        doc = yield found.laid_out()
+        items.append(doc if name is None else (f"{name_text(name)} : ", doc))
+    return parenthesised(items)
+
+
+def equal(one: Type, other: Type, *, by_name: bool = True) -> bool:
+    """Whether two types have the same parts all the way down; without `by_name`, whatever the names of definitions are.
+
+    A pair that was met before holds, so that recursive types end.
+    """
+    waiting: list[tuple[object, object]] = [(one, other)]
+    met: set[tuple[int, int]] = set()
+    while waiting:
+        a, b = waiting.pop()
+        if a is b:
+            continue
+        if isinstance(a, Type) and isinstance(b, Type):
+            if (id(a), id(b)) in met:
+                continue
+            met.add((id(a), id(b)))
+            if not by_name:
+                a, b = a.resolve(), b.resolve()
+            elif a._hash != b._hash:
+                return False
+            if type(a) is not type(b):
+                return False
+            waiting.append((a.parts(), b.parts()))
+        elif isinstance(a, Field) and isinstance(b, Field):
+            waiting += ((a.id, b.id), (a.name, b.name), (a.type, b.type))
+        elif isinstance(a, tuple) and isinstance(b, tuple):
+            if len(a) != len(b):
+                return False
+            waiting.extend(zip(a, b, strict=True))
+        elif a != b:
+            return False
+    return True

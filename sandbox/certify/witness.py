@@ -65,9 +65,9 @@ def _cut(tree: HashTree, labels: list[bytes], keep: dict[bytes, _Wanted]) -> Has
     elif left.last is not None:
         at = bisect_right(labels, left.last)
         before, after = labels[:at], labels[at:]
-    kept = Fork(_cut(left, before, keep), _cut(right, after, keep))
-    nothing = isinstance(kept.left, Pruned) and isinstance(kept.right, Pruned)
-    return Pruned(tree.digest) if nothing else kept
+    halves = _cut(left, before, keep), _cut(right, after, keep)
+    rest = [half for half in halves if not _without_items(half)]
+    return Pruned(tree.digest) if rest and all(isinstance(half, Pruned) for half in rest) else Fork(*halves)
 
 
 def _prune(tree: HashTree) -> HashTree:

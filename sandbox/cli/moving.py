@@ -16,6 +16,7 @@ from sandbox.cli import output
 from sandbox.cli.app import App, Command, Session, canister_argument, with_app
 from sandbox.cli.facts import snapshot_facts
 from sandbox.cli.which import snapshot_named
+from sandbox.snapshots import portable
 from sandbox.snapshots.portable import FORMATS, SUFFIX
 from sandbox.snapshots.portable import Progress as Tell
 from sandbox.snapshots.portable.files import part_of
@@ -42,10 +43,19 @@ def download(app: App, which: str, path: Path, form: str | None) -> None:
         with bar(app, "downloading") as tell, _interruption(app, path):
             session.sandbox.snapshots.download(found.id, path, chosen, app.sender, tell)
         title = session.title(found.canister_id)
+    unreadable = _unreadable_globals(path) if chosen == "dir" else ()
+    for index in unreadable:
+        app.note(f"dfx and icp-cli cannot read global {index} in metadata.json; sandbox.json has its bits")
+    facts = {"id": found.id, "canister_id": found.canister_id, "path": str(path), "format": chosen}
     app.emit(
-        {"id": found.id, "canister_id": found.canister_id, "path": str(path), "format": chosen},
+        facts | {"unreadable_globals": unreadable},
         Text.assemble(("downloaded ", "green"), f"snapshot {found.id.hex()} of {title} to {path}"),
     )
+
+
+def _unreadable_globals(path: Path) -> tuple[int, ...]:
+    with portable.opened(path) as content:
+        return portable.unreadable_globals(content.fields)
 
 
 @click.command(cls=Command)

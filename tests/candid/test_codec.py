@@ -289,8 +289,8 @@ BOMBS = {
     "vectors of nulls": b"\2\x6d\1\x6d\x7f\1\0\5" + b"\xff\xff\x3f" * 5,
     "doubling records": b"\x19" + b"".join(b"\x6c\2\0%c\1%c" % (n, n) for n in range(1, 24)) + b"\x6c\0\x6c\0\1\0",
     "endless record": b"\1\x6c\1\0\0\1\0",
-    "deep options": b"\1\x6e\0\1\0" + b"\1" * 100_000 + b"\0",
-    "deep vectors": b"\1\x6d\0\1\0" + b"\1" * 100_000 + b"\0",
+    "deep options": b"\1\x6e\0\1\0" + b"\1" * 150_000 + b"\0",
+    "deep vectors": b"\1\x6d\0\1\0" + b"\1" * 150_000 + b"\0",
     "deep types": b"\xc0\x0c" + CHAIN + b"\x6e\x7d\1\0",
     "long chain": b"\1\x6e\x7d\xff\xff\xff\x7f\0",
 }
@@ -298,13 +298,13 @@ BOMBS = {
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_bombs_are_defused_quickly(bomb: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for types in ("()", "(opt nat)", "(reserved)", "(vec opt record {})"):
         with pytest.raises(CandidDecodeError):
             decode(types, b"DIDL" + BOMBS[bomb])
     with pytest.raises(CandidDecodeError):
         decode([LISTS["Bottomless"]], b"DIDL" + BOMBS[bomb])
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 20
 
 
 def test_an_option_of_itself_holds_no_bool() -> None:

@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox.certify.certificate import read_certificate, verify_certificate
 from sandbox.certify.failure import CertificateError
 from sandbox.certify.forest import Content, build, put, remove
 from sandbox.certify.hash_tree import (
+    Empty,
     Fork,
     Found,
     HashTree,
@@ -116,11 +117,28 @@ def test_a_witness_never_contradicts_its_tree(
         assert lookup(pruned, path) in (lookup(tree, path), Missing.UNKNOWN)
 
 
-@given(any_shape(), PATHS, st.data())
-def test_a_witness_of_a_witness_is_a_witness(tree: HashTree, paths: list[list[bytes]], data: st.DataObject) -> None:
-    pruned = witness(tree, paths)
-    fewer = data.draw(st.lists(st.sampled_from(paths), max_size=3)) if paths else []
-    assert witness(pruned, fewer) == witness(tree, fewer)
+@st.composite
+def paths_and_some_of_them(draw: st.DrawFn) -> tuple[list[list[bytes]], list[list[bytes]]]:
+    paths = draw(PATHS)
+    return paths, draw(st.lists(st.sampled_from(paths), max_size=3)) if paths else []
+
+
+def fork(*row: HashTree | bytes) -> HashTree:
+    """Forks over two or more subtrees, the first of them on top; a label stands for itself with an empty leaf."""
+    trees = [Labeled(item, Leaf(b"")) if isinstance(item, bytes) else item for item in row]
+    return Fork(trees[0], trees[1]) if len(trees) == 2 else Fork(trees[0], fork(*trees[1:]))
+
+
+@given(any_shape(), paths_and_some_of_them())
+@example(fork(fork(b"", b"a"), fork(fork(b"ab", b"b"), Empty())), ([[b""], [b"b"]], [[b""]]))
+@example(fork(fork(b"", fork(fork(b"a", b"ab"), Empty())), fork(b"b", Empty())), ([[b"b"], [b""]], [[b"b"]]))
+@example(fork(fork(Empty(), fork(b"", b"a")), fork(b"b", b"c")), ([[b"c"], [b""]], [[b"c"]]))
+@example(fork(fork(fork(fork(b"a", Empty()), b"ab"), Empty()), fork(b"b", b"c")), ([[b"c"], [b"a"]], [[b"c"]]))
+def test_a_witness_of_a_witness_is_a_witness(
+    tree: HashTree, asked: tuple[list[list[bytes]], list[list[bytes]]]
+) -> None:
+    paths, fewer = asked
+    assert witness(witness(tree, paths), fewer) == witness(tree, fewer)
 
 
 @given(any_shape(), PATHS)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli, module
+from tests.conftest import wat
 
 Make = Callable[..., Cli]
 each_name = pytest.mark.parametrize("name", ["people.icsnap", "people-snapshot"])
@@ -52,8 +53,21 @@ def test_download_as_json_and_by_id(people: Cli, tmp_path: Path) -> None:
         "canister_id": taken["canister_id"],
         "path": str(path),
         "format": "icsnap",
+        "unreadable_globals": [],
     }
     assert path.is_file()
+
+
+def test_globals_that_other_tools_cannot_read_are_named(cli: Cli, tmp_path: Path) -> None:
+    text = "(global (mut f64) (f64.const 0.1)) (global (mut f64) (f64.const nan))"
+    (tmp_path / "floats.wasm").write_bytes(wat(f'(module (memory (export "memory") 1) {text})'))
+    made = cli.json("canister", "create")["canister_id"]
+    cli("canister", "install", made, str(tmp_path / "floats.wasm"))
+    taken = cli.json("snapshot", "take", made)["id"]
+    note = "dfx and icp-cli cannot read global 1 in metadata.json; sandbox.json has its bits"
+    assert note in cli.run("snapshot", "download", taken, str(tmp_path / "a")).stderr
+    assert cli.run("snapshot", "download", taken, str(tmp_path / "b.icsnap")).stderr == ""
+    assert cli.json("snapshot", "download", taken, str(tmp_path / "c"))["unreadable_globals"] == [1]
 
 
 def test_create_from_a_snapshot_here_with_settings_of_its_own(people: Cli) -> None:

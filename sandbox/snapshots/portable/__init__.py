@@ -1,7 +1,7 @@
 """Snapshots that can be carried elsewhere: as one file (`.icsnap`), or as the directory of dfx and icp-cli.
 
 `opened` reads either where it lies, `write` makes one, `of_state` shows a snapshot of a sandbox the same way, `filled`
-brings the bytes into memories, `verify` reads them all.
+brings the bytes into memories, `verify` reads them all, `unreadable_globals` names what other tools misread.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sandbox.snapshots.portable.directory import open_directory
 from sandbox.snapshots.portable.directory_writer import write_directory
 from sandbox.snapshots.portable.files import PART
 from sandbox.snapshots.portable.filling import filled, verify
+from sandbox.snapshots.portable.metadata import unreadable_globals
 
 FORMATS: Final = {"icsnap": write_archive, "dir": write_directory}
 """How a snapshot can be written: as one file, as a directory."""
@@ -56,6 +57,7 @@ __all__ = [
     "filled",
     "of_state",
     "opened",
+    "unreadable_globals",
     "verify",
     "write",
 ]

@@ -3,13 +3,13 @@
 
 Two spaces of indentation, no line break at the end, blobs as lists of numbers, null for what is reserved or absent, a
 v128 as a list of 32-bit digits, the lowest first. JSON has no NaN and no infinity: those tools write null for the
-number, which nobody can read back; `sandbox.json` has the bits.
+number, which cannot be read back; `sandbox.json` has the bits. Other numbers are spelled so that those tools, which
+round decimals carelessly, read them exactly, where that is possible (`decimals`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management.uploaded import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
+from sandbox.snapshots.portable.decimals import spelled
 from sandbox.snapshots.portable.fields import HOOKS, WIDTHS, Taker
 from sandbox.state.snapshot import TAKEN, UPLOADED
 
@@ -58,6 +59,15 @@ def encode(content: Content) -> bytes:
     return _pretty(record, "").encode()
 
 
+def unreadable_globals(fields: Fields) -> tuple[int, ...]:
+    """Indexes of the globals whose number dfx and icp-cli read as another one, or not at all."""
+    return tuple(
+        index
+        for index, (letter, bits) in enumerate(fields.globals)
+        if letter in _FLOATS and not spelled(_float(letter, bits), letter).is_exact
+    )
+
+
 class _Text(str):
     """JSON that stands as it is."""
 
@@ -77,9 +87,7 @@ def _pretty(value: Any, indent: str) -> str:
 
 def _number(letter: str, bits: int) -> Any:
     if letter in _FLOATS:
-        shown, raw = _FLOATS[letter]
-        [value] = struct.unpack(shown, struct.pack(raw, bits))
-        return _Text(shortest(value, letter))
+        return _Text(spelled(_float(letter, bits), letter).text)
     if letter == "v":
         digits = []
         while bits:
@@ -90,48 +98,10 @@ def _number(letter: str, bits: int) -> Any:
     return bits - (1 << width) if bits >> (width - 1) else bits
 
 
-def shortest(value: float, letter: str) -> str:
-    """The shortest decimal that is this f32 (`f`) or f64 (`d`), written as the Rust libraries do; null for none."""
-    if not math.isfinite(value):
-        return "null"
-    single = letter == "f"
-    text = repr(value)
-    for digits in range(1, 10) if single else ():
-        candidate = f"{value:.{digits}g}"
-        if _single(float(candidate)) == value:
-            text = candidate
-            break
-    sign, mantissa, point = _decimal(text)
-    low, high = (-6, 13) if single else (-5, 16)
-    if mantissa == "0":
-        return sign + "0.0"
-    if len(mantissa) <= point <= high:
-        return sign + mantissa.ljust(point, "0") + ".0"
-    if 0 < point <= high:
-        return f"{sign}{mantissa[:point]}.{mantissa[point:]}"
-    if low < point <= 0:
-        return f"{sign}0.{'0' * -point}{mantissa}"
-    rest = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
-    return f"{sign}{mantissa[0]}{rest}e{point - 1}"
-
-
-def _single(value: float) -> float:
-    """The nearest f32; infinite where it is too large."""
-    try:
-        [single] = struct.unpack("<f", struct.pack("<f", value))
-    except OverflowError:
-        return math.copysign(math.inf, value)
-    return float(single)
-
-
-def _decimal(text: str) -> tuple[str, str, int]:
-    """Sign, digits without zeros at either end, and the place of the point counted from the first of them."""
-    sign = "-" if text.startswith("-") else ""
-    plain, _, exponent = text.lstrip("-").partition("e")
-    before, _, after = plain.partition(".")
-    digits = (before + after).lstrip("0")
-    point = len(before) - (len(before + after) - len(digits)) + int(exponent or 0)
-    return sign, digits.rstrip("0") or "0", point
+def _float(letter: str, bits: int) -> float:
+    shown, raw = _FLOATS[letter]
+    [value] = struct.unpack(shown, struct.pack(raw, bits))
+    return float(value)
 
 
 def decode(raw: bytes, where: str) -> Metadata:

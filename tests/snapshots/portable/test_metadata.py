@@ -18,6 +18,7 @@ from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import Content, Fields, metadata
 from sandbox.snapshots.portable.content import Blob
+from sandbox.snapshots.portable.decimals import shortest
 from tests.snapshots.portable.worlds import FORMATS, canister_with_everything
 
 WRITTEN = """{
@@ -143,7 +144,7 @@ NUMBERS = {
 def test_floats_are_printed_as_in_rust(letter: str, value: float) -> None:
     shown = "<f" if letter == "f" else "<d"
     [exact] = struct.unpack(shown, struct.pack(shown, value))
-    assert metadata.shortest(exact, letter) == NUMBERS[letter, value]
+    assert shortest(exact, letter) == NUMBERS[letter, value]
 
 
 @given(st.sampled_from("ilfdv"), st.integers(0, (1 << 128) - 1))
@@ -168,6 +169,7 @@ def test_a_nan_is_carried_by_sandbox_json_and_missed_without_it(sandbox: Sandbox
     path = sandbox.snapshots.download(snapshot.id, tmp_path / FORMATS["dir"])
     assert '"f32": null' in (path / "metadata.json").read_text()
     with portable.opened(path) as content:
+        assert [content.fields.globals[n][0] for n in portable.unreadable_globals(content.fields)] == ["f", "d"]
         assert ("f", 0x7FC01234) in content.fields.globals
     (path / "sandbox.json").unlink()
     with pytest.raises(SnapshotFileCorrupt, match="global 3 has no number: it was NaN or infinite"):

@@ -1,0 +1,92 @@
+"""Recursion without the interpreter's stack: a recursive function is a generator that yields the calls it needs.
+
+    def total(tree: Tree) -> Nested[int]:
+        return tree.number + (yield total(tree.left)) + (yield total(tree.right))
+
+    run(total(tree))
+
+So nesting costs memory, not stack, and ends at one bound, whatever the caller has on the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from types import GeneratorType
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
+
+MAX_NESTING = 100_000
+"""Levels of options, vectors, records and variants in a message."""
+MAX_TEXT_NESTING = 10 * MAX_NESTING
+"""The bound of text and types, so that every value of a message can be printed and read back."""
+
+_PLAIN_HEIGHT = 16
+
+T = TypeVar("T")
+Nested: TypeAlias = Generator[Any, Any, T]
+
+
+@overload
+def run(call: Nested[T], limit: int = ...) -> T: ...
+@overload
+def run(call: object, limit: int = ...) -> Any: ...
+def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
+    """The result of a call that yields calls and gets their results; an error in one is raised where it was yielded.
+    Anything else that is yielded, or given, is its own result: a function that calls nothing need not be a generator.
+
+    RecursionError where more than `limit` calls wait for one another.
+    """
+    if not isinstance(call, GeneratorType):
+        return call
+    waiting: list[Nested[Any]] = []
+    resume: Any = call.send
+    value: Any = None
+    while True:
+        try:
+            value = resume(value)
+            while type(value) is not GeneratorType:
+                value = call.send(value)
+        except StopIteration as done:
+            value = done.value
+            if not waiting:
+                return value
+            call = waiting.pop()
+            resume = call.send
+        except Exception as error:
+            if not waiting:
+                raise
+            value = error
+            call = waiting.pop()
+            resume = call.throw
+        else:
+            waiting.append(call)
+            if len(waiting) > limit:
+                raise RecursionError
+            call = value
+            resume = call.send
+            value = None
+
+
+class Plan(NamedTuple):
+    """How the values of a type are read or written: a function, and the levels of composite types in the type.
+
+    Plain calls are quickest, and suffice where there are few levels. With the height None, for a recursive type or a
+    tall one, the function makes generators for `run`.
+    """
+
+    function: Any
+    height: int | None = 0
+
+    def perform(self, *arguments: Any) -> Any:
+        """Read or write one value of a message."""
+        call = self.function(*arguments)
+        return run(call, MAX_NESTING) if self.height is None else call
+
+
+def height_over(parts: Iterable[Plan]) -> int | None:
+    """The height of a type with such parts."""
+    highest = 0
+    for part in parts:
+        if part.height is None or part.height >= _PLAIN_HEIGHT:
+            return None
+        highest = max(highest, part.height)
+    return highest + 1
