@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
-from sandbox.errors import Reject
+from sandbox.errors import Reject, StillWaiting
 from tests.conftest import everything, guest, rejected
 
 # `wait` waits for random bytes, which the next round gives: until then the canister cannot stop.
@@ -44,7 +44,8 @@ def stopping(canister: Canister) -> None:
     sandbox = canister._sandbox
     sandbox.submit(canister, "wait")
     sandbox.tick()
-    canister.stop()
+    with pytest.raises(StillWaiting):
+        canister.stop(max_rounds=0)
     assert canister.status().status == "stopping"
 
 
