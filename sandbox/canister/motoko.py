@@ -9,12 +9,11 @@ the copy there and reads it, as much as its own limits allow; the second method 
 from __future__ import annotations
 
 from sandbox.canister.code import Prepared
+from sandbox.canister.motoko_versions import GRAPH_COPY, form_of
 from sandbox.memory import Memory
 
 STABILIZE = "__motoko_stabilize_before_upgrade"
 DESTABILIZE = "__motoko_destabilize_after_upgrade"
-_GRAPH_COPIES = (3, 4)
-"""`VERSION_GRAPH_COPY_NO_REGIONS` and `VERSION_GRAPH_COPY_REGIONS` in `rts/motoko-rts/src/region.rs`."""
 
 
 def stabilizes(prepared: Prepared) -> bool:
@@ -23,9 +22,12 @@ def stabilizes(prepared: Prepared) -> bool:
 
 
 def to_destabilize(prepared: Prepared, stable: Memory) -> bool:
-    """Whether stable memory holds such a copy that nobody has read yet, and the module has a method that reads it:
-    `read_persistence_version` in `rts/motoko-rts/src/stable_mem.rs`."""
+    """Whether stable memory may hold a copy that `canister_post_upgrade` reads in part, and the module has a method
+    that reads the rest: `read_persistence_version` in `rts/motoko-rts/src/stable_mem.rs`.
+
+    A version that is not known here and that the module accepts can only be a later form of the copy.
+    """
     if prepared.facts.methods.get(DESTABILIZE) != "update" or not stable.size:
         return False
     first, last = stable.read(0, 4), stable.read(stable.size - 4, 4)
-    return first == bytes(4) and int.from_bytes(last, "little") in _GRAPH_COPIES
+    return first == bytes(4) and form_of(int.from_bytes(last, "little")) in (GRAPH_COPY, None)

@@ -32,16 +32,23 @@ def column(
 ) -> Column:
     """Cells of one kind, read in one form: the given one, or one that fits those of `sample`, else these.
 
-    As JSON, a cell that is too long to be read as a whole is `{"start": ..., "size": ...}`.
+    As JSON, a cell that is too long to be read as a whole is `{"start": ..., "size": ...}`: one of more than 64 KiB, of
+    16 MiB where Candid is asked for.
     """
     nodes = [cell for cell in cells if isinstance(cell, Node)]
     if nodes:
         return Column(None, [node_cell(cell) for cell in nodes], [node_json(cell) for cell in nodes])
     data = [cell for cell in cells if not isinstance(cell, Node)]
+    most = guess.MOST_CANDID if form == "candid" else guess.MOST
     form = form or _form(cells if sample is None else sample, names)
-    values = [guess.value(cell, form, names) for cell in data]
-    text = [guess.shown(value, form, cell.size) for value, cell in zip(values, data, strict=True)]
-    return Column(form, text, [_json(value, cell) for value, cell in zip(values, data, strict=True)])
+    values = [guess.value(cell, form, names, most) for cell in data]
+    text = [_text(value, form, cell, most) for value, cell in zip(values, data, strict=True)]
+    return Column(form, text, [_json(value, cell, most) for value, cell in zip(values, data, strict=True)])
+
+
+def _text(value: Any, form: str, cell: Bytes, most: int) -> str:
+    shown = guess.shown(value, form, cell.size)
+    return f"{shown}: too long to be read as Candid" if form == "candid" and cell.size > most else shown
 
 
 def _form(sample: Sequence[Cell], names: tuple[str, ...]) -> str:
@@ -51,8 +58,8 @@ def _form(sample: Sequence[Cell], names: tuple[str, ...]) -> str:
     return guess.guess([cell.read(0, min(cell.size, guess.MOST)) for cell in whole], names)
 
 
-def _json(value: Any, cell: Bytes) -> Any:
-    return value if cell.size <= guess.MOST else {"start": value, "size": cell.size}
+def _json(value: Any, cell: Bytes, most: int) -> Any:
+    return value if cell.size <= most else {"start": value, "size": cell.size}
 
 
 def node_cell(node: Node) -> str:

@@ -228,7 +228,7 @@ def _structure(found: StructureDiff, names: tuple[str, ...], show: Show) -> Look
     before, after = found.counts
     counts = {"added": found.added, "removed": found.removed, "changed": found.changed}
     facts: dict[str, Any] = {"name": found.name, "kind": found.kind, "before": before, "after": after, **counts}
-    facts["problem"] = found.problem
+    facts |= {"problem": found.problem, "damages": list(found.damages)}
     if found.problem is not None:
         return facts, [Text(f"{found.name}: {found.kind}: {found.problem}")]
     numbers = " → ".join("none" if count is None else f"{count:,}" for count in found.counts)
@@ -246,7 +246,9 @@ def _structure(found: StructureDiff, names: tuple[str, ...], show: Show) -> Look
         for entry, (_, key), (_, was), (_, now) in zip(some, keys, *values, strict=True)
     ]
     table = output.table(("", "key", "before", "after"), rows)
-    return facts, [Text(heading, "bold"), table, *_more(len(found.entries), show)]
+    damages = [Text(damage, "bold red") for damage in found.damages]
+    damages += [Text("what cannot be read is not compared", "dim")] if damages else []
+    return facts, [Text(heading, "bold"), *damages, *([table] if rows else []), *_more(len(found.entries), show)]
 
 
 Readable = list[tuple[Any, str]]

@@ -102,7 +102,7 @@ def inspect(app: App, which: str, page: str, **options: Any) -> None:
 def _show(app: App, found: Opened, wishes: Wishes) -> None:
     facts, parts = looks.overview(found, wishes) if wishes.overview else looks.particular(found, wishes)
     app.emit(facts, *parts)
-    if "entries" in facts and facts.get("problem"):
+    if "entries" in facts and (facts.get("problem") or facts.get("damages")):
         raise click.exceptions.Exit(FAILED)
 
 

@@ -22,7 +22,7 @@ from sandbox.snapshots.inspect.motoko_value import Node, node_json, node_text
 from sandbox.snapshots.inspect.opened import Opened
 from sandbox.snapshots.inspect.pages import PageMap, page_map
 from sandbox.snapshots.inspect.search import hexdump, strings
-from sandbox.snapshots.inspect.source import Bytes, InspectError
+from sandbox.snapshots.inspect.source import Bytes, Damaged, InspectError, summary
 from sandbox.wasm import describe
 
 Looks = tuple[dict[str, Any], list[RenderableType]]
@@ -155,7 +155,10 @@ class _Structures:
 
 
 def _part_row(part: Part) -> tuple[object, ...]:
-    about = part.problem or ", ".join(f"{name}: {value}" for name, value in part.facts.items())
+    facts = {**part.facts, **part.checked.facts}
+    about = part.problem or ", ".join(f"{name}: {value}" for name, value in facts.items())
+    if part.checked.damages:
+        about += f", damaged: {summary(part.checked.damages)}"
     count = "" if part.count is None else f"{part.count:,}"
     return part.name, part.kind, count, output.size(part.data.size), output.one_line(about)
 
@@ -171,8 +174,9 @@ def _decoded(found: Opened, wishes: Wishes) -> _Structures:
             "kind": part.kind,
             "size": part.data.size,
             "entries": part.count,
-            "facts": dict(part.facts),
+            "facts": {**part.facts, **part.checked.facts},
             "problem": part.problem,
+            "damages": list(part.checked.damages),
         }
         for part in decoded.parts
     ]
@@ -229,10 +233,11 @@ def _entries(found: Opened, wishes: Wishes) -> Looks:
 
 
 def _rows(found: Opened, part: Part, wishes: Wishes) -> Looks:
-    sample, problem = _some(part, max(wishes.limit, SAMPLE))
+    sample, ended = _some(part, max(wishes.limit, SAMPLE))
     rows = sample[: wishes.limit]
-    if len(rows) == wishes.limit:
-        problem = None
+    more = part.count is not None and part.count > len(rows)
+    problem = None if len(rows) == wishes.limit or isinstance(ended, Damaged) else ended
+    damages = ended.damages if isinstance(ended, Damaged) else part.checked.damages
     names = field_names(found)
     forms = {"key": wishes.key_form, "value": wishes.value_form}
     columns = [
@@ -245,18 +250,20 @@ def _rows(found: Opened, part: Part, wishes: Wishes) -> Looks:
     lines: list[RenderableType] = [table]
     if problem is not None:
         lines.append(Text(f"no more can be read: {problem}", "bold red"))
-    elif part.count is not None and part.count > len(rows):
-        lines.append(Text(f"and {part.count - len(rows):,} more (--limit)", "dim"))
-    return {"count": part.count, "forms": used, "entries": facts, "problem": problem}, lines
+    elif more and (not damages or len(rows) == wishes.limit):
+        lines.append(Text(f"and {(part.count or 0) - len(rows):,} more (--limit)", "dim"))
+    lines += [Text(f"damaged: {damage}", "bold red") for damage in damages]
+    about = {"count": part.count, "forms": used, "entries": facts}
+    return {**about, "problem": None if problem is None else str(problem), "damages": list(damages)}, lines
 
 
-def _some(part: Part, most: int) -> tuple[list[Row], str | None]:
+def _some(part: Part, most: int) -> tuple[list[Row], InspectError | None]:
     """The first entries, and why there are no more where the bytes are damaged."""
     found: list[Row] = []
     try:
         found.extend(islice(part.rows(), most))
     except InspectError as error:
-        return found, str(error)
+        return found, error
     return found, None
 
 

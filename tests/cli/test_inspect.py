@@ -218,11 +218,17 @@ def test_of_a_damaged_structure_all_that_can_be_read_is_shown(structures: Cli) -
     where = stable_offset(structures, "memory 11", 64 + 30 * 25)
     structures("snapshot", "edit", "forty", "--keep", "2", "--label", "torn", "--patch", f"stable:{where}:ff")
     torn = structures.json("snapshot", "inspect", "torn", "--region", "11", "--limit", "40", code=1)
-    assert torn["entries"] == facts["entries"][:30]
-    assert "element 30" in torn["problem"]
+    different = [n for n, (was, now) in enumerate(zip(facts["entries"], torn["entries"], strict=True)) if was != now]
+    assert (different, torn["problem"]) == ([30], None)
+    [damage] = torn["damages"]
+    assert "element 30 at 0x32e has 255 bytes; 24 is the most" in damage
     shown = structures("snapshot", "inspect", "torn", "--region", "11", "--limit", "40", code=1)
-    assert "no more can be read: element 30 at" in shown
-    assert structures.json("snapshot", "inspect", "torn", "--region", "11", "--limit", "9")["problem"] is None
+    assert "damaged: element 30 at" in shown
+    few = structures.json("snapshot", "inspect", "torn", "--region", "11", "--limit", "9", code=1)
+    assert (few["entries"], few["damages"]) == (facts["entries"][:9], [damage])
+    [part] = [p for p in structures.json("snapshot", "inspect", "torn")["decoded"]["parts"] if p["name"] == "memory 11"]
+    assert part["damages"] == [damage]
+    assert "damaged: element 30 at" in structures("snapshot", "inspect", "torn")
 
 
 def stable_offset(cli: Cli, name: str, offset: int) -> int:
@@ -235,6 +241,32 @@ def stable_offset(cli: Cli, name: str, offset: int) -> int:
         start = stable.read(0, stable.size).find(whole)
     assert start > 0
     return start + offset
+
+
+def test_a_long_candid_value_is_read_where_it_is_asked_for(with_canister: With) -> None:
+    cli = with_canister("places", "places_rs", "--arg", "(variant { after = 48 })")
+    cli("canister", "call", "places", "set_cell", "(200_000)")
+    cli("snapshot", "take", "places", "--label", "long")
+    read = ("snapshot", "inspect", "long", "--region", "structure")
+    [entry] = cli.json(*read, "--value-form", "candid")["entries"]
+    letters = "".join(chr(ord("a") + n % 26) for n in range(200_000))
+    assert entry["value"].split('"')[1] == letters
+    assert letters[:60] in cli(*read, "--value-form", "candid")
+    [entry] = cli.json(*read)["entries"]
+    assert (entry["value"]["size"], len(entry["value"]["start"])) == (200_010, 2 * 65_536)
+
+
+def test_a_manager_that_begins_later_is_shown_with_its_page(with_canister: With) -> None:
+    cli = with_canister("places", "places_rs", "--arg", "(variant { after = 48 })")
+    cli("canister", "call", "places", "put", '("near", 7, 20)')
+    cli("snapshot", "take", "places", "--label", "seven")
+    shown = cli("snapshot", "inspect", "seven")
+    assert "ic-stable-structures: memory manager at page 48" in shown
+    assert "page 48, memory 3    BTreeMap" in shown
+    assert cli.json("snapshot", "inspect", "seven", "--region", "3")["entries"][0]["key"] == 7
+    assert "page 48, memory 3: BTreeMap, 1 → 2 entries: 1 added" in cli(
+        "canister", "call", "places", "put", '("near", 8, 20)', "--diff"
+    )
 
 
 def test_a_snapshot_is_queried_and_nothing_changes(people: Cli) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, zip_longest
+from typing import TypeVar
 
 from blake3 import blake3
 
@@ -14,12 +15,13 @@ from sandbox.snapshots.inspect.found import Cell, Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko_value import Node, Scalar
 from sandbox.snapshots.inspect.motoko_variables import WHOLE
 from sandbox.snapshots.inspect.opened import Opened
-from sandbox.snapshots.inspect.source import InspectError, Plain
+from sandbox.snapshots.inspect.source import Damaged, InspectError, Plain
 
 _MOST = 2_000_000
 """So many entries may differ."""
 _SURELY = 1 << 20
 """So many entries of a list are compared wherever they lie."""
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ class EntryDiff:
 @dataclass(frozen=True, slots=True)
 class StructureDiff:
     """A structure that differs. `counts`: its entries before and after, None where it was not there or has none.
-    `problem`: why the entries cannot be compared."""
+    `problem`: why the entries cannot be compared. `damages`: what could not be read, or cannot be true, on one side;
+    where entries of a map could not be read, those that only the other side has are left out."""
 
     name: str
     kind: str
     counts: tuple[int | None, int | None]
     entries: tuple[EntryDiff, ...] = ()
     problem: str | None = None
+    damages: tuple[str, ...] = ()
 
     @property
     def added(self) -> int:
@@ -83,14 +87,38 @@ def _compared(old: Part | None, new: Part | None) -> StructureDiff | None:
     problem = next((each.problem for each in (new, old) if each is not None and each.problem is not None), None)
     if problem is not None:
         return StructureDiff(part.name, kind, counts, problem=problem)
+    before, after = _Side(old), _Side(new)
     try:
-        entries = tuple(islice(_entries(old, new), _MOST + 1))
+        entries = tuple(islice(_entries(before, after), _MOST + 1))
         if len(entries) > _MOST:
             raise InspectError(f"more than {_MOST:,} entries differ")
     except InspectError as error:
         return StructureDiff(part.name, kind, counts, problem=str(error))
-    there = (old is None, new is None)
-    return StructureDiff(part.name, kind, counts, entries) if entries or any(there) else None
+    alike = old is not None and new is not None and not entries and before.damages == after.damages
+    named = (("before", before), ("after", after))
+    damages = tuple(f"{when}: {damage}" for when, side in named for damage in side.damages)
+    return None if alike else StructureDiff(part.name, kind, counts, entries, damages=damages)
+
+
+class _Side:
+    """One of the two states of a structure, which may not be there, and the damages that reading it meets."""
+
+    def __init__(self, part: Part | None) -> None:
+        self.part = part
+        self.damages: dict[str, None] = {}
+        self.lost = False
+        """Whether entries could not be read: one that is not there may be one of them."""
+
+    def rows(self) -> Iterator[Row]:
+        return iter(()) if self.part is None else self.read(self.part.rows())
+
+    def read(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """The same, and the `Damaged` at their end kept."""
+        try:
+            yield from items
+        except Damaged as error:
+            self.damages |= dict.fromkeys(error.damages)
+            self.lost |= error.lost
 
 
 def _kind(old: Part | None, new: Part | None) -> str:
@@ -102,24 +130,27 @@ def _kind(old: Part | None, new: Part | None) -> str:
     return ", now ".join(kinds)
 
 
-def _entries(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
-    columns = new.columns if new is not None else old.columns if old is not None else ()
-    if old is not None and new is not None and _HOW.get(old.columns) is not _HOW.get(columns):
-        yield from _entries(old, None)
-        yield from _entries(None, new)
+def _entries(old: _Side, new: _Side) -> Iterator[EntryDiff]:
+    before, after = old.part, new.part
+    columns = after.columns if after is not None else before.columns if before is not None else ()
+    if before is not None and after is not None and _HOW.get(before.columns) is not _HOW.get(columns):
+        yield from _entries(old, _Side(None))
+        yield from _entries(_Side(None), new)
         return
-    kind = new.kind if new is not None else old.kind if old is not None else ""
+    kind = after.kind if after is not None else before.kind if before is not None else ""
     form = _HOW.get(columns, _listed)
     yield from (_bag if kind == "MinHeap" else form)(old, new)
 
 
-def _keyed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+def _keyed(old: _Side, new: _Side) -> Iterator[EntryDiff]:
     """Maps and sets, by the bytes of their keys. Nodes that are the same in both are not looked into."""
     before, after = _groups(old), _groups(new)
-    then = {_raw(row[0]): row for digest, rows in before.items() if digest not in after for row in rows()}
-    now = {_raw(row[0]): row for digest, rows in after.items() if digest not in before for row in rows()}
+    then = {_raw(row[0]): row for digest, rows in before.items() if digest not in after for row in old.read(rows())}
+    now = {_raw(row[0]): row for digest, rows in after.items() if digest not in before for row in new.read(rows())}
     for key in sorted(then.keys() | now.keys()):
         was, has = then.get(key), now.get(key)
+        if (was is None and old.lost) or (has is None and new.lost):
+            continue
         if was is None or has is None or _values(was) != _values(has):
             cell = (has or was or ())[0]
             yield EntryDiff(cell, None if was is None else was[-1], None if has is None else has[-1])
@@ -130,15 +161,16 @@ def _values(row: Row) -> bytes:
     return b"".join(map(_raw, row[1:]))
 
 
-def _groups(part: Part | None) -> dict[bytes, Callable[[], Iterable[Row]]]:
+def _groups(side: _Side) -> dict[bytes, Callable[[], Iterable[Row]]]:
+    part = side.part
     if part is None:
         return {}
     if part.groups is None:
         return {b"": part.rows}
-    return {blake3(data or b"").digest(): rows for data, rows in part.groups()}
+    return {blake3(data or b"").digest(): rows for data, rows in side.read(part.groups())}
 
 
-def _listed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+def _listed(old: _Side, new: _Side) -> Iterator[EntryDiff]:
     """Vectors, logs, cells: by place."""
     for first, before, after in _blocks(old, new):
         for place, (was, now) in enumerate(zip_longest(before, after), first):
@@ -146,21 +178,23 @@ def _listed(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
                 yield EntryDiff(place, None if was is None else was[0], None if now is None else now[0])
 
 
-def _blocks(old: Part | None, new: Part | None) -> Iterator[tuple[int, Iterable[Row], Iterable[Row]]]:
+def _blocks(old: _Side, new: _Side) -> Iterator[tuple[int, Iterable[Row], Iterable[Row]]]:
     """The entries of lists that may differ: the place of the first ones, those before and those after. Blocks that are
     the same in both are left out."""
-    for part in (old, new):
+    before, after = old.part, new.part
+    for part in (before, after):
         if part is not None and (part.count or 0) > max(_SURELY, sum(length for _, length in part.data.extents())):
             raise InspectError(f"{part.count:,} entries are more than bytes that hold anything")
-    if old is None or new is None or old.groups is None or new.groups is None or old.block != new.block:
-        yield 0, _rows(old), _rows(new)
+    if before is None or after is None or before.groups is None or after.groups is None or before.block != after.block:
+        yield 0, old.rows(), new.rows()
         return
-    for number, (was, now) in enumerate(zip_longest(old.groups(), new.groups())):
+    for number, (was, now) in enumerate(zip_longest(before.groups(), after.groups())):
         if was is None or now is None or was[0] is None or was[0] != now[0]:
-            yield number * new.block, () if was is None else was[1](), () if now is None else now[1]()
+            then = () if was is None else old.read(was[1]())
+            yield number * after.block, then, () if now is None else new.read(now[1]())
 
 
-def _bag(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+def _bag(old: _Side, new: _Side) -> Iterator[EntryDiff]:
     """A heap: its values, whatever their places."""
     counts: tuple[Counter[bytes], Counter[bytes]] = (Counter(), Counter())
     for _, *rows in _blocks(old, new):
@@ -172,24 +206,20 @@ def _bag(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
             yield EntryDiff(cell, None if added else cell, cell if added else None)
 
 
-def _variables(old: Part | None, new: Part | None) -> Iterator[EntryDiff]:
+def _variables(old: _Side, new: _Side) -> Iterator[EntryDiff]:
     """Motoko's variables, or the values of a Candid message, and inside of each only what differs."""
-    values = [{_name(row[0]): row[-1] for row in _rows(part)} for part in (old, new)]
+    values = [{_name(row[0]): row[-1] for row in side.rows()} for side in (old, new)]
     for name in (*values[1], *(name for name in values[0] if name not in values[1])):
         was, now = (_node(each.get(name)) for each in values)
         yield from (EntryDiff(*found) for found in differences(name, was, now))
 
 
-_HOW: dict[tuple[str, ...], Callable[[Part | None, Part | None], Iterator[EntryDiff]]] = {
+_HOW: dict[tuple[str, ...], Callable[[_Side, _Side], Iterator[EntryDiff]]] = {
     ("key", "value"): _keyed,
     ("key",): _keyed,
     ("variable", "type", "value"): _variables,
     ("number", "value"): _variables,
 }
-
-
-def _rows(part: Part | None) -> Iterator[Row]:
-    return iter(()) if part is None else part.rows()
 
 
 def _raw(cell: Cell) -> bytes:

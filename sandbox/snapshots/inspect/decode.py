@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sandbox import candid
 from sandbox.errors import CandidError
+from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect import decode_candid, decode_rust
 from sandbox.snapshots.inspect.decode_motoko import ENHANCED, LAYOUT, NOT_SAVED, decode_motoko
 from sandbox.snapshots.inspect.found import Decoded, Part
 from sandbox.snapshots.inspect.motoko_types import NOTHING, StableTypes, parse_stable_types
 from sandbox.snapshots.inspect.motoko_variables import Keep
-from sandbox.snapshots.inspect.source import Bytes, is_zero
+from sandbox.snapshots.inspect.source import Bytes, is_zero, part
+from sandbox.snapshots.inspect.stable_manager import Manager, find_managers
 
 _STABLE_TYPES = "motoko:stable-types"
 
@@ -54,6 +56,8 @@ def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
         return _nothing(stable, hints)
     if decode_rust.is_manager(stable):
         return decode_rust.decode_manager(stable)
+    if not hints.motoko and (managers := find_managers(stable)):
+        return _spread(stable, managers, hints)
     if decode_rust.is_structure(stable):
         return decode_rust.decode_alone(stable)
     if stable.read(0, 4) == decode_candid.MAGIC:
@@ -66,6 +70,16 @@ def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
     begins = stable.read(0, min(16, stable.size)).hex(" ")
     note = f"No decoder fits: stable memory begins with {begins}."
     return Decoded("unknown", (Part("stable memory", "bytes", stable),), notes=(note, *_motoko_note(hints)))
+
+
+def _spread(stable: Bytes, managers: Sequence[tuple[int, Manager]], hints: Hints) -> Decoded:
+    """What lies before the first of these managers, and from there on."""
+    first = managers[0][0]
+    before = decode(part(stable, 0, first * WASM_PAGE), hints)
+    pages = ", ".join(str(page) for page, _ in managers)
+    facts = {"memory manager": f"at page{'' if len(managers) == 1 else 's'} {pages}"}
+    head = tuple(replace(each, name=f"pages 0-{first - 1}") if each.kind == "bytes" else each for each in before.parts)
+    return Decoded(decode_rust.LAYOUT, (*head, *decode_rust.decode_managers(stable, managers)), facts)
 
 
 def _nothing(stable: Bytes, hints: Hints) -> Decoded:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sandbox.candid.types import RECORD
+from sandbox.canister import motoko_versions as versions
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect.found import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko_layout import GRAPH_COPIES, NAMES, Layout, read_layout
+from sandbox.snapshots.inspect.motoko_layout import Layout, read_layout
 from sandbox.snapshots.inspect.motoko_regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko_types import StableTypes, candid_name
 from sandbox.snapshots.inspect.motoko_value import Scalar
@@ -38,14 +39,15 @@ def decode_motoko(stable: Bytes, types: StableTypes, keep: Keep) -> Decoded | No
     found = read_layout(stable)
     if found is None:
         return None
-    facts = {"layout": f"version {found.version}: {NAMES[found.version]}"}
+    facts = {"layout": f"version {found.version}: {', '.join(versions.VERSIONS[found.version])}"}
     return Decoded(LAYOUT, tuple(_parts(found, types, keep)), facts, _notes(found))
 
 
+_NOTES = {versions.CANDID: SAVED, versions.GRAPH_COPY: GRAPH_COPY, versions.IN_HEAP: ENHANCED}
+
+
 def _notes(found: Layout) -> tuple[str, ...]:
-    if found.version in GRAPH_COPIES:
-        return (GRAPH_COPY,)
-    return (ENHANCED,) if found.version >= 5 else (SAVED,)
+    return (_NOTES[versions.VERSIONS[found.version][0]],)
 
 
 def _parts(found: Layout, types: StableTypes, keep: Keep) -> Iterator[Part]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
+from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect import stable_lists as lists
 from sandbox.snapshots.inspect import stable_manager as manager
-from sandbox.snapshots.inspect.found import Decoded, Group, Part, Row
-from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, is_zero
+from sandbox.snapshots.inspect.found import Check, Decoded, Group, Part, Row
+from sandbox.snapshots.inspect.source import Bytes, Damaged, InspectError, Pieces, is_zero, part
 from sandbox.snapshots.inspect.stable_btree import MAGIC as BTREE
-from sandbox.snapshots.inspect.stable_btree import BTree, read_btree
+from sandbox.snapshots.inspect.stable_btree import BTree, Pair, read_btree
 
 LAYOUT = "ic-stable-structures"
 _SAMPLE = 16
-Pair = tuple[Bytes, Bytes]
-"""A key and its value."""
+_MOST_CHECKED = 50_000
+_MOST_NESTED = 4
 
 
 def is_manager(stable: Bytes) -> bool:
+    """Whether a memory manager begins at the start."""
     return stable.size >= 4 and stable.read(0, 3) == manager.MAGIC
 
 
@@ -31,23 +35,65 @@ def is_structure(stable: Bytes) -> bool:
 def decode_manager(stable: Bytes) -> Decoded:
     """All memories of a memory manager; what is wrong in one of them does not hide the others."""
     head = manager.read_manager(stable)
-    facts = {
+    return Decoded(LAYOUT, tuple(_memories(head, "memory {}")), _manager_facts(head))
+
+
+def decode_managers(stable: Bytes, managers: Sequence[tuple[int, manager.Manager]]) -> tuple[Part, ...]:
+    """The managers that begin at these pages, their memories, and what lies between and after them."""
+    parts: list[Part] = []
+    following = managers[0][0]
+    for page, head in managers:
+        parts += _between(stable, following, page)
+        following = page + head.pages
+        data = part(head.source, 0, head.pages * WASM_PAGE)
+        parts.append(Part(f"page {page}", _KINDS[manager.MAGIC], data, _manager_facts(head)))
+        parts += _memories(head, f"page {page}, memory {{}}")
+    return (*parts, *_between(stable, following, stable.size // WASM_PAGE))
+
+
+def _between(stable: Bytes, first: int, end: int) -> list[Part]:
+    """What lies in these pages, if anything."""
+    data = part(stable, first * WASM_PAGE, max(end - first, 0) * WASM_PAGE)
+    return [] if is_zero(data) else [_structure_or_problem(f"pages {first}-{end - 1}", data)]
+
+
+def _manager_facts(head: manager.Manager) -> dict[str, object]:
+    return {
         "memories": len(head.ids),
         "buckets": len(head.owners),
         "bucket size": f"{head.bucket_pages} pages",
     }
+
+
+def _memories(head: manager.Manager, names: str, depth: int = 0) -> list[Part]:
+    """The memories of a manager; `names` is completed by their ids. One that holds another manager is followed by the
+    memories of that one."""
     memories: dict[int, Bytes] = {}
     parts: dict[int, Part] = {}
+    nested: dict[int, list[Part]] = {}
     for memory_id in head.ids:
-        name = f"memory {memory_id}"
+        name = names.format(memory_id)
         try:
-            memories[memory_id] = head.memory(memory_id)
-            parts[memory_id] = read_structure(name, memories[memory_id])
+            data: Bytes = head.memory(memory_id)
+            memories[memory_id] = data
+            if is_manager(data) and depth < _MOST_NESTED:
+                inner = manager.read_manager(data)
+                parts[memory_id] = Part(name, _KINDS[manager.MAGIC], data, _manager_facts(inner))
+                nested[memory_id] = _memories(inner, f"{name}.{{}}", depth + 1)
+            else:
+                parts[memory_id] = _structure_or_problem(name, data)
         except InspectError as error:
-            data = memories.get(memory_id) or Pieces(stable, [])
+            data = memories.get(memory_id) or Pieces(head.source, [])
             parts[memory_id] = Part(name, _kind(data), data, problem=str(error))
     _pair_logs(memories, parts)
-    return Decoded(LAYOUT, tuple(parts.values()), facts)
+    return [each for n, own in parts.items() for each in (own, *nested.get(n, ()))]
+
+
+def _structure_or_problem(name: str, data: Bytes) -> Part:
+    try:
+        return read_structure(name, data)
+    except InspectError as error:
+        return Part(name, _kind(data), data, problem=str(error))
 
 
 def read_structure(name: str, data: Bytes) -> Part:
@@ -70,7 +116,7 @@ def _kind(data: Bytes) -> str:
 
 def _btree(name: str, data: Bytes) -> Part:
     tree = read_btree(data)
-    some = list(islice(tree.entries(), _SAMPLE))
+    some = list(_some(tree.entries()))
     hollow = bool(some) and not any(value.size for _, value in some)
     is_set = hollow and tree.is_set(max(key.size for key, _ in some))
     known = {
@@ -88,6 +134,11 @@ def _btree(name: str, data: Bytes) -> Part:
     def rows() -> Iterator[Row]:
         return map(row, tree.entries())
 
+    def check() -> Check:
+        versions, damages, whole = tree.check()
+        mixed = ", ".join(f"{count:,} of version {version}" for version, count in sorted(versions.items()))
+        return Check({"nodes": mixed} if len(versions) > 1 else {}, tuple(damages), whole)
+
     def groups() -> Iterator[Group]:
         for data, pairs in tree.nodes():
             yield data, partial(_all, row, pairs)
@@ -101,7 +152,14 @@ def _btree(name: str, data: Bytes) -> Part:
         tree.length,
         rows,
         groups=groups,
+        check=check,
     )
+
+
+def _some(entries: Iterator[Pair]) -> Iterator[Pair]:
+    """The first ones that can be read."""
+    with suppress(Damaged):
+        yield from islice(entries, _SAMPLE)
 
 
 def _keys(tree: BTree) -> str | None:
@@ -110,8 +168,8 @@ def _keys(tree: BTree) -> str | None:
     return "of any size" if tree.key_size is None else f"{tree.key_size} bytes each"
 
 
-def _all(row: Callable[[Pair], Row], pairs: Callable[[], list[Pair]]) -> list[Row]:
-    return [row(pair) for pair in pairs()]
+def _all(row: Callable[[Pair], Row], pairs: Callable[[], Iterable[Pair]]) -> Iterator[Row]:
+    return map(row, pairs())
 
 
 def _vector(name: str, data: Bytes) -> Part:
@@ -128,7 +186,19 @@ def _vector(name: str, data: Bytes) -> Part:
         lambda: _cells(found.entries()),
         groups=lambda: ((data, partial(_called, entries)) for data, entries in found.blocks()),
         block=found.block,
+        check=partial(_checked, found.entries),
     )
+
+
+def _checked(entries: Callable[[], Iterator[Bytes]]) -> Check:
+    """Whether all entries can be read, of which a cell is only a place."""
+    rows = entries()
+    try:
+        for _ in islice(rows, _MOST_CHECKED):
+            pass
+        return Check(whole=next(rows, None) is None)
+    except Damaged as error:
+        return Check(damages=error.damages)
 
 
 def _cells(entries: Iterator[Bytes]) -> Iterator[Row]:
@@ -154,6 +224,7 @@ def _data(name: str, data: Bytes) -> Part:
 
 
 _KINDS = {
+    manager.MAGIC: "memory manager",
     BTREE: "BTreeMap",
     lists.VEC: "Vec",
     lists.HEAP: "MinHeap",
@@ -173,9 +244,9 @@ _READERS: dict[bytes, Callable[[str, Bytes], Part]] = {
 
 def _pair_logs(memories: dict[int, Bytes], parts: dict[int, Part]) -> None:
     """Give each log the data that its index describes: the nearest memory that is large enough, the next one first."""
-    free = [n for n, part in parts.items() if part.kind == "Log data" and part.problem is None]
-    for number, part in list(parts.items()):
-        if part.kind != "Log" or part.problem is not None:
+    free = [n for n, own in parts.items() if own.kind == "Log data" and own.problem is None]
+    for number, index in list(parts.items()):
+        if index.kind != "Log" or index.problem is not None:
             continue
         reasons = "no memory holds the data of a log"
         for other in sorted(free, key=lambda n: (abs(n - number), n < number)):
@@ -185,24 +256,21 @@ def _pair_logs(memories: dict[int, Bytes], parts: dict[int, Part]) -> None:
                 reasons = str(error)
                 continue
             free.remove(other)
-            parts[number] = _with_data(part, log, other)
+            parts[number] = _with_data(index, log, parts[other].name)
             break
         else:
-            parts[number] = Part(part.name, part.kind, part.data, part.facts, count=part.count, problem=reasons)
+            parts[number] = replace(index, problem=reasons, columns=())
 
 
-def _with_data(part: Part, log: lists.Log, memory_id: int) -> Part:
-    facts = {**part.facts, "data in": f"memory {memory_id}"}
-    return Part(
-        part.name,
-        part.kind,
-        part.data,
-        facts,
-        part.columns,
-        log.length,
-        lambda: _cells(log.entries()),
+def _with_data(index: Part, log: lists.Log, where: str) -> Part:
+    return replace(
+        index,
+        facts={**index.facts, "data in": where},
+        count=log.length,
+        rows=lambda: _cells(log.entries()),
         groups=lambda: ((data, partial(_called, entries)) for data, entries in log.blocks()),
         block=lists.BLOCK,
+        check=partial(_checked, log.entries),
     )
 
 

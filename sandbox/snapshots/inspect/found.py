@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sandbox.snapshots.inspect.motoko_value import Node
 from sandbox.snapshots.inspect.source import Bytes
@@ -20,14 +21,25 @@ def no_rows() -> Iterator[Row]:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Facts that take reading a structure, and its damages: what cannot be read, or cannot be true, and where. The
+    first part of a very large structure is checked; `whole` is False then."""
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+    damages: tuple[str, ...] = ()
+    whole: bool = True
+
+
+@dataclass(frozen=True)
 class Part:
     """One structure that was found: a map, a list of variables, a region.
 
     `count` and `rows()` are its entries, in its own order, with a cell for each of `columns`; rows are read as they are
-    asked for, and where the bytes turn out to be wrong the iteration ends in an InspectError. `data` are the bytes that
-    belong to it. `problem`: why it could not be decoded. `groups()`: the same entries in groups, where they lie so that
-    many need not be looked at to compare two states: those of a map in any order, those of a list in its order and so
-    many in each as `block` says.
+    asked for, and where the bytes turn out to be wrong the iteration ends in an InspectError, which is `Damaged` if all
+    entries that can be read were given. `data` are the bytes that belong to it. `problem`: why it could not be decoded.
+    `groups()`: the same entries in groups, where they lie so that many need not be looked at to compare two states:
+    those of a map in any order, those of a list in its order and so many in each as `block` says; each group, and the
+    groups together, end in `Damaged` as `rows()` does.
     """
 
     name: str
@@ -40,6 +52,12 @@ class Part:
     problem: str | None = None
     groups: Callable[[], Iterator[Group]] | None = None
     block: int = 0
+    check: Callable[[], Check] = Check
+
+    @cached_property
+    def checked(self) -> Check:
+        """The answer of `check()`, which reads the structure once."""
+        return self.check()
 
 
 @dataclass(frozen=True)

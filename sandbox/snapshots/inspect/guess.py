@@ -19,6 +19,8 @@ from sandbox.snapshots.inspect.source import Bytes
 
 MOST = 64 * 1024
 """Of a longer cell only the start is read."""
+MOST_CANDID = 16 * 1024 * 1024
+"""The same for cells that are to be read as Candid, which takes all of them."""
 _NUMBERS = (1, 2, 4, 8, 16)
 
 _SELF_AUTHENTICATING, _CANISTER, _ANONYMOUS = 2, b"\1\1", b"\4"
@@ -123,11 +125,11 @@ def _fits(form: str, cells: list[bytes], names: Names) -> bool:
     return True
 
 
-def value(cell: Bytes, form: str, names: Names = ()) -> Any:
-    """The cell read in this form: text, a number, a principal; its bytes where the form does not fit, and of a long
-    cell only the first."""
-    data = cell.read(0, min(cell.size, MOST))
-    if cell.size > MOST:
+def value(cell: Bytes, form: str, names: Names = (), most: int = MOST) -> Any:
+    """The cell read in this form: text, a number, a principal; its bytes where the form does not fit, and of one longer
+    than `most` only the first `MOST`."""
+    data = cell.read(0, cell.size if cell.size <= most else MOST)
+    if cell.size > most:
         if form != "text":
             return data
         data = _whole_characters(data)

@@ -20,22 +20,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sandbox.canister.motoko_versions import CANDID, GRAPH_COPY, IN_HEAP, form_of
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Patched, number, part, within
 
 _PREFIX = b"DIDL"
-NAMES = {
-    0: "classical persistence, variables only",
-    1: "classical persistence, with stable memory",
-    2: "classical persistence, with regions",
-    3: "graph copy, without regions",
-    4: "graph copy, with regions",
-    5: "enhanced orthogonal persistence, without regions",
-    6: "enhanced orthogonal persistence, with regions",
-    7: "graph copy, without regions",
-    8: "graph copy, with regions",
-}
-GRAPH_COPIES = (3, 4, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -60,14 +49,15 @@ def read_layout(stable: Bytes) -> Layout | None:
         within(stable, 4, first, "the saved variables")
         return Layout(0, part(stable, 4, first), part(stable, 0, 0))
     version = number(stable, stable.size - 4, 4, "the version")
-    if version in (1, 2):
+    form = form_of(version)
+    if form == CANDID and version:
         return _classical(stable, version)
-    if version in GRAPH_COPIES:
+    if form == GRAPH_COPY:
         start, length = (number(stable, stable.size - at, 8, "the place of the heap objects") for at in (32, 24))
         memory = _memory(stable, start)
         within(stable, start, length, "the copy of the heap objects")
         return Layout(version, None, memory, part(stable, start, length))
-    if version in (5, 6):
+    if form == IN_HEAP:
         pages = number(stable, stable.size - 16, 8, "the size of stable memory")
         return Layout(version, None, _memory(stable, pages * WASM_PAGE))
     return None

@@ -18,10 +18,45 @@ Run = tuple[int, int]
 
 PIECE = 1 << 20
 """How much is read at a time."""
+MOST_NAMED = 100
+"""Damages of one structure that are named."""
+_SAID = 3
+"""Damages that the text of an error names."""
 
 
 class InspectError(SandboxError):
     """The bytes are not what they say they are; the text says what and where."""
+
+
+class Damages(list[str]):
+    """Damages noted while the rest is read, at most `MOST_NAMED`: where each is and why."""
+
+    lost = False
+    """Whether entries could not be read."""
+
+    def note(self, text: str, lost: bool = True) -> None:
+        self.lost |= lost
+        if len(self) < MOST_NAMED:
+            self.append(text)
+
+    def end(self) -> None:
+        """Raise `Damaged` if there were any."""
+        if self:
+            raise Damaged(self)
+
+
+class Damaged(InspectError):
+    """Something is wrong in a structure, all of whose readable entries were given before this was raised."""
+
+    def __init__(self, damages: Damages) -> None:
+        self.damages, self.lost = tuple(damages), damages.lost
+        super().__init__(summary(damages))
+
+
+def summary(damages: Sequence[str]) -> str:
+    """The first damages, and how many more there are."""
+    more = f"; and {len(damages) - _SAID:,} more" if len(damages) > _SAID else ""
+    return "; ".join(damages[:_SAID]) + more
 
 
 class Bytes(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from sandbox.snapshots.inspect.source import PIECE, Bytes, InspectError, number, part, within
+from sandbox.snapshots.inspect.source import PIECE, Bytes, Damages, InspectError, number, part, within
 
 VEC, HEAP, CELL, INDEX, DATA = b"SVC", b"SMH", b"SCL", b"GLI", b"GLD"
 _VEC_DATA = 64
@@ -52,16 +52,21 @@ class Vector:
             yield data, partial(self.entries, first, last)
 
     def entries(self, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
+        """All elements; one whose size is damaged is its whole slot, and `Damaged` at the end says so."""
+        damages = Damages()
         for index in range(first, self.length if last is None else last):
             at = _VEC_DATA + index * self.slot
             size = self.max_size
             if self.prefix:
                 size = number(self.source, at, self.prefix, f"the size of element {index:,}")
-                if size > self.max_size:
-                    raise InspectError(
-                        f"element {index:,} at {at:#x} has {size:,} bytes; {self.max_size:,} is the most"
-                    )
-            yield part(self.source, at + self.prefix, size)
+            if size > self.max_size:
+                damages.note(f"element {index:,} at {at:#x} has {size:,} bytes; {self.max_size:,} is the most")
+            begin = min(at + self.prefix, self.source.size)
+            room = min(self.max_size, self.source.size - begin)
+            if size <= self.max_size and size > room:
+                damages.note(f"element {index:,} at {at:#x} has {size:,} bytes, of which {room:,} are there")
+            yield part(self.source, begin, min(size, room))
+        damages.end()
 
 
 def read_vector(source: Bytes) -> Vector:
@@ -110,13 +115,18 @@ class Log:
         return number(self.index, at, 8, f"the end of entry {entries - 1:,}") if entries else 0
 
     def entries(self, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
-        begin = self._end(first)
+        """All entries; one whose end is damaged is empty, and `Damaged` at the end says so."""
+        damages = Damages()
+        begin, most = self._end(first), self.data.size - _LOG_HEAD
         for n in range(first, self.length if last is None else last):
-            end = number(self.index, _LOG_ENTRIES + 8 * n, 8, f"the end of entry {n:,}")
-            if end < begin:
-                raise InspectError(f"entry {n:,} of the log ends at {end:#x}, before it begins at {begin:#x}")
-            yield part(self.data, _LOG_HEAD + begin, end - begin)
+            end = self._end(n + 1)
+            right = begin <= end <= most
+            if not right:
+                text = f"entry {n:,} of the log ends at {end:#x}: it begins at {begin:#x}, the data ends at {most:#x}"
+                damages.note(text)
+            yield part(self.data, _LOG_HEAD + min(begin, most), end - begin if right else 0)
             begin = end
+        damages.end()
 
 
 def log_extent(index: Bytes) -> tuple[int, int]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from sandbox.limits import WASM_PAGE
-from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, number, take, within
+from sandbox.snapshots.inspect.source import Bytes, InspectError, Pieces, number, part, take, within
 
 MAGIC = b"MGR"
 _MEMORIES = 255
+_RESERVED = 8
 _SIZES = 40
 _BUCKETS = _SIZES + 8 * _MEMORIES
 _MAX_BUCKETS = 32_768
 _FREE = 255
+_MOST_SEARCHED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,19 @@ class Manager:
     def ids(self) -> list[int]:
         """The memories that hold something."""
         return sorted(self.sizes)
+
+    @property
+    def pages(self) -> int:
+        """Pages that the manager and its buckets take."""
+        return 1 + len(self.owners) * self.bucket_pages
+
+    @property
+    def consistent(self) -> bool:
+        """Whether all buckets lie inside, and each memory owns as many as its size takes: no chance of other bytes."""
+        owned = Counter(self.owners)
+        needed = {n: -(-pages // self.bucket_pages) for n, pages in self.sizes.items()}
+        reserved = self.source.read(_RESERVED, _SIZES - _RESERVED)
+        return self.pages * WASM_PAGE <= self.source.size and dict(owned) == needed and not any(reserved)
 
     def memory(self, memory_id: int) -> Pieces:
         """The bytes of one memory; an InspectError if the tables contradict each other."""
@@ -68,3 +86,31 @@ def read_manager(source: Bytes) -> Manager:
             f"the memory manager has {allocated:,} buckets (at 0x4) and {used:,} owners (at {_BUCKETS:#x})"
         )
     return Manager(source, bucket_pages, {n: pages for n, pages in sizes.items() if pages}, owners[:allocated])
+
+
+def find_managers(source: Bytes) -> list[tuple[int, Manager]]:
+    """Managers that begin at a page after the first, and their pages: as `RestrictedMemory` divides a memory.
+
+    Only headers that are consistent in every respect count, and only the first `_MOST_SEARCHED` pages with data are
+    looked at. Nothing is looked for inside a manager that was found.
+    """
+    managers: list[tuple[int, Manager]] = []
+    following = 1
+    for page in islice(_pages_with_data(source), _MOST_SEARCHED):
+        if page < following or source.read(page * WASM_PAGE, 4) != MAGIC + b"\1":
+            continue
+        with suppress(InspectError):
+            manager = read_manager(part(source, page * WASM_PAGE, source.size - page * WASM_PAGE))
+            if manager.consistent:
+                managers.append((page, manager))
+                following = page + manager.pages
+    return managers
+
+
+def _pages_with_data(source: Bytes) -> Iterator[int]:
+    """Whole pages whose first bytes may not be zero, ascending."""
+    following = 0
+    for offset, length in source.extents():
+        first = max(following, offset // WASM_PAGE)
+        following = max(following, -(-(offset + length) // WASM_PAGE))
+        yield from range(first, min(following, source.size // WASM_PAGE))
