@@ -3,6 +3,8 @@
 The check of a page of 4 KiB is the first half of its key (`tree.py`), 16 bytes; that of zeros is zero. The checks of a
 memory lie by page number in another memory of the pool, its table, which the journal takes back together with it. The
 newest ones, `recent`, are in the manifest until there are many, so that a small save writes no other file.
+The manifest of a directory has them as `checks`, a field that early files of its version 2 lack: their memories get
+checks with the next save.
 
 A seal is what the system says of a file: its size, its number, when it was changed. A save sets the time itself, to
 the nanosecond; any write by others changes it, and when the file was changed (`st_ctime`) cannot be set. A file that
