@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opening a stable cell on the memory of a map wipes the map, though both are of the same library with marked headers.
 #
-# Package: ic-stable-structures 0.7.2 from crates.io.
+# Package: ic-stable-structures 0.7.2 (Rust crate).
 # Most people expect: a refusal. Every structure begins with its own three letters and a version, and opening a stable
 #   vector where a map lies does fail ("BadMagic").
 # Seen: Cell::init takes the foreign header for "nothing here yet" and writes its default value over it. It returns
@@ -11,7 +11,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CARGO_TARGET_DIR="$work/target" RUSTFLAGS=-Awarnings
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$work/target}" RUSTFLAGS=-Awarnings
 mkdir -p "$work/src"
 cat > "$work/Cargo.toml" <<'TOML'
 [package]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Declaring a map's keys "of fixed size" later leaves a map that opens, knows its length, and fails at every read.
 #
-# Package: ic-stable-structures 0.7.2 from crates.io.
+# Package: ic-stable-structures 0.7.2 (Rust crate).
 # Most people expect: a hint about layout for new entries, or a refusal when the map is opened. All keys do have the
 #   declared size, not one byte of them would be read differently.
 # Seen: keys of fixed size are stored without their length, so the flag changes the place of all that follows them in a
@@ -12,7 +12,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CARGO_TARGET_DIR="$work/target" RUSTFLAGS=-Awarnings
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$work/target}" RUSTFLAGS=-Awarnings
 mkdir -p "$work/src"
 cat > "$work/Cargo.toml" <<'TOML'
 [package]

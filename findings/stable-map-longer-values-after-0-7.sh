@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A stable map made by version 0.5 and opened by 0.7 with a larger max_size damages what it accepts.
 #
-# Packages: ic-stable-structures 0.5.6 (makes the map) and 0.7.2 (opens it), both from crates.io.
+# Packages: ic-stable-structures 0.5.6 (makes the map) and 0.7.2 (opens it), Rust crates.
 # Most people expect: one of the two behaviours that the library has. Version 0.5.6 refuses to open a map whose
 #   max_size has grown; version 0.7.2 keeps a map of its own making and stores the longer values.
 # Seen: where the two meet neither holds. 0.7.2 opens the map of 0.5.6 without a word and goes on writing the old
@@ -12,7 +12,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CARGO_TARGET_DIR="$work/target" RUSTFLAGS=-Awarnings
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$work/target}" RUSTFLAGS=-Awarnings
 mkdir -p "$work/src"
 cat > "$work/Cargo.toml" <<'TOML'
 [package]
