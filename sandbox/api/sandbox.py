@@ -12,7 +12,7 @@ from sandbox.api.canister import Canister
 from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
 from sandbox.api.management import Management
-from sandbox.api.records import RawState
+from sandbox.api.records import RawState, raw_state
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
@@ -347,14 +347,9 @@ class Sandbox:
         return controllers[0] if controllers else Principal.anonymous()
 
     def raw_state(self, canister: Canister | Principal | str) -> RawState:
-        """The exact bytes of everything that a canister is made of."""
-        state = self.state_of(_id(canister))
-        return RawState(
-            module=state.code.submitted if state.code else None,
-            globals=state.globals,
-            heap=state.heap.read(0, state.heap.size),
-            stable=state.stable.read(0, state.stable.size),
-        )
+        """The exact bytes of everything that a canister is made of; `StateError` if a memory has more than 4 GiB, zeros
+        that were never written included: that is for `snapshots.diff` and `snapshots.download`."""
+        return raw_state(self.state_of(_id(canister)))
 
     @contextmanager
     def anchor(self) -> Iterator[None]:
