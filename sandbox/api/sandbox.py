@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
 from sandbox.engine import counting
-from sandbox.errors import CallRejected, RecordError
+from sandbox.errors import CallRejected, RecordError, StateError, StateWarning
 from sandbox.execution import (
     Advance,
     CallResult,
@@ -90,6 +91,7 @@ class Sandbox:
         self._subnet = Subnet(pool=pool, time=GENESIS)
         self._machines = Machines()
         self._directory: StateDirectory | None = None
+        self._read_only = False
         self._watcher: Watcher | None = None
         self._hash = StateHash()
         self.snapshots = SnapshotManager(self)
@@ -121,16 +123,23 @@ class Sandbox:
         strategy: str | None = None,
         lock_timeout: float = 10.0,
         http: Http | None = None,
+        read_only: bool = False,
     ) -> Sandbox:
         """The sandbox kept in directory `path`, made if absent; use it in a `with`.
 
         `save()` and the end of the `with` make what was done permanent; if the process dies before, or an exception
         leaves the `with`, the directory is what it was at the last save. Another process that opens it meanwhile waits
         `lock_timeout` seconds, then gets `StateLocked`. Time, seed and `max_snapshots` are kept with the state.
+
+        With `read_only` nothing is written there, so a full disk, or one that may only be read, will do, and others may
+        open it so at the same time. Queries work, and all that reads snapshots; what would change the sandbox, and
+        `save`, are a `StateError`. `StateWarning` says so where a damaged file has been replaced by its copy.
         """
-        directory = StateDirectory(Path(path), lock_timeout, strategy)
+        directory = StateDirectory(Path(path), lock_timeout, strategy, read_only=read_only)
         self = cls.__new__(cls)
         try:
+            if directory.warning is not None:
+                warnings.warn(directory.warning, StateWarning, stacklevel=2)
             self._set_up(directory.pool, on_log, http)
             directory.load(self._subnet)
             self._configure(max_snapshots, instruction_limits, costs)
@@ -138,6 +147,7 @@ class Sandbox:
             directory.close()
             raise
         self._directory = directory
+        self._read_only = read_only
         return self
 
     def save(self) -> None:
@@ -159,7 +169,7 @@ class Sandbox:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
+            if kind is None and not self._read_only:
                 self.save()
         finally:
             self.close()
@@ -326,8 +336,15 @@ class Sandbox:
 
     def perform(self, given: Input) -> Any:
         """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
+        if self._read_only and not isinstance(given, Query):
+            self.check_writable()
         watcher = self._watcher
         return _perform(self._kernel(), given) if watcher is None else watched(watcher, self._kernel(), given)
+
+    def check_writable(self) -> None:
+        """`StateError` if the sandbox was opened read-only."""
+        if self._directory is not None and self._directory.read_only:
+            raise StateError(f"{self._directory.path} was opened read-only: nothing in it can be changed")
 
     def _kernel(self) -> Kernel:
         return Kernel(self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum))

@@ -105,6 +105,12 @@ class Pack:
         return data
 
 
+def is_pack(path: Path) -> bool:
+    """Whether a file begins as a pack of this version, or is cut off before that shows."""
+    with open(path, "rb") as file:
+        return HEADER.startswith(file.read(len(HEADER)))
+
+
 def _read_index(path: Path) -> tuple[array[int], dict[str, Column]]:
     with open(path, "rb") as file:
         header = file.read(len(HEADER))
