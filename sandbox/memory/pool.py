@@ -70,7 +70,7 @@ class Pool:
 
     def names(self) -> list[str]:
         """The names of all memories in the directory, oldest first."""
-        if self.directory is None:
+        if self.directory is None or not self.directory.exists():
             return []
         deleted = self._guard.journal.deleted if self._guard.journal is not None else []
         return sorted(
