@@ -32,6 +32,8 @@ KINDS: Final = ("page", "block", "node", "delta")
 """`delta`: the node of a block that is kept as pages over another block; `bases` has the keys of those."""
 TRAILER: Final = struct.Struct("<QI32s")
 _MOST_INDEX: Final = 1 << 30
+_UNKNOWN: Final = -1
+"""What a zstd frame says that does not say how large its content is."""
 
 _tools = threading.local()
 
@@ -97,6 +99,9 @@ class Pack:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(offset)
                 packed = file.read(length)
+            # the frame's own word on its size, not `max_output_size`, is what the library makes room for
+            if zstandard.frame_content_size(packed) not in (content, _UNKNOWN):
+                raise ValueError(f"it says another size than {content} bytes")
             data = _decompressor().decompress(packed, max_output_size=content)
         except (OSError, ValueError, zstandard.ZstdError) as error:
             raise StateCorrupt(f"frame {number} of the pack {self.path} cannot be read: {error}") from error
