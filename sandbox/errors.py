@@ -21,6 +21,7 @@
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
     ├── EngineError           the WebAssembly engine cannot be used on this machine
     └── Unsupported           a feature that is known and not offered; says its name
+    StateWarning              (a warning) a state directory is damaged and can be used all the same
 
 Three kinds of failure are kept apart: a trap of the guest is a value (`canister.Failure`), a reject of the platform
 is a value with a code (`Reject`, raised as `CallRejected`), and misuse or a defect is an exception.
@@ -197,6 +198,10 @@ class StateLocked(StateError):
 
 class StateCorrupt(StateError):
     """Files of the state directory contradict their checksums."""
+
+
+class StateWarning(UserWarning):
+    """A state directory is damaged in a part without which it can be used; says which file and what is used instead."""
 
 
 class RequestExpired(SandboxError):

@@ -243,7 +243,7 @@ class Canister:
         return Changes(self._sandbox, self.id)
 
     def raw_state(self) -> RawState:
-        """The exact bytes of everything."""
+        """The exact bytes of everything; as `Sandbox.raw_state`."""
         return self._sandbox.raw_state(self)
 
     @property

@@ -146,7 +146,7 @@ class SnapshotKeeping(SnapshotAccess):
             known = state if state.damage is None else None
             found = verify.in_memory(state, reading) if known is not None else iter(())
             if directory is not None and entry is not None:
-                fresh = fresh or Repository(directory.path)
+                fresh = fresh or directory.repository.unread()
                 found = chain(found, verify.on_disk(fresh, entry, known, reading))
             differences = tuple(found if every else islice(found, 1))
             yield Verified(

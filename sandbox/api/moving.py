@@ -68,6 +68,7 @@ class SnapshotFiles(SnapshotAccess):
         As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
         `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
         """
+        self._sandbox.check_writable()
         target = Principal.of(canister_id)
         who = self._who(target, sender)
         with portable.opened(Path(path)) as content:
@@ -96,6 +97,7 @@ class SnapshotFiles(SnapshotAccess):
         canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
         fails, there is no new canister.
         """
+        self._sandbox.check_writable()
         new, creator = new_canister(controllers, canister_id, **how), identity("default")
         with self._content(source, sender) as content:
             metadata = replace(_metadata(content), low_memory_hook=None)

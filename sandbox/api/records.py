@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
+from sandbox.errors import StateCorrupt, StateError
+from sandbox.limits import GIB
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.snapshots import intact
+from sandbox.memory import Memory
 from sandbox.principal import Principal
-from sandbox.state import Derived, OpenCall, Settings, SnapshotState
+from sandbox.state import CanisterState, Derived, OpenCall, Settings, SnapshotState
 from sandbox.store.checksum import snapshot_checksum
+
+MOST_RAW = 4 * GIB
+"""As much as a 32-bit heap can have; a memory that has more is not answered as one `bytes`."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,10 @@ class Snapshot:
     heap, stable memory and certified data; `via_hooks`: it has only stable memory, as the canister's hook left it;
     `derived`: how it was edited, oldest step first, empty for one that was not;
     `open_calls`: those that were not finished then; `automatic`: taken by a policy; `damage`: why it cannot be read any
-    more, and then only the ids are true."""
+    more, and then only the ids are true.
+
+    Pickling keeps all of that and the checksum, which is computed for it, and loses the link to the bytes: they stay in
+    the sandbox, where the id finds them."""
 
     id: bytes
     canister_id: Principal
@@ -45,6 +55,19 @@ class Snapshot:
         """`taken_on` as a date, to the microsecond."""
         return datetime.fromtimestamp(self.taken_on // 1_000_000_000, UTC)
 
+    def __getstate__(self) -> dict[str, Any]:
+        try:
+            kept = partial(bytes.fromhex, self.checksum)
+        except StateCorrupt as error:
+            kept = partial(_refuse, error)
+        return self.__dict__ | {"_checksum": kept}
+
+    def __copy__(self) -> Snapshot:
+        return self
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Snapshot:
+        return self
+
     @classmethod
     def of(cls, state: SnapshotState) -> Snapshot:
         return cls(
@@ -62,6 +85,10 @@ class Snapshot:
         )
 
 
+def _refuse(error: StateCorrupt) -> bytes:
+    raise error
+
+
 @dataclass(frozen=True, slots=True)
 class RawState:
     """The exact bytes of a canister, for comparison. `globals`: 16 bytes for each mutable global, in index order."""
@@ -70,6 +97,25 @@ class RawState:
     globals: bytes
     heap: bytes
     stable: bytes
+
+
+def raw_state(state: CanisterState) -> RawState:
+    """The bytes of a canister; `StateError` if a memory is larger than `MOST_RAW`."""
+    return RawState(
+        module=state.code.submitted if state.code else None,
+        globals=state.globals,
+        heap=_raw(state, "heap", state.heap),
+        stable=_raw(state, "stable memory", state.stable),
+    )
+
+
+def _raw(state: CanisterState, name: str, memory: Memory) -> bytes:
+    if memory.size > MOST_RAW:
+        raise StateError(
+            f"the {name} of canister {state.id} has {memory.size:,} bytes, and raw_state() answers with at most "
+            f"{MOST_RAW:,} bytes of a memory; snapshots.diff compares and snapshots.download writes any size"
+        )
+    return memory.read(0, memory.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,13 +13,13 @@ from sandbox.api.canister import Canister
 from sandbox.api.creation import canister_index, new_canister
 from sandbox.api.identity import identity
 from sandbox.api.management import Management
-from sandbox.api.records import RawState
+from sandbox.api.records import RawState, raw_state
 from sandbox.api.recovery import StateCheck
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister.live import Machines
 from sandbox.engine import counting
-from sandbox.errors import CallRejected, RecordError
+from sandbox.errors import CallRejected, RecordError, StateError, StateWarning
 from sandbox.execution import (
     Advance,
     CallResult,
@@ -100,6 +101,7 @@ class Sandbox:
         self._subnet = Subnet(pool=pool, time=GENESIS)
         self._machines = Machines()
         self._directory: StateDirectory | None = None
+        self._read_only = False
         self._watcher: Watcher | None = None
         self._hash = StateHash()
         self.snapshots = SnapshotManager(self)
@@ -142,6 +144,7 @@ class Sandbox:
         http: Http | None = None,
         backtraces: bool | None = None,
         first_canister: Principal | str | None = None,
+        read_only: bool = False,
     ) -> Sandbox:
         """The sandbox kept in directory `path`, made if absent; use it in a `with`.
 
@@ -149,10 +152,16 @@ class Sandbox:
         leaves the `with`, the directory is what it was at the last save. Another process that opens it meanwhile waits
         `lock_timeout` seconds, then gets `StateLocked`. Time, seed, `max_snapshots`, `costs` and `backtraces` are kept
         with the state; `first_canister` counts while there are no canisters.
+
+        With `read_only` nothing is written there, so a full disk, or one that may only be read, will do, and others may
+        open it so at the same time. Queries work, and all that reads snapshots; what would change the sandbox, and
+        `save`, are a `StateError`. `StateWarning` says so where a damaged file has been replaced by its copy.
         """
-        directory = StateDirectory(Path(path), lock_timeout, strategy)
+        directory = StateDirectory(Path(path), lock_timeout, strategy, read_only=read_only)
         self = cls.__new__(cls)
         try:
+            if directory.warning is not None:
+                warnings.warn(directory.warning, StateWarning, stacklevel=2)
             self._set_up(directory.pool, on_log, http)
             directory.load(self._subnet)
             self._configure(max_snapshots, instruction_limits, costs, backtraces, first_canister)
@@ -160,6 +169,7 @@ class Sandbox:
             directory.close()
             raise
         self._directory = directory
+        self._read_only = read_only
         return self
 
     def save(self) -> None:
@@ -191,7 +201,7 @@ class Sandbox:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
+            if kind is None and not self._read_only:
                 self.save()
         finally:
             self.close()
@@ -370,8 +380,15 @@ class Sandbox:
 
     def perform(self, given: Input) -> Any:
         """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
+        if self._read_only and not isinstance(given, Query):
+            self.check_writable()
         watcher = self._watcher
         return _perform(self._kernel(), given) if watcher is None else watched(watcher, self._kernel(), given)
+
+    def check_writable(self) -> None:
+        """`StateError` if the sandbox was opened read-only."""
+        if self._directory is not None and self._directory.read_only:
+            raise StateError(f"{self._directory.path} was opened read-only: nothing in it can be changed")
 
     def _kernel(self) -> Kernel:
         return Kernel(self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum))
@@ -399,14 +416,9 @@ class Sandbox:
         return controllers[0] if controllers else Principal.anonymous()
 
     def raw_state(self, canister: Canister | Principal | str) -> RawState:
-        """The exact bytes of everything that a canister is made of."""
-        state = self.state_of(_id(canister))
-        return RawState(
-            module=state.code.submitted if state.code else None,
-            globals=state.globals,
-            heap=state.heap.read(0, state.heap.size),
-            stable=state.stable.read(0, state.stable.size),
-        )
+        """The exact bytes of everything that a canister is made of; `StateError` if a memory has more than 4 GiB, zeros
+        that were never written included: that is for `snapshots.diff` and `snapshots.download`."""
+        return raw_state(self.state_of(_id(canister)))
 
     @contextmanager
     def anchor(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sandbox.api import Canister, Sandbox
 from sandbox.api.identity import identity
 from sandbox.cli import output
 from sandbox.cli.names import Names
-from sandbox.errors import CallRejected, PrincipalError
+from sandbox.errors import CallRejected, PrincipalError, StateWarning
 from sandbox.principal import Principal
 
 DEFAULT_STATE = Path(".canister-sandbox")
@@ -63,11 +64,11 @@ class App:
     ) -> Iterator[Session]:
         """The state, locked; made if absent and `create`.
 
-        Saved at the end, unless nothing was to change; also after a reject, whose log records then stay. Any other
-        exception leaves it as it was.
+        Saved at the end, also after a reject, whose log records then stay. Any other exception leaves it as it was.
+        Without `save` nothing is to change: it is opened read-only.
         """
         rejection: CallRejected | None = None
-        with closing(self._open(create, max_snapshots)) as sandbox:
+        with closing(self._open(create, not save, max_snapshots)) as sandbox:
             names = Names(self.state)
             names.prune({canister.id for canister in sandbox.canisters()})
             session = Session(self, sandbox, names)
@@ -82,10 +83,17 @@ class App:
         if rejection is not None:
             raise rejection
 
-    def _open(self, create: bool, max_snapshots: int | None) -> Sandbox:
-        if create or self.state.exists():
-            return Sandbox.open(self.state, lock_timeout=self.lock_timeout, max_snapshots=max_snapshots)
-        return Sandbox()
+    def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
+        if not create and not self.state.exists():
+            return Sandbox()
+        with warnings.catch_warnings(record=True, category=StateWarning) as seen:
+            warnings.simplefilter("always", StateWarning)
+            sandbox = Sandbox.open(
+                self.state, lock_timeout=self.lock_timeout, max_snapshots=max_snapshots, read_only=read_only
+            )
+        for warning in seen:
+            output.show(Text.assemble(("warning: ", "bold yellow"), str(warning.message)), stderr=True)
+        return sandbox
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,9 @@ from sandbox.memory import host
 from sandbox.memory.dirty import Strategy
 from sandbox.memory.guard import Guard, Overwritten
 from sandbox.memory.history import History, Image, image_extents
-from sandbox.memory.host import PAGE, ZEROS, Run
+from sandbox.memory.host import PAGE, ZEROS, Part, Run
 from sandbox.memory.store import Store, extents
 from sandbox.memory.view import View
-
-Part = tuple[int, bytes | memoryview]
-"""An offset and what to write there."""
 
 WRITING: Final = "writing"
 _UNWRITTEN: Final = 4
@@ -58,6 +55,11 @@ class Memory:
         self._epoch = guard.epoch - 1
         self._history = History(store)
         self._sibling = sibling
+
+    @property
+    def writable(self) -> bool:
+        """Whether the bytes can change at all: not those of a file that was opened to be read only."""
+        return self.store.writable
 
     @property
     def name(self) -> str:

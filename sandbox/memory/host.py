@@ -21,6 +21,9 @@ from sandbox.errors import StateError
 Run = tuple[int, int]
 """An offset and a length in bytes."""
 
+Part = tuple[int, bytes | memoryview]
+"""An offset and what to write there."""
+
 PAGE: Final = mmap.PAGESIZE
 ZEROS: Final = bytes(PAGE)
 CHUNK: Final = 1 << 20  # the unit of bulk copies: bounds what one of them holds in Python

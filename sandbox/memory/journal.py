@@ -7,7 +7,8 @@ not happened yet.
 
 File: `MAGIC`, then records: CRC-32 of the rest, kind, length of the name, a number (an offset or a size), length of the
 payload (little-endian), name, payload. Removing the file is what makes the changes final. If files are to be deleted,
-it is renamed to `<path>.done` instead, they are deleted, and then it is removed.
+it is renamed to `<path>.done` instead, they are deleted, and then it is removed. Recovery leaves a journal without
+records, which the next one goes on with: that takes no space on the disk.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
 from sandbox.memory.history import Saved
-from sandbox.memory.host import PAGE, Run
+from sandbox.memory.host import PAGE, Part, Run
 
 if TYPE_CHECKING:
     from sandbox.memory.committed import Memory
@@ -37,8 +38,8 @@ _CRC: Final = struct.Struct("<I")
 _SIZE, _PAGES, _LOW, _CREATED, _DELETED = 1, 2, 3, 4, 5
 
 
-Part = tuple[int, memoryview]
-"""An offset and what was there."""
+OldPart = tuple[int, memoryview]
+"""An offset and the bytes that were there."""
 
 
 class Record(NamedTuple):
@@ -61,10 +62,11 @@ class Journal:
         self._renamed = False
         self._saved: dict[str, Saved] = {}
         self._created: set[str] = set()
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._close = weakref.finalize(self, os.close, self._fd)
-        self._end = 0
-        self._append(MAGIC)
+        self._end = os.fstat(self._fd).st_size
+        if not self._end:
+            self._append(MAGIC)
         if durable:
             host.sync(path.parent)
 
@@ -76,10 +78,10 @@ class Journal:
         """Whether a file was created since begin."""
         return name in self._created
 
-    def overwritten(self, since: int = 0) -> tuple[dict[str, list[Part]], int]:
+    def overwritten(self, since: int = 0) -> tuple[dict[str, list[OldPart]], int]:
         """What was overwritten after the journal was `since` bytes long, as it was at begin: offsets and whole pages by
         the name of the file; and how long the journal is now. The records are not checked (`check`)."""
-        found: dict[str, list[Part]] = {}
+        found: dict[str, list[OldPart]] = {}
         position, data = max(since, len(MAGIC)), _mapped(self.path)
         while position < self._end:
             start = position + _CRC.size
@@ -167,43 +169,71 @@ class Journal:
 def recover(path: Path, directory: Path) -> bool:
     """Finish what a crash has interrupted: take the files of `directory` back to the begin of the journal at `path`.
 
-    True if there was a journal that had not ended. Raises StateCorrupt if the journal contradicts its checksums in the
-    middle or a file that it names is missing.
+    True if there was something to take back. Raises StateCorrupt if the journal contradicts its checksums in the middle
+    or a file that it names is missing.
     """
     done = _done(path)
     if done.exists():
         _finish(path, directory, [record.name for record in _records(done) if record.kind == _DELETED])
-    if not path.exists():
-        return False
-    records = list(_records(path))
-    created = {record.name for record in records if record.kind == _CREATED}
-    for name in created:
+    found = read(path, directory)
+    for name in found.created:
         (directory / name).unlink(missing_ok=True)
+    for name, past in found.changed.items():
+        _take_back(directory / name, past)
+    if found.created or found.changed:
+        host.sync(directory)
+    _empty(path)
+    return bool(found.created or found.changed)
+
+
+class Past(NamedTuple):
+    """How a file was: the smallest size that it had since, its size, and pages, as (offset, bytes)."""
+
+    low: int
+    size: int
+    pages: list[Part]
+
+
+class Found(NamedTuple):
+    """What a journal says: files created since its begin, and how the changed ones were."""
+
+    created: set[str]
+    changed: dict[str, Past]
+
+
+def read(path: Path, directory: Path) -> Found:
+    """The journal at `path` for the files of `directory`; nothing if there is none. StateCorrupt as `recover`."""
+    records = list(_records(path)) if path.exists() else []
+    lows = {record.name: record.number for record in records if record.kind == _LOW}
     sizes = {record.name: record.number for record in records if record.kind == _SIZE}
-    lows = sizes | {record.name: record.number for record in records if record.kind == _LOW}
-    for name, size in sizes.items():
-        file = directory / name
-        if not file.exists():
-            raise StateCorrupt(f"{file} is missing, and {path} wants to take it back to {size} bytes")
-        pages = ((record.number, record.payload) for record in records if (record.kind, record.name) == (_PAGES, name))
-        _take_back(file, lows[name], size, pages)
-    host.sync(directory)
-    path.unlink()
-    host.sync(path.parent)
-    return True
+    changed = {name: Past(lows.get(name, size), size, []) for name, size in sizes.items()}
+    for name, past in changed.items():
+        if not (directory / name).exists():
+            raise StateCorrupt(f"{directory / name} is missing, and {path} wants to take it back to {past.size} bytes")
+    for record in records:
+        if record.kind == _PAGES and record.name in changed:
+            changed[record.name].pages.append((record.number, record.payload))
+    return Found({record.name for record in records if record.kind == _CREATED}, changed)
 
 
 def pending(path: Path) -> bool:
-    """True if a journal at `path` has not been ended and cleared away."""
-    return path.exists() or _done(path).exists()
+    """True if a journal at `path` has not been recovered, or not been cleared away after its end."""
+    return (path.exists() and path.stat().st_size not in (0, len(MAGIC))) or _done(path).exists()
 
 
-def _take_back(file: Path, low: int, size: int, pages: Iterator[tuple[int, bytes | memoryview]]) -> None:
+def _empty(path: Path) -> None:
+    """Leave nothing in a journal."""
+    if pending(path):
+        os.truncate(path, len(MAGIC) if path.stat().st_size > len(MAGIC) else 0)
+        host.sync(path)
+
+
+def _take_back(file: Path, past: Past) -> None:
     fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.ftruncate(fd, low)
-        os.ftruncate(fd, size)
-        for offset, old in pages:
+        os.ftruncate(fd, past.low)
+        os.ftruncate(fd, past.size)
+        for offset, old in past.pages:
             host.write_all(fd, old, offset)
         os.fsync(fd)
     finally:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
 from sandbox.memory.committed import Memory, check_size
 from sandbox.memory.guard import Guard, Mark, Overwritten
-from sandbox.memory.journal import Journal
+from sandbox.memory.journal import Journal, Past
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
 
 _SUFFIX = ".memory"
@@ -21,23 +21,28 @@ class Pool:
     """Makes memories and marks. With a `directory`, every memory is a sparse file there whose bytes are committed as
     soon as a call returns, so they survive the process; without, memories live and die with the pool.
 
+    With `read_only`, the directory and its files are read and never written; new memories live and die with the pool.
+
     `strategy` names the way to find dirty pages (`scan`, `pagemap`, `compare`); None chooses the best that works here.
     Two pools never share anything. A pool and what it made belong to one thread at a time; dropping references is safe
     in any.
     """
 
-    def __init__(self, directory: Path | None = None, strategy: str | None = None) -> None:
+    def __init__(self, directory: Path | None = None, strategy: str | None = None, *, read_only: bool = False) -> None:
         self.directory = directory
+        self.read_only = read_only
         try:
             self._arena = Arena()
             self._strategy = dirty.choose(strategy, self._arena.slot())
-            if directory is not None:
+            if directory is not None and not read_only:
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise host.failure(error, "making room for memories", str(directory or "memory")) from error
-        self._handles = Handles()
+        self._handles = Handles(read_only=read_only)
         self._guard = Guard()
         self._live: weakref.WeakValueDictionary[str, Memory] = weakref.WeakValueDictionary()
+        self._known: set[str] = set()
+        self._pasts: dict[str, Past] = {}
         self._next = 1 + max((_number(name) for name in self.names()), default=0)
 
     @property
@@ -60,7 +65,8 @@ class Pool:
             return memory
         if self.directory is None or name not in self.names():
             raise StateError(f"no memory {name!r} in {self.directory or 'a pool without a directory'}")
-        return self._file(name, unmarked)
+        past = self._pasts.get(name)
+        return self._file(name, unmarked) if past is None else self._taken_back(self._file(name, unmarked), past)
 
     def damaged(self, name: str, size: int, damage: str) -> Memory:
         """What stands for a memory of the pool's directory that must not be used; its file stays what it is."""
@@ -70,7 +76,7 @@ class Pool:
 
     def names(self) -> list[str]:
         """The names of all memories in the directory, oldest first."""
-        if self.directory is None:
+        if self.directory is None or not self.directory.exists():
             return []
         deleted = self._guard.journal.deleted if self._guard.journal is not None else []
         return sorted(
@@ -110,9 +116,15 @@ class Pool:
 
     # Files
 
-    def prune(self, keep: Container[str]) -> list[str]:
-        """Delete the files that neither `keep` names nor a living Memory uses; returns their names."""
-        gone = [name for name in self.names() if name not in keep and name not in self._live]
+    def unneeded(self, keep: Container[str], also: Iterable[str] = ()) -> list[str]:
+        """The names of the files that this pool opened or made, and of those in `also`, that `keep` does not name.
+        Other files in the directory are somebody's."""
+        known = self._known.union(also)
+        return [name for name in self.names() if name in known and name not in keep]
+
+    def prune(self, keep: Container[str], also: Iterable[str] = ()) -> list[str]:
+        """Delete the `unneeded` files that no living Memory uses; returns their names."""
+        gone = [name for name in self.unneeded(keep, also) if name not in self._live]
         for name in gone:
             self._delete(name)
         return gone
@@ -153,16 +165,19 @@ class Pool:
     def recover(self, path: Path) -> bool:
         """Take all files back to where they were when the journal at `path` was begun; call it before opening any.
 
-        True if there was something to take back. It may be interrupted and repeated.
+        True if there was something to take back. It may be interrupted and repeated. If the pool is `read_only`, what
+        `open` answers is taken back, in memory.
         """
         directory = self._need_directory()
         if self._guard.journal is not None or self._live:
             raise StateError("recovering while memories of the pool are open")
         try:
-            found = journal.recover(path, directory)
+            if not self.read_only:
+                return journal.recover(path, directory)
+            self._pasts = journal.read(path, directory).changed
         except OSError as error:
             raise host.failure(error, "recovering", str(path)) from error
-        return found
+        return bool(self._pasts)
 
     def _need_directory(self) -> Path:
         if self.directory is None:
@@ -181,7 +196,7 @@ class Pool:
 
     def _create(self, unmarked: bool) -> Memory:
         try:
-            if self.directory is None:
+            if self.directory is None or self.read_only:
                 return self._build(self._arena.slot(), 0, unmarked)
             name = f"{self._next:08d}{_SUFFIX}"
             self._next += 1
@@ -201,7 +216,19 @@ class Pool:
             raise StateError(f"{path}: {size} bytes are not a whole number of pages of {host.PAGE}")
         memory = self._build(NamedFile(self._handles, path), size, unmarked)
         self._live[name] = memory
+        self._known.add(name)
         weakref.finalize(memory, self._handles.close, path).atexit = False
+        return memory
+
+    def _taken_back(self, present: Memory, past: Past) -> Memory:
+        """A copy of what a file was."""
+        memory = self.memory(past.size, unmarked=present.unmarked)
+        for run in host.clipped(present.extents(), min(past.low, past.size)):
+            for offset, length in host.pieces(*run):
+                memory.write(offset, present.read(offset, length))
+        for offset, data in past.pages:
+            memory.write(offset, data)
+        self._live[present.name] = memory
         return memory
 
     def _build(self, store: Store, size: int, unmarked: bool = False) -> Memory:

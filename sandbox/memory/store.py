@@ -32,6 +32,10 @@ class Store(Protocol):
         """For messages."""
 
     @property
+    def writable(self) -> bool:
+        """False for a file that was opened to be read only."""
+
+    @property
     def shared(self) -> bool:
         """True for the arena: a mapping may reach past the memory's size, every touched page of a mapping is in the
         file, and writing to a page that exists cannot fail for want of space."""
@@ -71,6 +75,7 @@ class ArenaSlot:
     """The bytes of one memory in an arena."""
 
     shared: Final = True
+    writable: Final = True
     where: Final = "memory"
 
     def __init__(self, arena: Arena, index: int) -> None:
@@ -91,7 +96,8 @@ class ArenaSlot:
 class Handles:
     """Open files by path; the least recently used is closed when there are too many, so descriptors never run out."""
 
-    def __init__(self, limit: int = _OPEN_FILES) -> None:
+    def __init__(self, limit: int = _OPEN_FILES, *, read_only: bool = False) -> None:
+        self.read_only = read_only
         self._limit = limit
         self._open: OrderedDict[Path, int] = OrderedDict()
         weakref.finalize(self, _close_all, self._open)
@@ -102,7 +108,7 @@ class Handles:
         if fd is None:
             while len(self._open) >= self._limit:
                 os.close(self._open.popitem(last=False)[1])
-            fd = self._open[path] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            fd = self._open[path] = os.open(path, (os.O_RDONLY if self.read_only else os.O_RDWR) | os.O_CLOEXEC)
         else:
             self._open.move_to_end(path)
         return fd
@@ -128,6 +134,7 @@ class NamedFile:
     def __init__(self, handles: Handles, path: Path) -> None:
         self.path: Final = path
         self.where: Final = str(path)
+        self.writable: Final = not handles.read_only
         self._handles = handles
 
     @property

@@ -184,7 +184,7 @@ class Checks:
     def tables(self) -> set[str]:
         """The names of the tables that are needed, or were when the directory was opened."""
         now = {known.table.name for known in self._known.values() if known.table is not None}
-        return now | {record[2] for record in self._record.values() if record[2]}
+        return now | table_names(self._record)
 
     def has(self, memory: Memory) -> bool:
         """Whether there are checks of a memory; old directories get them when they are saved."""
@@ -290,6 +290,11 @@ class Checks:
         _cut(table, low // PAGE * CHECK)
         _write(table, recent, table_size(memory.size))
         return replace(known, table=table, table_seal=sealed(self._directory / table.name), recent={})
+
+
+def table_names(record: Mapping[str, list[Any]]) -> set[str]:
+    """The names of the tables in the manifest's record of checks."""
+    return {table for _, _, table, *_ in record.values() if table}
 
 
 def table_size(size: int) -> int:

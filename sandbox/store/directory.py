@@ -1,7 +1,9 @@
 """The state directory.
 
     lock                  held (flock) by the process that uses the directory
-    manifest              version, BLAKE3, CBOR: the generation and every record; replaced by rename
+    manifest              the generation and every record; replaced by rename (`state_manifest.py`)
+    manifest.copy         the same once more
+    manifest.reserve      zeros: space for giving space back when the disk is full (`reserve.py`)
     memories/N.memory     committed bytes of one memory, or the checks of one (`checks.py`), sparse
     modules/, packs/, snapshots/    snapshots and modules, write-once (`repository.py`)
     journal-G             how to take the memories back to generation G
@@ -10,78 +12,80 @@ The rename of the manifest is the one moment at which a save happens. Before it,
 generation says that the memories have moved on: opening takes them back. After it, the journal is of an older
 generation and void; the next one is there already, so that nothing can fail between the two. Nothing is believed that
 contradicts its checksum. Snapshots are finished before the rename, and those that are gone are deleted after it.
+
+What is deleted has been written by this version and is known: named by the manifest, or readable as what its name says.
+Other files stay, wherever they are.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import cbor2
-
-from sandbox.errors import StateCorrupt, StateError, StateLocked
+from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Journal, Memory, Pool
 from sandbox.memory.host import sync
 from sandbox.state import Code, SnapshotState, Subnet
+from sandbox.store import state_manifest
 from sandbox.store.bases import Bases
-from sandbox.store.checks import Checks
-from sandbox.store.files import put_in_place
+from sandbox.store.checks import Checks, table_names
+from sandbox.store.lock import locked
 from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
 from sandbox.store.repository import Entry, Repository
-from sandbox.store.sealed import Kind, seal, unseal
+from sandbox.store.reserve import Reserve
 
-_MANIFEST = Kind(b"canister-sandbox state ", "the manifest of a state directory", (1, 2))
 _GARBAGE = 2, 64 << 20
 """Packs are pruned when they are so many times as large as after the last time, and so many bytes more."""
+_SPARE = 64 << 10
+"""Bytes that a save needs for journals, directories and the list of packs that go."""
 
 
 class StateDirectory:
-    """An open, locked directory. One process at a time; close it to let others in."""
+    """An open, locked directory: one process at a time, or any number that only read. Close it to let others in.
 
-    def __init__(self, path: Path, lock_timeout: float = 10.0, strategy: str | None = None) -> None:
+    `warning`: the damage that it is used in spite of.
+    """
+
+    def __init__(
+        self, path: Path, lock_timeout: float = 10.0, strategy: str | None = None, *, read_only: bool = False
+    ) -> None:
         self.path = path
+        self.read_only = read_only
+        self._lock = locked(path, lock_timeout, shared=read_only)
         try:
-            (path / "modules").mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StateError(f"{path} cannot be used as a state directory: {error}") from error
-        try:
-            self._wait(lock_timeout)
-            self._record = self._read_manifest()
-            self.generation: int = self._record["generation"] if self._record else 0
-            self.pool = Pool(path / "memories", strategy)
+            saved = state_manifest.read(path)
+            self._record: state_manifest.Record = saved.record if saved else {}
+            self.warning = saved.warning if saved else None
+            self.generation: int = self._record.get("generation", 0)
+            self.pool = Pool(path / "memories", strategy, read_only=read_only)
             self._recover()
+            self.repository = Repository(path, self._record.get("packs"), read_only=read_only)
         except BaseException:
             os.close(self._lock)
             raise
         self._saved: dict[str, int] = {}
         self._modules: set[str] = set()
-        self.repository = Repository(path)
         self._bases = Bases(self.repository)
-        self.checks = Checks(self.pool, self._record.get("checks", {}) if self._record else {})
+        self.checks = Checks(self.pool, self._record.get("checks", {}))
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
-        self._packed: int = self._record.get("packed", 0) if self._record else 0
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing was ever saved here."""
-        return self._record is None
+        self._packed: int = self._record.get("packed", 0)
+        self._reserve = Reserve(path / "manifest.reserve")
 
     def load(self, subnet: Subnet) -> None:
         """Fill a fresh subnet with what was saved, and begin to journal what happens to its memories."""
-        if self._record is not None:
+        if self._record:
             sources = Sources(self.checks.open, self.repository.module, self._snapshot)
             decode_subnet(self._record["subnet"], subnet, sources)
             self._bases.load(self._record.get("bases", {}), _memories(subnet))
             self._modules = {code.hash.hex() for code in _codes(subnet)}
-        self.pool.prune(_names(subnet) | self.checks.tables)
+        if not self.read_only:
+            self.pool.prune(_names(subnet) | self.checks.tables, self._record.get("dropped", ()))
+            self._reserve.spend(lambda: self.pool.begin_journal(self._journal(self.generation)))
         self._note_generations(subnet)
-        self.pool.begin_journal(self._journal(self.generation))
+        self._record = {}
 
     def _snapshot(self, name: str) -> SnapshotState:
         """One that is damaged does not keep the others, and the canisters, from being used."""
@@ -95,44 +99,55 @@ class StateDirectory:
 
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
+        self._check_writable("saved")
         self.checks.prove(lambda name: _part(subnet, name))
+        known = {entry.name for _, entry in self._kept.values()}
         self._keep_snapshots(subnet)
-        following = self.pool.prepare_journal(self._journal(self.generation + 1))
         try:
-            checks = self._sync_memories(subnet)
-            for code in _codes(subnet):
-                self.repository.keep_module(code)
-            self._write_manifest(
-                {
-                    "generation": self.generation + 1,
-                    "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
-                    "bases": self._bases.dump(_memories(subnet)),
-                    "packed": self._packed,
-                    "checks": checks,
-                }
-            )
-        except BaseException as error:
-            following.discard()
-            if isinstance(error, OSError):
-                raise StateError(f"{self.path} cannot be saved: {error}") from error
-            raise
+            following, manifest, checks = self._reserve.spend(lambda: self._put_manifest(subnet))
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be saved: {error}") from error
         self.generation += 1
         self._modules = {code.hash.hex() for code in _codes(subnet)}
         self._note_generations(subnet)
         self.checks.saved(checks)
         try:
-            self._clear_away(subnet, following)
+            self._clear_away(subnet, following, manifest)
+            self._forget_snapshots(known)
         except OSError as error:
             raise StateError(f"{self.path} was saved, but could not be cleared up: {error}") from error
+        self._reserve.keep(2 * len(manifest) + _SPARE)
 
-    def _clear_away(self, subnet: Subnet, following: Journal) -> None:
-        """After the save: the old journal, and what is needed no more. From here on, `following` is the journal."""
+    def _put_manifest(self, subnet: Subnet) -> tuple[Journal, bytes, dict[str, list[Any]]]:
+        """Save: the next journal, the manifest's bytes, and the checks of the memories as the manifest has them."""
+        following = self.pool.prepare_journal(self._journal(self.generation + 1))
+        try:
+            checks = self._sync_memories(subnet)
+            for code in _codes(subnet):
+                self.repository.keep_module(code)
+            record = {
+                "generation": self.generation + 1,
+                "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
+                "bases": self._bases.dump(_memories(subnet)),
+                "packed": self._packed,
+                "packs": self.repository.objects.names,
+                "dropped": self.pool.unneeded(_names(subnet) | table_names(checks)),
+                "checks": checks,
+            }
+            return following, state_manifest.write(self.path, record), checks
+        except BaseException:
+            following.discard()
+            raise
+
+    def _clear_away(self, subnet: Subnet, following: Journal, manifest: bytes) -> None:
+        """After the save: the copy, the old journal, and memories that are needed no more. From here on, `following` is
+        the journal."""
         try:
             sync(self.path)
+            self._reserve.spend(lambda: state_manifest.write_copy(self.path, manifest))
             self.pool.prune(_names(subnet) | self.checks.tables)
         finally:
             self.pool.switch_journal(following)
-        self._forget_snapshots()
 
     def _keep_snapshots(self, subnet: Subnet) -> None:
         """Finish the snapshots that are not kept yet; `_kept` is then what the subnet has."""
@@ -150,9 +165,9 @@ class StateDirectory:
             self._bases.note(new, _memories(subnet))
         self._kept = kept
 
-    def _forget_snapshots(self) -> None:
+    def _forget_snapshots(self, known: set[str]) -> None:
         """Delete the manifests of snapshots that are gone; prune when there is likely to be much garbage."""
-        gone = self.repository.keep_only(entry for _, entry in self._kept.values())
+        gone = self.repository.keep_only(self._entries, known)
         times, more = _GARBAGE
         if gone and self.repository.objects.size > times * self._packed + more:
             with suppress(StateCorrupt):  # nothing goes while it is not known what is needed
@@ -160,15 +175,32 @@ class StateDirectory:
 
     def prune(self) -> Pruned:
         """Give back the space of what was not needed when it was saved last."""
+        self._check_writable("pruned")
         try:
             return self._prune()
         except OSError as error:
             raise StateError(f"{self.path} cannot be pruned; what is needed is all there: {error}") from error
 
     def _prune(self) -> Pruned:
-        done = self.repository.prune(self._bases.keys, self._modules)
+        needed = self._bases.keys
+        done = self._reserve.spend(lambda: self.repository.prune(needed, self._modules, self._entries))
         self._packed = done.after
+        self._note_packs()
         return done
+
+    def _note_packs(self) -> None:
+        """Let the manifest say which packs are left. Where that fails, it names some that are gone: what is added until
+        the next pruning does not rely on what is there, and costs more space."""
+        saved = state_manifest.read(self.path)
+        if saved is not None and "packs" in saved.record:
+            record = saved.record | {"packs": self.repository.objects.names, "packed": self._packed}
+            with suppress(OSError):
+                state_manifest.write_copy(self.path, state_manifest.write(self.path, record))
+                sync(self.path)
+
+    @property
+    def _entries(self) -> list[Entry]:
+        return [entry for _, entry in self._kept.values()]
 
     def entry(self, snapshot: SnapshotState) -> Entry | None:
         """Where the snapshot is kept; None if it was not saved yet."""
@@ -181,44 +213,21 @@ class StateDirectory:
             os.close(self._lock)
             self._lock = -1
 
+    def _check_writable(self, action: str) -> None:
+        if self.read_only:
+            raise StateError(f"{self.path} was opened read-only and cannot be {action}")
+
     # --- opening
-
-    def _wait(self, timeout: float) -> None:
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise StateLocked(
-                        f"{self.path} is in use by another process (waited {timeout:g} s for its lock)"
-                    ) from None
-                time.sleep(0.02)
-
-    def _read_manifest(self) -> dict[str, Any] | None:
-        file = self.path / "manifest"
-        try:
-            content = file.read_bytes()
-        except FileNotFoundError:
-            return None
-        body, digest = unseal(_MANIFEST, file, content)
-        if digest is None:
-            raise StateCorrupt(f"{file} contradicts its checksum")
-        record = cbor2.loads(body)
-        assert isinstance(record, dict)
-        return record
 
     def _recover(self) -> None:
         """Take the memories back if a save did not happen; clear journals of saves that did."""
-        own = self._journal(self.generation)
-        for file in self.path.glob("journal-*"):
-            if file.name not in (own.name, f"{own.name}.done"):
+        if not self.read_only:
+            for file in state_manifest.void_journals(self.path, self.generation):
                 file.unlink()
-        self.pool.recover(own)
+        self.pool.recover(self._journal(self.generation))
 
     def _journal(self, generation: int) -> Path:
-        return self.path / f"journal-{generation}"
+        return state_manifest.journal(self.path, generation)
 
     # --- saving
 
@@ -229,9 +238,6 @@ class StateDirectory:
 
     def _note_generations(self, subnet: Subnet) -> None:
         self._saved = {memory.name: memory.generation for memory in _memories(subnet)}
-
-    def _write_manifest(self, record: dict[str, Any]) -> None:
-        put_in_place(self.path / "manifest", seal(_MANIFEST, cbor2.dumps(record))[0])
 
 
 def _memories(subnet: Subnet) -> list[Memory]:

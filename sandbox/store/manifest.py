@@ -20,7 +20,7 @@ from sandbox.errors import InvalidModule, StateCorrupt
 from sandbox.memory import Readable
 from sandbox.principal import Principal
 from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
-from sandbox.store.sealed import Kind, contents, seal, unseal
+from sandbox.store.sealed import Kind, contents, is_of, seal, unseal
 from sandbox.store.tree import ZERO
 from sandbox.store.trees import tree
 
@@ -153,6 +153,11 @@ def load(path: Path, module: Modules) -> Manifest:
     record = cbor2.loads(body)["record"]
     assert isinstance(record, dict)
     return Manifest(path, record)
+
+
+def is_manifest(file: Path) -> bool:
+    """Whether a file is one that `load` reads, or what is left of one."""
+    return file.is_file() and is_of(_MANIFEST, file)
 
 
 def contradictions(path: Path, module: Modules) -> list[str] | None:

@@ -14,10 +14,10 @@ from typing import Final
 
 from blake3 import blake3
 
-from sandbox.errors import StateCorrupt
+from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory.host import sync
 from sandbox.store.files import DIGEST, write_durably
-from sandbox.store.pack import KINDS, Pack, Place
+from sandbox.store.pack import KINDS, Pack, Place, is_pack
 from sandbox.store.pack_writer import FAST, PackWriter
 from sandbox.store.tree import (
     BLOCK,
@@ -64,18 +64,23 @@ class Index:
 
 
 class Objects:
-    """The packs of a directory. One process at a time.
+    """The packs of a directory. One process at a time, or any number with `read_only`.
 
-    A pack whose index cannot be read (`torn`) is as if it were not there. Then nobody knows what the others need of it,
-    and what is added stands only on what has been added since; pruning, where nothing needed is in it, mends that.
+    A pack that should be there, by `names` or because it is there, and whose index cannot be read (`torn`) is as if it
+    were not there. Then nobody knows what the others need of it, and what is added stands only on what has been added
+    since; pruning, where nothing needed is in it, mends that. Files that are no packs stay.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, names: Iterable[str] | None = None, *, read_only: bool = False) -> None:
         self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / ".new").unlink(missing_ok=True)
+        self._read_only = read_only
         self._gone = directory / ".gone"
-        self._finish_deleting()
+        if not read_only:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / ".new").unlink(missing_ok=True)
+        going = self._finish_deleting()
+        self._names = {path.name for path in _present(directory)} if names is None else set(names)
+        self._names -= going
         self.torn: dict[Path, StateCorrupt] = {}
         self._packs: list[Pack] | None = None
         self._index = self._complete = Index()
@@ -86,8 +91,9 @@ class Objects:
         """All packs; their indexes are read when something is looked up for the first time."""
         if self._packs is None:
             self._packs = []
-            for path in sorted(self.directory.iterdir()):
-                if DIGEST.fullmatch(path.name):
+            expected = {self.directory / name for name in self._names}
+            for path in sorted({*_present(self.directory), *expected}):
+                if path in expected or is_pack(path):
                     try:
                         self.admit(Pack.at(path))
                     except StateCorrupt as error:
@@ -96,10 +102,16 @@ class Objects:
                 self._complete = Index()
         return self._packs
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the packs that should be there."""
+        return sorted(self._names)
+
     def admit(self, pack: Pack) -> None:
         """One more pack is there."""
         number = len(self.packs)
         self.packs.append(pack)
+        self._names.add(pack.path.name)
         self.torn.pop(pack.path, None)  # what is written again has the name that it had
         self._index.add(pack, number)
         if self._complete is not self._index:
@@ -126,11 +138,13 @@ class Objects:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(path.stat().st_size for path in [*(pack.path for pack in self.packs), *self.torn])
+        paths = [*(pack.path for pack in self.packs), *self.torn]
+        return sum(path.stat().st_size for path in paths if path.exists())
 
     def replace(self, gone: list[Pack], instead: Pack | None) -> None:
         """Delete packs, all of them or none; what else is here, with the new pack `instead`, must not need them."""
-        names = {pack.path.name for pack in gone} | {path.name for path in self.torn}
+        names = {pack.path.name for pack in gone}
+        names |= {path.name for path in self.torn if path.exists() and is_pack(path)}
         if instead is not None:
             names.discard(instead.path.name)  # written by a pruning that was interrupted
         if names:
@@ -140,17 +154,22 @@ class Objects:
         self._index = self._complete = Index()
         self._frames.clear()
         self.torn.clear()
+        self._names.clear()
         for pack in kept if instead is None else [*kept, instead]:
             self.admit(pack)
         self._finish_deleting()
 
-    def _finish_deleting(self) -> None:
-        """What is left of the packs that are to be deleted goes: their nodes stand on each other."""
-        if self._gone.exists():
-            for name in self._gone.read_text().split():
+    def _finish_deleting(self) -> set[str]:
+        """What is left of the packs that are to be deleted goes: their nodes stand on each other. Their names."""
+        if not self._gone.exists():
+            return set()
+        names = {name for name in self._gone.read_text("latin-1").split() if DIGEST.fullmatch(name)}
+        if not self._read_only:
+            for name in names:
                 (self.directory / name).unlink(missing_ok=True)
             sync(self.directory)
             self._gone.unlink()
+        return names
 
     # Reading
 
@@ -256,6 +275,8 @@ class Objects:
 
     def writer(self, level: int = FAST) -> PackWriter:
         """For one more pack; what it wrote is here when that is admitted."""
+        if self._read_only:
+            raise StateError(f"{self.directory} was opened read-only, and nothing can be kept there")
         self._finish_deleting()  # a new pack may have the name of one that has gone
         return PackWriter(self.directory, level)
 
@@ -263,6 +284,11 @@ class Objects:
         """Add an object to a pack as it is here."""
         base = self.base(key) if kind == "node" else None
         writer.add(kind if base is None else "delta", [key], [self._read(kind, key)], [base] if base else ())
+
+
+def _present(directory: Path) -> list[Path]:
+    """The files that have the name of a pack."""
+    return [path for path in directory.iterdir() if DIGEST.fullmatch(path.name)] if directory.exists() else []
 
 
 def packed(keys: bytes) -> bytes:

@@ -32,6 +32,8 @@ KINDS: Final = ("page", "block", "node", "delta")
 """`delta`: the node of a block that is kept as pages over another block; `bases` has the keys of those."""
 TRAILER: Final = struct.Struct("<QI32s")
 _MOST_INDEX: Final = 1 << 30
+_UNKNOWN: Final = -1
+"""What a zstd frame says that does not say how large its content is."""
 
 _tools = threading.local()
 
@@ -97,12 +99,21 @@ class Pack:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(offset)
                 packed = file.read(length)
+            # the frame's own word on its size, not `max_output_size`, is what the library makes room for
+            if zstandard.frame_content_size(packed) not in (content, _UNKNOWN):
+                raise ValueError(f"it says another size than {content} bytes")
             data = _decompressor().decompress(packed, max_output_size=content)
         except (OSError, ValueError, zstandard.ZstdError) as error:
             raise StateCorrupt(f"frame {number} of the pack {self.path} cannot be read: {error}") from error
         if len(data) != content:
             raise StateCorrupt(f"frame {number} of the pack {self.path} is torn: {len(data)} of {content} bytes")
         return data
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a file begins as a pack of this version, or is cut off before that shows."""
+    with open(path, "rb") as file:
+        return HEADER.startswith(file.read(len(HEADER)))
 
 
 def _read_index(path: Path) -> tuple[array[int], dict[str, Column]]:

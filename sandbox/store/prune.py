@@ -1,7 +1,8 @@
 """Giving space back: mark what is needed, drop the packs that nothing needs, rewrite those that are mostly garbage.
 
 Whatever is needed is on the disk in its new pack before the old one goes; interrupted anywhere, nothing is lost. A node
-that stays, garbage or not, keeps everything below it: a pack with one that would not is rewritten as well.
+that stays, garbage or not, keeps everything below it: a pack with one that would not is rewritten as well. Packs that
+hold nothing but garbage go first, so that on a full disk there is space for what is rewritten.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
         if key != ZERO:
             _mark(objects, ("node", key), marks)
     before, gone = objects.size, _going(objects, marks)
+    free = _free(objects, gone, marks)
+    if free:
+        objects.replace(free, None)
+        gone = [pack for pack in gone if pack not in free]
     writer = objects.writer(THOROUGH)
     try:
         for pack in gone:
@@ -56,7 +61,7 @@ def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
     finally:
         writer.abandon()
     objects.replace(gone, written)
-    return Pruned(len(gone), before, objects.size)
+    return Pruned(len(free) + len(gone), before, objects.size)
 
 
 def _mark(objects: Objects, wanted: _Object, marks: set[_Object]) -> None:
@@ -92,11 +97,25 @@ def _going(objects: Objects, marks: set[_Object]) -> list[Pack]:
         live = sum(place[3] for _, place in _live(objects, pack, marks))
         (staying if live and live >= _KEEP * total else gone).append(pack)
     needs = {pack: _garbage_needs(objects, pack, marks) for pack in staying} if gone else {}
-    while more := [pack for pack, wanted in needs.items() if wanted is None or _any_in(objects, wanted, gone)]:
+    while more := [
+        pack for pack, wanted in needs.items() if wanted is None or not _packs_of(objects, wanted).isdisjoint(gone)
+    ]:
         for pack in more:
             del needs[pack]
         gone += more
     return gone
+
+
+def _free(objects: Objects, gone: list[Pack], marks: set[_Object]) -> list[Pack]:
+    """Packs with nothing that is needed, and on which no node elsewhere stands. None where nothing is to be rewritten:
+    then all go together."""
+    free = [pack for pack in gone if not _live(objects, pack, marks)]
+    if len(free) == len(gone):
+        return []
+    stands = {pack: _packs_of(objects, _garbage_needs(objects, pack, marks) or set()) for pack in objects.packs}
+    while stay := [pack for pack in free if any(pack in stands[other] for other in stands if other not in free)]:
+        free = [pack for pack in free if pack not in stay]
+    return free
 
 
 def _garbage_needs(objects: Objects, pack: Pack, marks: set[_Object]) -> set[_Object] | None:
@@ -112,9 +131,9 @@ def _garbage_needs(objects: Objects, pack: Pack, marks: set[_Object]) -> set[_Ob
     return None if any(objects.find(*wanted) is None for wanted in found) else found
 
 
-def _any_in(objects: Objects, wanted: set[_Object], packs: list[Pack]) -> bool:
+def _packs_of(objects: Objects, wanted: set[_Object]) -> set[Pack]:
     places = (objects.find(kind, key) for kind, key in wanted)
-    return any(place is not None and place[0] in packs for place in places)
+    return {place[0] for place in places if place is not None}
 
 
 def _held(pack: Pack) -> Iterator[tuple[_Object, Place]]:

@@ -5,7 +5,7 @@
     snapshots/ID-…      one manifest per snapshot: header, BLAKE3, CBOR; named by the snapshot's id and that BLAKE3
 
 A snapshot is finished when its manifest has its name: packs and modules are on the disk before. Anything that no
-manifest needs is garbage, which `prune` gives back.
+manifest needs is garbage, which `prune` gives back. Files that are not as their names say, and are not known, stay.
 """
 
 from __future__ import annotations
@@ -66,18 +66,26 @@ class Entry:
 
 
 class Repository:
-    """The snapshots in a directory; made if absent. One process at a time may use it."""
+    """The snapshots in a directory; made if absent. One process at a time may use it, or any number with `read_only`.
 
-    def __init__(self, path: Path) -> None:
+    `packs`: the names of the packs that should be there, where that is known.
+    """
+
+    def __init__(self, path: Path, packs: Iterable[str] | None = None, *, read_only: bool = False) -> None:
         self.path = path
+        self.read_only = read_only
         try:
-            for name in ("modules", "snapshots"):
+            for name in () if read_only else ("modules", "snapshots"):
                 (path / name).mkdir(parents=True, exist_ok=True)
-            self.objects = Objects(path / "packs")
+            self.objects = Objects(path / "packs", packs, read_only=read_only)
         except OSError as error:
             raise StateError(f"{path} cannot be used as a repository: {error}") from error
         self._modules: dict[bytes, bytes] = {}
         self._held: weakref.WeakSet[Stored] = weakref.WeakSet()
+
+    def unread(self) -> Repository:
+        """The same directory, of which nothing has been read yet, to be read only."""
+        return Repository(self.path, self.objects.names, read_only=True)
 
     # Writing
 
@@ -109,15 +117,19 @@ class Repository:
         content, digest = manifest.dump(record)
         entry = Entry(snapshot.id, f"{snapshot.id.hex()}-{digest.hex()}")
         file = self.path / "snapshots" / entry.name
-        if not file.exists():
-            write_durably(file, content)
+        self._put(file, content)
         return entry
+
+    @staticmethod
+    def _put(file: Path, content: bytes) -> None:
+        """Write a file, unless it is there as it should be."""
+        if not file.exists() or file.read_bytes() != content:
+            write_durably(file, content)
 
     def keep_module(self, code: Code) -> None:
         """Keep a module, or a chunk of one, by its SHA-256."""
-        file = self._module_file(code.hash)
-        if code.hash not in self._modules and not file.exists():
-            write_durably(file, code.submitted)
+        if code.hash not in self._modules:
+            self._put(self._module_file(code.hash), code.submitted)
         self._modules[code.hash] = code.submitted
 
     @contextmanager
@@ -135,9 +147,13 @@ class Repository:
     # Reading
 
     def entries(self) -> list[Entry]:
-        """All finished snapshots, by name. What has another kind of name is none of ours."""
-        names = sorted(file.name for file in (self.path / "snapshots").iterdir())
-        return [Entry(bytes.fromhex(found[1]), name) for name in names if (found := _ENTRY.fullmatch(name))]
+        """All finished snapshots, by name. What has another kind of name, or is another kind of file, is none."""
+        named = [(found, file) for file in self._files("snapshots") if (found := _ENTRY.fullmatch(file.name))]
+        return [Entry(bytes.fromhex(found[1]), file.name) for found, file in named if manifest.is_manifest(file)]
+
+    def _files(self, folder: str) -> list[Path]:
+        directory = self.path / folder
+        return sorted(directory.iterdir()) if directory.exists() else []
 
     def manifest(self, entry: Entry) -> Manifest:
         """The manifest of a snapshot, checked."""
@@ -188,35 +204,46 @@ class Repository:
 
     # Deleting
 
-    def keep_only(self, entries: Iterable[Entry]) -> int:
+    def keep_only(self, entries: Iterable[Entry], known: Container[str] = ()) -> int:
         """Forget all other snapshots; returns how many. Their space comes back with `prune`. What an interrupted write
-        left goes too; other files stay."""
+        left goes too; other files stay, unless `known` names them."""
         names = {entry.name for entry in entries}
-        files = (file for file in (self.path / "snapshots").iterdir() if file.name not in names)
-        gone = [file for file in files if _ENTRY.fullmatch(file.name.removeprefix(TEMPORARY))]
+        gone = [file for file in self._files("snapshots") if file.name not in names and _is_snapshot(file, known)]
         for file in gone:
             file.unlink()
         if gone:
             sync(self.path / "snapshots")
         return len(gone)
 
-    def prune(self, needed: Iterable[bytes] = (), modules: Container[str] = ()) -> Pruned:
+    def prune(
+        self, needed: Iterable[bytes] = (), modules: Container[str] = (), entries: Iterable[Entry] = ()
+    ) -> Pruned:
         """Give back the space of what no snapshot needs and nobody holds; trees with the keys `needed`, and `modules`
         by the hexadecimal text of their SHA-256, stay too. `StateCorrupt`, and nothing is gone, if what a snapshot
-        needs cannot be read."""
-        manifests = [self.manifest(entry) for entry in self.entries()]
+        needs cannot be read, also one of `entries` that is missing."""
+        manifests = [self.manifest(entry) for entry in dict.fromkeys([*entries, *self.entries()])]
         keys = [key for found in manifests for key in found.memory_keys]
         done = prune(self.objects, [*keys, *(stored.tree.key for stored in list(self._held)), *needed])
         used = {digest.hex() for found in manifests for digest in found.modules}
-        gone = [file for file in self._module_files() if not (file.name in used or file.name in modules)]
+        unused = (file for file in self._files("modules") if not (file.name in used or file.name in modules))
+        gone = [file for file in unused if _is_module(file)]
         freed = sum(file.stat().st_size for file in gone)
         for file in gone:
             file.unlink()
             self._modules.pop(bytes.fromhex(file.name), None)
         return replace(done, modules=len(gone), module_bytes=freed)
 
-    def _module_files(self) -> list[Path]:
-        return [file for file in (self.path / "modules").iterdir() if DIGEST.fullmatch(file.name)]
+
+def _is_snapshot(file: Path, known: Container[str]) -> bool:
+    """Whether this is the manifest of a snapshot, or what is left of writing one."""
+    if not _ENTRY.fullmatch(file.name):
+        return _ENTRY.fullmatch(file.name.removeprefix(TEMPORARY)) is not None
+    return file.name in known or manifest.is_manifest(file)
+
+
+def _is_module(file: Path) -> bool:
+    """Whether the file holds what its name says."""
+    return DIGEST.fullmatch(file.name) is not None and hashlib.sha256(file.read_bytes()).hexdigest() == file.name
 
 
 def memories(snapshot: SnapshotState) -> list[Readable]:

@@ -44,13 +44,13 @@ def restoration(
     else:
         assert isinstance(content, Image)
         image = content
-    if image.memory in in_use:
+    if image.memory in in_use or not image.memory.writable:
         return image.memory.fork(image), None
     return image.memory, image
 
 
 def _from_disk(content: Stored, memory: Memory, pool: Pool) -> tuple[Memory, Patch | None]:
-    if memory.size and not memory.closed and trees.is_known(memory):
+    if memory.size and not memory.closed and memory.writable and trees.is_known(memory):
         pages = changed_pages(content.tree, trees.tree(memory.image()))
         if len(pages) * PAGE <= _MOST:
             inside = [page for page in pages if page * PAGE < content.size]

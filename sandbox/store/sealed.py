@@ -43,6 +43,14 @@ def unseal(kind: Kind, file: Path, content: bytes) -> tuple[bytes, bytes | None]
     return body, digest if blake3(body).digest() == digest else None
 
 
+def is_of(kind: Kind, file: Path) -> bool:
+    """Whether a file begins as one of this kind, of a version that is read, or is cut off before that shows."""
+    heads = [kind.header + str(number).encode() + b"\n" for number in kind.versions]
+    with open(file, "rb") as opened:
+        start = opened.read(max(map(len, heads)))
+    return any(start.startswith(head) or head.startswith(start) for head in heads)
+
+
 def contents(content: bytes) -> bytes:
     """What was sealed, whether it is what it was or not."""
     return content.partition(b"\n")[2][_DIGEST:]

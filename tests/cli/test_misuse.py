@@ -76,10 +76,10 @@ def test_a_state_in_use(cli: Cli) -> None:
 
 def test_a_damaged_state(cli: Cli) -> None:
     cli("canister", "create", "x")
-    manifest = cli.state / "manifest"
-    content = bytearray(manifest.read_bytes())
-    content[-1] ^= 1
-    manifest.write_bytes(content)
+    for name in ("manifest", "manifest.copy"):
+        content = bytearray((cli.state / name).read_bytes())
+        content[-1] ^= 1
+        (cli.state / name).write_bytes(content)
     assert "contradicts its checksum" in cli("canister", "list", code=2)
 
 

@@ -185,3 +185,26 @@ def test_an_interrupted_demo_leaves_the_terminal_as_it_was() -> None:
     assert shown.count(b"\x1b[?25l") <= shown.count(b"\x1b[?25h")
     assert b"interrupted" in shown
     assert b"Traceback" not in shown
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_that_the_copy_of_a_damaged_manifest_is_used_is_a_warning_on_standard_error(counter: Path, output: str) -> None:
+    (counter / "manifest").write_bytes(b"damaged")
+    for command in (("canister", "list"), ("canister", "call", "c", "inc")):
+        done = run(counter, "--output", output, *command)
+        assert done.returncode == 0
+        assert done.stderr.startswith("warning: ")
+        assert f"{counter}/manifest is not the manifest" in done.stderr.replace("\n", " ")
+        assert "copy" not in done.stdout
+        if output == "json":
+            json.loads(done.stdout)
+    assert run(counter, "canister", "list").stderr == "", "saving has mended it"
+
+
+def test_commands_that_only_read_may_run_at_the_same_time_and_where_nothing_can_be_written(counter: Path) -> None:
+    with open(counter / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        before = {file: file.stat().st_mtime_ns for file in counter.rglob("*")}
+        assert run(counter, "canister", "query", "c", "get", "--lock-timeout", "0").stdout == "(0 : nat)\n"
+        assert {file: file.stat().st_mtime_ns for file in counter.rglob("*")} == before
+        assert run(counter, "canister", "call", "c", "inc", "--lock-timeout", "0").returncode == 2

@@ -16,6 +16,7 @@ import pytest
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import PAGE, Pool
+from sandbox.memory.journal import MAGIC
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kills forks of itself")
 
@@ -129,7 +130,8 @@ def test_killed_at_any_file_operation(tmp_path: Path, half: bool) -> None:
         assert now in (before, after), f"killed at operation {at}"
         seen.append(now == after)
         assert not Pool(directory).recover(journal)
-        assert sorted(tmp_path.iterdir()) == [directory, original]
+        assert set(tmp_path.iterdir()) <= {directory, original, journal}
+        assert not journal.exists() or journal.read_bytes() in (b"", MAGIC)
     assert seen == sorted(seen), "once final, it stays final"
     assert seen[0] is False
     assert seen[-1] is True
@@ -339,3 +341,66 @@ def test_names_find_memories_again(tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"torn")
     with pytest.raises(StateError, match="whole number of pages"):
         again.open(name)
+
+
+def test_files_that_the_pool_did_not_open_or_make_are_left_alone(tmp_path: Path) -> None:
+    stranger, noted = tmp_path / "00000007.memory", tmp_path / "00000005.memory"
+    stranger.write_bytes(b"somebody's")
+    noted.write_bytes(bytes(PAGE))
+    pool = Pool(tmp_path)
+    own = pool.memory(PAGE).name
+    assert own == "00000008.memory"
+    assert pool.prune(set(), {noted.name}) == [noted.name, own]
+    assert stranger.read_bytes() == b"somebody's"
+
+
+def test_an_empty_journal_is_gone_on_with(tmp_path: Path) -> None:
+    """What recovery leaves takes part in the next one as if it had just been begun."""
+    prepare(tmp_path / "memories")
+    journal = tmp_path / "journal"
+    for left in (b"", MAGIC[:7], MAGIC):
+        before = state(tmp_path / "memories")
+        journal.write_bytes(left)
+        assert not Pool(tmp_path / "memories").recover(journal)
+        pool = Pool(tmp_path / "memories")
+        pool.begin_journal(journal)
+        pool.open(pool.names()[0]).write(0, b"changed")
+        del pool
+        assert Pool(tmp_path / "memories").recover(journal)
+        assert state(tmp_path / "memories") == before
+
+
+def test_a_pool_to_be_read_only_shows_what_the_journal_would_bring_back(tmp_path: Path) -> None:
+    original, directory, journal = tmp_path / "original", tmp_path / "memories", tmp_path / "journal"
+    prepare(original)
+    shutil.copytree(original, directory)
+    _, operations = dies(lambda: command(directory, journal), None)
+    for at in range(1, operations - 8):
+        shutil.rmtree(directory)
+        shutil.copytree(original, directory)
+        journal.unlink(missing_ok=True)
+        assert dies(lambda: command(directory, journal), at)[0]
+        broken = state(tmp_path / "memories"), journal.read_bytes() if journal.exists() else b""
+        pool = Pool(directory, read_only=True)
+        pool.recover(journal)
+        memories = {name: pool.open(name) for name in state(original)}
+        assert {name: memory.read(0, memory.size) for name, memory in memories.items()} == state(original), at
+        fresh = pool.memory(PAGE)
+        fresh.write(0, b"not on the disk")
+        assert pool.open(next(iter(memories))) is memories[next(iter(memories))]
+        assert (state(tmp_path / "memories"), journal.read_bytes() if journal.exists() else b"") == broken
+
+
+def test_a_file_that_is_to_be_read_only_is_not_written(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    before = state(tmp_path)
+    pool = Pool(tmp_path, read_only=True)
+    memory = pool.open(pool.names()[0])
+    assert not memory.writable
+    view = memory.view()
+    view.write(0, b"a message that is rolled back")
+    view.rollback()
+    with pytest.raises(StateError):
+        memory.write(0, b"x")
+    assert state(tmp_path) == before
+    assert memory.read(0, 1) == b"A"

@@ -136,11 +136,9 @@ def test_open_calls_go_on_after_reopening(tmp_path: Path) -> None:
         assert sandbox.canister(canister.id).call("get") == 1
 
 
-@pytest.mark.parametrize("part", ["manifest", "modules"])
-def test_a_changed_byte_is_found(tmp_path: Path, part: str) -> None:
+def test_a_changed_byte_of_a_module_is_found(tmp_path: Path) -> None:
     new_state(tmp_path)
-    file = tmp_path / part
-    file = next(iter(file.iterdir())) if file.is_dir() else file
+    [file] = (tmp_path / "modules").iterdir()
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)

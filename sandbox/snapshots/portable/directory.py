@@ -2,8 +2,9 @@
 `stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read where they lie; and `sandbox.json` of our own, verified
 where it is present.
 
-An empty part may have no file. Without `sandbox.json`, sizes, hashes of chunks and the globals can be checked, bytes
-of memories cannot: nothing in this layout tells what they should be.
+An empty part may have no file. A link may lead to another place in the directory, not outside of it: an upload must not
+read files that are not part of the snapshot. Without `sandbox.json`, sizes, hashes of chunks and the globals can be
+checked, bytes of memories cannot: nothing in this layout tells what they should be.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sandbox.memory import Readable, Run
 from sandbox.memory.host import clipped, data_runs, read_padded
 from sandbox.snapshots.portable import extras, metadata
 from sandbox.snapshots.portable.content import Blob, Content, Part, check_range, corrupt, whole
-from sandbox.snapshots.portable.files import opened_file
+from sandbox.snapshots.portable.files import check_inside, opened_file
 
 METADATA: Final = "metadata.json"
 CHUNKS: Final = "wasm_chunk_store"
@@ -30,11 +31,12 @@ _SMALL: Final = 1 << 26
 
 
 class FilePart(Part):
-    """A file, sparse or not. It closes with its last user."""
+    """A file of `directory`, sparse or not. It closes with its last user."""
 
     _fd = -1
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, directory: Path) -> None:
+        check_inside(path, directory)
         self.path = path
         self._fd = opened_file(path)
         self.size = os.fstat(self._fd).st_size
@@ -76,11 +78,11 @@ class Directory(Content):
 
 def open_directory(path: Path) -> Directory:
     """Open a directory; its metadata and the sizes of its files are checked."""
-    if not (path / METADATA).exists():
+    if not _is_there(path / METADATA):
         raise SnapshotFileError(f"{path} is not the directory of a snapshot: it has no {METADATA}")
-    if (path / _UNFINISHED).exists():
+    if _is_there(path / _UNFINISHED):
         raise corrupt(path, f"its download was not finished ({_UNFINISHED} is there)")
-    raw = _small(path / METADATA)
+    raw = _small(path / METADATA, path)
     found = metadata.decode(raw, str(path / METADATA))
     found, sums = _with_extras(path, raw, found)
     if found.unknown:
@@ -88,7 +90,7 @@ def open_directory(path: Path) -> Directory:
     files: list[FilePart] = []
     try:
         sizes = {"module": found.module_size, "heap": found.heap_size, "stable": found.stable_size}
-        parts = {name: _part(path / FILES[name], size, files) for name, size in sizes.items()}
+        parts = {name: _part(path, FILES[name], size, files) for name, size in sizes.items()}
         chunks: dict[bytes, Readable] = {digest: _chunk(path, digest, files) for digest in found.chunks}
     except BaseException:
         for file in files:
@@ -103,9 +105,9 @@ def open_directory(path: Path) -> Directory:
 
 def _with_extras(path: Path, raw: bytes, found: metadata.Metadata) -> tuple[metadata.Metadata, dict[str, str]]:
     file = path / extras.NAME
-    if not file.exists():
+    if not _is_there(file):
         return found, {}
-    fields, sums = extras.decode(_small(file), found.fields, file)
+    fields, sums = extras.decode(_small(file, path), found.fields, file)
     if sums.pop(METADATA, None) != extras.checksum(Blob(raw)):
         raise corrupt(path / METADATA, f"it is not what {extras.NAME} says (without that file, it is taken as it is)")
     if sums.keys() != set(FILES.values()):
@@ -113,10 +115,11 @@ def _with_extras(path: Path, raw: bytes, found: metadata.Metadata) -> tuple[meta
     return replace(found, fields=fields, unknown=()), sums
 
 
-def _part(file: Path, size: int, files: list[FilePart]) -> Readable:
-    if not size and not file.exists():
+def _part(path: Path, name: str, size: int, files: list[FilePart]) -> Readable:
+    file = path / name
+    if not size and not _is_there(file):
         return Blob(b"")
-    part = FilePart(file)
+    part = FilePart(file, path)
     files.append(part)
     if part.size != size:
         raise corrupt(file, f"it has {part.size:,} bytes, {METADATA} says {size:,}: torn, or from two snapshots")
@@ -124,7 +127,7 @@ def _part(file: Path, size: int, files: list[FilePart]) -> Readable:
 
 
 def _chunk(path: Path, digest: bytes, files: list[FilePart]) -> Readable:
-    part = FilePart(chunk_path(path, digest))
+    part = FilePart(chunk_path(path, digest), path)
     files.append(part)
     if part.size > CHUNK_SIZE:
         raise corrupt(part.path, f"a chunk has at most {CHUNK_SIZE:,} bytes, this file has {part.size:,}")
@@ -136,11 +139,16 @@ def chunk_path(path: Path, digest: bytes) -> Path:
     return path / CHUNKS / f"{digest.hex()}.bin"
 
 
-def _small(path: Path) -> bytes:
-    part = FilePart(path)
+def _is_there(file: Path) -> bool:
+    """Whether the directory has this name, a link that leads nowhere included."""
+    return os.path.lexists(file)
+
+
+def _small(file: Path, directory: Path) -> bytes:
+    part = FilePart(file, directory)
     try:
         if part.size > _SMALL:
-            raise corrupt(path, f"it has more than {_SMALL:,} bytes")
+            raise corrupt(file, f"it has more than {_SMALL:,} bytes")
         return whole(part)
     finally:
         part.close()

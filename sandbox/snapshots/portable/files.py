@@ -22,6 +22,13 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
+def check_inside(path: Path, directory: Path) -> None:
+    """Refuse a file that a link, its own or one of a folder, leads to outside of `directory`. Links within may be."""
+    target, root = Path(os.path.realpath(path)), os.path.realpath(directory)
+    if not target.is_relative_to(root):
+        raise SnapshotFileError(f"{path} is a link that leads outside of {directory}, to {target}: it is not read")
+
+
 def opened_file(path: Path) -> int:
     """A descriptor of a regular file, to be read."""
     try:

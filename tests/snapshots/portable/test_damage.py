@@ -303,3 +303,55 @@ def _globals(directory: Path) -> list[Any]:
 def _module(directory: Path, module: bytes) -> None:
     (directory / "wasm_module.bin").write_bytes(module)
     _edit(directory, "wasm_module_size", len(module))
+
+
+LINKED = ("metadata.json", "sandbox.json", "wasm_module.bin", "wasm_memory.bin", "stable_memory.bin")
+
+
+def parts_of(directory: Path) -> list[Path]:
+    return [*(directory / name for name in LINKED), *(directory / "wasm_chunk_store").iterdir()]
+
+
+@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_that_leads_outside_is_refused(
+    world: Sandbox, directory: Path, tmp_path: Path, number: int, there: bool
+) -> None:
+    """Also one with the very bytes that belong there, and one that leads nowhere."""
+    file = parts_of(directory)[number]
+    outside = tmp_path / "outside"
+    outside.write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(outside)
+    if not there:
+        outside.unlink()
+    refused(world, directory, f"{file} is a link that leads outside of {directory}")
+    with pytest.raises(SnapshotFileError, match="leads outside"):
+        world.snapshots.create_canister(directory)
+    if there:
+        file.unlink()
+        file.hardlink_to(outside)
+        world.snapshots.delete(world.snapshots.upload(world.canisters()[0].id, directory).id)
+
+
+def test_a_folder_that_leads_outside_is_refused(world: Sandbox, directory: Path, tmp_path: Path) -> None:
+    chunks = directory / "wasm_chunk_store"
+    chunks.rename(tmp_path / "elsewhere")
+    chunks.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    refused(world, directory, "leads outside")
+
+
+def test_a_link_within_the_directory_and_one_to_it_are_followed(
+    world: Sandbox, snapshot: Snapshot, directory: Path, tmp_path: Path
+) -> None:
+    memory = directory / "wasm_memory.bin"
+    memory.rename(directory / "moved.bin")
+    memory.symlink_to("moved.bin")
+    (tmp_path / "link").symlink_to(directory, target_is_directory=True)
+    [canister] = world.canisters()
+    found = world.snapshots.upload(canister.id, tmp_path / "link")
+    canister.load_snapshot(found.id)
+    exact = world.raw_state(canister)
+    canister.load_snapshot(snapshot.id)
+    assert world.raw_state(canister) == exact
+    world.snapshots.delete(found.id)

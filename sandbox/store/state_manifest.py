@@ -1,0 +1,136 @@
+"""The manifest of a state directory, and its copy.
+
+    manifest         version, BLAKE3, CBOR: the generation and every record; replaced by rename, which is the save
+    manifest.copy    the same bytes, written after that: it stands in for a manifest that is missing or damaged
+
+The memories are those of one generation, and `journal-G` says which: it is there from before the save of generation G
+until after that of the next one, and takes the memories back to G. So a copy of generation G is as good as the manifest
+while `journal-G` is there, and good for nothing when it is not. A manifest whose journal is not there, while others
+are, is not that of these memories either.
+
+Format 2. Later additions, which older versions ignore: `dropped`, names of memories that this save did not need any
+more; `packs`, the names of the packs.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import cbor2
+
+from sandbox.errors import StateCorrupt
+from sandbox.store.files import put_in_place
+from sandbox.store.sealed import Kind, seal, unseal
+
+KIND: Final = Kind(b"canister-sandbox state ", "the manifest of a state directory", (1, 2))
+_FILE, _COPY = "manifest", "manifest.copy"
+_JOURNAL: Final = re.compile(r"journal-(\d+)")
+_FOLDERS: Final = ("memories", "modules", "packs", "snapshots")
+
+Record = dict[str, Any]
+
+
+class Saved(NamedTuple):
+    """What was saved last; `warning` where the manifest is not what it was and its copy is used."""
+
+    record: Record
+    warning: str | None = None
+
+
+def journal(path: Path, generation: int) -> Path:
+    """The journal that takes the memories back to a generation."""
+    return path / f"journal-{generation}"
+
+
+def read(path: Path) -> Saved | None:
+    """What was saved last in the directory `path`; None if nothing ever was.
+
+    `StateCorrupt` if the manifest is missing or damaged and no copy stands in, also where only files are there that a
+    state directory has and no manifest: nobody knows what they are. `StateError` if it is of another version.
+    """
+    try:
+        record = _read(path / _FILE)
+        why = f"{path / _FILE} is missing"
+    except StateCorrupt as error:
+        record, why = None, str(error)
+    if record is not None:
+        present = _journals(path)
+        if present and record["generation"] not in present:
+            raise StateCorrupt(
+                f"{path / _FILE} is of generation {record['generation']} and the memories are of generation "
+                f"{max(present)}: it is not the manifest that belongs to them"
+            )
+        return Saved(record)
+    try:
+        record = _read(path / _COPY)
+        reason = f"{path / _COPY} is missing"
+    except StateCorrupt as error:
+        reason = str(error)
+    if record is not None:
+        if record["generation"] in _journals(path):
+            return Saved(record, f"{why}; its copy {path / _COPY} is used, nothing is lost")
+        reason = f"{path / _COPY} is of generation {record['generation']}, which the memories are not of any more"
+    if (path / _FILE).exists() or (path / _COPY).exists() or _left(path):
+        left = "".join(f"; there is {name}" for name in _left(path)[:1])
+        raise StateCorrupt(f"{why}, and {reason}{left}: {path} is a damaged state directory, or not one at all")
+    return None
+
+
+def write(path: Path, record: Record) -> bytes:
+    """Replace the manifest, all or nothing; its bytes, for `write_copy` when the directory is on the disk."""
+    content, _ = seal(KIND, cbor2.dumps(record))
+    put_in_place(path / _FILE, content)
+    return content
+
+
+def write_copy(path: Path, content: bytes) -> None:
+    """Replace the copy; if that fails there is none. Does not wait for the disk: the manifest itself is there."""
+    try:
+        put_in_place(path / _COPY, content, wait=False)
+    except BaseException:
+        with suppress(OSError):
+            (path / _COPY).unlink(missing_ok=True)
+        raise
+
+
+def void_journals(path: Path, generation: int) -> list[Path]:
+    """The journals of other generations: of saves that were done, or that were not."""
+    own = journal(path, generation).name
+    return [
+        file for file in path.iterdir() if _JOURNAL.fullmatch(name := file.name.removesuffix(".done")) and name != own
+    ]
+
+
+def _read(file: Path) -> Record | None:
+    try:
+        body, digest = unseal(KIND, file, file.read_bytes())
+        record = cbor2.loads(body) if digest is not None else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StateCorrupt(f"{file} cannot be read: {error}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("generation"), int):
+        raise StateCorrupt(f"{file} contradicts its checksum")
+    return record
+
+
+def _journals(path: Path) -> set[int]:
+    """The generations to which journals can take the memories back."""
+    return {int(found[1]) for file in path.iterdir() if (found := _JOURNAL.fullmatch(file.name))}
+
+
+def _left(path: Path) -> list[Path]:
+    """Files where only a state that was saved has any; none where `journal-0` says that nothing was saved yet."""
+    journals = _journals(path)
+    if 0 in journals:
+        return []
+    folders = (path / name for name in _FOLDERS)
+    left = [file for folder in folders if folder.exists() for file in _files(folder)]
+    return sorted([*left, *(journal(path, generation) for generation in journals)])
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else [folder]
