@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A stable map made by version 0.5 and opened by 0.7 with a larger max_size damages what it accepts.
+# A stable map made by version 0.5 and opened by 0.7 with a larger max_size damages the values it accepts.
 #
 # Packages: ic-stable-structures 0.5.6 (makes the map) and 0.7.2 (opens it), Rust crates.
 # Most people expect: one of the two behaviours that the library has. Version 0.5.6 refuses to open a map whose
