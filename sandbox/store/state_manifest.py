@@ -87,7 +87,7 @@ def write(path: Path, record: Record) -> bytes:
 
 
 def write_copy(path: Path, content: bytes) -> None:
-    """Replace the copy; if that fails there is none. Does not wait for the disk: the manifest itself is there."""
+    """Replace the copy; if that fails there is none. Power loss may tear it, which its checksum shows."""
     try:
         put_in_place(path / _COPY, content, wait=False)
     except BaseException:
