@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 
 from sandbox.candid.labels import KEYWORDS, MAX_FIELD_ID
 from sandbox.candid.lexer import Source, Token, integer, string_text, tokenize
+from sandbox.candid.nesting import Nested, run
 from sandbox.candid.types import (
     BLOB,
     FUNC_MODES,
@@ -29,9 +30,6 @@ from sandbox.candid.types import (
 )
 from sandbox.errors import CandidTypeError
 
-MAX_TEXT_DEPTH = 120
-"""How deeply types and values may be nested in text."""
-
 MAX_ALIASES = 100
 """How many names in a row may stand for one another until one has a definition."""
 
@@ -46,7 +44,6 @@ class Parser:
         self.env = Env() if env is None else env
         self.tokens = tokenize(source)
         self.position = 0
-        self.depth = 0
         self.references: list[Token] = []
         self.method_references: list[Token] = []
 
@@ -96,21 +93,14 @@ class Parser:
         except CandidTypeError as error:
             self.fail(str(error), at)
 
-    def nested(self, parse: Callable[[], _T]) -> _T:
-        """`parse()` one level deeper."""
-        self.depth += 1
-        if self.depth > MAX_TEXT_DEPTH:
-            self.fail(f"nested more than {MAX_TEXT_DEPTH} levels deep")
-        result = parse()
-        self.depth -= 1
-        return result
-
-    def separated(self, opening: str, separator: str, closing: str, item: Callable[[], _T]) -> list[_T]:
+    def separated(
+        self, opening: str, separator: str, closing: str, item: Callable[[], Nested[_T] | _T]
+    ) -> Nested[list[_T]]:
         """Items between marks; the last one may have a separator too."""
         self.expect(opening)
         items: list[_T] = []
         while not self.accept(closing):
-            items.append(item())
+            items.append((yield item()))
             if not self.accept(separator) and not self.sees(closing):
                 self.unexpected(f"`{separator}` or `{closing}`")
         return items
@@ -147,77 +137,97 @@ class Parser:
     # Types.
 
     def type(self) -> Type:
-        return self.nested(self._type)
+        return run(self.type_call())
 
-    def _type(self) -> Type:
+    def types(self) -> tuple[tuple[Type, ...], tuple[str | None, ...]]:
+        """`(name : type, type)`: the types and their names; no names at all where none is given."""
+        return run(self._types())
+
+    def service(self) -> ServiceType:
+        return run(self._service())
+
+    def type_call(self) -> Nested[Type] | Type:
+        """A type, for a caller that is `run`."""
         token = self.token
         if token.kind != "name":
             self.unexpected("a type")
         build = _TYPE_PARSERS.get(token.text)
         if build is not None:
             self.advance()
-            with self._rejecting(token.at):
-                return build(self)
+            return self._built(build, token.at)
         if token.text in PRIMITIVE_BY_NAME:
             return PRIMITIVE_BY_NAME[self.advance().text]
         self.references.append(token)
         return NamedType(self.identifier(), self.env)
 
-    def _record(self) -> Type:
+    def _built(self, build: Callable[[Parser], Nested[Type] | Type], at: int) -> Nested[Type]:
+        with self._rejecting(at):
+            built: Type = yield build(self)
+            return built
+
+    def _opt(self) -> Nested[Type]:
+        return OptType((yield self.type_call()))
+
+    def _vec(self) -> Nested[Type]:
+        return VecType((yield self.type_call()))
+
+    def _record(self) -> Nested[Type]:
         following = 0
 
-        def field() -> Field:
+        def field() -> Nested[Field]:
             nonlocal following
+            made: Field
             if self.token.kind == "number":
-                made = self._numbered_field()
+                made = yield self._numbered_field()
             elif self.token.kind in ("name", "text") and self.sees(":", ahead=1):
-                made = self._named_field()
+                made = yield self._named_field()
             else:
-                made = Field(following, self.type())
+                made = Field(following, (yield self.type_call()))
             following = made.id + 1
             return made
 
-        return RecordType(tuple(self.separated("{", ";", "}", field)))
+        return RecordType(tuple((yield self.separated("{", ";", "}", field))))
 
-    def _variant(self) -> Type:
-        def case() -> Field:
+    def _variant(self) -> Nested[Type]:
+        def case() -> Nested[Field]:
             return self._numbered_field(NULL) if self.token.kind == "number" else self._named_field(NULL)
 
-        return VariantType(tuple(self.separated("{", ";", "}", case)))
+        return VariantType(tuple((yield self.separated("{", ";", "}", case))))
 
-    def _numbered_field(self, default: Type | None = None) -> Field:
-        return Field(self.field_number(), self._field_type(default))
+    def _numbered_field(self, default: Type | None = None) -> Nested[Field]:
+        number = self.field_number()
+        return Field(number, (yield self._field_type(default)))
 
-    def _named_field(self, default: Type | None = None) -> Field:
-        return Field.named(self.name(), self._field_type(default))
+    def _named_field(self, default: Type | None = None) -> Nested[Field]:
+        name = self.name()
+        return Field.named(name, (yield self._field_type(default)))
 
-    def _field_type(self, default: Type | None) -> Type:
+    def _field_type(self, default: Type | None) -> Nested[Type] | Type:
         if default is not None and not self.sees(":"):
             return default
         self.expect(":")
-        return self.type()
+        return self.type_call()
 
-    def types(self) -> tuple[tuple[Type, ...], tuple[str | None, ...]]:
-        """`(name : type, type)`: the types and their names; no names at all where none is given."""
+    def _types(self) -> Nested[tuple[tuple[Type, ...], tuple[str | None, ...]]]:
         seen: set[str] = set()
 
-        def argument() -> tuple[Type, str | None]:
+        def argument() -> Nested[tuple[Type, str | None]]:
             if not (self.token.kind in ("name", "text") and self.sees(":", ahead=1)):
-                return self.type(), None
+                return (yield self.type_call()), None
             at, name = self.token.at, self.name()
             if name in seen:
                 self.fail(f"the argument name {name} is used twice", at)
             seen.add(name)
             self.expect(":")
-            return self.type(), name
+            return (yield self.type_call()), name
 
-        pairs = self.separated("(", ",", ")", argument)
+        pairs = yield self.separated("(", ",", ")", argument)
         return tuple(t for t, _ in pairs), tuple(name for _, name in pairs) if seen else ()
 
-    def func(self) -> FuncType:
-        args, arg_names = self.types()
+    def _func(self) -> Nested[FuncType]:
+        args, arg_names = yield self._types()
         self.expect("->")
-        results, result_names = self.types()
+        results, result_names = yield self._types()
         modes: list[str] = []
         while self.sees(*FUNC_MODES):
             if modes:
@@ -227,16 +237,16 @@ class Parser:
             self.fail("a oneway function has no results")
         return FuncType(args, results, tuple(modes), arg_names, result_names)
 
-    def service(self) -> ServiceType:
+    def _service(self) -> Nested[ServiceType]:
         at = self.token.at
         with self._rejecting(at):
-            return ServiceType(tuple(self.separated("{", ";", "}", self._method)))
+            return ServiceType(tuple((yield self.separated("{", ";", "}", self._method))))
 
-    def _method(self) -> tuple[str, Type]:
+    def _method(self) -> Nested[tuple[str, Type]]:
         name = self.name()
         self.expect(":")
         if self.sees("("):
-            return name, self.func()
+            return name, (yield self._func())
         self.references.append(self.token)
         self.method_references.append(self.token)
         return name, NamedType(self.identifier(), self.env)
@@ -261,12 +271,12 @@ class Parser:
         self.fail(f"the type {token.text} is defined as itself, or by more than {MAX_ALIASES} other names", token.at)
 
 
-_TYPE_PARSERS: dict[str, Callable[[Parser], Type]] = {
+_TYPE_PARSERS: dict[str, Callable[[Parser], Nested[Type] | Type]] = {
     "blob": lambda parser: BLOB,
-    "opt": lambda parser: OptType(parser.type()),
-    "vec": lambda parser: VecType(parser.type()),
-    "record": lambda parser: parser._record(),
-    "variant": lambda parser: parser._variant(),
-    "func": lambda parser: parser.func(),
-    "service": lambda parser: parser.service(),
+    "opt": Parser._opt,
+    "vec": Parser._vec,
+    "record": Parser._record,
+    "variant": Parser._variant,
+    "func": Parser._func,
+    "service": Parser._service,
 }

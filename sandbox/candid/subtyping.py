@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sandbox.candid.interface import Interface
-from sandbox.candid.labels import name_text
+from sandbox.candid.labels import name_text, path_text
 from sandbox.candid.types import (
     EMPTY,
     INT,
@@ -45,8 +45,23 @@ class Verdict:
         return self.holds
 
 
+class _Path(NamedTuple):
+    """Where a pair of parts is: the place of the whole, and the step from there, such as `.name`."""
+
+    whole: _Path | None
+    step: str
+
+    def __str__(self) -> str:
+        steps: list[str] = []
+        here: _Path | None = self
+        while here is not None:
+            steps.append(here.step)
+            here = here.whole
+        return path_text(steps).strip()
+
+
 class _Pair(NamedTuple):
-    path: str
+    path: _Path
     sub: Type
     sup: Type
 
@@ -58,9 +73,9 @@ class Comparison:
         self.pairs_left = max_pairs
         self.proven: set[tuple[Type, Type]] = set()
 
-    def check(self, sub: Type, sup: Type, path: str = "") -> Verdict:
-        """Whether `sub` is a subtype of `sup`; `path` is what the reason calls them."""
-        todo = [_Pair(path, sub, sup)]
+    def check(self, sub: Type, sup: Type) -> Verdict:
+        """Whether `sub` is a subtype of `sup`."""
+        todo = [_Pair(_Path(None, ""), sub, sup)]
         met: set[tuple[Type, Type]] = set()
         while todo:
             pair = todo.pop()
@@ -109,7 +124,7 @@ def _premises(pair: _Pair) -> Iterator[_Pair]:
         return
     match sub, sup:
         case VecType(), VecType():
-            yield _Pair(f"{path}[]", sub.inner, sup.inner)
+            yield _Pair(_Path(path, "[]"), sub.inner, sup.inner)
         case RecordType(), RecordType():
             yield from _record_premises(path, sub, sup)
         case VariantType(), VariantType():
@@ -123,49 +138,49 @@ def _premises(pair: _Pair) -> Iterator[_Pair]:
                 raise _Refuted(_at(path, f"{_short(sub)} is not a subtype of {_short(sup)}"))
 
 
-def _record_premises(path: str, sub: RecordType, sup: RecordType) -> Iterator[_Pair]:
+def _record_premises(path: _Path, sub: RecordType, sup: RecordType) -> Iterator[_Pair]:
     given = {field.id: field.type for field in sub.fields}
     for field in sup.fields:
         if field.id in given:
-            yield _Pair(f"{path}.{field.label}", given[field.id], field.type)
+            yield _Pair(_Path(path, f".{field.label}"), given[field.id], field.type)
         elif not field.type.nullable:
             raise _Refuted(_at(path, f"the field {field.label} : {_short(field.type)} is missing"))
 
 
-def _variant_premises(path: str, sub: VariantType, sup: VariantType) -> Iterator[_Pair]:
+def _variant_premises(path: _Path, sub: VariantType, sup: VariantType) -> Iterator[_Pair]:
     known = {case.id: case.type for case in sup.fields}
     for case in sub.fields:
         if case.id not in known:
             raise _Refuted(_at(path, f"the variant case {case.label} is not known"))
-        yield _Pair(f"{path}.{case.label}", case.type, known[case.id])
+        yield _Pair(_Path(path, f".{case.label}"), case.type, known[case.id])
 
 
-def _func_premises(path: str, sub: FuncType, sup: FuncType) -> Iterator[_Pair]:
+def _func_premises(path: _Path, sub: FuncType, sup: FuncType) -> Iterator[_Pair]:
     if set(sub.modes) != set(sup.modes):
         kinds = " and ".join(" ".join(func.modes) or "update" for func in (sub, sup))
         raise _Refuted(_at(path, f"the kinds of call differ: {kinds}"))
-    yield from _tuple_premises(f"{path} argument", sup.args, sub.args)
-    yield from _tuple_premises(f"{path} result", sub.results, sup.results)
+    yield from _tuple_premises(path, "argument", sup.args, sub.args)
+    yield from _tuple_premises(path, "result", sub.results, sup.results)
 
 
-def _tuple_premises(path: str, sub: tuple[Type, ...], sup: tuple[Type, ...]) -> Iterator[_Pair]:
+def _tuple_premises(path: _Path, kind: str, sub: tuple[Type, ...], sup: tuple[Type, ...]) -> Iterator[_Pair]:
     for number, wanted in enumerate(sup):
         if number < len(sub):
-            yield _Pair(f"{path} {number}", sub[number], wanted)
+            yield _Pair(_Path(path, f" {kind} {number}"), sub[number], wanted)
         elif not wanted.nullable:
-            raise _Refuted(_at(f"{path} {number}", f"{_short(wanted)} is missing"))
+            raise _Refuted(_at(_Path(path, f" {kind} {number}"), f"{_short(wanted)} is missing"))
 
 
-def _service_premises(path: str, sub: ServiceType, sup: ServiceType) -> Iterator[_Pair]:
+def _service_premises(path: _Path, sub: ServiceType, sup: ServiceType) -> Iterator[_Pair]:
     given = dict(sub.methods)
     for name, wanted in sup.methods:
         if name not in given:
             raise _Refuted(_at(path, f"the method {name_text(name)} is missing"))
-        yield _Pair(f"{path} method {name_text(name)}", given[name], wanted)
+        yield _Pair(_Path(path, f" method {name_text(name)}"), given[name], wanted)
 
 
-def _at(path: str, problem: str) -> str:
-    return f"{path.strip()}: {problem}" if path.strip() else problem
+def _at(path: _Path, problem: str) -> str:
+    return f"{path}: {problem}" if str(path) else problem
 
 
 def _short(found: Type) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox.candid.labels import field_id
 from sandbox.candid.lexer import Source, floating, integer, string_bytes
+from sandbox.candid.nesting import Nested, run
 from sandbox.candid.parser import Parser
 from sandbox.candid.types import Env
 from sandbox.errors import PrincipalError
@@ -52,19 +53,28 @@ class ValueParser(Parser):
 
     def arguments(self) -> list[Literal]:
         """`(value, value)`, or a single value without parentheses, and nothing after it."""
-        values = self.separated("(", ",", ")", self.annotated) if self.sees("(") else [self.annotated()]
+        if self.sees("("):
+            values = run(self.separated("(", ",", ")", self.annotated))
+        else:
+            values = [run(self.annotated())]
         self.finish()
         self.check_references()
         return values
 
-    def annotated(self) -> Literal:
+    def annotated(self) -> Nested[Literal] | Literal:
         at = self.token.at
-        value = self.nested(self._value)
+        value = self._value()
+        if isinstance(value, Literal) and not self.sees(":"):
+            return value
+        return self._with_annotation(value, at)
+
+    def _with_annotation(self, call: Nested[Literal] | Literal, at: int) -> Nested[Literal]:
+        value: Literal = yield call
         if not self.accept(":"):
             return value
-        return Literal("annotated", (value, self.type()), at)
+        return Literal("annotated", (value, (yield self.type_call())), at)
 
-    def _value(self) -> Literal:
+    def _value(self) -> Nested[Literal] | Literal:
         token = self.token
         match token.kind:
             case "number":
@@ -73,48 +83,56 @@ class ValueParser(Parser):
                 return Literal("float", floating(self.source, self.advance()), token.at)
             case "text":
                 return Literal("text", self.string(), token.at)
-        if self.accept("("):
-            inner = self.annotated()
-            self.expect(")")
-            return inner
+        if token.text == "(":
+            return self._parenthesised()
         parse = _VALUE_PARSERS.get(token.text)
         if token.kind != "name" or parse is None:
             self.unexpected("a value")
         self.advance()
         return parse(self, token.at)
 
-    def _vec_value(self, at: int) -> Literal:
-        return Literal("vec", self.separated("{", ";", "}", self.annotated), at)
+    def _parenthesised(self) -> Nested[Literal]:
+        self.advance()
+        inner: Literal = yield self.annotated()
+        self.expect(")")
+        return inner
 
-    def _record_value(self, at: int) -> Literal:
+    def _opt_value(self, at: int) -> Nested[Literal]:
+        return Literal("opt", (yield self._value()), at)
+
+    def _vec_value(self, at: int) -> Nested[Literal]:
+        return Literal("vec", (yield self.separated("{", ";", "}", self.annotated)), at)
+
+    def _record_value(self, at: int) -> Nested[Literal]:
         following = 0
         seen: set[int] = set()
 
-        def member() -> Member:
+        def member() -> Nested[Member]:
             nonlocal following
             start = self.token.at
+            made: Member
             if self.token.kind in ("number", "name", "text") and self.sees("=", ahead=1):
-                made = self._member()
+                made = yield self._member()
             else:
-                made = Member(following, None, self.annotated())
+                made = Member(following, None, (yield self.annotated()))
             if made.id in seen:
                 self.fail(f"the field {made.label} is given twice", start)
             seen.add(made.id)
             following = made.id + 1
             return made
 
-        return Literal("record", self.separated("{", ";", "}", member), at)
+        return Literal("record", (yield self.separated("{", ";", "}", member)), at)
 
-    def _variant_value(self, at: int) -> Literal:
-        cases = self.separated("{", ";", "}", self._member)
+    def _variant_value(self, at: int) -> Nested[Literal]:
+        cases = yield self.separated("{", ";", "}", self._member)
         if len(cases) != 1:
             self.fail("a variant has exactly one case", at)
         return Literal("variant", cases[0], at)
 
-    def _member(self) -> Member:
+    def _member(self) -> Nested[Member]:
         at = self.token.at
         number, name = (self.field_number(), None) if self.token.kind == "number" else (0, self.name())
-        value = self.annotated() if self.accept("=") else Literal("null", None, at)
+        value = (yield self.annotated()) if self.accept("=") else Literal("null", None, at)
         return Member(number if name is None else field_id(name), name, value)
 
     def _blob_value(self, at: int) -> Literal:
@@ -135,13 +153,13 @@ class ValueParser(Parser):
         return Literal("func", (principal, self.name()), at)
 
 
-_VALUE_PARSERS: dict[str, Callable[[ValueParser, int], Literal]] = {
+_VALUE_PARSERS: dict[str, Callable[[ValueParser, int], Nested[Literal] | Literal]] = {
     "null": lambda parser, at: Literal("null", None, at),
     "true": lambda parser, at: Literal("bool", True, at),
     "false": lambda parser, at: Literal("bool", False, at),
     "inf": lambda parser, at: Literal("float", float("inf"), at),
     "NaN": lambda parser, at: Literal("float", float("nan"), at),
-    "opt": lambda parser, at: Literal("opt", parser.nested(parser._value), at),
+    "opt": ValueParser._opt_value,
     "vec": ValueParser._vec_value,
     "record": ValueParser._record_value,
     "variant": ValueParser._variant_value,

@@ -12,7 +12,8 @@ from typing import Any
 
 from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text, number_text, quoted
-from sandbox.candid.layout import Doc, braced, parenthesised, render
+from sandbox.candid.layout import Doc, alone, braced, parenthesised, render
+from sandbox.candid.nesting import Nested, run
 from sandbox.candid.types import (
     FLOAT32,
     FLOAT64,
@@ -21,6 +22,7 @@ from sandbox.candid.types import (
     TEXT,
     FuncType,
     OptType,
+    PrimType,
     RecordType,
     ServiceType,
     Type,
@@ -39,50 +41,69 @@ _BARE_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"\"'`\\")
 @bounded_nesting(CandidTypeError)
 def values_text(types: tuple[Type, ...], values: Iterable[Any]) -> str:
     """`(value, value)`."""
-    return render(parenthesised(map(_doc, values, types)))
+    printer = _Printer()
+    return render(parenthesised([run(printer.doc(value, found)) for value, found in zip(values, types, strict=True)]))
 
 
-def _doc(value: Any, found: Type) -> Doc:
-    found = found.resolve()
-    match found:
-        case OptType():
-            return _opt_doc(value, found)
-        case VecType() if found.inner.resolve() == NAT8:
-            return f'blob "{blob_text(value)}"'
-        case VecType():
-            items = [_doc(item, found.inner) for item in value]
-            return ("vec ", braced(items, one_line=len(items) > MAX_BROKEN_VECTOR))
-        case RecordType():
-            return ("record ", braced(_record_items(value, found)))
-        case VariantType():
-            return _variant_doc(value, found)
-        case ServiceType():
-            return f'service "{value.principal}"'
-        case FuncType():
-            return f'func "{value.principal}".{name_text(value.method)}'
-    return _primitive_text(value, found)
+class _Printer:
+    """Values as text ready to be laid out; the labels of a type are made once."""
 
+    def __init__(self) -> None:
+        self.labels: dict[Type, list[tuple[str, str, Type]]] = {}
 
-def _opt_doc(value: Any, found: OptType) -> Doc:
-    if value is None:
-        return "null"
-    doc = _doc(value.value if isinstance(value, Some) else value, found.inner)
-    annotated = isinstance(doc, str) and doc.endswith(f" : {found.inner.resolve()}")
-    return f"opt ({doc})" if annotated else ("opt ", doc)
+    def doc(self, value: Any, found: Type) -> Nested[Doc] | Doc:
+        found = found.resolve()
+        match found:
+            case PrimType():
+                return _primitive_text(value, found)
+            case OptType():
+                return "null" if value is None else self._opt(value, found.inner.resolve())
+            case VecType() if found.inner.resolve() == NAT8:
+                return f'blob "{blob_text(value)}"'
+            case VecType():
+                return self._vec(value, found.inner.resolve())
+            case RecordType():
+                return self._record(value, found)
+            case VariantType():
+                return self._variant(value, found)
+            case ServiceType():
+                return f'service "{value.principal}"'
+            case FuncType():
+                return f'func "{value.principal}".{name_text(value.method)}'
+        return f"null : {found}"
 
+    def _opt(self, value: Any, inner: Type) -> Nested[Doc]:
+        doc = yield self.doc(value.value if isinstance(value, Some) else value, inner)
+        annotated = isinstance(inner, PrimType) and doc.endswith(f" : {inner.name}")
+        return f"opt ({doc})" if annotated else ("opt ", doc)
 
-def _record_items(value: Any, found: RecordType) -> list[Doc]:
-    if found.is_tuple:
-        return [_doc(item, field.type) for item, field in zip(value, found.fields, strict=True)]
-    return [(f"{field.label} = ", _doc(value[field.key], field.type)) for field in found.fields]
+    def _vec(self, value: Any, inner: Type) -> Nested[Doc]:
+        items: list[Doc] = []
+        for item in value:
+            items.append((yield self.doc(item, inner)))  # noqa: PERF401 - a comprehension cannot yield
+        return ("vec ", braced(items, one_line=len(items) > MAX_BROKEN_VECTOR))
 
+    def _record(self, value: Any, found: RecordType) -> Nested[Doc]:
+        items: list[Doc] = []
+        if isinstance(value, tuple):
+            for item, part in zip(value, found.fields, strict=True):
+                items.append((yield self.doc(item, part.type)))
+        else:
+            for key, label, kind in self._labelled(found):
+                items.append((label, (yield self.doc(value[key], kind))))
+        return ("record ", braced(items))
 
-def _variant_doc(value: dict[str, Any], found: VariantType) -> Doc:
-    ((tag, content),) = value.items()
-    case = next(case for case in found.fields if case.key == tag)
-    if case.type.resolve() == NULL:
-        return ("variant ", braced([case.label]))
-    return ("variant ", braced([(f"{case.label} = ", _doc(content, case.type))]))
+    def _labelled(self, found: RecordType) -> list[tuple[str, str, Type]]:
+        if found not in self.labels:
+            self.labels[found] = [(part.key, f"{part.label} = ", part.type.resolve()) for part in found.fields]
+        return self.labels[found]
+
+    def _variant(self, value: dict[str, Any], found: VariantType) -> Nested[Doc]:
+        ((tag, content),) = value.items()
+        case = next(case for case in found.fields if case.key == tag)
+        if case.type.resolve() == NULL:
+            return ("variant ", alone(case.label))
+        return ("variant ", alone((f"{case.label} = ", (yield self.doc(content, case.type)))))
 
 
 def _primitive_text(value: Any, found: Type) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.candid.labels import clipped, name_text
 from sandbox.candid.lexer import Source
+from sandbox.candid.nesting import Nested, run
 from sandbox.candid.reader import STRUCT_CODES
 from sandbox.candid.subtyping import subtype
 from sandbox.candid.types import (
@@ -62,6 +62,8 @@ class Typist:
 
     source: Source
     exact: bool
+    checked: set[int] = field(default_factory=set)
+    """Where annotated literals begin that have been found to be of the type that is written behind them."""
 
     def arguments(self, literals: list[Literal], types: tuple[Type, ...]) -> list[Any]:
         """The Python values at these types; arguments that may be null may be missing."""
@@ -79,25 +81,23 @@ class Typist:
 
     def _argument(self, number: int, literal: Literal, found: Type) -> Any:
         try:
-            return self.value(literal, found)
+            return run(self.value(literal, found))
         except _Misfit as error:
             raise CandidTypeError(f"{self.source.place(error.at)}: argument {number}: {error}") from None
 
     def value(self, literal: Literal, found: Type) -> Any:
-        """The Python value of a literal at a type."""
+        """The Python value of a literal at a type, or the call for it."""
         found = found.resolve()
         if literal.kind == "annotated":
-            inner, annotation = literal.content
-            if annotation.resolve() == found:
-                return self.value(inner, found)
-            if not subtype(annotation, found):
-                raise _Misfit(f"expected {found}, got a value of type {annotation}", literal.at)
-            self.value(inner, annotation)
-            return self.value(inner, found)
+            return self._annotated(literal, found)
         match found:
+            case PrimType():
+                return _primitive(literal, found)
             case OptType():
-                return self._opt(literal, found.inner)
-            case VecType():
+                return None if literal.kind == "null" else self._opt(literal, found.inner)
+            case VecType() if found.inner.resolve() == NAT8 and literal.kind == "blob":
+                return literal.content
+            case VecType() if literal.kind == "vec":
                 return self._vec(literal, found)
             case RecordType() if literal.kind == "record":
                 return self._record(literal, found)
@@ -107,55 +107,59 @@ class Typist:
                 return Service(literal.content)
             case FuncType() if literal.kind == "func":
                 return Func(*literal.content)
-            case PrimType():
-                return _primitive(literal, found)
         raise _unfit(literal, found)
 
-    def _opt(self, literal: Literal, inner: Type) -> Any:
-        if literal.kind == "null":
-            return None
+    def _annotated(self, literal: Literal, found: Type) -> Nested[Any]:
+        inner, annotation = literal.content
+        if annotation.resolve() != found:
+            if not subtype(annotation, found):
+                raise _Misfit(f"expected {found}, got a value of type {annotation}", literal.at)
+            if id(literal) not in self.checked:
+                yield self.value(inner, annotation)
+                self.checked.add(id(literal))
+        return (yield self.value(inner, found))
+
+    def _opt(self, literal: Literal, inner: Type) -> Nested[Any]:
         content = literal.content if literal.kind == "opt" else literal
         if literal.kind != "opt" and inner.nullable:
             raise _unfit(literal, OptType(inner))
         try:
-            value = self.value(content, inner)
+            value = yield self.value(content, inner)
         except _Misfit:
             if self.exact:
                 raise
             return None
         return Some(value) if inner.nullable else value
 
-    def _vec(self, literal: Literal, found: VecType) -> Any:
-        is_blob = found.inner.resolve() == NAT8
-        if literal.kind == "blob" and is_blob:
-            return literal.content
-        if literal.kind != "vec":
-            raise _unfit(literal, found)
-        values = [self.value(item, found.inner) for item in literal.content]
-        return bytes(values) if is_blob else values
+    def _vec(self, literal: Literal, found: VecType) -> Nested[Any]:
+        inner = found.inner.resolve()
+        values: list[Any] = []
+        for item in literal.content:
+            values.append((yield self.value(item, inner)))  # noqa: PERF401 - a comprehension cannot yield
+        return bytes(values) if inner == NAT8 else values
 
-    def _record(self, literal: Literal, found: RecordType) -> Any:
+    def _record(self, literal: Literal, found: RecordType) -> Nested[Any]:
         given: dict[int, Member] = {member.id: member for member in literal.content}
         values: dict[str, Any] = {}
-        for field in found.fields:
-            member = given.pop(field.id, None)
+        for part in found.fields:
+            member = given.pop(part.id, None)
             if member is not None:
-                values[field.key] = self.value(member.value, field.type)
-            elif field.type.nullable:
-                values[field.key] = None
+                values[part.key] = yield self.value(member.value, part.type)
+            elif part.type.nullable:
+                values[part.key] = None
             else:
-                raise _Misfit(f"the field {field.label} : {field.type} is missing", literal.at)
+                raise _Misfit(f"the field {part.label} : {part.type} is missing", literal.at)
         if self.exact and given:
             member = next(iter(given.values()))
-            known = ", ".join(field.label for field in found.fields) or "none"
+            known = ", ".join(part.label for part in found.fields) or "none"
             raise _Misfit(f"unknown field {name_text(member.label)}; the fields are: {known}", member.value.at)
         return tuple(values.values()) if found.is_tuple else values
 
-    def _variant(self, literal: Literal, found: VariantType) -> Any:
+    def _variant(self, literal: Literal, found: VariantType) -> Nested[Any]:
         member: Member = literal.content
         for case in found.fields:
             if case.id == member.id:
-                return {case.key: self.value(member.value, case.type)}
+                return {case.key: (yield self.value(member.value, case.type))}
         known = ", ".join(case.label for case in found.fields) or "none"
         raise _Misfit(f"unknown variant case {name_text(member.label)}; the cases are: {known}", literal.at)
 
@@ -187,37 +191,52 @@ def _unfit(literal: Literal, found: Type) -> _Misfit:
 
 def infer(literal: Literal, source: Source) -> Type:
     """The type of a literal that stands alone: whole numbers are int, others float64."""
-    return _Inference(source).type(literal)
+    return run(_inferred(literal, source))
 
 
-@dataclass(frozen=True, slots=True)
-class _Inference:
-    source: Source
+def _inferred(literal: Literal, source: Source) -> Nested[Type] | Type:
+    if literal.kind == "annotated":
+        annotation: Type = literal.content[1]
+        return annotation
+    infer_parts = _COMPOSITE_TYPES.get(literal.kind)
+    return _LONE_TYPES[literal.kind] if infer_parts is None else infer_parts(literal.content, source)
 
-    def type(self, literal: Literal) -> Type:
-        content = literal.content
-        match literal.kind:
-            case "annotated":
-                annotation: Type = content[1]
-                return annotation
-            case "opt":
-                return OptType(self.type(content))
-            case "vec":
-                nothing: Type = EMPTY
-                return VecType(reduce(self._join, content, nothing))
-            case "record":
-                return RecordType(tuple(Field(m.id, self.type(m.value), m.name) for m in content))
-            case "variant":
-                return VariantType((Field(content.id, self.type(content.value), content.name),))
-        return _LONE_TYPES[literal.kind]
 
-    def _join(self, one: Type, item: Literal) -> Type:
-        joined = join(one, self.type(item))
+def _inferred_opt(content: Literal, source: Source) -> Nested[Type]:
+    return OptType((yield _inferred(content, source)))
+
+
+def _inferred_vec(items: list[Literal], source: Source) -> Nested[Type]:
+    element: Type = EMPTY
+    for item in items:
+        joined = yield join(element, (yield _inferred(item, source)))
         if joined is None:
-            raise CandidTypeError(f"{self.source.place(item.at)}: this element has another type than those before it")
-        return joined
+            raise CandidTypeError(f"{source.place(item.at)}: this element has another type than those before it")
+        element = joined
+    return VecType(element)
 
 
+def _inferred_fields(members: list[Member], source: Source) -> Nested[tuple[Field, ...]]:
+    fields: list[Field] = []
+    for member in members:
+        fields.append(Field(member.id, (yield _inferred(member.value, source)), member.name))  # noqa: PERF401
+    return tuple(fields)
+
+
+def _inferred_record(members: list[Member], source: Source) -> Nested[Type]:
+    return RecordType((yield _inferred_fields(members, source)))
+
+
+def _inferred_variant(member: Member, source: Source) -> Nested[Type]:
+    return VariantType((yield _inferred_fields([member], source)))
+
+
+_COMPOSITE_TYPES: dict[str, Callable[[Any, Source], Nested[Type]]] = {
+    "opt": _inferred_opt,
+    "vec": _inferred_vec,
+    "record": _inferred_record,
+    "variant": _inferred_variant,
+}
 _LONE_TYPES: dict[str, Type] = {
     "null": NULL,
     "bool": BOOL,
@@ -231,19 +250,19 @@ _LONE_TYPES: dict[str, Type] = {
 }
 
 
-def join(one: Type, other: Type) -> Type | None:
-    """The least type for values of both, or None where only `reserved` or an option would do."""
+def join(one: Type, other: Type) -> Nested[Type | None] | Type | None:
+    """The least type for values of both, or the call for it; None where only `reserved` or an option would do."""
     if one in (other, EMPTY):
         return other
     if other == EMPTY:
         return one
     match one, other:
         case OptType(left), OptType(right):
-            return _map(OptType, join(left, right))
+            return _joined_parts(OptType, left, right)
         case (PrimType(name="null"), OptType()) | (OptType(), PrimType(name="null")):
             return one if isinstance(one, OptType) else other
         case VecType(left), VecType(right):
-            return _map(VecType, join(left, right))
+            return _joined_parts(VecType, left, right)
         case RecordType(), RecordType() if [f.id for f in one.fields] == [f.id for f in other.fields]:
             return _joined_fields(RecordType, one.fields, other.fields)
         case VariantType(), VariantType():
@@ -251,18 +270,19 @@ def join(one: Type, other: Type) -> Type | None:
     return one if subtype(other, one) else other if subtype(one, other) else None
 
 
-def _map(make: Callable[[Type], Type], inner: Type | None) -> Type | None:
+def _joined_parts(make: Callable[[Type], Type], one: Type, other: Type) -> Nested[Type | None]:
+    inner = yield join(one, other)
     return None if inner is None else make(inner)
 
 
 def _joined_fields(
     make: Callable[[tuple[Field, ...]], Type], one: tuple[Field, ...], other: tuple[Field, ...]
-) -> Type | None:
-    fields = {field.id: field for field in one}
-    for field in other:
-        mine = fields.get(field.id)
-        joined = field.type if mine is None else join(mine.type, field.type)
+) -> Nested[Type | None]:
+    parts = {part.id: part for part in one}
+    for part in other:
+        mine = parts.get(part.id)
+        joined = part.type if mine is None else (yield join(mine.type, part.type))
         if joined is None:
             return None
-        fields[field.id] = Field(field.id, joined, field.name if mine is None else mine.name)
-    return make(tuple(fields.values()))
+        parts[part.id] = Field(part.id, joined, part.name if mine is None else mine.name)
+    return make(tuple(parts.values()))

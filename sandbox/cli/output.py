@@ -18,12 +18,17 @@ from rich.text import Text
 from rich.theme import Theme
 
 from sandbox.candid import Func, Service, Some, Variant
+from sandbox.candid.nesting import Nested, run
 from sandbox.principal import Principal
 
 _PIPE_WIDTH = 100_000
 """Nothing is wrapped, cut or ruled in a pipe."""
 
 _LABEL = 60
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_JSON_LEVELS = 64
+"""Deeper levels of a document are not indented: its size is to be linear in what it says."""
 
 _THEME = Theme({"candid.string": "green", "candid.number": "cyan", "candid.word": "dim", "candid.name": "bold"})
 
@@ -69,7 +74,7 @@ def show(*parts: RenderableType, stderr: bool = False) -> None:
 
 
 def print_json(facts: object) -> None:
-    click.echo(json.dumps(to_json(facts), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json_text(to_json(facts)))
 
 
 def candid(text: str) -> Text:
@@ -138,6 +143,10 @@ def size(count: int) -> str:
 def to_json(value: Any) -> Any:
     """JSON of what the sandbox answers with: bytes in hexadecimal, principals as text, numbers that JSON has no
     notation for as text, an option of an option as a list of none or one."""
+    return run(_to_json(value))
+
+
+def _to_json(value: Any) -> Any:
     match value:
         case None | bool() | int() | str():
             return str(value) if isinstance(value, str) else value
@@ -152,14 +161,54 @@ def to_json(value: Any) -> Any:
         case Func():
             return {"principal": str(value.principal), "method": value.method}
         case Some():
-            return [to_json(value.value)]
+            return _items_to_json([value.value])
         case Variant():
-            return {value.tag: to_json(value.value)}
+            return _fields_to_json({value.tag: value.value})
         case Mapping():
-            return {str(key): to_json(item) for key, item in value.items()}
+            return _fields_to_json(value)
     if isinstance(value, Iterable):
-        return [to_json(item) for item in value]
+        return _items_to_json(value)
     raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _items_to_json(items: Iterable[Any]) -> Nested[list[Any]]:
+    result: list[Any] = []
+    for item in items:
+        result.append((yield _to_json(item)))  # noqa: PERF401 - a comprehension cannot yield
+    return result
+
+
+def _fields_to_json(fields: Mapping[Any, Any]) -> Nested[dict[str, Any]]:
+    result: dict[str, Any] = {}
+    for key, item in fields.items():
+        result[str(key)] = yield _to_json(item)
+    return result
+
+
+def json_text(value: Any) -> str:
+    """A JSON document, indented by two at each level, from a certain depth on without line breaks."""
+    out: list[str] = []
+    run(_write_json(out, value, 0))
+    return "".join(out)
+
+
+def _write_json(out: list[str], value: Any, level: int) -> Nested[None] | None:
+    if isinstance(value, dict | list) and value:
+        return _write_parts(out, value, level)
+    out.append(_JSON.encode(value))
+    return None
+
+
+def _write_parts(out: list[str], value: dict[str, Any] | list[Any], level: int) -> Nested[None]:
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    line, last = (f"\n{'  ' * depth}" if depth <= _JSON_LEVELS else "" for depth in (level + 1, level))
+    before = opening + line
+    for item in value.items() if isinstance(value, dict) else value:
+        key, part = (_JSON.encode(item[0]) + ": ", item[1]) if isinstance(value, dict) else ("", item)
+        out.append(before + key)
+        yield _write_json(out, part, level + 1)
+        before = "," + line
+    out.append(last + closing)
 
 
 def visible(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.candid.labels import name_text, number_text, quoted
-from sandbox.candid.layout import Doc, braced, render
+from sandbox.candid.layout import Doc, alone, braced, render
 from sandbox.candid.value_printer import blob_text, float_text
 from sandbox.principal import Principal
 
@@ -140,7 +140,7 @@ def _doc(node: Node) -> Doc:
             return ("opt ", _doc(node.value))
         case Variant():
             plain = node.value == Scalar(None, "null")
-            return ("variant ", braced([_label(node.tag) if plain else _field(node.tag, node.value)]))
+            return ("variant ", alone(_label(node.tag) if plain else _field(node.tag, node.value)))
         case Var():
             inner = _doc(node.value)
             word: Doc = inner if isinstance(node.value, Region) else ("var ", inner)
