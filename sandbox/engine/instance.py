@@ -238,8 +238,8 @@ def _settle(context: Context) -> None:
     context.owed = 0
 
 
-@cache
 def _type(params: str, results: str) -> wasmtime.FuncType:
+    """A fresh one: the engine with which it is first used keeps it for itself."""
     return wasmtime.FuncType([_TYPES[p]() for p in params], [_TYPES[r]() for r in results])
 
 

@@ -65,7 +65,7 @@ class Runtime:
         config = _configuration(several_memories=True, parallel=parallel)
         self._creator = bindings.set_host_memories(config, self._new_memory)
         self.engine = wasmtime.Engine(config)
-        self._validator = wasmtime.Engine(_configuration(several_memories=False))
+        self._validator = wasmtime.Engine(_configuration(several_memories=False, parallel=parallel))
         self.version = f"wasmtime-{bindings.installed_version()}-{CONFIGURATION}-{sys.platform}"
 
     def validate(self, wasm: bytes) -> None:
@@ -161,7 +161,7 @@ def _forget(_: BaseException) -> None:
     pass
 
 
-def _configuration(several_memories: bool, parallel: bool = True) -> wasmtime.Config:
+def _configuration(several_memories: bool, parallel: bool) -> wasmtime.Config:
     config = wasmtime.Config()
     config.consume_fuel = True
     config.cranelift_nan_canonicalization = True

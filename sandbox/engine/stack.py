@@ -2,7 +2,8 @@
 
 Wasm may use `WASM` bytes of the stack of the thread that calls it; beyond them the engine and host functions need
 `HOST` bytes. A thread that has less left (a small thread, a small `ulimit -s`, a deep recursion of the caller) runs
-the guest in a helper thread made for that call. Where the rest of the stack cannot be measured, every guest runs in a helper.
+the guest in a helper thread made for that call. Where the rest of the stack cannot be measured, every guest runs in a
+helper.
 
 Replica: 5 MiB for Wasm (`dfinity/ic` `rs/embedders/src/lib.rs`, `MAX_WASM_STACK_SIZE`) in threads of 8 MiB. Counting
 fuel makes frames here larger, up to a fifth, and what is not too deep there must not be here.

@@ -23,6 +23,7 @@ from typing import Any
 
 import cbor2
 
+from sandbox import fork
 from sandbox.errors import StateCorrupt, StateError, StateLocked
 from sandbox.memory import Journal, Memory, Pool
 from sandbox.memory.host import sync
@@ -64,6 +65,7 @@ class StateDirectory:
         self._bases = Bases(self.repository)
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
         self._packed: int = self._record.get("packed", 0) if self._record else 0
+        fork.own(self)
 
     @property
     def is_new(self) -> bool:
@@ -93,6 +95,7 @@ class StateDirectory:
 
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
+        self._check()
         self._keep_snapshots(subnet)
         following = self.pool.prepare_journal(self._journal(self.generation + 1))
         try:
@@ -155,6 +158,7 @@ class StateDirectory:
 
     def prune(self) -> Pruned:
         """Give back the space of what was not needed when it was saved last."""
+        self._check()
         try:
             return self._prune()
         except OSError as error:
@@ -170,11 +174,19 @@ class StateDirectory:
         known, entry = self._kept.get(snapshot.id, (None, None))
         return entry if known is snapshot else None
 
+    def disown(self, process: int) -> None:
+        """Called in a forked child: the lock is the parent's alone, and ends with it."""
+        self.close()
+
     def close(self) -> None:
         """Let other processes in. What was not saved is taken back when the directory is opened next."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _check(self) -> None:
+        if self._lock < 0:
+            raise StateError(f"{self.path} is not locked by this process: it was closed here, or opened before a fork")
 
     # --- opening
 
