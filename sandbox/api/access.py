@@ -20,6 +20,7 @@ class SnapshotAccess:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self.gate = sandbox.gate
 
     def _who(self, canister_id: Principal, sender: Principal | str | None) -> Principal:
         """Who acts: `sender`, or the first controller of the canister."""

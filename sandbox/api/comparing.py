@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from sandbox.api.gate import exclusive
 from sandbox.api.records import Snapshot
 from sandbox.principal import Principal
 from sandbox.snapshots.diff import Diff, compare
@@ -25,12 +26,14 @@ class Changes:
 
     def __init__(self, sandbox: Sandbox, canister_id: Principal) -> None:
         self._sandbox = sandbox
+        self.gate = sandbox.gate
         self._canister_id = canister_id
         self._before = self._present()
         self._after: Opened | None = None
         self._diff: Diff | None = None
 
     @property
+    @exclusive
     def diff(self) -> Diff:
         """From the state at the beginning to the one at the end of the `with`, or the present one."""
         if self._after is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from sandbox.api.access import SnapshotAccess
+from sandbox.api.gate import exclusive
 from sandbox.api.records import Snapshot
 from sandbox.management import retention
 from sandbox.management.commands import command
@@ -85,6 +86,7 @@ class SnapshotKeeping(SnapshotAccess):
         ids = every_id if snapshot_ids is None else snapshot_ids
         return self._verified(ids, sender, progress, every)
 
+    @exclusive
     def retain(
         self,
         canister_id: Principal | str,
@@ -104,6 +106,7 @@ class SnapshotKeeping(SnapshotAccess):
             removed=tuple(Snapshot.of(j.snapshot) for j in judged if not j.reasons),
         )
 
+    @exclusive
     def prune(self) -> Pruned:
         """Give back the disk space of what no snapshot needed when the sandbox was saved last; in memory, nothing.
 
@@ -138,23 +141,26 @@ class SnapshotKeeping(SnapshotAccess):
         self, ids: Iterable[bytes | str], sender: Principal | str | None, progress: Progress | None, every: bool
     ) -> Iterator[Verified]:
         """What the directory says about where things are is read once, the bytes for each snapshot again."""
-        states, directory = [self._seen(snapshot_id, sender) for snapshot_id in ids], self._sandbox.directory
+        with self.gate:
+            states, directory = [self._seen(snapshot_id, sender) for snapshot_id in ids], self._sandbox.directory
         fresh: Repository | None = None
         for state in states:
-            entry = None if directory is None else directory.entry(state)
-            reading = Reading(verify.extent(state) * (1 if entry is None else 2), progress)
-            known = state if state.damage is None else None
-            found = verify.in_memory(state, reading) if known is not None else iter(())
-            if directory is not None and entry is not None:
-                fresh = fresh or directory.repository.unread()
-                found = chain(found, verify.on_disk(fresh, entry, known, reading))
-            differences = tuple(found if every else islice(found, 1))
-            yield Verified(
-                id=state.id,
-                canister_id=state.canister_id,
-                label=state.label,
-                checksum=None if differences else snapshot_checksum(state).hex(),
-                bytes_read=reading.read,
-                on_disk=entry is not None,
-                differences=differences,
-            )
+            with self.gate:
+                entry = None if directory is None else directory.entry(state)
+                reading = Reading(verify.extent(state) * (1 if entry is None else 2), progress)
+                known = state if state.damage is None else None
+                found = verify.in_memory(state, reading) if known is not None else iter(())
+                if directory is not None and entry is not None:
+                    fresh = fresh or directory.repository.unread()
+                    found = chain(found, verify.on_disk(fresh, entry, known, reading))
+                differences = tuple(found if every else islice(found, 1))
+                verified = Verified(
+                    id=state.id,
+                    canister_id=state.canister_id,
+                    label=state.label,
+                    checksum=None if differences else snapshot_checksum(state).hex(),
+                    bytes_read=reading.read,
+                    on_disk=entry is not None,
+                    differences=differences,
+                )
+            yield verified

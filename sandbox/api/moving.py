@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api.access import SnapshotAccess
 from sandbox.api.creation import new_canister
+from sandbox.api.gate import exclusive
 from sandbox.api.identity import identity
 from sandbox.api.records import Snapshot
 from sandbox.canister.code import prepare, submit
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 class SnapshotFiles(SnapshotAccess):
     """The part of the snapshot manager that deals with files."""
 
+    @exclusive
     def download(
         self,
         snapshot_id: bytes | str,
@@ -56,6 +58,7 @@ class SnapshotFiles(SnapshotAccess):
         portable.write(portable.of_state(snapshot, snapshot_checksum(snapshot)), target, format, progress)
         return target
 
+    @exclusive
     def upload(
         self,
         canister_id: Principal | str,
@@ -82,6 +85,7 @@ class SnapshotFiles(SnapshotAccess):
         assert isinstance(made, SnapshotState)
         return Snapshot.of(made)
 
+    @exclusive
     def create_canister(
         self,
         source: str | Path | bytes,

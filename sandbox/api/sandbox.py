@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox.api.canister import Canister
 from sandbox.api.creation import canister_index, new_canister
+from sandbox.api.gate import Gate, exclusive
 from sandbox.api.identity import identity
 from sandbox.api.management import Management
 from sandbox.api.records import RawState, raw_state
@@ -75,7 +76,8 @@ class Sandbox:
     without it they are refused. `backtraces`: whether errors carry the Wasm backtrace to those who may read the
     canister's log; the log has it anyway. `first_canister`: the id of the first canister that is created without one of
     its own; those after it have the next ids.
-    One thread at a time may use a sandbox; sandboxes are independent of each other.
+    One thread at a time may use a sandbox, another one is refused (`SandboxError`); sandboxes are independent of each
+    other. A sandbox belongs to the process that made it: a forked child makes or opens its own.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Sandbox:
         self._configure(max_snapshots, instruction_limits, costs, backtraces, first_canister)
 
     def _set_up(self, pool: Pool, on_log: OnLog | None, http: Http | None) -> None:
+        self.gate = Gate()
         self.on_log = on_log
         self.http = http
         self._subnet = Subnet(pool=pool, time=GENESIS)
@@ -172,6 +175,7 @@ class Sandbox:
         self._read_only = read_only
         return self
 
+    @exclusive
     def save(self) -> None:
         """Make everything done so far permanent, all or nothing; a sandbox in memory has nothing to do."""
         if self._directory is not None:
@@ -188,13 +192,16 @@ class Sandbox:
         return StateCheck(deep, tuple(problems(directory, self._subnet, deep=deep)), unchecked)
 
     def close(self) -> None:
-        """Free everything, without saving; a record of the sandbox ends."""
-        if self._watcher is not None:
-            self._watcher.close()
-        self._machines.clear()
-        self._subnet.canisters.clear()
-        if self._directory is not None:
-            self._directory.close()
+        """Free everything, without saving; a record of the sandbox ends. Does nothing in a forked child."""
+        if self.gate.foreign:
+            return
+        with self.gate:
+            if self._watcher is not None:
+                self._watcher.close()
+            self._machines.clear()
+            self._subnet.canisters.clear()
+            if self._directory is not None:
+                self._directory.close()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -231,6 +238,7 @@ class Sandbox:
         """The id of the only subnet; follows from the root key."""
         return self._subnet.key.subnet_id
 
+    @exclusive
     def certificate(self, paths: Iterable[Sequence[Label]]) -> bytes:
         """A certificate (CBOR) of paths of the state tree, such as `("canister", id, "module_hash")`, and of `/time`.
 
@@ -261,6 +269,7 @@ class Sandbox:
         self.state_of(principal)
         return Canister(self, principal, did)
 
+    @exclusive
     def canisters(self) -> list[Canister]:
         """All canisters, by id."""
         return [Canister(self, canister_id) for canister_id in sorted(self._subnet.canisters)]
@@ -297,6 +306,7 @@ class Sandbox:
         result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
         return result
 
+    @exclusive
     def query_snapshot(
         self, snapshot: SnapshotState, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
@@ -327,6 +337,7 @@ class Sandbox:
         given = Submit(_id(canister), method, arg, self.who(sender), nonce, ingress_expiry)
         return self._subnet.submissions.ids[self.perform(given)]
 
+    @exclusive
     def ingress_status(self, request_id: bytes) -> CallResult | CallRejected | None:
         """The answer to a submitted call, None while there is none or when it is forgotten."""
         result = result_of(self._subnet, request_id)
@@ -368,6 +379,7 @@ class Sandbox:
         """Where all memories of this sandbox are."""
         return self._subnet.pool
 
+    @exclusive
     def world(self, caller: Principal) -> World:
         """The subnet as a management handler sees it."""
         state = self._subnet.canisters.get(caller)
@@ -380,10 +392,11 @@ class Sandbox:
 
     def perform(self, given: Input) -> Any:
         """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
-        if self._read_only and not isinstance(given, Query):
-            self.check_writable()
-        watcher = self._watcher
-        return _perform(self._kernel(), given) if watcher is None else watched(watcher, self._kernel(), given)
+        with self.gate:
+            if self._read_only and not isinstance(given, Query):
+                self.check_writable()
+            watcher = self._watcher
+            return _perform(self._kernel(), given) if watcher is None else watched(watcher, self._kernel(), given)
 
     def check_writable(self) -> None:
         """`StateError` if the sandbox was opened read-only."""
@@ -395,6 +408,7 @@ class Sandbox:
 
     # --- state
 
+    @exclusive
     def state_of(self, canister_id: Principal) -> CanisterState:
         """The canister's present value; a reject if there is no such canister."""
         state = self._subnet.canisters.get(canister_id)
@@ -415,6 +429,7 @@ class Sandbox:
         controllers = self.state_of(canister_id).settings.controllers
         return controllers[0] if controllers else Principal.anonymous()
 
+    @exclusive
     def raw_state(self, canister: Canister | Principal | str) -> RawState:
         """The exact bytes of everything that a canister is made of; `StateError` if a memory has more than 4 GiB, zeros
         that were never written included: that is for `snapshots.diff` and `snapshots.download`."""
@@ -424,18 +439,21 @@ class Sandbox:
     def anchor(self) -> Iterator[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
         subnet = self._subnet
-        begun, mark = moment(subnet), subnet.pool.mark()
-        watcher = self._watcher
-        if watcher is not None:
-            watcher.begin(subnet)
+        with self.gate:
+            begun, mark = moment(subnet), subnet.pool.mark()
+            watcher = self._watcher
+            if watcher is not None:
+                watcher.begin(subnet)
         try:
             yield
         finally:
-            mark.undo()
-            return_to(subnet, begun)
-            if self._watcher is not None:
-                self._watcher.undo(subnet, known=self._watcher is watcher)
+            with self.gate:
+                mark.undo()
+                return_to(subnet, begun)
+                if self._watcher is not None:
+                    self._watcher.undo(subnet, known=self._watcher is watcher)
 
+    @exclusive
     def state_hash(self) -> str:
         """64 hexadecimal digits that cover everything a canister could observe, now or later: all canisters with every
         byte and their snapshots, open calls, messages, time, seed, rules. Costs what changed since the last time."""
@@ -443,6 +461,7 @@ class Sandbox:
 
     # --- records
 
+    @exclusive
     def record(self, path: str | Path) -> Recording:
         """Write every input from now on, and what comes of it, to the new file `path`, until the recording is closed.
 

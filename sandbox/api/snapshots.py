@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.api import typed
 from sandbox.api.access import as_id
 from sandbox.api.comparing import Source, present_of
+from sandbox.api.gate import exclusive
 from sandbox.api.keeping import SnapshotKeeping
 from sandbox.api.moving import SnapshotFiles, is_id
 from sandbox.api.records import Snapshot
@@ -32,6 +33,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
     """Snapshots of all canisters of a sandbox; only controllers may act on them. Ids are bytes, or their hexadecimal
     text. Without `sender`, the first controller of the canister acts."""
 
+    @exclusive
     def take(
         self,
         canister_id: Principal | str,
@@ -52,6 +54,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         assert isinstance(taken.reply, SnapshotState)
         return Snapshot.of(taken.reply)
 
+    @exclusive
     def load(
         self,
         snapshot_id: bytes | str,
@@ -81,6 +84,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
             done = self._sandbox.manage(command(rules.load_snapshot, caller, target, raw))
         return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
+    @exclusive
     def load_stable_image(
         self,
         canister_id: Principal | str,
@@ -115,6 +119,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         world = self._sandbox.world(self._sandbox.who(sender))
         return [Snapshot.of(state) for state in rules.list_snapshots(world, target)]
 
+    @exclusive
     def edit(
         self, snapshot_id: bytes | str, label: str | None = None, sender: Principal | str | None = None, **edits: Any
     ) -> Snapshot:
@@ -158,10 +163,12 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
 
     # --- looking inside
 
+    @exclusive
     def inspect(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> Opened:
         """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
         return opened(self._snapshot(snapshot_id, sender))
 
+    @exclusive
     def diff(self, old: Source, new: Source | None = None, sender: Principal | str | None = None) -> Diff:
         """What differs: see `sandbox.snapshots.diff`. Each is a snapshot or its id, a canister, or a file or directory;
         without `new`, the present state of the canister that the snapshot `old` is of.
@@ -182,6 +189,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
             return opened(self._snapshot(source, sender) if is_id(source) else portable.opened(Path(source)))
         return opened(self._sandbox.state_of(source if isinstance(source, Principal) else source.id))
 
+    @exclusive
     def query(
         self,
         source: bytes | str | Path,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from sandbox.state import Code
 _KEPT = 64
 _IMPORTS = {row.name: (row.params, row.results) for row in table.ROWS}
 _prepared: OrderedDict[bytes, Prepared] = OrderedDict()
+_order = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,23 @@ def submit(module: bytes) -> Code:
 
 def prepare(code: Code) -> Prepared:
     """Check, rewrite and compile; `InvalidModule` with the replica's reason if a rule is broken."""
-    known = _prepared.get(code.hash)
-    if known is None:
-        known = _prepared[code.hash] = _prepare(code)
-        while len(_prepared) > _KEPT:
+    known = _prepared.get(code.hash) or _prepare(code)
+    with _order:
+        known = _prepared.setdefault(code.hash, known)
+        _prepared.move_to_end(code.hash)
+        if len(_prepared) > _KEPT:
             _prepared.popitem(last=False)
-    _prepared.move_to_end(code.hash)
     return known
+
+
+def _forked() -> None:
+    """Code of the parent's engine is not for the child's."""
+    global _order
+    _order = threading.Lock()
+    _prepared.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def facts_of(code: Code) -> wasm.ModuleFacts:

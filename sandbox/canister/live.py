@@ -7,6 +7,7 @@ permanent, `rollback` forgets it; both cost what was written. `Machines` keeps t
 from __future__ import annotations
 
 import ctypes
+import os
 from collections import OrderedDict
 from functools import cache
 
@@ -129,7 +130,7 @@ class Live:
 
     def _run_free(self, export: str) -> None:
         self.instance.set_fuel(1 << 40)
-        self.instance.call(export)
+        self.instance.call_leaf(export)
 
     def commit(self) -> bytes:
         """Make what was written the committed state, of both memories or of neither; returns the globals."""
@@ -282,6 +283,9 @@ def _library(pointer: str) -> engine.Library:
     }
     functions["fail"] = engine.HostFunction("i", "", _fail)
     return engine.Library(engine.runtime(), functions)
+
+
+os.register_at_fork(after_in_child=_library.cache_clear)
 
 
 def _fail(_: Execution, reason: int) -> None:

@@ -260,15 +260,15 @@ def set_stack(config: wasmtime.Config, size: int) -> None:
     config.max_wasm_stack = size
 
 
-def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, Any], int]) -> object:
-    """Hand linear memories out ourselves: `new(reserved, guard, out)` fills `out` and returns 0 or an error.
+def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any], int]) -> object:
+    """Hand linear memories out ourselves: `new(minimum, reserved, guard, out)` fills `out` and returns 0 or an error.
 
     Returns what must stay alive as long as the engine.
     """
 
-    def new_memory(_env: Any, _type: Any, _min: int, _max: int, reserved: int, guard: int, out: Any) -> int:
+    def new_memory(_env: Any, _type: Any, minimum: int, _max: int, reserved: int, guard: int, out: Any) -> int:
         address = int(_ffi.cast("uintptr_t", out))
-        return new(reserved, guard, ctypes.cast(address, ctypes.POINTER(raw.wasmtime_linear_memory_t)))
+        return new(minimum, reserved, guard, ctypes.cast(address, ctypes.POINTER(raw.wasmtime_linear_memory_t)))
 
     def failed(_kind: object, error: BaseException, _trace: object) -> int:
         return new_error(f"no memory: {error!r}")

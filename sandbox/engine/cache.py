@@ -1,8 +1,9 @@
 """Compiled code on disk: machine code that is loaded and run, so only what this user wrote is ever believed.
 
 The directory must belong to the user and be writable by nobody else; so must each file, which is never followed through
-a link. A file is header, BLAKE3 of the rest, the rest; anything else is treated as absent. Writers write beside and
-rename, so that processes may share the directory and a kill leaves nothing half-written under a final name.
+a link. A file is header, BLAKE3 of its name and the rest, the rest; anything else is treated as absent, also an intact
+file under the name of another. Writers write beside and rename, so that processes may share the directory and a kill
+leaves nothing half-written under a final name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import blake3
 
-_HEADER = b"canister-sandbox code 1\n"
+_HEADER = b"canister-sandbox code 2\n"
 _DIGEST = 32
 
 
@@ -50,7 +51,7 @@ def load(where: Path, name: str) -> bytes | None:
     if not content.startswith(_HEADER):
         return None
     digest, code = content[len(_HEADER) : body], content[body:]
-    return code if blake3.blake3(code, max_threads=1).digest() == digest else None
+    return code if _digest(name, code) == digest else None
 
 
 def store(where: Path, name: str, code: bytes) -> None:
@@ -62,12 +63,17 @@ def store(where: Path, name: str, code: bytes) -> None:
         descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=where)
         try:
             with open(descriptor, "wb") as file:
-                file.write(_HEADER + blake3.blake3(code, max_threads=1).digest())
+                file.write(_HEADER + _digest(name, code))
                 file.write(code)
             os.replace(temporary, where / name)
         except OSError:
             os.unlink(temporary)
             raise
+
+
+def _digest(name: str, code: bytes) -> bytes:
+    """Binds the code to its name, which says the module, the engine and its configuration."""
+    return blake3.blake3(name.encode() + b"\0", max_threads=1).update(code).digest()
 
 
 def _is_ours(status: os.stat_result) -> bool:

@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 
 import wasmtime
 
-from sandbox.engine import bindings
+from sandbox.engine import bindings, stack
 from sandbox.engine.runtime import Compiled, LinearMemory, Runtime
 from sandbox.engine.traps import EngineTrap, Frame, HostFailure, TrapKind
+from sandbox.errors import EngineError
 
 _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
 _WORDS = 16
@@ -105,7 +106,8 @@ def _remember(error: BaseException) -> None:
 
 class Instance:
     """Instantiates `support` in order, then `compiled`; their imports are looked up by name in the exports of the
-    supports before, then in the library. Raises `EngineTrap` if a segment does not fit its table."""
+    supports before, then in the library. Raises `EngineTrap` if a segment does not fit its table, `EngineError` if
+    the engine itself fails."""
 
     def __init__(self, library: Library, compiled: Compiled, support: Sequence[Support] = ()) -> None:
         self._library = library
@@ -151,6 +153,10 @@ class Instance:
 
     def call(self, name: str) -> None:
         """Run an export of type () -> (); `EngineTrap` or `HostFailure` if it does not return."""
+        stack.call(lambda: self.call_leaf(name), self._stop)
+
+    def call_leaf(self, name: str) -> None:
+        """As `call`, for an export of ours that calls nothing: it runs however small the rest of the stack is."""
         found = self._functions.get(name)
         if found is None:
             function = bindings.exported_function(self._context, self._instance, name)
@@ -168,6 +174,10 @@ class Instance:
         if error or trap or self._raised:
             self._raise(error, trap)
 
+    def _stop(self) -> None:
+        """Let the guest, which runs in another thread, end out of fuel at its next call of the host."""
+        self.context.owed = self._limit + _LOT + 1
+
     def call_table(self, table: str, index: int, pointer: str, argument: int) -> None:
         """Run entry `index` of a table, of type (pointer) -> ().
 
@@ -183,7 +193,7 @@ class Instance:
             raise TypeError(str(kind))
         self._words[0] = argument
         struct = bindings.function_struct(function)
-        self._run(ctypes.addressof(struct), 1)
+        stack.call(lambda: self._run(ctypes.addressof(struct), 1), self._stop)
 
     def set_fuel(self, limit: int) -> None:
         """The guest may execute this many instructions from now on; then it traps with `OUT_OF_FUEL`."""
@@ -214,7 +224,10 @@ class Instance:
             raise HostFailure(cause, frames)
         if cause is not None:
             raise cause
-        raise EngineTrap(TrapKind.of(code), text, frames)
+        kind = TrapKind.of(code)
+        if kind is None:
+            raise EngineError(f"the engine failed, which is no fault of the canister: {text.strip()}")
+        raise EngineTrap(kind, text, frames)
 
 
 def _settle(context: Context) -> None:
@@ -225,8 +238,8 @@ def _settle(context: Context) -> None:
     context.owed = 0
 
 
-@cache
 def _type(params: str, results: str) -> wasmtime.FuncType:
+    """A fresh one: the engine with which it is first used keeps it for itself."""
     return wasmtime.FuncType([_TYPES[p]() for p in params], [_TYPES[r]() for r in results])
 
 

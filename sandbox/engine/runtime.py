@@ -7,7 +7,7 @@ only in what we compile, never in what a user submits.
 
 from __future__ import annotations
 
-import resource
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import blake3
 import wasmtime
 
-from sandbox.engine import bindings, cache
+from sandbox.engine import bindings, cache, stack
+from sandbox.engine.plain import PlainMemory
 from sandbox.errors import InvalidModule
 from sandbox.limits import GIB, MIB
 
@@ -29,7 +30,6 @@ CONFIGURATION = 1
 
 RESERVED = 4 * GIB
 GUARD = 32 * MIB
-_STACK = 6 * MIB
 
 
 class LinearMemory(Protocol):
@@ -54,18 +54,18 @@ class Compiled:
 
 
 class Runtime:
-    """Compiles and instantiates; obtain it with `runtime()`."""
+    """Compiles and instantiates; obtain it with `runtime()`. `parallel`: compile with the engine's threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, parallel: bool = True) -> None:
         bindings.check()
         self._lock = threading.RLock()
         self._pending: list[LinearMemory] = []
-        self._handed_out: list[object] = []
+        self._handed_out: list[object] | None = None
         self._remember: bindings.Remember = _forget
-        config = _configuration(several_memories=True)
+        config = _configuration(several_memories=True, parallel=parallel)
         self._creator = bindings.set_host_memories(config, self._new_memory)
         self.engine = wasmtime.Engine(config)
-        self._validator = wasmtime.Engine(_configuration(several_memories=False))
+        self._validator = wasmtime.Engine(_configuration(several_memories=False, parallel=parallel))
         self.version = f"wasmtime-{bindings.installed_version()}-{CONFIGURATION}-{sys.platform}"
 
     def validate(self, wasm: bytes) -> None:
@@ -86,7 +86,7 @@ class Runtime:
         module = self._deserialize(stored) if stored is not None else None
         if module is None:
             try:
-                module = wasmtime.Module(self.engine, wasm)
+                module = stack.call(lambda: wasmtime.Module(self.engine, wasm))
             except wasmtime.WasmtimeError as error:
                 raise InvalidModule(f"Wasmtime failed to compile the module: {str(error).strip()}") from error
             cache.store(directory, name, bytes(module.serialize()))
@@ -107,35 +107,61 @@ class Runtime:
     def memories(self, memories: list[LinearMemory], remember: bindings.Remember) -> Iterator[list[object]]:
         """Within: memories defined by modules that get instantiated are these, in order.
 
-        `remember` is given what interrupts them later. Yields the list of what must stay alive as long as the store.
+        Those beyond are the engine's own, such as its heap for references, and are fresh. `remember` is given what
+        interrupts them later. Yields the list of what must stay alive as long as the store.
         """
         with self._lock:
-            self._pending, self._handed_out, self._remember = list(memories), [], remember
+            kept: list[object] = []
+            self._pending, self._handed_out, self._remember = list(memories), kept, remember
             try:
-                yield self._handed_out
+                yield kept
             finally:
-                self._pending, self._handed_out, self._remember = [], [], _forget
+                self._pending, self._handed_out, self._remember = [], None, _forget
 
-    def _new_memory(self, _reserved: int, _guard: int, out: Any) -> int:
-        if not self._pending:
-            return bindings.new_error("a memory was defined that nobody provided")
-        memory = self._pending.pop(0)
+    def _new_memory(self, minimum: int, reserved: int, guard: int, out: Any) -> int:
+        kept = self._handed_out
+        if kept is None:
+            return bindings.new_error("a memory was asked for outside of an instantiation")
+        memory = self._pending.pop(0) if self._pending else PlainMemory(minimum, max(minimum, reserved), guard)
         get: Callable[[], tuple[int, int, int]] = lambda: (memory.base, memory.size, memory.capacity)  # noqa: E731
-        self._handed_out.append((bindings.linear_memory(out, get, memory.grow, self._remember), memory))
+        kept.append((bindings.linear_memory(out, get, memory.grow, self._remember), memory))
         return 0
 
 
-@lru_cache(maxsize=1)
-def runtime() -> Runtime:
-    """The runtime of this process, made on first use."""
-    return Runtime()
+class _Process:
+    """The runtime of this process, made on first use, whichever thread comes first.
+
+    The threads with which an engine compiles do not survive a fork: the child of a process with a runtime makes one
+    that compiles without.
+    """
+
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+        self._lock = threading.Lock()
+        self._parallel = True
+        os.register_at_fork(after_in_child=self._forked)
+
+    def runtime(self) -> Runtime:
+        found = self._runtime
+        if found is None:
+            with self._lock:
+                found = self._runtime = self._runtime or Runtime(self._parallel)
+        return found
+
+    def _forked(self) -> None:
+        self._parallel = self._parallel and self._runtime is None and not self._lock.locked()
+        self._runtime, self._lock = None, threading.Lock()
+
+
+runtime = _Process().runtime
+"""The runtime of this process."""
 
 
 def _forget(_: BaseException) -> None:
     pass
 
 
-def _configuration(several_memories: bool) -> wasmtime.Config:
+def _configuration(several_memories: bool, parallel: bool) -> wasmtime.Config:
     config = wasmtime.Config()
     config.consume_fuel = True
     config.cranelift_nan_canonicalization = True
@@ -158,17 +184,6 @@ def _configuration(several_memories: bool) -> wasmtime.Config:
     config.memory_guard_size = GUARD
     config.memory_may_move = True
     config.memory_init_cow = False
-    bindings.set_stack(config, _stack_size())
+    config.parallel_compilation = parallel
+    bindings.set_stack(config, stack.WASM)
     return config
-
-
-def _stack_size() -> int:
-    """6 MiB, less where the host's own stack is smaller.
-
-    The replica has 5 MiB (`rs/embedders/src/lib.rs`); counting fuel makes frames larger, up to a fifth, and what is
-    not too deep there must not be here.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    if soft == resource.RLIM_INFINITY:
-        return MIB  # threads then get 2 MiB
-    return max(min(_STACK, soft - 2 * MIB), soft // 2 if soft < 4 * MIB else MIB)

@@ -19,14 +19,14 @@ class TrapKind(Enum):
     BAD_CONVERSION_TO_INTEGER = 8
     UNREACHABLE = 9
     OUT_OF_FUEL = 11
-    OTHER = -1
 
     @classmethod
-    def of(cls, code: int | None) -> TrapKind:
-        try:
-            return cls(code)
-        except ValueError:
-            return cls.OTHER
+    def of(cls, code: int | None) -> TrapKind | None:
+        """The kind of a trap code; None if no guest can cause it with the features that are allowed."""
+        return cls(code) if code in _CODES else None
+
+
+_CODES = frozenset(kind.value for kind in TrapKind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Memory:
         self._epoch = guard.epoch - 1
         self._history = History(store)
         self._sibling = sibling
+        guard.memories.add(self)
 
     @property
     def writable(self) -> bool:
@@ -365,9 +366,13 @@ class Memory:
 
     def _check(self, offset: int = 0, length: int = 0, size: int = 0) -> None:
         if self.closed:
-            raise StateError("this memory was closed") if self.damage is None else StateCorrupt(self.damage)
+            raise self.gone("this memory")
         if offset < 0 or length < 0 or offset + length > size:
             raise ValueError(f"{length} bytes at {offset} are not inside {size} bytes")
+
+    def gone(self, what: str) -> StateError:
+        """Why `what`, which needs this closed memory, cannot be used."""
+        return self._guard.closed(what) if self.damage is None else StateCorrupt(self.damage)
 
     def _fail(self, error: OSError, action: str) -> NoReturn:
         raise host.failure(error, action, self.store.where) from error

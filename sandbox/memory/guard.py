@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
+from sandbox.errors import StateError
 from sandbox.memory.history import Image
 
 if TYPE_CHECKING:
@@ -33,6 +34,24 @@ class Guard:
         """Changes with every new mark: a memory that knows the present epoch has nothing to do."""
         self.marks: dict[int, weakref.ref[Mark]] = {}
         self.journal: Journal | None = None
+        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
+        self.process: int | None = None
+        """The process that all of them belong to, if this one is a forked child of it."""
+
+    def disown(self, process: int) -> None:
+        """In a forked child: every memory counts as closed, but its bytes are the parent's and stay."""
+        self.process = process
+        for memory in self.memories:
+            memory.closed = True
+        if self.journal is not None:
+            self.journal.detach()
+            self.journal = None
+
+    def closed(self, what: str) -> StateError:
+        """Why `what` cannot be used any more."""
+        if self.process is None:
+            return StateError(f"{what} was closed")
+        return StateError(f"{what} belongs to process {self.process}, from which this one was forked")
 
     def note(self) -> None:
         """Note all changes from now on, until `forget` or `take_back`."""

@@ -150,6 +150,10 @@ class Journal:
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
+    def detach(self) -> None:
+        """In a forked child: give the descriptor back; the file is the parent's."""
+        self._close()
+
     def _save(self, memory: Memory, saved: Saved, runs: list[Run]) -> None:
         for run in saved.missing(runs):
             for offset, length in host.pieces(*run):

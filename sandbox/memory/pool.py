@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from sandbox import fork
 from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
 from sandbox.memory.committed import Memory, check_size
@@ -25,7 +26,7 @@ class Pool:
 
     `strategy` names the way to find dirty pages (`scan`, `pagemap`, `compare`); None chooses the best that works here.
     Two pools never share anything. A pool and what it made belong to one thread at a time; dropping references is safe
-    in any.
+    in any. They belong to one process: a forked child that uses them gets StateError, and never changes them.
     """
 
     def __init__(self, directory: Path | None = None, strategy: str | None = None, *, read_only: bool = False) -> None:
@@ -43,7 +44,14 @@ class Pool:
         self._live: weakref.WeakValueDictionary[str, Memory] = weakref.WeakValueDictionary()
         self._known: set[str] = set()
         self._pasts: dict[str, Past] = {}
+        fork.own(self)
         self._next = 1 + max((_number(name) for name in self.names()), default=0)
+
+    def disown(self, process: int) -> None:
+        """Called in a forked child: give up all descriptors, and refuse from now on."""
+        self._guard.disown(process)
+        self._handles.close_all()
+        self._arena.detach()
 
     @property
     def strategy(self) -> str:
@@ -60,6 +68,7 @@ class Pool:
 
     def open(self, name: str, *, unmarked: bool = False) -> Memory:
         """The memory with this name in the pool's directory; the same object while anyone holds it. Copies nothing."""
+        self._check()
         memory = self._live.get(name)
         if memory is not None and not memory.closed:
             return memory
@@ -179,7 +188,12 @@ class Pool:
             raise host.failure(error, "recovering", str(path)) from error
         return bool(self._pasts)
 
+    def _check(self) -> None:
+        if self._guard.process is not None:
+            raise self._guard.closed("this pool of memories")
+
     def _need_directory(self) -> Path:
+        self._check()
         if self.directory is None:
             raise StateError("only a pool with a directory has files")
         return self.directory
@@ -195,6 +209,7 @@ class Pool:
             raise host.failure(error, "deleting", str(directory / name)) from error
 
     def _create(self, unmarked: bool) -> Memory:
+        self._check()
         try:
             if self.directory is None or self.read_only:
                 return self._build(self._arena.slot(), 0, unmarked)

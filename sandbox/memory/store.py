@@ -66,6 +66,10 @@ class Arena:
             self._count += 1
         return ArenaSlot(self, index)
 
+    def detach(self) -> None:
+        """In a forked child: give the descriptor back; the bytes are the parent's."""
+        self._close()
+
     def _take_back(self, index: int) -> None:
         if self._close.alive and host.punch(self.fd, index * SLOT, (index + 1) * SLOT):
             self._free.append(index)  # otherwise the slot is not used again: numbers are cheaper than writing zeros
@@ -100,7 +104,7 @@ class Handles:
         self.read_only = read_only
         self._limit = limit
         self._open: OrderedDict[Path, int] = OrderedDict()
-        weakref.finalize(self, _close_all, self._open)
+        self.close_all = weakref.finalize(self, _close_all, self._open)
 
     def get(self, path: Path) -> int:
         """A descriptor, good until `limit` other files have been asked for."""

@@ -231,7 +231,7 @@ class View:
         if not self._unmap.alive:
             raise StateError("this view was closed")
         if self.memory.closed:
-            raise StateError("this view's memory was closed")
+            raise self.memory.gone("this view's memory")
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"{length} bytes at {offset} are not inside {self.size} bytes")
 

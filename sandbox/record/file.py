@@ -27,6 +27,7 @@ import blake3
 import cbor2
 import zstandard
 
+from sandbox import fork
 from sandbox.errors import RecordError
 from sandbox.record import values
 from sandbox.record.watch import Outcome, Step
@@ -80,6 +81,7 @@ class Writer:
         except OSError as error:
             raise RecordError(f"a record cannot be written to {path}: {error}") from error
         self._free = weakref.finalize(self, os.close, self._file)
+        fork.own(self)
         self._write(_LINE + f"{FORMAT}\n".encode())
         self._frame("start", asdict(header))
 
@@ -105,6 +107,11 @@ class Writer:
                 os.fsync(self._file)
         finally:
             self._free()
+
+    def disown(self, process: int) -> None:
+        """Called in a forked child: the file is the parent's."""
+        self._broken = RecordError(f"{self.path}: this record belongs to process {process}")
+        self._free()
 
     def _blob(self, digest: bytes, content: bytes) -> None:
         if digest not in self._blobs:

@@ -24,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sandbox import fork
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Journal, Memory, Pool
 from sandbox.memory.host import sync
@@ -73,6 +74,7 @@ class StateDirectory:
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
         self._packed: int = self._record.get("packed", 0)
         self._reserve = Reserve(path / "manifest.reserve")
+        fork.own(self)
 
     def load(self, subnet: Subnet) -> None:
         """Fill a fresh subnet with what was saved, and begin to journal what happens to its memories."""
@@ -207,6 +209,10 @@ class StateDirectory:
         known, entry = self._kept.get(snapshot.id, (None, None))
         return entry if known is snapshot else None
 
+    def disown(self, process: int) -> None:
+        """Called in a forked child: the lock is the parent's alone, and ends with it."""
+        self.close()
+
     def close(self) -> None:
         """Let other processes in. What was not saved is taken back when the directory is opened next."""
         if self._lock >= 0:
@@ -214,6 +220,8 @@ class StateDirectory:
             self._lock = -1
 
     def _check_writable(self, action: str) -> None:
+        if self._lock < 0:
+            raise StateError(f"{self.path} is not locked by this process: it was closed here, or opened before a fork")
         if self.read_only:
             raise StateError(f"{self.path} was opened read-only and cannot be {action}")
 

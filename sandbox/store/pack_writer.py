@@ -186,6 +186,9 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(4, os.cpu_count() or 1), "packs")
 
 
+os.register_at_fork(after_in_child=_threads.cache_clear)  # its threads are not in the child
+
+
 def compressed(contents: list[Buffer], level: int) -> list[Buffer]:
     """Each as a zstd frame; without the interpreter's lock, which is waited for once."""
     found = zstandard.ZstdCompressor(level=level).multi_compress_to_buffer(contents)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.engine import Instance, Library, Runtime, bindings, cache, runtime
+from sandbox.engine import EngineTrap, Instance, Library, Runtime, bindings, cache, runtime
 from sandbox.engine.runtime import Compiled
 from sandbox.errors import EngineError
 from tests.conftest import fixture, wat
@@ -90,6 +90,23 @@ def test_an_entry_of_rubbish_with_a_right_checksum_is_not_run(where: Path, monke
     compiled = compilations(monkeypatch)
     compile_in(where)
     assert compiled == [MODULE]
+
+
+def test_intact_entries_under_each_others_names_are_not_believed(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = wat('(module (func (export "x") unreachable))')
+    compile_in(where)
+    mine = entry(where)
+    runtime().compile(other, where)
+    [its] = [path for path in where.iterdir() if path != mine]
+    contents = mine.read_bytes(), its.read_bytes()
+    mine.write_bytes(contents[1])
+    its.write_bytes(contents[0])
+    compiled = compilations(monkeypatch)
+    compile_in(where)
+    with pytest.raises(EngineTrap):
+        Instance(Library(runtime(), {}), runtime().compile(other, where)).call("x")
+    assert compiled == [MODULE, other]
+    assert (mine.read_bytes(), its.read_bytes()) == contents
 
 
 def test_code_that_others_could_have_written_is_not_loaded(where: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
 from sandbox.engine import EngineTrap, HostFailure, HostFunction, Instance, Library, TrapKind, runtime
+from sandbox.errors import EngineError
 from tests.conftest import guest, rejected, wat
 
 Install = Callable[..., Canister]
@@ -216,3 +217,13 @@ def test_an_error_of_a_listener_passes_through_and_changes_nothing(error: type[B
     assert canister.raw_state() == before
     assert canister.update("get").reply == bytes(8)
     assert canister.raw_state().heap[:65528] == before.heap[:65528]
+
+
+def test_a_failure_of_the_engine_is_not_called_a_trap_of_the_guest() -> None:
+    with pytest.raises(EngineError, match=r"no fault of the canister: .*`there::missing`"):
+        instance('(module (import "there" "missing" (func)))')
+
+
+def test_codes_that_no_guest_can_cause_are_no_kind_of_trap() -> None:
+    assert [TrapKind.of(code) for code in (None, 2, 10, 12, 200)] == [None] * 5
+    assert [TrapKind.of(kind.value) for kind in TrapKind] == list(TrapKind)

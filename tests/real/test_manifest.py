@@ -10,7 +10,7 @@ import yaml
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 WASM = FIXTURES / "wasm"
 MANIFEST: dict[str, dict[str, Any]] = yaml.safe_load((WASM / "MANIFEST.yaml").read_text())
-MODULES = {path.stem: path for path in WASM.glob("*.wasm")}
+MODULES = {path.stem: path for path in WASM.iterdir() if path.suffix in (".wasm", ".zip")}
 
 
 def test_every_module_has_a_row_and_every_row_a_module() -> None:
@@ -30,13 +30,15 @@ def test_every_row_says_where_the_module_comes_from(name: str) -> None:
     assert all(row[key] for key in ("language", "persistence", "toolchain", "command", "purpose"))
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(MODULES) if MANIFEST[name]["language"] != "c"])
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(MODULES) if MANIFEST[name]["language"] not in ("c", "random")]
+)
 def test_interface_is_public_metadata_of_canisters_that_speak_candid(name: str) -> None:
     assert b"icp:public candid:service" in MODULES[name].read_bytes()
 
 
 def test_committed_modules_stay_small() -> None:
-    assert sum(path.stat().st_size for path in MODULES.values()) < 14_500_000
+    assert sum(path.stat().st_size for path in MODULES.values()) < 15_500_000
 
 
 def test_every_source_of_the_table_is_built() -> None:
