@@ -16,7 +16,7 @@ import pytest
 
 from sandbox import CallRejected, Canister, Policy, Sandbox
 from sandbox.candid import encode
-from sandbox.errors import SandboxError, StateCorrupt, StateError
+from sandbox.errors import SandboxError, StateCorrupt, StateError, StateWarning
 from sandbox.execution import Round
 from tests.snapshots.writer import WASM, tell, writer
 from tests.store.live import PAGE, Live, canister, flip, flip_like_the_medium, live_state, opened, raw, whole
@@ -295,23 +295,27 @@ def test_a_damaged_canister_can_be_deleted_or_installed_anew(live: Live) -> None
 
 
 def test_every_byte_of_records_and_globals_is_covered(live: Live) -> None:
-    """The manifest of the directory holds all of the live state that is neither memory nor module."""
-    manifest = live.path / "manifest"
+    """The manifest of the directory holds all of the live state that is neither memory nor module: damage of it is
+    noticed and its copy used; damage of both refuses the directory."""
+    manifest, copy = live.path / "manifest", live.path / "manifest.copy"
     content = manifest.read_bytes()
+    assert copy.read_bytes() == content
     dice = random.Random(3)
-    for at in [*range(60), *dice.sample(range(len(content)), 150)]:
-        damaged = bytearray(content)
-        damaged[at] ^= 1 << dice.randrange(8)
+    cuts = [content[:length] for length in (0, 1, 40, len(content) // 2, len(content) - 1)]
+    for damaged in [*(flipped(content, at, dice) for at in [*range(60), *dice.sample(range(len(content)), 150)]), *cuts]:
         manifest.write_bytes(damaged)
+        copy.write_bytes(damaged)
         with pytest.raises(StateError):
             Sandbox.open(live.path)
-    for length in (0, 1, 40, len(content) // 2, len(content) - 1):
-        manifest.write_bytes(content[:length])
-        with pytest.raises(StateError):
-            Sandbox.open(live.path)
-    manifest.write_bytes(content)
-    with opened(live.path) as sandbox:
+    copy.write_bytes(content)
+    with pytest.warns(StateWarning, match=r"manifest\.copy is used"), opened(live.path) as sandbox:
         assert raw(sandbox, live.victim) == live.saved
+
+
+def flipped(content: bytes, at: int, dice: random.Random) -> bytes:
+    damaged = bytearray(content)
+    damaged[at] ^= 1 << dice.randrange(8)
+    return bytes(damaged)
 
 
 # The checks themselves
