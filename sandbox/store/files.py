@@ -24,8 +24,9 @@ def write_durably(file: Path, content: bytes, mode: int = 0o600) -> None:
     sync(file.parent)
 
 
-def put_in_place(file: Path, content: bytes, mode: int = 0o600) -> None:
-    """Make `content` the file's, or leave it what it was; it is on the disk itself when the directory is."""
+def put_in_place(file: Path, content: bytes, mode: int = 0o600, *, wait: bool = True) -> None:
+    """Make `content` the file's, or leave it what it was; it is on the disk itself when the directory is. Without
+    `wait` that is some time later, and the file is torn if the power fails before."""
     temporary = file.with_name(f"{TEMPORARY}{file.name}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
@@ -33,7 +34,8 @@ def put_in_place(file: Path, content: bytes, mode: int = 0o600) -> None:
             rest = memoryview(content)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
+            if wait:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, file)

@@ -87,9 +87,9 @@ def write(path: Path, record: Record) -> bytes:
 
 
 def write_copy(path: Path, content: bytes) -> None:
-    """Replace the copy; if that fails there is none."""
+    """Replace the copy; if that fails there is none. Power loss may tear it, which its checksum shows."""
     try:
-        put_in_place(path / _COPY, content)
+        put_in_place(path / _COPY, content, wait=False)
     except BaseException:
         with suppress(OSError):
             (path / _COPY).unlink(missing_ok=True)
