@@ -15,6 +15,7 @@ more; `packs`, the names of the packs.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -51,28 +52,13 @@ def read(path: Path) -> Saved | None:
     `StateCorrupt` if the manifest is missing or damaged and no copy stands in, also where only files are there that a
     state directory has and no manifest: nobody knows what they are. `StateError` if it is of another version.
     """
-    try:
-        record = _read(path / _FILE)
-        why = f"{path / _FILE} is missing"
-    except StateCorrupt as error:
-        record, why = None, str(error)
+    present = _journals(path)
+    record, why = _usable(path / _FILE, lambda generation: generation in present or not present)
     if record is not None:
-        present = _journals(path)
-        if present and record["generation"] not in present:
-            raise StateCorrupt(
-                f"{path / _FILE} is of generation {record['generation']} and the memories are of generation "
-                f"{max(present)}: it is not the manifest that belongs to them"
-            )
         return Saved(record)
-    try:
-        record = _read(path / _COPY)
-        reason = f"{path / _COPY} is missing"
-    except StateCorrupt as error:
-        reason = str(error)
+    record, reason = _usable(path / _COPY, lambda generation: generation in present)
     if record is not None:
-        if record["generation"] in _journals(path):
-            return Saved(record, f"{why}; its copy {path / _COPY} is used, nothing is lost")
-        reason = f"{path / _COPY} is of generation {record['generation']}, which the memories are not of any more"
+        return Saved(record, f"{why}; its copy {path / _COPY} is used, nothing is lost")
     if (path / _FILE).exists() or (path / _COPY).exists() or _left(path):
         left = "".join(f"; there is {name}" for name in _left(path)[:1])
         raise StateCorrupt(f"{why}, and {reason}{left}: {path} is a damaged state directory, or not one at all")
@@ -102,6 +88,19 @@ def void_journals(path: Path, generation: int) -> list[Path]:
     return [
         file for file in path.iterdir() if _JOURNAL.fullmatch(name := file.name.removesuffix(".done")) and name != own
     ]
+
+
+def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[Record | None, str]:
+    """The record in a file, if its generation `belongs` to the memories; otherwise None, and why."""
+    try:
+        record = _read(file)
+    except StateCorrupt as error:
+        return None, str(error)
+    if record is None:
+        return None, f"{file} is missing"
+    if not belongs(record["generation"]):
+        return None, f"{file} is of generation {record['generation']}, and the memories are of another one"
+    return record, ""
 
 
 def _read(file: Path) -> Record | None:

@@ -104,6 +104,18 @@ def test_a_state_of_an_older_version_without_its_manifest_is_refused(tmp_path: P
         (tmp_path / gone).unlink(missing_ok=True)
 
 
+def test_an_older_manifest_gives_way_to_the_copy(tmp_path: Path) -> None:
+    """As when an old one is put back after the copy has been used and saved."""
+    canister_id = new_state(tmp_path)
+    old = (tmp_path / "manifest").read_bytes()
+    with Sandbox.open(tmp_path) as sandbox:
+        sandbox.canister(canister_id).call("inc")
+    before = seen(tmp_path, canister_id)
+    (tmp_path / "manifest").write_bytes(old)
+    with pytest.warns(StateWarning, match=rf"{tmp_path}/manifest is of generation 1.*copy is used"):
+        assert seen(tmp_path, canister_id) == before
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_manifest_of_another_generation_is_not_that_of_these_memories(tmp_path: Path, name: str) -> None:
     canister_id = new_state(tmp_path)
