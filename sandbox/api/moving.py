@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api.access import SnapshotAccess
+from sandbox.api.attempt import whole
 from sandbox.api.creation import new_canister
 from sandbox.api.identity import identity
 from sandbox.api.records import Snapshot
@@ -56,6 +57,7 @@ class SnapshotFiles(SnapshotAccess):
         portable.write(portable.of_state(snapshot, snapshot_checksum(snapshot)), target, format, progress)
         return target
 
+    @whole
     def upload(
         self,
         canister_id: Principal | str,
@@ -81,6 +83,7 @@ class SnapshotFiles(SnapshotAccess):
         assert isinstance(made, SnapshotState)
         return Snapshot.of(made)
 
+    @whole
     def create_canister(
         self,
         source: str | Path | bytes,

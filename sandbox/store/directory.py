@@ -58,6 +58,8 @@ class StateDirectory:
         except BaseException:
             os.close(self._lock)
             raise
+        self._following: tuple[int, Journal] | None = None
+        """While a save is under way: the generation that it makes, and the journal that begins with it."""
         self._saved: dict[str, int] = {}
         self._modules: set[str] = set()
         self.repository = Repository(path)
@@ -93,11 +95,15 @@ class StateDirectory:
 
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
+        self.settle()
         self._keep_snapshots(subnet)
         following = self.pool.prepare_journal(self._journal(self.generation + 1))
+        self._following = self.generation + 1, following
+        codes = list(_codes(subnet))
+        self._modules |= {code.hash.hex() for code in codes}  # from the rename on they are needed
         try:
             self._sync_memories(subnet)
-            for code in _codes(subnet):
+            for code in codes:
                 self.repository.keep_module(code)
             self._write_manifest(
                 {
@@ -108,25 +114,40 @@ class StateDirectory:
                 }
             )
         except BaseException as error:
-            following.discard()
+            self.settle()
             if isinstance(error, OSError):
                 raise StateError(f"{self.path} cannot be saved: {error}") from error
             raise
-        self.generation += 1
-        self._modules = {code.hash.hex() for code in _codes(subnet)}
+        self._modules = {code.hash.hex() for code in codes}
         self._note_generations(subnet)
         try:
-            self._clear_away(subnet, following)
+            self._clear_away(subnet)
         except OSError as error:
             raise StateError(f"{self.path} was saved, but could not be cleared up: {error}") from error
 
-    def _clear_away(self, subnet: Subnet, following: Journal) -> None:
-        """After the save: the old journal, and what is needed no more. From here on, `following` is the journal."""
+    def settle(self) -> None:
+        """Finish a save that was interrupted: from the rename of the manifest on it has happened, before it has not.
+
+        Costs nothing if there is none. May be repeated until it returns.
+        """
+        if self._following is None:
+            return
+        generation, following = self._following
+        record = self._read_manifest()
+        if record is not None and record["generation"] == generation:
+            self.generation = generation
+            self.pool.switch_journal(following)
+        else:
+            following.discard()
+        self._following = None
+
+    def _clear_away(self, subnet: Subnet) -> None:
+        """After the save: the old journal, and what is needed no more."""
         try:
             sync(self.path)
             self.pool.prune(_names(subnet))
         finally:
-            self.pool.switch_journal(following)
+            self.settle()
         self._forget_snapshots()
 
     def _keep_snapshots(self, subnet: Subnet) -> None:
