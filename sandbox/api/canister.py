@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
+from sandbox.api.attempt import whole
 from sandbox.api.comparing import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.api.recovery import accept_damage, recover
@@ -50,6 +51,7 @@ class Canister:
 
     # --- code
 
+    @whole
     def install(
         self,
         wasm: bytes | str | Path,
@@ -81,6 +83,7 @@ class Canister:
         done = self._sandbox.manage(command(code.install_code, self._manager(sender), request))
         return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
+    @whole
     def upgrade(self, wasm: bytes | str | Path, arg: Any = None, sender: Who = None, **options: Any) -> CallResult:
         """`install(mode="upgrade")`; with enhanced orthogonal persistence it keeps the heap unless told otherwise."""
         if "wasm_memory_persistence" not in options and self.keeps_heap:
@@ -93,12 +96,14 @@ class Canister:
         present = self._state.code
         return present is not None and modules.prepare(present).facts.uses_enhanced_persistence
 
+    @whole
     def uninstall(self, sender: Who = None) -> None:
         """Make the canister empty; its snapshots, settings and cycles stay."""
         self._sandbox.manage(command(lifecycle.uninstall_code, self._manager(sender), self.id))
 
     # --- calls
 
+    @whole
     def call(self, method: str, *values: Any, sender: Who = None, max_rounds: int = ROUNDS) -> Any:
         """Call with Python values by the canister's interface; a query method is called as a query.
 
@@ -114,6 +119,7 @@ class Canister:
         assert result.reply is not None
         return typed.decode_results(function, result.reply)
 
+    @whole
     def update(
         self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
@@ -122,15 +128,18 @@ class Canister:
         (`Sandbox.update`)."""
         return self._sandbox.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
+    @whole
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
         """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
         return self._sandbox.query(self.id, method, arg, sender).or_raise()
 
     # --- lifecycle
 
+    @whole
     def start(self, sender: Who = None) -> None:
         self._sandbox.manage(command(lifecycle.start_canister, self._manager(sender), self.id))
 
+    @whole
     def stop(self, sender: Who = None, *, max_rounds: int = ROUNDS) -> None:
         """Stop the canister; as `dfx canister stop`, wait until its open calls have ended.
 
@@ -142,10 +151,12 @@ class Canister:
         if self._state.status is Status.STOPPING:
             self._sandbox.perform(UntilStopped(self.id, max_rounds))
 
+    @whole
     def delete(self, sender: Who = None) -> None:
         """Remove a stopped canister and its snapshots for good."""
         self._sandbox.manage(command(lifecycle.delete_canister, self._manager(sender), self.id))
 
+    @whole
     def update_settings(self, sender: Who = None, **values: Any) -> None:
         """Change the settings named; those not named stay."""
         update: Mapping[str, Any] = values
@@ -192,6 +203,7 @@ class Canister:
 
     # --- snapshots
 
+    @whole
     def take_snapshot(self, label: str | None = None, sender: Who = None, *, via_hooks: bool = False) -> Snapshot:
         """Keep the present state; copies nothing. By default it replaces the canister's earlier snapshot.
 
@@ -199,6 +211,7 @@ class Canister:
         """
         return self._sandbox.snapshots.take(self.id, label, self._manager(sender), via_hooks=via_hooks)
 
+    @whole
     def load_snapshot(
         self, snapshot_id: bytes | str, sender: Who = None, *, via_hooks: bool = False, **how: Any
     ) -> CallResult:
@@ -214,6 +227,7 @@ class Canister:
     def list_snapshots(self, sender: Who = None) -> list[Snapshot]:
         return self._sandbox.snapshots.list(self.id, sender=self._manager(sender))
 
+    @whole
     def delete_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
         self._sandbox.snapshots.delete(snapshot_id, sender=self._manager(sender))
 

@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from functools import wraps
 from threading import get_ident
+from types import FrameType
 from typing import Any, Protocol, TypeVar, cast
 
 from sandbox import fork
 from sandbox.errors import SandboxError
 
 _NEVER = 1 << 62
+_OWNER, _NOBODY = "owner", -1
 M = TypeVar("M", bound=Callable[..., Any])
 
 
 class Gate:
     """Entered for every operation, `with gate:`; a thread that is inside may enter again.
 
-    `SandboxError` for another thread while one is inside, and for ever in a forked child.
+    `SandboxError` for another thread while one is inside, and for ever in a forked child. An exception that interrupts
+    entering or leaving may leave the gate claimed: the next thread that comes looks whether the claimant still runs
+    code of this package, and takes the gate over if not.
     """
 
-    __slots__ = ("__weakref__", "_depth", "_lock", "_owner", "_process")
+    __slots__ = ("__weakref__", "_claim", "_depth", "_process")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owner = 0
+        self._claim: dict[str, int] = {}
         self._depth = 0
         self._process: int | None = None
         fork.own(self)
 
     def __enter__(self) -> None:
         me = get_ident()
-        if self._owner != me:
-            if not self._lock.acquire(blocking=False):
-                raise self._refusal()
-            self._owner = me
+        if self._claim.setdefault(_OWNER, me) != me:  # one step: it is claimed as a whole or not at all
+            self._take_over(me)
         self._depth += 1
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
-        if not self._depth:
-            self._owner = 0
-            self._lock.release()
+        if self._depth <= 0:
+            self._claim.pop(_OWNER, None)
 
     @property
     def foreign(self) -> bool:
@@ -50,17 +51,29 @@ class Gate:
         return self._process is not None
 
     def disown(self, process: int) -> None:
+        """Refuse every thread of this process from now on."""
         self._process = process
-        self._lock, self._owner, self._depth = threading.Lock(), 0, _NEVER
-        self._lock.acquire()
+        self._claim, self._depth = {_OWNER: _NOBODY}, _NEVER
 
-    def _refusal(self) -> SandboxError:
+    def _take_over(self, me: int) -> None:
+        """Claim the gate in place of a thread that an exception threw out of it; else `SandboxError`."""
         if self._process is not None:
-            text = f"this sandbox belongs to process {self._process}: make or open one in this process"
-            return SandboxError(text)
-        owner = self._owner
-        names = [thread.name for thread in threading.enumerate() if thread.ident == owner]
-        return SandboxError(f"this sandbox is in use by thread {names[0] if names else owner}")
+            raise SandboxError(f"this sandbox belongs to process {self._process}: make or open one in this process")
+        owner = self._claim.get(_OWNER, me)
+        if owner != me and _runs_here(owner):
+            names = [thread.name for thread in threading.enumerate() if thread.ident == owner]
+            raise SandboxError(f"this sandbox is in use by thread {names[0] if names else owner}")
+        self._claim[_OWNER], self._depth = me, 0
+
+
+def _runs_here(thread: int) -> bool:
+    """Whether code of this package is on the stack of a thread."""
+    frame: FrameType | None = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("sandbox."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Gated(Protocol):

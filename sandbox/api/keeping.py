@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from sandbox.api.access import SnapshotAccess
-from sandbox.api.gate import exclusive
+from sandbox.api.attempt import whole
 from sandbox.api.records import Snapshot
 from sandbox.management import retention
 from sandbox.management.commands import command
@@ -86,7 +86,7 @@ class SnapshotKeeping(SnapshotAccess):
         ids = every_id if snapshot_ids is None else snapshot_ids
         return self._verified(ids, sender, progress, every)
 
-    @exclusive
+    @whole
     def retain(
         self,
         canister_id: Principal | str,
@@ -106,7 +106,7 @@ class SnapshotKeeping(SnapshotAccess):
             removed=tuple(Snapshot.of(j.snapshot) for j in judged if not j.reasons),
         )
 
-    @exclusive
+    @whole
     def prune(self) -> Pruned:
         """Give back the disk space of what no snapshot needed when the sandbox was saved last; in memory, nothing.
 
@@ -122,6 +122,7 @@ class SnapshotKeeping(SnapshotAccess):
         common = policies.get(EVERYWHERE)
         return common if canister_id is None else policies.get(Principal.of(canister_id), common)
 
+    @whole
     def set_policy(
         self,
         policy: Policy | None,

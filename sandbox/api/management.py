@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
+from sandbox.api.attempt import whole
 from sandbox.candid import Interface
 from sandbox.execution import CallResult
 from sandbox.management import table
@@ -30,6 +31,7 @@ class Management:
         """All its methods."""
         return table.whole()
 
+    @whole
     def call(self, method: str, *values: Any, sender: Who = None) -> Any:
         """Call with Python values; None, the value, or a tuple, as for `Canister.call`. Fields of a record that are
         options may be left out."""
@@ -40,10 +42,12 @@ class Management:
         assert reply is not None
         return typed.decode_results(function, reply)
 
+    @whole
     def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
         """An update call with raw bytes."""
         return self._sandbox.update(self.id, method, arg, sender).or_raise()
 
+    @whole
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
         """A query call with raw bytes."""
         return self._sandbox.query(self.id, method, arg, sender).or_raise()

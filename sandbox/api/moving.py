@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api.access import SnapshotAccess
+from sandbox.api.attempt import whole
 from sandbox.api.creation import new_canister
 from sandbox.api.gate import exclusive
 from sandbox.api.identity import identity
@@ -58,7 +59,7 @@ class SnapshotFiles(SnapshotAccess):
         portable.write(portable.of_state(snapshot, snapshot_checksum(snapshot)), target, format, progress)
         return target
 
-    @exclusive
+    @whole
     def upload(
         self,
         canister_id: Principal | str,
@@ -85,7 +86,7 @@ class SnapshotFiles(SnapshotAccess):
         assert isinstance(made, SnapshotState)
         return Snapshot.of(made)
 
-    @exclusive
+    @whole
     def create_canister(
         self,
         source: str | Path | bytes,

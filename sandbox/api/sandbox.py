@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sandbox.api.attempt import Attempts, whole
 from sandbox.api.canister import Canister
 from sandbox.api.creation import canister_index, new_canister
 from sandbox.api.gate import Gate, exclusive
@@ -48,7 +49,7 @@ from sandbox.memory import Memory, Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
 from sandbox.snapshots.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, evolve, moment, return_to
+from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, evolve
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
 from sandbox.store.checksum import snapshot_checksum
@@ -101,11 +102,11 @@ class Sandbox:
         self.gate = Gate()
         self.on_log = on_log
         self.http = http
-        self._subnet = Subnet(pool=pool, time=GENESIS)
+        self._state = Subnet(pool=pool, time=GENESIS)
         self._machines = Machines()
+        self.attempts = Attempts(self._state, self._machines)
         self._directory: StateDirectory | None = None
         self._read_only = False
-        self._watcher: Watcher | None = None
         self._hash = StateHash()
         self.snapshots = SnapshotManager(self)
 
@@ -130,6 +131,16 @@ class Sandbox:
             self._subnet.backtraces = backtraces
         if first_canister is not None and not (self._subnet.next_canister or self._subnet.canisters):
             self._subnet.next_canister = canister_index(first_canister)
+
+    @property
+    def _sandbox(self) -> Sandbox:
+        return self
+
+    @property
+    def _subnet(self) -> Subnet:
+        """The subnet, after what was interrupted has been taken back."""
+        self.attempts.settle()
+        return self._state
 
     # --- on disk
 
@@ -171,11 +182,11 @@ class Sandbox:
         except BaseException:
             directory.close()
             raise
-        self._directory = directory
+        self._directory = self.attempts.directory = directory
         self._read_only = read_only
         return self
 
-    @exclusive
+    @whole
     def save(self) -> None:
         """Make everything done so far permanent, all or nothing; a sandbox in memory has nothing to do."""
         if self._directory is not None:
@@ -196,10 +207,10 @@ class Sandbox:
         if self.gate.foreign:
             return
         with self.gate:
-            if self._watcher is not None:
-                self._watcher.close()
+            if self.attempts.watcher is not None:
+                self.attempts.watcher.close()
             self._machines.clear()
-            self._subnet.canisters.clear()
+            self._state.canisters.clear()
             if self._directory is not None:
                 self._directory.close()
 
@@ -249,6 +260,7 @@ class Sandbox:
         """
         return certificate(self._subnet, [[_label(label) for label in path] for path in paths])
 
+    @whole
     def create_canister(
         self,
         controllers: Iterable[Principal | str] | None = None,
@@ -281,6 +293,7 @@ class Sandbox:
 
     # --- calls
 
+    @whole
     def update(
         self,
         canister_id: Principal,
@@ -299,6 +312,7 @@ class Sandbox:
         result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender), max_rounds))
         return result
 
+    @whole
     def query(
         self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
@@ -306,13 +320,14 @@ class Sandbox:
         result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
         return result
 
-    @exclusive
+    @whole
     def query_snapshot(
         self, snapshot: SnapshotState, method: str, arg: bytes, sender: Principal | str | None = None
     ) -> CallResult:
         """A query call of what a canister was; the result says how it ended."""
         return query_snapshot(self._kernel(), snapshot, Query(snapshot.canister_id, method, arg, self.who(sender)))
 
+    @whole
     def submit(
         self,
         canister: Canister | Principal | str,
@@ -345,19 +360,23 @@ class Sandbox:
             return result
         return CallRejected(result.reject, result)
 
+    @whole
     def advance_time(self, seconds: float = 0, nanoseconds: int = 0) -> None:
         """Let time pass. Nothing runs by itself: `tick()` runs what is due then."""
         self.perform(Advance(round(seconds * 1_000_000_000) + nanoseconds))
 
+    @whole
     def set_time(self, nanoseconds: int) -> None:
         """Let time pass until `nanoseconds` since 1970."""
         self.advance_time(nanoseconds=nanoseconds - self._subnet.time)
 
+    @whole
     def tick(self, rounds: int = 1) -> None:
         """Rounds: due timers and heartbeats, then messages."""
         for _ in range(rounds):
             self.perform(Round())
 
+    @whole
     def run_until_idle(self, max_rounds: int = ROUNDS) -> int:
         """Rounds until no message and no due timer is left; how many it took. `StillWaiting`, which says who waits for
         whom, if `max_rounds` are not enough; what was done stays."""
@@ -385,18 +404,23 @@ class Sandbox:
         state = self._subnet.canisters.get(caller)
         return management.world(self._kernel(), caller, caller_version=None if state is None else state.version)
 
+    @whole
     def manage(self, command: Command) -> Managed:
         """Carry out what a management handler decides; a reject is raised."""
         managed: Managed = self.perform(command)
         return managed
 
+    @whole
     def perform(self, given: Input) -> Any:
         """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
-        with self.gate:
-            if self._read_only and not isinstance(given, Query):
-                self.check_writable()
-            watcher = self._watcher
-            return _perform(self._kernel(), given) if watcher is None else watched(watcher, self._kernel(), given)
+        if self._read_only and not isinstance(given, Query):
+            self.check_writable()
+        kernel, watcher = self._kernel(), self.attempts.watcher
+        try:
+            return _perform(kernel, given) if watcher is None else watched(watcher, kernel, given)
+        except Exception:
+            self.attempts.passed_on = kernel.passed_on
+            raise
 
     def check_writable(self) -> None:
         """`StateError` if the sandbox was opened read-only."""
@@ -438,20 +462,15 @@ class Sandbox:
     @contextmanager
     def anchor(self) -> Iterator[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
-        subnet = self._subnet
         with self.gate:
-            begun, mark = moment(subnet), subnet.pool.mark()
-            watcher = self._watcher
-            if watcher is not None:
-                watcher.begin(subnet)
+            self.attempts.settle()
+            anchor = self.attempts.begin_anchor()
         try:
             yield
         finally:
             with self.gate:
-                mark.undo()
-                return_to(subnet, begun)
-                if self._watcher is not None:
-                    self._watcher.undo(subnet, known=self._watcher is watcher)
+                self.attempts.settle()
+                self.attempts.end_anchor(anchor)
 
     @exclusive
     def state_hash(self) -> str:
@@ -469,7 +488,7 @@ class Sandbox:
         have passed) can be recorded: a record begins from nothing. `RecordError` otherwise, or if the file exists.
         """
         subnet = self._subnet
-        if self._watcher is not None:
+        if self.attempts.watcher is not None:
             raise RecordError("the sandbox is being recorded already")
         rules = {name: getattr(subnet, name) for name in _RULES}
         kept = {name: getattr(subnet, name) for name in ("pool", "instruction_limits", "certified")}
@@ -482,11 +501,11 @@ class Sandbox:
 
     def watch(self, watcher: Watcher) -> None:
         """Let `watcher` see every step from now on, until it is closed."""
-        self._watcher = watcher
+        self.attempts.watcher = watcher
         watcher.on_close = self._unwatch
 
     def _unwatch(self) -> None:
-        self._watcher = None
+        self.attempts.watcher = None
 
 
 def _label(label: Label) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.api import typed
 from sandbox.api.access import as_id
+from sandbox.api.attempt import whole
 from sandbox.api.comparing import Source, present_of
 from sandbox.api.gate import exclusive
 from sandbox.api.keeping import SnapshotKeeping
@@ -33,7 +34,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
     """Snapshots of all canisters of a sandbox; only controllers may act on them. Ids are bytes, or their hexadecimal
     text. Without `sender`, the first controller of the canister acts."""
 
-    @exclusive
+    @whole
     def take(
         self,
         canister_id: Principal | str,
@@ -54,7 +55,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         assert isinstance(taken.reply, SnapshotState)
         return Snapshot.of(taken.reply)
 
-    @exclusive
+    @whole
     def load(
         self,
         snapshot_id: bytes | str,
@@ -84,7 +85,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
             done = self._sandbox.manage(command(rules.load_snapshot, caller, target, raw))
         return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
-    @exclusive
+    @whole
     def load_stable_image(
         self,
         canister_id: Principal | str,
@@ -119,7 +120,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         world = self._sandbox.world(self._sandbox.who(sender))
         return [Snapshot.of(state) for state in rules.list_snapshots(world, target)]
 
-    @exclusive
+    @whole
     def edit(
         self, snapshot_id: bytes | str, label: str | None = None, sender: Principal | str | None = None, **edits: Any
     ) -> Snapshot:
@@ -139,6 +140,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         assert isinstance(edited, SnapshotState)
         return Snapshot.of(edited)
 
+    @whole
     def delete(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> None:
         """Give the snapshot up."""
         raw = as_id(snapshot_id)
@@ -189,7 +191,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
             return opened(self._snapshot(source, sender) if is_id(source) else portable.opened(Path(source)))
         return opened(self._sandbox.state_of(source if isinstance(source, Principal) else source.id))
 
-    @exclusive
+    @whole
     def query(
         self,
         source: bytes | str | Path,

@@ -193,10 +193,13 @@ class Machines:
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
         self._live: OrderedDict[Principal, Live] = OrderedDict()
+        self.used: set[Principal] = set()
+        """Canisters of which an instance was used, since it was last emptied."""
 
     def open(self, state: CanisterState) -> Live:
         """The live canister that shows exactly `state`; the canister must have code."""
         assert state.code is not None
+        self.used.add(state.id)
         live = self._live.get(state.id)
         if live is not None and not (_fits(live, state) and live.refresh()):
             self.drop(state.id)
@@ -212,6 +215,7 @@ class Machines:
 
     def adopt(self, canister_id: Principal, live: Live) -> None:
         """Keep `live` as the canister's own from now on, instead of any earlier one."""
+        self.used.add(canister_id)
         if self._live.get(canister_id, live) is not live:
             self.drop(canister_id)
         self._live[canister_id] = live
@@ -252,6 +256,11 @@ class Machines:
         if live is not None:
             live.close()
 
+    def drop_used(self) -> None:
+        """Free the instances used, in whatever state an interruption left them."""
+        for canister_id in self.used:
+            self.drop(canister_id)
+
     def clear(self) -> None:
         for canister_id in list(self._live):
             self.drop(canister_id)
@@ -282,7 +291,7 @@ def _library(pointer: str) -> engine.Library:
         if row.function is not None
     }
     functions["fail"] = engine.HostFunction("i", "", _fail)
-    return engine.Library(engine.runtime(), functions)
+    return engine.Library(engine.runtime(), functions, GuestTrap)
 
 
 os.register_at_fork(after_in_child=_library.cache_clear)

@@ -30,6 +30,7 @@ MAJOR = 50
 _NEEDED = (
     "wasmtime_config_host_memory_creator_set",
     "wasmtime_config_async_stack_size_set",
+    "wasmtime_store_delete",
     "wasmtime_linker_define_func_unchecked",
     "wasmtime_linker_define_instance",
     "wasmtime_linker_clone",
@@ -131,6 +132,15 @@ _linker_clone = _prototype("wasmtime_linker_clone", ctypes.c_void_p, ctypes.c_vo
 _linker_delete = _prototype("wasmtime_linker_delete", None, ctypes.c_void_p)
 _trap_new = _prototype("wasmtime_trap_new", ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
 _error_new = _prototype("wasmtime_error_new", ctypes.c_size_t, ctypes.c_char_p)
+
+
+def owned(store: wasmtime.Store) -> int:
+    """The address of a store, which is the caller's to free: the package's own `close` frees twice if an exception
+    comes between freeing and forgetting the address."""
+    return ctypes.cast(store._consume(), ctypes.c_void_p).value or 0
+
+
+delete_store = _prototype("wasmtime_store_delete", None, ctypes.c_void_p)
 
 
 def context_address(store: wasmtime.Store) -> int:
@@ -260,10 +270,10 @@ def set_stack(config: wasmtime.Config, size: int) -> None:
     config.max_wasm_stack = size
 
 
-def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any], int]) -> object:
+def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any], int], remember: Remember) -> object:
     """Hand linear memories out ourselves: `new(minimum, reserved, guard, out)` fills `out` and returns 0 or an error.
 
-    Returns what must stay alive as long as the engine.
+    What it raises is remembered and ends the instantiation. Returns what must stay alive as long as the engine.
     """
 
     def new_memory(_env: Any, _type: Any, minimum: int, _max: int, reserved: int, guard: int, out: Any) -> int:
@@ -271,6 +281,7 @@ def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any
         return new(minimum, reserved, guard, ctypes.cast(address, ctypes.POINTER(raw.wasmtime_linear_memory_t)))
 
     def failed(_kind: object, error: BaseException, _trace: object) -> int:
+        remember(error)
         return new_error(f"no memory: {error!r}")
 
     kind = "size_t(void *, void *, size_t, size_t, size_t, size_t, void *)"
@@ -303,8 +314,7 @@ def linear_memory(
         return 0 if grow(size) else new_error("the memory cannot grow")
 
     def not_grown(_kind: object, error: BaseException, _trace: object) -> int:
-        if not isinstance(error, Exception):
-            remember(error)
+        remember(error)
         return new_error(f"the memory cannot grow: {error!r}")
 
     getter = _ffi.callback("size_t(void *, size_t *, size_t *)", get_memory, error=0, onerror=get_again)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -48,10 +49,16 @@ class Support:
 
 
 class Library:
-    """Functions of the host for any number of instances: each is made once, when a module first imports it."""
+    """Functions of the host for any number of instances: each is made once, when a module first imports it.
 
-    def __init__(self, runtime: Runtime, functions: Mapping[str, HostFunction]) -> None:
+    `trap`: what they raise on purpose, to end the guest. Any other exception goes before it.
+    """
+
+    def __init__(
+        self, runtime: Runtime, functions: Mapping[str, HostFunction], trap: type[Exception] = Exception
+    ) -> None:
         self.runtime = runtime
+        self.trap = trap
         self._functions = functions
         self._linker = bindings.Linker.empty(runtime.engine)
         self._defined: set[tuple[str, str]] = set()
@@ -67,7 +74,7 @@ class Library:
 
     def _define(self, module: str, name: str) -> None:
         host = self._functions[name]
-        adapted = _adapter(host.params, host.results)(host.function, host.cost, _running, _settle)
+        adapted = _adapter(host.params, host.results)(host.function, host.cost, _running, _settle, self.trap, _trapped)
         callback = bindings.host_callback(adapted, _remember)
         self._keep.append(callback)
         self._linker.define_function(module, name, _type(host.params, host.results), callback)
@@ -113,6 +120,8 @@ class Instance:
         self._library = library
         self._store = wasmtime.Store(library.runtime.engine)
         self._context = bindings.context_address(self._store)
+        self._free = weakref.finalize(self, bindings.delete_store, bindings.owned(self._store))
+        self._free.atexit = False
         self._words = (ctypes.c_uint64 * _WORDS)()
         self._fuel = ctypes.c_uint64()
         self._limit = 0
@@ -142,7 +151,7 @@ class Instance:
 
     def close(self) -> None:
         """Free the instance; the memories stay."""
-        self._store.close()
+        self._free()
         self.context.subject = None
         self._functions.clear()
         self._keep.clear()
@@ -218,7 +227,8 @@ class Instance:
         elif error:
             text, found = bindings.take_error(error)
         frames = tuple(Frame(*frame) for frame in found)
-        cause = self._raised[0] if self._raised else None
+        others = [error for error in self._raised if not isinstance(error, self._library.trap)]
+        cause = next(iter(others or self._raised), None)
         self._raised.clear()
         if isinstance(cause, Exception):
             raise HostFailure(cause, frames)
@@ -228,6 +238,13 @@ class Instance:
         if kind is None:
             raise EngineError(f"the engine failed, which is no fault of the canister: {text.strip()}")
         raise EngineTrap(kind, text, frames)
+
+
+def _trapped(context: Context, error: BaseException) -> int:
+    """The trap for an exception that a host function raised on purpose. If this is interrupted, that exception is
+    remembered too: only one that comes while an exception is handled by the engine's own caller would be lost."""
+    context.raised.append(error)
+    return bindings.new_trap("host")
 
 
 def _settle(context: Context) -> None:
@@ -252,13 +269,16 @@ def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
     values = "".join(f", w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
     call = f"w[0] = function(context.subject{values})" if results else f"function(context.subject{values})"
     source = f"""
-def make(function, cost, running, settle):
+def make(function, cost, running, settle, trap, trapped):
     def callback(env, caller, w, n):
         context = running.context
         context.owed += cost
         if context.owed > {_LOT}:
             settle(context)
-        {call}
+        try:
+            {call}
+        except trap as error:
+            return trapped(context, error)
         return 0
     return callback
 """

@@ -63,7 +63,7 @@ class Runtime:
         self._handed_out: list[object] | None = None
         self._remember: bindings.Remember = _forget
         config = _configuration(several_memories=True, parallel=parallel)
-        self._creator = bindings.set_host_memories(config, self._new_memory)
+        self._creator = bindings.set_host_memories(config, self._new_memory, lambda error: self._remember(error))
         self.engine = wasmtime.Engine(config)
         self._validator = wasmtime.Engine(_configuration(several_memories=False, parallel=parallel))
         self.version = f"wasmtime-{bindings.installed_version()}-{CONFIGURATION}-{sys.platform}"

@@ -43,6 +43,8 @@ class Kernel:
     _printed_bytes: int = 0
     executed: int = 0
     """Instructions executed so far."""
+    passed_on: Exception | None = None
+    """What the function that answers HTTP outcalls raised: the caller has been told, and it goes on to the user."""
 
     def new_id(self) -> int:
         """A number that was never used before."""

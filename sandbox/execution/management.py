@@ -51,6 +51,9 @@ def _begin(kernel: Kernel, context: CallContext, arg: bytes, caller_version: int
         respond(kernel, context, rejects.damaged_on_disk(method).reject)
         return
     except Exception as error:
+        if method != "http_request":
+            raise
+        kernel.passed_on = error
         respond(kernel, context, Reject(RejectCode.SYS_TRANSIENT, f"{method}: {type(error).__name__}: {error}"))
         raise
     context = evolve(context, available=context.available - transition.accepted)

@@ -167,9 +167,14 @@ class Pool:
             raise host.failure(error, "preparing a journal", str(path)) from error
 
     def switch_journal(self, following: Journal) -> None:
-        """`end_journal`, but whatever happens to the files from here on is in `following`, also after StateError."""
-        current, self._guard.journal = self._guard.journal, following
-        _end(current)
+        """`end_journal`, but whatever happens to the files from here on is in `following`, also after StateError.
+
+        Does nothing if that is the journal already.
+        """
+        current = self._guard.journal
+        if current is not following:
+            self._guard.journal = following
+            _end(current)
 
     def recover(self, path: Path) -> bool:
         """Take all files back to where they were when the journal at `path` was begun; call it before opening any.

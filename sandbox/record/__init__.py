@@ -6,7 +6,7 @@
 from sandbox.record.compare import Comparison, Difference, described
 from sandbox.record.file import End, Header, read
 from sandbox.record.recording import Recording
-from sandbox.record.watch import Begin, Outcome, Step, Undo, Watcher, watched
+from sandbox.record.watch import Begin, Outcome, Position, Step, Undo, Watcher, watched
 
 __all__ = [
     "Begin",
@@ -15,6 +15,7 @@ __all__ = [
     "End",
     "Header",
     "Outcome",
+    "Position",
     "Recording",
     "Step",
     "Undo",

@@ -1,4 +1,5 @@
-"""The file of a record, format 1: a line, then frames that are only ever appended.
+"""The file of a record, format 1: a line, then frames. They are only ever appended, but that those of steps which were
+undone are cut off again.
 
     canister-sandbox record 1\\n
     frame: length of the body (4 bytes, big-endian), BLAKE3 of the body (8 bytes), body: zstd of CBOR, one of
@@ -73,7 +74,8 @@ class Writer:
 
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
-        self._blobs: set[bytes] = set()
+        self._blobs: dict[bytes, None] = {}
+        self._size = 0
         self._broken: RecordError | None = None
         self._compressor = zstandard.ZstdCompressor(level=3)
         try:
@@ -99,6 +101,22 @@ class Writer:
             self._broken = error
             raise
 
+    def position(self) -> tuple[int, int]:
+        """The bytes written, and how many blobs."""
+        return self._size, len(self._blobs)
+
+    def back_to(self, position: tuple[int, int]) -> None:
+        """Cut off what was written since. May be repeated."""
+        size, blobs = position
+        while len(self._blobs) > blobs:
+            self._blobs.popitem()
+        if self._free.alive and self._broken is None:
+            try:
+                os.ftruncate(self._file, size)
+            except OSError as error:
+                self._broken = RecordError(f"{self.path}: an undone step cannot be cut off: {error}")
+        self._size = size
+
     def close(self, why: str) -> None:
         """The last frame; the file is then on the disk."""
         try:
@@ -116,7 +134,7 @@ class Writer:
     def _blob(self, digest: bytes, content: bytes) -> None:
         if digest not in self._blobs:
             self._frame("blob", content)
-            self._blobs.add(digest)
+            self._blobs[digest] = None
 
     def _frame(self, kind: str, content: Any) -> None:
         try:
@@ -132,6 +150,7 @@ class Writer:
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
+            self._size += len(data)
         except OSError as error:
             self._broken = RecordError(f"{self.path}: the record cannot be written: {error}")
             raise self._broken from error

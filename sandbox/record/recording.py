@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox.record.file import Header, Writer
-from sandbox.record.watch import Outcome, Step, Watcher
+from sandbox.record.watch import Outcome, Position, Step, Watcher
 
 
 class Recording(Watcher):
@@ -26,6 +27,14 @@ class Recording(Watcher):
     def after(self, outcome: Outcome) -> None:
         self._writer.outcome(outcome)
         self.steps += 1
+
+    def position(self) -> Position:
+        return replace(super().position(), steps=self.steps, written=self._writer.position())
+
+    def back_to(self, position: Position) -> None:
+        super().back_to(position)
+        self.steps = position.steps
+        self._writer.back_to(position.written)
 
     def close(self, why: str = "closed") -> None:
         """End the record; what happens from now on is not in it."""

@@ -48,6 +48,16 @@ class Outcome:
     subnet: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a watcher has come between two steps. `written`: bytes and blobs of a record."""
+
+    known: StateHash
+    answers: int
+    steps: int = 0
+    written: tuple[int, int] = (0, 0)
+
+
 class Watcher:
     """Sees every step of a sandbox before it happens, and its outcome after; nothing by itself."""
 
@@ -71,6 +81,14 @@ class Watcher:
         """See nothing any more."""
         self.closed = True
         self.on_close()
+
+    def position(self) -> Position:
+        """Where it is now, between two steps."""
+        return Position(self._hash.copied(), self._answers)
+
+    def back_to(self, position: Position) -> None:
+        """The steps since then were undone, or not finished: they are not part of what was seen."""
+        self._hash, self._answers = position.known.copied(), position.answers
 
     def begin(self, subnet: Subnet) -> None:
         """An anchor begins."""
@@ -122,9 +140,6 @@ def watched(watcher: Watcher, kernel: Kernel, given: Input) -> Any:
         value = perform(kernel, given)
     except Exception as error:
         value, failure = None, error
-    except BaseException as error:
-        watcher.close(f"a step was interrupted by {type(error).__name__}")
-        raise
     answer, own = _failed(failure) if failure is not None else _answered(value)
     outcome = watcher.outcome(kernel.subnet, answer, kernel, own)
     watcher.after(replace(outcome, outcalls=outcalls))

@@ -51,6 +51,12 @@ class StateHash:
     def __init__(self) -> None:
         self._known: dict[Principal, _Known] = {}
 
+    def copied(self) -> StateHash:
+        """Another that knows the same."""
+        twin = StateHash()
+        twin._known = dict(self._known)
+        return twin
+
     def follow(self, subnet: Subnet) -> dict[Principal, bytes | None]:
         """The canisters whose digest is another than the last time, with it; None for those that are gone."""
         known, present = self._known, subnet.canisters

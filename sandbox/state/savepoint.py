@@ -74,19 +74,18 @@ class Savepoints:
         savepoint = self.innermost = Savepoint(self.innermost)
         return savepoint
 
-    def release(self, savepoint: Savepoint) -> None:
-        """Keep what has changed since, as part of the outer savepoint."""
-        savepoint.hand_on()
-        self.innermost = savepoint.outer
+    def release(self, outer: Savepoint | None) -> None:
+        """Keep what has changed since the savepoints inside `outer` began, as part of it."""
+        while self.innermost is not outer and self.innermost is not None:
+            self.innermost.hand_on()
+            self.innermost = self.innermost.outer
 
     def return_to(self, savepoint: Savepoint) -> None:
-        """Take the tables back, also over inner savepoints; the savepoint ends. May be repeated until it returns."""
-        while self.innermost is not None and self.innermost is not savepoint:
+        """Take the tables back to where a savepoint began; it ends. May be repeated until it returns."""
+        while self.innermost is not savepoint.outer and self.innermost is not None:
             self.innermost.take_back()
             self.innermost = self.innermost.outer
-        if self.innermost is savepoint:
-            savepoint.take_back()
-            self.innermost = savepoint.outer
+        savepoint.take_back()
 
 
 class Table(dict[Key, Value]):

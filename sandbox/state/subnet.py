@@ -119,13 +119,13 @@ _values = attrgetter(*_VALUES)
 
 def moment(subnet: Subnet) -> Moment:
     """The present moment, to which `return_to` goes back; costs nothing but what changes from now on."""
-    changed = subnet.canisters.changed, subnet.submissions.changed
-    return Moment(subnet.savepoints.begin(), _values(subnet), changed)
+    values, changed = _values(subnet), (subnet.canisters.changed, subnet.submissions.changed)
+    return Moment(subnet.savepoints.begin(), values, changed)
 
 
 def release(subnet: Subnet, begun: Moment) -> None:
-    """Keep what has changed since, the innermost moment; it is part of the moment around it."""
-    subnet.savepoints.release(begun.savepoint)
+    """Keep what has changed since, as part of the moment around it."""
+    subnet.savepoints.release(begun.savepoint.outer)
 
 
 def return_to(subnet: Subnet, begun: Moment) -> None:

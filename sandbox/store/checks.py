@@ -42,6 +42,8 @@ _NAMED: Final = 5
 """As many damaged pages have their numbers in an error."""
 
 Seal = list[int]
+CheckRecord = dict[str, list[Any]]
+"""The checks of all memories as a manifest has them, by name (`Checked.dump`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,7 @@ class Checks:
         assert journal is not None
         return journal
 
-    def renew(self, memories: Iterable[Memory], changed: Callable[[Memory], bool]) -> dict[str, list[Any]]:
+    def renew(self, memories: Iterable[Memory], changed: Callable[[Memory], bool]) -> CheckRecord:
         """Bring memories to the disk with their checks as they are now; the record for the manifest. They hold when
         the save has happened (`saved`)."""
         self._following, record = {}, {}

@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from sandbox import fork
 from sandbox.errors import StateCorrupt, StateError
@@ -31,7 +30,7 @@ from sandbox.memory.host import sync
 from sandbox.state import Code, SnapshotState, Subnet
 from sandbox.store import state_manifest
 from sandbox.store.bases import Bases
-from sandbox.store.checks import Checks, table_names
+from sandbox.store.checks import CheckRecord, Checks, table_names
 from sandbox.store.lock import locked
 from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
@@ -67,6 +66,8 @@ class StateDirectory:
         except BaseException:
             os.close(self._lock)
             raise
+        self._following: tuple[int, Journal] | None = None
+        """While a save is under way: the generation that it makes, and the journal that begins with it."""
         self._saved: dict[str, int] = {}
         self._modules: set[str] = set()
         self._bases = Bases(self.repository)
@@ -102,54 +103,78 @@ class StateDirectory:
     def save(self, subnet: Subnet) -> None:
         """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
         self._check_writable("saved")
+        self.settle()
         self.checks.prove(lambda name: _part(subnet, name))
         known = {entry.name for _, entry in self._kept.values()}
         self._keep_snapshots(subnet)
         try:
-            following, manifest, checks = self._reserve.spend(lambda: self._put_manifest(subnet))
-        except OSError as error:
-            raise StateError(f"{self.path} cannot be saved: {error}") from error
-        self.generation += 1
-        self._modules = {code.hash.hex() for code in _codes(subnet)}
+            manifest, checks = self._reserve.spend(lambda: self._put_manifest(subnet))
+        except BaseException as error:
+            self.settle()
+            if isinstance(error, OSError):
+                raise StateError(f"{self.path} cannot be saved: {error}") from error
+            raise
         self._note_generations(subnet)
         self.checks.saved(checks)
         try:
-            self._clear_away(subnet, following, manifest)
+            self._clear_away(subnet, manifest)
             self._forget_snapshots(known)
         except OSError as error:
             raise StateError(f"{self.path} was saved, but could not be cleared up: {error}") from error
         self._reserve.keep(2 * len(manifest) + _SPARE)
 
-    def _put_manifest(self, subnet: Subnet) -> tuple[Journal, bytes, dict[str, list[Any]]]:
-        """Save: the next journal, the manifest's bytes, and the checks of the memories as the manifest has them."""
+    def _put_manifest(self, subnet: Subnet) -> tuple[bytes, CheckRecord]:
+        """Save, up to the rename of the manifest; its bytes, and the checks of the memories as it has them."""
+        self.settle()
         following = self.pool.prepare_journal(self._journal(self.generation + 1))
-        try:
-            checks = self._sync_memories(subnet)
-            for code in _codes(subnet):
-                self.repository.keep_module(code)
-            record = {
-                "generation": self.generation + 1,
-                "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
-                "bases": self._bases.dump(_memories(subnet)),
-                "packed": self._packed,
-                "packs": self.repository.objects.names,
-                "dropped": self.pool.unneeded(_names(subnet) | table_names(checks)),
-                "checks": checks,
-            }
-            return following, state_manifest.write(self.path, record), checks
-        except BaseException:
-            following.discard()
-            raise
+        self._following = self.generation + 1, following
+        codes = list(_codes(subnet))
+        self._modules |= {code.hash.hex() for code in codes}  # from the rename on they are needed
+        checks = self._sync_memories(subnet)
+        for code in codes:
+            self.repository.keep_module(code)
+        record = {
+            "generation": self.generation + 1,
+            "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
+            "bases": self._bases.dump(_memories(subnet)),
+            "packed": self._packed,
+            "packs": self.repository.objects.names,
+            "dropped": self.pool.unneeded(_names(subnet) | table_names(checks)),
+            "checks": checks,
+        }
+        return state_manifest.write(self.path, record), checks
 
-    def _clear_away(self, subnet: Subnet, following: Journal, manifest: bytes) -> None:
-        """After the save: the copy, the old journal, and memories that are needed no more. From here on, `following` is
-        the journal."""
+    def settle(self) -> None:
+        """Finish a save that was interrupted: from the rename of the manifest on it has happened, before it has not.
+
+        Costs nothing if there is none. May be repeated until it returns.
+        """
+        if self._following is None:
+            return
+        generation, following = self._following
+        record = state_manifest.present(self.path)
+        if record is not None and record["generation"] == generation:
+            self.checks.saved(record["checks"])
+            self._switch(generation, following)
+        else:
+            following.discard()
+        self._following = None
+
+    def _clear_away(self, subnet: Subnet, manifest: bytes) -> None:
+        """After the save: the copy, the old journal, and memories that are needed no more."""
+        assert self._following is not None
         try:
             sync(self.path)
             self._reserve.spend(lambda: state_manifest.write_copy(self.path, manifest))
             self.pool.prune(_names(subnet) | self.checks.tables)
         finally:
-            self.pool.switch_journal(following)
+            self._switch(*self._following)
+            self._following = None
+
+    def _switch(self, generation: int, following: Journal) -> None:
+        """Go on with the generation that was saved and its journal. May be repeated."""
+        self.generation = generation
+        self.pool.switch_journal(following)
 
     def _keep_snapshots(self, subnet: Subnet) -> None:
         """Finish the snapshots that are not kept yet; `_kept` is then what the subnet has."""
@@ -239,7 +264,7 @@ class StateDirectory:
 
     # --- saving
 
-    def _sync_memories(self, subnet: Subnet) -> dict[str, list[Any]]:
+    def _sync_memories(self, subnet: Subnet) -> CheckRecord:
         checks = self.checks.renew(_memories(subnet), lambda memory: self._saved.get(memory.name) != memory.generation)
         sync(self.path / "memories")
         return checks

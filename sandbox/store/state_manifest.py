@@ -65,6 +65,11 @@ def read(path: Path) -> Saved | None:
     return None
 
 
+def present(path: Path) -> Record | None:
+    """The record in the manifest itself, None if there is no file; `StateCorrupt` if it is damaged."""
+    return _read(path / _FILE)
+
+
 def write(path: Path, record: Record) -> bytes:
     """Replace the manifest, all or nothing; its bytes, for `write_copy` when the directory is on the disk."""
     content, _ = seal(KIND, cbor2.dumps(record))

@@ -185,20 +185,23 @@ def test_what_cannot_be_recorded_does_not_happen(path: Path, value: Any) -> None
     assert (replay(path).steps, replay(path).difference) == (3, None)
 
 
-def test_an_interrupted_step_ends_the_record(path: Path) -> None:
-    def interrupt(_canister_id: Principal, _text: str) -> None:
-        raise KeyboardInterrupt
+def test_an_interrupted_step_is_not_in_the_record(path: Path) -> None:
+    def interrupt(_canister_id: Principal, text: str) -> None:
+        if text == "now":
+            raise KeyboardInterrupt
 
     sandbox = fresh(on_log=interrupt)
-    sandbox.record(path)
-    canister = guest(sandbox)
-    with pytest.raises(KeyboardInterrupt):
-        canister.do(debug_print("now"), reply())
-    canister.ask(reply())
-    found = replay(path)
-    assert found.end == End(True, "a step was interrupted by KeyboardInterrupt")
-    assert (found.steps, found.difference) == (2, None)
-    assert found.unfinished is not None
+    with sandbox.record(path) as recording:
+        canister = guest(sandbox)
+        steps, size = recording.steps, path.stat().st_size
+        with pytest.raises(KeyboardInterrupt):
+            canister.do(set_slot(6, b"changed") + debug_print("now"), reply(b"x" * 5000))
+        assert (recording.steps, path.stat().st_size) == (steps, size)
+        canister.do(debug_print("later"), reply(b"x" * 5000))
+        state = sandbox.state_hash()
+    again = replay(path)
+    assert (again.steps, again.difference, again.state_hash) == (steps + 1, None, state)
+    assert again.end == End(True, "closed")
 
 
 def test_undoing_an_anchor_from_before_ends_the_record(path: Path) -> None:

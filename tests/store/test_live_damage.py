@@ -302,7 +302,10 @@ def test_every_byte_of_records_and_globals_is_covered(live: Live) -> None:
     assert copy.read_bytes() == content
     dice = random.Random(3)
     cuts = [content[:length] for length in (0, 1, 40, len(content) // 2, len(content) - 1)]
-    for damaged in [*(flipped(content, at, dice) for at in [*range(60), *dice.sample(range(len(content)), 150)]), *cuts]:
+    for damaged in [
+        *(flipped(content, at, dice) for at in [*range(60), *dice.sample(range(len(content)), 150)]),
+        *cuts,
+    ]:
         manifest.write_bytes(damaged)
         copy.write_bytes(damaged)
         with pytest.raises(StateError):
