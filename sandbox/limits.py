@@ -1,7 +1,7 @@
 """Every number of the platform, once. Sizes in bytes unless the name says otherwise.
 
 Sources: interface specification 0.66, "resource limits" of the developer documentation, `dfinity/ic`
-(`rs/embedders`, `rs/config`); section numbers are those of the project's specification digest.
+(`rs/embedders`, `rs/config`); section numbers are those of `sandbox/SPECIFICATION.md`.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from functools import wraps
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sandbox.canister.live import Machines
+from sandbox.canister.instances import InstanceCache
 from sandbox.errors import CallRejected, CandidError, RequestExpired, RequestTooLarge, StillWaiting
-from sandbox.memory import Mark, Overwritten
+from sandbox.memory import Overwritten, PoolMark
 from sandbox.record import Position, Watcher
 from sandbox.state import Moment, Subnet, moment, release, return_to
 
@@ -48,21 +48,21 @@ class Anchor:
     """What was there when an anchor began."""
 
     begun: Moment
-    mark: Mark
+    mark: PoolMark
     watcher: Watcher | None
 
 
 class Attempts:
     """Takes one sandbox back: what was interrupted, and what was done within an anchor."""
 
-    def __init__(self, subnet: Subnet, machines: Machines) -> None:
+    def __init__(self, subnet: Subnet, instances: InstanceCache) -> None:
         self.running: Attempt | None = None
         self.watcher: Watcher | None = None
         self.directory: StateDirectory | None = None
         self.passed_on: BaseException | None = None
         """An exception of the user's own function that ended a call as a reject does."""
         self._subnet = subnet
-        self._machines = machines
+        self._machines = instances
         self._anchors: tuple[Anchor, ...] = ()
         self._ending: Anchor | None = None
 

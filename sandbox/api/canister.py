@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.api import typed
 from sandbox.api.attempt import whole
-from sandbox.api.comparing import Changes
+from sandbox.api.changes import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.api.recovery import accept_damage, recover
-from sandbox.canister import code as modules
+from sandbox.canister.module import compile_module, submitted_module
 from sandbox.execution import CallResult, UntilStopped
 from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
 from sandbox.management.commands import command
-from sandbox.management.snapshots import open_calls
+from sandbox.management.snapshot_rules import open_calls
 from sandbox.management.status import canister_status, check_logs_visible
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord, OpenCall, Status
@@ -75,7 +75,7 @@ class Canister:
         request = code.InstallCode(
             canister_id=self.id,
             module=module,
-            arg=typed.deployment_argument(arg, lambda: modules.submit(module), self.did),
+            arg=typed.deployment_argument(arg, lambda: submitted_module(module), self.did),
             mode=mode,
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,
@@ -94,7 +94,7 @@ class Canister:
     def keeps_heap(self) -> bool:
         """Whether the present module uses enhanced orthogonal persistence (its heap survives upgrades)."""
         present = self._state.code
-        return present is not None and modules.prepare(present).facts.uses_enhanced_persistence
+        return present is not None and compile_module(present).facts.uses_enhanced_persistence
 
     @whole
     def uninstall(self, sender: Who = None) -> None:

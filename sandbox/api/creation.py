@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sandbox.limits import PROVISIONAL_BALANCE
-from sandbox.management.uploads import NewCanister
+from sandbox.management.upload_whole import NewCanister
 from sandbox.principal import Principal
 
 

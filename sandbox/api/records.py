@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.limits import GIB
 from sandbox.management.sizes import snapshot_size
-from sandbox.management.snapshots import intact
+from sandbox.management.snapshot_rules import intact
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Derived, OpenCall, Settings, SnapshotState

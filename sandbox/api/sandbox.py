@@ -19,14 +19,14 @@ from sandbox.api.records import RawState, raw_state
 from sandbox.api.recovery import StateCheck
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
-from sandbox.canister.live import Machines
+from sandbox.canister.instances import InstanceCache
 from sandbox.engine import counting
 from sandbox.errors import CallRejected, RecordError, StateError, StateWarning
 from sandbox.execution import (
     Advance,
     CallResult,
+    ExecutionEnvironment,
     Input,
-    Kernel,
     Managed,
     Query,
     Round,
@@ -38,17 +38,17 @@ from sandbox.execution import (
     query_snapshot,
 )
 from sandbox.execution import perform as _perform
-from sandbox.execution.fees import MODELS
+from sandbox.execution.fees import FEE_SCHEDULES
 from sandbox.execution.ingress import NONCE, result_of
 from sandbox.limits import ROUNDS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
-from sandbox.management.transition import Hooks, Http, World
+from sandbox.management.transition import Hooks, Http, ManagementContext
 from sandbox.memory import Memory, Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording, Watcher, watched
-from sandbox.snapshots.state_hash import StateHash, hashing
+from sandbox.record.state_hash import StateHash, hashing
 from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, evolve
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
@@ -103,7 +103,7 @@ class Sandbox:
         self.on_log = on_log
         self.http = http
         self._state = Subnet(pool=pool, time=GENESIS)
-        self._machines = Machines()
+        self._machines = InstanceCache()
         self.attempts = Attempts(self._state, self._machines)
         self._directory: StateDirectory | None = None
         self._read_only = False
@@ -124,8 +124,8 @@ class Sandbox:
             self._subnet.max_snapshots = max_snapshots
         self._subnet.instruction_limits = instruction_limits or InstructionLimits()
         if costs is not None:
-            if costs not in MODELS:
-                raise ValueError(f"costs is one of {', '.join(MODELS)}, not {costs!r}")
+            if costs not in FEE_SCHEDULES:
+                raise ValueError(f"costs is one of {', '.join(FEE_SCHEDULES)}, not {costs!r}")
             self._subnet.costs = costs
         if backtraces is not None:
             self._subnet.backtraces = backtraces
@@ -399,7 +399,7 @@ class Sandbox:
         return self._subnet.pool
 
     @exclusive
-    def world(self, caller: Principal) -> World:
+    def world(self, caller: Principal) -> ManagementContext:
         """The subnet as a management handler sees it."""
         state = self._subnet.canisters.get(caller)
         return management.world(self._kernel(), caller, caller_version=None if state is None else state.version)
@@ -415,11 +415,11 @@ class Sandbox:
         """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
         if self._read_only and not isinstance(given, Query):
             self.check_writable()
-        kernel, watcher = self._kernel(), self.attempts.watcher
+        env, watcher = self._kernel(), self.attempts.watcher
         try:
-            return _perform(kernel, given) if watcher is None else watched(watcher, kernel, given)
+            return _perform(env, given) if watcher is None else watched(watcher, env, given)
         except Exception:
-            self.attempts.passed_on = kernel.passed_on
+            self.attempts.passed_on = env.passed_on
             raise
 
     def check_writable(self) -> None:
@@ -427,8 +427,10 @@ class Sandbox:
         if self._directory is not None and self._directory.read_only:
             raise StateError(f"{self._directory.path} was opened read-only: nothing in it can be changed")
 
-    def _kernel(self) -> Kernel:
-        return Kernel(self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum))
+    def _kernel(self) -> ExecutionEnvironment:
+        return ExecutionEnvironment(
+            self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum)
+        )
 
     # --- state
 

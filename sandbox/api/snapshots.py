@@ -7,27 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api import typed
-from sandbox.api.access import as_id
 from sandbox.api.attempt import whole
-from sandbox.api.comparing import Source, present_of
+from sandbox.api.changes import Source, present_of
 from sandbox.api.gate import exclusive
-from sandbox.api.keeping import SnapshotKeeping
-from sandbox.api.moving import SnapshotFiles, is_id
 from sandbox.api.records import Snapshot
-from sandbox.canister import code as modules
+from sandbox.api.snapshot_access import as_id
+from sandbox.api.snapshot_retention import SnapshotKeeping
+from sandbox.api.snapshot_transfer import SnapshotFiles, is_id
+from sandbox.canister.module import submitted_module
 from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
-from sandbox.management import hook_path
-from sandbox.management import snapshots as rules
+from sandbox.management import hook_path, snapshot_rules
 from sandbox.management.commands import command
 from sandbox.management.edits import Edits, edit_snapshot
-from sandbox.management.uploaded import code_of
+from sandbox.management.load_parts import code_of
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.diff import Diff, compare
-from sandbox.snapshots.inspect.opened import Opened, opened
-from sandbox.snapshots.stable_image import read_stable_image
-from sandbox.state import Code, SnapshotState
+from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
+from sandbox.snapshots.portable.stable_image import read_stable_image
+from sandbox.state import SnapshotState, WasmModule
 
 
 class SnapshotManager(SnapshotFiles, SnapshotKeeping):
@@ -50,7 +49,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         if it fails, `CallRejected` says how and nothing has changed, not even the canister's log.
         """
         target = Principal.of(canister_id)
-        handler = hook_path.take_via_hooks if via_hooks else rules.take_snapshot
+        handler = hook_path.take_via_hooks if via_hooks else snapshot_rules.take_snapshot
         taken = self._sandbox.manage(command(handler, self._who(target, sender), target, label))
         assert isinstance(taken.reply, SnapshotState)
         return Snapshot.of(taken.reply)
@@ -82,7 +81,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         elif how:
             raise TypeError(f"{', '.join(how)} of a load without via_hooks")
         else:
-            done = self._sandbox.manage(command(rules.load_snapshot, caller, target, raw))
+            done = self._sandbox.manage(command(snapshot_rules.load_snapshot, caller, target, raw))
         return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
     @whole
@@ -118,7 +117,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         if sender is None:
             return [Snapshot.of(state) for state in self._sandbox.state_of(target).snapshots]
         world = self._sandbox.world(self._sandbox.who(sender))
-        return [Snapshot.of(state) for state in rules.list_snapshots(world, target)]
+        return [Snapshot.of(state) for state in snapshot_rules.list_snapshots(world, target)]
 
     @whole
     def edit(
@@ -145,30 +144,30 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
         """Give the snapshot up."""
         raw = as_id(snapshot_id)
         owner = self._owner(raw)
-        self._sandbox.manage(command(rules.delete_snapshot, self._who(owner, sender), owner, raw))
+        self._sandbox.manage(command(snapshot_rules.delete_snapshot, self._who(owner, sender), owner, raw))
 
     def module(self, snapshot_id: bytes | str | None, canister_id: Principal) -> bytes | None:
         """The module of a snapshot; without an id, that of the canister. None where there is none."""
         code = self._code(canister_id) if snapshot_id is None else self._code_of(as_id(snapshot_id))
         return None if code is None else code.submitted
 
-    def _code(self, canister_id: Principal) -> Code | None:
+    def _code(self, canister_id: Principal) -> WasmModule | None:
         return self._sandbox.state_of(canister_id).code
 
-    def _code_of(self, snapshot_id: bytes) -> Code | None:
+    def _code_of(self, snapshot_id: bytes) -> WasmModule | None:
         try:
-            owner = self._sandbox.state_of(rules.owner_id(snapshot_id))
+            owner = self._sandbox.state_of(snapshot_rules.owner_id(snapshot_id))
         except CallRejected:
             return None
         found = (snapshot for snapshot in owner.snapshots if snapshot.id == snapshot_id)
-        return next((code_of(rules.intact(snapshot)) for snapshot in found), None)
+        return next((code_of(snapshot_rules.intact(snapshot)) for snapshot in found), None)
 
     # --- looking inside
 
     @exclusive
-    def inspect(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> Opened:
+    def inspect(self, snapshot_id: bytes | str, sender: Principal | str | None = None) -> InspectionTarget:
         """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
-        return opened(self._snapshot(snapshot_id, sender))
+        return inspection_target(self._snapshot(snapshot_id, sender))
 
     @exclusive
     def diff(self, old: Source, new: Source | None = None, sender: Principal | str | None = None) -> Diff:
@@ -182,14 +181,14 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
             new = present_of(before)
         return compare(before, self._opened(new, sender))
 
-    def _opened(self, source: Source, sender: Principal | str | None) -> Opened:
+    def _opened(self, source: Source, sender: Principal | str | None) -> InspectionTarget:
         if isinstance(source, Snapshot):
-            return opened(self._snapshot(source.id, sender))
+            return inspection_target(self._snapshot(source.id, sender))
         if isinstance(source, bytes):
-            return opened(self._snapshot(source, sender))
+            return inspection_target(self._snapshot(source, sender))
         if isinstance(source, str | Path):
-            return opened(self._snapshot(source, sender) if is_id(source) else portable.opened(Path(source)))
-        return opened(self._sandbox.state_of(source if isinstance(source, Principal) else source.id))
+            return inspection_target(self._snapshot(source, sender) if is_id(source) else portable.opened(Path(source)))
+        return inspection_target(self._sandbox.state_of(source if isinstance(source, Principal) else source.id))
 
     @whole
     def query(
@@ -230,7 +229,7 @@ class SnapshotManager(SnapshotFiles, SnapshotKeeping):
 
 
 def _hook_load(
-    code: Code | None,
+    code: WasmModule | None,
     *,
     wasm: bytes | str | Path | None = None,
     arg: Any = None,
@@ -240,5 +239,5 @@ def _hook_load(
     """How to load; the argument is encoded by the interface `did`, else by that of the module that is to run."""
     module = wasm if wasm is None or isinstance(wasm, bytes) else Path(wasm).read_bytes()
     if module is not None:
-        code = modules.submit(module)
+        code = submitted_module(module)
     return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did), skip_pre_upgrade)

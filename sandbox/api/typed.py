@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
-from sandbox.canister.code import prepare
+from sandbox.canister.module import compile_module
 from sandbox.errors import InvalidModule, SandboxError
-from sandbox.state import Code
+from sandbox.state import WasmModule
 
 EMPTY_ARGUMENT = b"DIDL\x00\x00"
 
 
-def interface_of(code: Code | None, did: str | Path | None) -> Interface:
+def interface_of(code: WasmModule | None, did: str | Path | None) -> Interface:
     """The interface given as text or as a file, else the one in the module's `candid:service`."""
     if did is not None:
         return load_did(did) if isinstance(did, Path) or str(did).endswith(".did") else parse_did(did)
@@ -26,20 +26,20 @@ def interface_of(code: Code | None, did: str | Path | None) -> Interface:
 
 
 @lru_cache(maxsize=256)
-def _embedded(code: Code) -> Interface:
+def _embedded(code: WasmModule) -> Interface:
     text = metadata(code, "candid:service")
     if text is None:
         raise SandboxError("the module has no candid:service section; give its interface with did=")
     return parse_did(text.decode())
 
 
-def metadata(code: Code, name: str) -> bytes | None:
+def metadata(code: WasmModule, name: str) -> bytes | None:
     """Content of the module's metadata section `name`, public or private."""
-    facts = prepare(code).facts
+    facts = compile_module(code).facts
     return facts.public_metadata.get(name, facts.private_metadata.get(name))
 
 
-def init_types(code: Code, did: str | Path | None = None) -> tuple[Type, ...] | None:
+def init_types(code: WasmModule, did: str | Path | None = None) -> tuple[Type, ...] | None:
     """The types of the installation argument by the interface given, else by the module's `candid:args` or
     `candid:service`; None if the module has neither."""
     text = metadata(code, "candid:args") if did is None else None
@@ -50,7 +50,7 @@ def init_types(code: Code, did: str | Path | None = None) -> tuple[Type, ...] | 
     return interface_of(code, did).init_args or ()
 
 
-def init_argument(code: Code, arg: Any, did: str | Path | None = None) -> bytes:
+def init_argument(code: WasmModule, arg: Any, did: str | Path | None = None) -> bytes:
     """Bytes of an installation argument: a tuple is several values, anything else is one. `SandboxError` if no
     interface says their types."""
     types = init_types(code, did)
@@ -62,7 +62,7 @@ def init_argument(code: Code, arg: Any, did: str | Path | None = None) -> bytes:
     return encode(types, list(arg) if isinstance(arg, tuple) else [arg])
 
 
-def deployment_argument(arg: Any, code: Callable[[], Code | None], did: str | Path | None = None) -> bytes:
+def deployment_argument(arg: Any, code: Callable[[], WasmModule | None], did: str | Path | None = None) -> bytes:
     """Bytes of an argument for code that is about to run: bytes as they are, None as no values, else by its types.
     No values for a module that the platform refuses, which its deployment says, or where there is none."""
     if arg is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-from sandbox.canister.live import Live, heap_view, stable_view
+from sandbox.canister.instances import CanisterInstance, heap_view, stable_view
 from sandbox.memory import Memory, View
 
 _Pages = tuple[tuple[int, bytes], ...]
@@ -23,17 +23,17 @@ class Checkpoint:
     globals: bytes
 
 
-def checkpoint(live: Live) -> Checkpoint:
+def checkpoint(live: CanisterInstance) -> Checkpoint:
     """What `live` shows now, between two executions."""
     heap, stable = live.heap, live.stable
     return Checkpoint(_written(heap), heap.size, _written(stable), stable.size, live.save_globals())
 
 
-def resumed(live: Live, kept: Checkpoint) -> Live:
+def resumed(live: CanisterInstance, kept: Checkpoint) -> CanisterInstance:
     """An instance that shows what `live` showed then; `live` is closed."""
     prepared, heap, stable = live.prepared, live.heap.memory, live.stable.memory
     live.close()
-    again = Live(
+    again = CanisterInstance(
         prepared,
         _shown(heap_view(heap, prepared), heap, kept.heap, kept.heap_size),
         _shown(stable_view(stable), stable, kept.stable, kept.stable_size),

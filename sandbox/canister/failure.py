@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sandbox.canister.demangle import demangle
 from sandbox.engine import EngineTrap, Frame, HostFailure, TrapKind
 from sandbox.errors import ErrorCode
-from sandbox.ic0 import help
+from sandbox.ic0 import error_help
 from sandbox.ic0.stable import COMPANION
 from sandbox.ic0.state import GuestTrap
 from sandbox.limits import ERROR_DESCRIPTION
@@ -43,17 +43,17 @@ class Failure:
         """What the caller is told; the backtrace only if the caller may read the canister's logs."""
         if not self.of_canister:
             return self.text
-        text = help.with_backtrace(self.code, self.text, self.trace()) if with_backtrace else self.text
-        hint = help.suggestion(self.code, self.text)
+        text = error_help.with_backtrace(self.code, self.text, self.trace()) if with_backtrace else self.text
+        hint = error_help.suggestion(self.code, self.text)
         return clip(f"Error from Canister {canister_id}: {text}" + (f".\n{hint}" if hint else ""))
 
     def trace(self) -> str:
         """The backtrace as the replica prints it, ending in a line break; empty if there is none."""
-        return help.backtrace(self.backtrace)
+        return error_help.backtrace(self.backtrace)
 
     def log_record(self) -> bytes | None:
         """What the canister's log keeps of it; None if nothing."""
-        return help.log_record(self.code, self.text, self.trace())
+        return error_help.log_record(self.code, self.text, self.trace())
 
 
 def of_guest_trap(trap: GuestTrap, facts: ModuleFacts | None = None, frames: tuple[Frame, ...] = ()) -> Failure:

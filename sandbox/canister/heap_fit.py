@@ -7,13 +7,13 @@ before the reason, and the error code, are not in any source at hand: they are l
 
 from __future__ import annotations
 
-from sandbox.canister.code import Prepared
 from sandbox.canister.failure import Failure
+from sandbox.canister.module import CompiledModule
 from sandbox.errors import ErrorCode
 from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 
 
-def heap_problem(prepared: Prepared, size: int) -> Failure | None:
+def heap_problem(prepared: CompiledModule, size: int) -> Failure | None:
     """Why the module cannot go on with a heap of `size` bytes; None if it can."""
     reason = _reason(prepared, size)
     if reason is None:
@@ -21,7 +21,7 @@ def heap_problem(prepared: Prepared, size: int) -> Failure | None:
     return Failure(ErrorCode.CANISTER_INVALID_WASM, f"Canister's Wasm memory is not valid: {reason}")
 
 
-def _reason(prepared: Prepared, size: int) -> str | None:
+def _reason(prepared: CompiledModule, size: int) -> str | None:
     memory, heap = prepared.facts.memory, f"the Wasm memory ({size} bytes)"
     most = WASM64_MEMORY if prepared.facts.is64 else WASM32_MEMORY
     if size > most:

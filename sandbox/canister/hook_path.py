@@ -1,8 +1,8 @@
 """The hook path: a canister's data by way of its own upgrade hooks, as stable memory alone. Commits nothing.
 
 `save` runs the hook of the old code on an instance that is thrown away; `restore` puts a stable memory under a fresh
-instance and runs the hook of the new code. Together they are an upgrade that replaces the heap (digest 5.3), with any
-time and any module in between.
+instance and runs the hook of the new code. Together they are an upgrade that replaces the heap (SPECIFICATION 5.3),
+with any time and any module in between.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sandbox.canister import motoko
-from sandbox.canister.alone import call_alone
-from sandbox.canister.code import Prepared
 from sandbox.canister.failure import Failure
 from sandbox.canister.install import Deployed, Deployment, HookRun, begin
-from sandbox.canister.live import Live, heap_view, stable_view
+from sandbox.canister.instances import CanisterInstance, heap_view, stable_view
+from sandbox.canister.module import CompiledModule
+from sandbox.canister.self_calls import run_isolated_update
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
 from sandbox.memory import Image, Memory, Pool, Readable
@@ -41,7 +41,7 @@ class Saved:
     instructions: int = 0
 
 
-def keeps_heap_to_itself(prepared: Prepared) -> bool:
+def keeps_heap_to_itself(prepared: CompiledModule) -> bool:
     """Whether no hook of the module writes its data to stable memory."""
     return prepared.facts.uses_enhanced_persistence and not motoko.stabilizes(prepared)
 
@@ -53,12 +53,12 @@ def save(source: Source, deployment: Deployment) -> Saved:
     if _HOOK not in prepared.facts.entry_points and not motoko.stabilizes(prepared):
         return Saved(source.stable.image(), None)
     hooks = HookRun(deployment)
-    live = Live(prepared, heap_view(source.heap, prepared), stable_view(source.stable))
+    live = CanisterInstance(prepared, heap_view(source.heap, prepared), stable_view(source.stable))
     try:
         live.load_globals(source.globals)
         problem = None
         if motoko.stabilizes(prepared):
-            problem = call_alone(hooks, live, motoko.STABILIZE, deployment.environment)
+            problem = run_isolated_update(hooks, live, motoko.STABILIZE, deployment.environment)
         problem = problem or hooks.run(live, _HOOK, Mode.PRE_UPGRADE, deployment.environment)
         stable = None if problem is not None else _image(live)
     finally:
@@ -66,7 +66,7 @@ def save(source: Source, deployment: Deployment) -> Saved:
     return Saved(stable, problem, tuple(hooks.executions), hooks.used)
 
 
-def _image(live: Live) -> Image:
+def _image(live: CanisterInstance) -> Image:
     view = live.stable
     if view.size == view.memory.size and not view.dirty():
         return view.memory.image()
@@ -79,7 +79,7 @@ def restore(pool: Pool, stable: Memory, deployment: Deployment) -> Deployed:
     hooks, unread = HookRun(deployment), motoko.to_destabilize(deployment.prepared, stable)
     live, problem = begin(pool, hooks, stable, "canister_post_upgrade")
     if live is not None and unread:
-        problem = call_alone(hooks, live, motoko.DESTABILIZE, deployment.environment)
+        problem = run_isolated_update(hooks, live, motoko.DESTABILIZE, deployment.environment)
         if problem is not None:
             live.close()
             live = None

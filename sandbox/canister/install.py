@@ -1,8 +1,8 @@
 """Install, reinstall and upgrade as functions from a state to what the canister would become. Commits nothing.
 
-Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade" (digest 5.2,
-5.3). All hooks of one deployment share one budget of instructions; a trap in any of them undoes everything, and since
-nothing is committed before the end, undoing means dropping the views.
+Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade"
+(SPECIFICATION 5.2, 5.3). All hooks of one deployment share one budget of instructions; a trap in any of them undoes
+everything, and since nothing is committed before the end, undoing means dropping the views.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from sandbox import engine
 from sandbox.canister import failure
-from sandbox.canister.code import Prepared
+from sandbox.canister.entry_point import Callback, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.heap_fit import heap_problem
-from sandbox.canister.live import Live, Machines, heap_view, stable_view
-from sandbox.canister.run import Callback, run
+from sandbox.canister.instances import CanisterInstance, InstanceCache, heap_view, stable_view
+from sandbox.canister.module import CompiledModule
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment, Execution
@@ -40,7 +40,7 @@ class Deployment:
     the old code see `old_version` and `old_timer`.
     """
 
-    prepared: Prepared
+    prepared: CompiledModule
     arg: bytes
     environment: Environment
     instructions: int
@@ -59,7 +59,7 @@ class Deployment:
 class Deployed:
     """The outcome of a deployment. `live` shows the new state and is uncommitted; None if there is a `failure`."""
 
-    live: Live | None
+    live: CanisterInstance | None
     failure: Failure | None
     executions: tuple[Execution, ...]
     """Of the hooks that ran, in order."""
@@ -76,7 +76,7 @@ class HookRun:
         """Instructions of everything that ran."""
         self._spent = 0
 
-    def run(self, live: Live, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
+    def run(self, live: CanisterInstance, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
         """Run `export` if the module has it."""
         if export is None or not live.instance.has(export):
             return None
@@ -91,7 +91,9 @@ class HookRun:
             problem = failure.instruction_limit(budget)
         return problem
 
-    def step(self, live: Live, entry: str | Callback, execution: Execution, instructions: int) -> Failure | None:
+    def step(
+        self, live: CanisterInstance, entry: str | Callback, execution: Execution, instructions: int
+    ) -> Failure | None:
         """One execution with a limit of its own."""
         execution.on_log = self.deployment.on_log
         self.executions.append(execution)
@@ -99,7 +101,7 @@ class HookRun:
         self.used += outcome.instructions
         return outcome.failure
 
-    def end(self, live: Live | None, problem: Failure | None) -> Deployed:
+    def end(self, live: CanisterInstance | None, problem: Failure | None) -> Deployed:
         return Deployed(live, problem, tuple(self.executions), self.used)
 
 
@@ -110,7 +112,7 @@ def install(pool: Pool, deployment: Deployment) -> Deployed:
     return hooks.end(live, problem)
 
 
-def begin(pool: Pool, hooks: HookRun, stable: Memory, hook: str) -> tuple[Live | None, Failure | None]:
+def begin(pool: Pool, hooks: HookRun, stable: Memory, hook: str) -> tuple[CanisterInstance | None, Failure | None]:
     """A fresh instance over a view of `stable`, after start and `hook`; None if one of them failed."""
     prepared, environment = hooks.deployment.prepared, hooks.deployment.environment
     live, problem = _instantiate(prepared, heap_view(pool.memory(), prepared), stable_view(stable), fresh=True)
@@ -124,11 +126,11 @@ def begin(pool: Pool, hooks: HookRun, stable: Memory, hook: str) -> tuple[Live |
     return live, None
 
 
-def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: Deployment) -> Deployed:
+def upgrade(pool: Pool, instances: InstanceCache, state: CanisterState, deployment: Deployment) -> Deployed:
     """Old code's `canister_pre_upgrade`, new code over the stable memory (and the heap, if kept), start,
     `canister_post_upgrade`. On success the views of the old instance belong to the new one."""
     hooks, prepared = HookRun(deployment), deployment.prepared
-    old = machines.open(state)
+    old = instances.open(state)
     old.clean = False  # its views may become another instance's, whatever happens from here on
     problem = None
     if not deployment.skip_pre_upgrade:
@@ -138,7 +140,7 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
     problem = problem or _persistence_problem(old.prepared, deployment)
     if problem is None and keep:
         problem = heap_problem(prepared, old.heap.size)
-    live: Live | None = None
+    live: CanisterInstance | None = None
     if problem is None:
         heap = old.heap if keep else heap_view(pool.memory(), prepared)
         live, problem = _instantiate(prepared, heap, old.shared_stable(), fresh=not keep)
@@ -150,14 +152,14 @@ def upgrade(pool: Pool, machines: Machines, state: CanisterState, deployment: De
             live.instance.close()
             if live.heap is not old.heap:
                 live.heap.close()
-        machines.rollback(state.id)
+        instances.rollback(state.id)
         return hooks.end(None, problem)
     assert live is not None
-    machines.release(state.id, live)
+    instances.release(state.id, live)
     return hooks.end(live, None)
 
 
-def _persistence_problem(old: Prepared, deployment: Deployment) -> Failure | None:
+def _persistence_problem(old: CompiledModule, deployment: Deployment) -> Failure | None:
     """The checks of `wasm_memory_persistence` (`dfinity/ic` `rs/execution_environment/src/execution/upgrade.rs`)."""
     if deployment.persistence is None and old.facts.uses_enhanced_persistence:
         return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _MISSING_OPTION, of_canister=False)
@@ -166,10 +168,12 @@ def _persistence_problem(old: Prepared, deployment: Deployment) -> Failure | Non
     return None
 
 
-def _instantiate(prepared: Prepared, heap: View, stable: View, fresh: bool) -> tuple[Live | None, Failure | None]:
+def _instantiate(
+    prepared: CompiledModule, heap: View, stable: View, fresh: bool
+) -> tuple[CanisterInstance | None, Failure | None]:
     """An instance with its initial globals; with `fresh`, active data segments are put into the heap."""
     try:
-        live = Live(prepared, heap, stable)
+        live = CanisterInstance(prepared, heap, stable)
         if fresh:
             for segment in prepared.rewritten.data:
                 live.guest.write(segment.offset, prepared.facts.wasm[segment.start : segment.end])

@@ -8,7 +8,7 @@ the copy there and reads it, as much as its own limits allow; the second method 
 
 from __future__ import annotations
 
-from sandbox.canister.code import Prepared
+from sandbox.canister.module import CompiledModule
 from sandbox.canister.motoko_versions import GRAPH_COPY, form_of
 from sandbox.memory import Memory
 
@@ -16,12 +16,12 @@ STABILIZE = "__motoko_stabilize_before_upgrade"
 DESTABILIZE = "__motoko_destabilize_after_upgrade"
 
 
-def stabilizes(prepared: Prepared) -> bool:
+def stabilizes(prepared: CompiledModule) -> bool:
     """Whether the module keeps its data in the heap and offers to write it to stable memory."""
     return prepared.facts.uses_enhanced_persistence and prepared.facts.methods.get(STABILIZE) == "update"
 
 
-def to_destabilize(prepared: Prepared, stable: Memory) -> bool:
+def to_destabilize(prepared: CompiledModule, stable: Memory) -> bool:
     """Whether stable memory may hold a copy that `canister_post_upgrade` reads in part, and the module has a method
     that reads the rest: `read_persistence_version` in `rts/motoko-rts/src/stable_mem.rs`.
 

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from sandbox.api import Canister, Sandbox
 from sandbox.api.identity import identity
-from sandbox.cli import output
 from sandbox.cli.names import Names
+from sandbox.cli.render import output
 from sandbox.errors import CallRejected, PrincipalError, StateWarning
 from sandbox.principal import Principal
 

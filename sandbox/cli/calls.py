@@ -16,10 +16,10 @@ from sandbox.api import Canister
 from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, init_types
 from sandbox.api.typed import is_query as is_query_function
-from sandbox.canister.code import submit
-from sandbox.cli import output
+from sandbox.canister.module import submitted_module
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
-from sandbox.cli.differences import Looks, Show, looks
+from sandbox.cli.render import output
+from sandbox.cli.render.diff import DiffOptions, Looks, render_diff
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
 
@@ -70,7 +70,7 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
             result = target.upgrade(wasm, argument, app.sender, **how)
         else:
             result = target.install(wasm, argument, mode, app.sender)
-        title, digest = session.title(target.id), submit(wasm).hash
+        title, digest = session.title(target.id), submitted_module(wasm).hash
     facts = {"canister_id": target.id, "mode": mode, "module_hash": digest, "instructions": result.instructions}
     done = {"install": "installed", "reinstall": "reinstalled", "upgrade": "upgraded"}[mode]
     app.emit(
@@ -84,7 +84,7 @@ def init_argument(wasm: bytes, request: Request) -> bytes:
     if request.argument is None and request.file is None:
         return EMPTY_ARGUMENT
     try:
-        types = init_types(submit(wasm), request.did)
+        types = init_types(submitted_module(wasm), request.did)
     except InvalidModule:
         return EMPTY_ARGUMENT  # the platform refuses the module, and says why
     return candid.encode_text(request.text(), types) if types else candid.encode_text(request.text())
@@ -135,7 +135,7 @@ def _perform(app: App, canister: str, request: Request, as_query: bool | None, d
             raise Misuse("--diff shows what changes in a canister, and aaaaa-aa has nothing")
         changes = target.changes() if diff and isinstance(target, Canister) else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-        changed = None if changes is None else looks(changes.diff, Show())
+        changed = None if changes is None else render_diff(changes.diff, DiffOptions())
     emit(app, result, request, interface, changed)
 
 

@@ -8,12 +8,12 @@ import click
 from rich.text import Text
 
 from sandbox.api import CanisterStatus
-from sandbox.cli import output
 from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.calls import call, install, query
-from sandbox.cli.moving import created
 from sandbox.cli.names import problem_with
+from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
+from sandbox.cli.snapshot.transfer import created
 from sandbox.cli.state import recover
 from sandbox.errors import StillWaiting
 from sandbox.principal import Principal

@@ -8,12 +8,12 @@ from typing import Any, BinaryIO
 
 import click
 
-from sandbox.cli import output
 from sandbox.cli.app import App, Command, Misuse, with_app
+from sandbox.cli.render import output
 from sandbox.errors import PrincipalError
 from sandbox.principal import Principal
-from sandbox.verify import Answer, Drun, Modules, read_script
-from sandbox.verify.script import FIRST
+from sandbox.replay import Answer, Drun, Modules, read_script
+from sandbox.replay.script import FIRST
 
 _COSTS = {"application": "mainnet", "system": "free"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sandbox.cli import output
+from sandbox.cli.render import output
 from sandbox.errors import (
     CallRejected,
     CandidDecodeError,

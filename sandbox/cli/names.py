@@ -8,8 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from sandbox.errors import PrincipalError, StateCorrupt
+from sandbox.pagestore.durable_files import write_durably
 from sandbox.principal import Principal
-from sandbox.store.files import write_durably
 
 FILE = "names.json"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")

@@ -12,8 +12,8 @@ from rich.text import Text
 from sandbox.cli.app import App, Command, with_app
 from sandbox.cli.failures import FAILED
 from sandbox.engine import counting
-from sandbox.verify import Replay
-from sandbox.verify import replay as replayed
+from sandbox.replay import Replay
+from sandbox.replay import replay as replayed
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -19,7 +19,7 @@ from sandbox.cli.demo import demo
 from sandbox.cli.drun import drun
 from sandbox.cli.identity import identity
 from sandbox.cli.replay import replay
-from sandbox.cli.snapshot import snapshot
+from sandbox.cli.snapshot.commands import snapshot
 from sandbox.cli.state import state
 from sandbox.cli.wasm import wasm
 

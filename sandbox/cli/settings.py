@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
-from sandbox.cli.output import fields
+from sandbox.cli.render.output import fields
 from sandbox.state import Settings, Visibility
 
 NUMBERS = {

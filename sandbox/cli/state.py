@@ -8,10 +8,10 @@ import click
 from rich.text import Text
 
 from sandbox.api.recovery import StateCheck
-from sandbox.cli import output
 from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.failures import FAILED
-from sandbox.cli.which import snapshot_named
+from sandbox.cli.render import output
+from sandbox.cli.snapshot.selector import resolve_snapshot
 from sandbox.errors import StateCorrupt
 
 
@@ -81,7 +81,7 @@ def recover(app: App, canister: str, which: str | None, accept_damage: bool) -> 
             texts = [Text.assemble(("accepted ", "bold red"), damage) for damage in accepted]
             texts = texts or [Text(f"nothing of {title} is damaged")]
         else:
-            wanted = None if which is None else snapshot_named(session, which).id
+            wanted = None if which is None else resolve_snapshot(session, which).id
             taken = target.recover(wanted, app.sender)
             facts = {"canister_id": target.id, "snapshot_id": taken.id, "label": taken.label}
             label = f" {taken.label}" if taken.label else ""

@@ -8,10 +8,10 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from sandbox.canister.code import prepare, submit
-from sandbox.cli import output
+from sandbox.canister.module import compile_module, submitted_module
 from sandbox.cli.app import App, Group, with_app
 from sandbox.cli.failures import CheckFailed
+from sandbox.cli.render import output
 from sandbox.errors import InvalidModule
 from sandbox.wasm import decode_module, describe, read_facts
 
@@ -39,7 +39,7 @@ def inspect(app: App, file: Path) -> None:
 
 def _problem(submitted: bytes) -> str | None:
     try:
-        prepare(submit(submitted))
+        compile_module(submitted_module(submitted))
     except InvalidModule as error:
         return str(error)
     return None

@@ -1,20 +1,20 @@
 """The transitions of the specification: messages, management calls, commits. The only writer of the subnet."""
 
 from sandbox.execution.certificates import certificate
+from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, UntilIdle, UntilStopped, Update, perform
-from sandbox.execution.kernel import Kernel
 from sandbox.execution.management import carry_out
-from sandbox.execution.past import query_snapshot
 from sandbox.execution.queries import Query, query
 from sandbox.execution.result import CallResult
 from sandbox.execution.rounds import run_round, run_until_idle, submit, update
+from sandbox.execution.snapshot_query import query_snapshot
 from sandbox.execution.time import advance
 
 __all__ = [
     "Advance",
     "CallResult",
+    "ExecutionEnvironment",
     "Input",
-    "Kernel",
     "Managed",
     "Query",
     "Round",

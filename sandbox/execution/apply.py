@@ -8,8 +8,8 @@ from types import MappingProxyType
 from sandbox.canister.failure import Failure
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import low_memory, policies
+from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.finish import reject_open_calls, respond, stop_if_done
-from sandbox.execution.kernel import Kernel
 from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
 from sandbox.management.transition import Transition
@@ -19,24 +19,24 @@ from sandbox.state import CanisterState, Status
 from sandbox.store import Patch
 
 
-def apply(kernel: Kernel, transition: Transition) -> None:
+def apply(env: ExecutionEnvironment, transition: Transition) -> None:
     """Carry out `transition`. If hooks trapped, at most their logs are kept and `CallRejected` is raised."""
-    subnet, state = kernel.subnet, transition.canister
+    subnet, state = env.subnet, transition.canister
     if state is not None and not transition.rehearsal_failed:
         state = recorded(state, transition.executions, transition.failure, subnet.time)
     if transition.failure is not None:
         assert state is not None
         subnet.canisters[state.id] = state
-        _evidence(kernel, state, transition, transition.failure).or_raise()
+        _evidence(env, state, transition, transition.failure).or_raise()
     _restore(transition)
     if transition.policies is not None:
         subnet.policies = transition.policies
     if state is not None:
-        _replace(kernel, state, transition)
+        _replace(env, state, transition)
     subnet.random_draws += transition.drawn
     subnet.next_canister = max(subnet.next_canister, transition.next_canister)
     if transition.removed is not None:
-        kernel.machines.drop(transition.removed)
+        env.instances.drop(transition.removed)
         del subnet.canisters[transition.removed]
         subnet.deleted |= {transition.removed}
         if transition.removed in subnet.policies:
@@ -44,11 +44,11 @@ def apply(kernel: Kernel, transition: Transition) -> None:
             subnet.policies = MappingProxyType(others)
 
 
-def _evidence(kernel: Kernel, state: CanisterState, transition: Transition, problem: Failure) -> CallResult:
+def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Transition, problem: Failure) -> CallResult:
     return CallResult(
         canister_id=state.id,
         method=transition.method,
-        reject=Reject.of(problem.code, problem.message(state.id, kernel.subnet.backtraces)),
+        reject=Reject.of(problem.code, problem.message(state.id, env.subnet.backtraces)),
         instructions=transition.instructions,
         logs=tuple(
             text.decode(errors="replace")
@@ -84,30 +84,30 @@ def _bring(memory: Memory, content: Image | Patch) -> None:
         memory.restore(content)
 
 
-def _replace(kernel: Kernel, state: CanisterState, transition: Transition) -> None:
-    subnet = kernel.subnet
+def _replace(env: ExecutionEnvironment, state: CanisterState, transition: Transition) -> None:
+    subnet = env.subnet
     before = subnet.canisters.get(state.id)
     if transition.live is not None:
         if subnet.policies and before is not None:
             state = policies.before_deployment(subnet, before, state, transition)
         state = replace(state, globals=transition.live.commit())
-        kernel.machines.adopt(state.id, transition.live)
+        env.instances.adopt(state.id, transition.live)
         if transition.live.prepared.facts.uses_data_drop:
-            kernel.machines.drop(state.id)
+            env.instances.drop(state.id)
         if subnet.policies and before is not None:
             state = policies.after_deployment(subnet, before, state, transition)
     if before is not None and before.low_memory_hook != state.low_memory_hook == low_memory.READY:
-        low_memory.schedule(kernel, state)  # an uploaded snapshot says so
-    state = subnet.canisters[state.id] = low_memory.watched(kernel, state)
+        low_memory.schedule(env, state)  # an uploaded snapshot says so
+    state = subnet.canisters[state.id] = low_memory.watched(env, state)
     if before is not None and before.code is not None and state.code is None:
-        reject_open_calls(kernel, state.id)
+        reject_open_calls(env, state.id)
     if state.status is Status.STOPPING:
-        stop_if_done(kernel, state)
+        stop_if_done(env, state)
     elif before is not None and before.status is Status.STOPPING and state.status is Status.RUNNING:
-        _cancel_stops(kernel, state.id)
+        _cancel_stops(env, state.id)
 
 
-def _cancel_stops(kernel: Kernel, canister_id: Principal) -> None:
+def _cancel_stops(env: ExecutionEnvironment, canister_id: Principal) -> None:
     text = f"Canister {canister_id}'s stop request was cancelled."
-    for context in kernel.subnet.stops.pop(canister_id, ()):
-        respond(kernel, context, Reject.of(ErrorCode.CANISTER_STOPPING_CANCELLED, text))
+    for context in env.subnet.stops.pop(canister_id, ()):
+        respond(env, context, Reject.of(ErrorCode.CANISTER_STOPPING_CANCELLED, text))

@@ -1,4 +1,4 @@
-"""A call begins: interface specification, "Call context creation" and "Message execution" (digest 4.1, 4.8).
+"""A call begins: interface specification, "Call context creation" and "Message execution" (SPECIFICATION 4.1, 4.8).
 
 A call runs an update method, or a query method whose changes are forgotten. What cannot be run is rejected in the order
 of the replica: no such canister, not running, no module, no such method. A user's call passes the ingress filter first
@@ -7,13 +7,13 @@ of the replica: no such canister, not running, no module, no such method. A user
 
 from __future__ import annotations
 
-from sandbox.canister.code import prepare
+from sandbox.canister.entry_point import Outcome
 from sandbox.canister.failure import Failure
-from sandbox.canister.run import Outcome
+from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees
+from sandbox.execution.context import ENTRY, ExecutionEnvironment, expired, no_method, no_module
 from sandbox.execution.finish import close, finish, respond
-from sandbox.execution.kernel import ENTRY, Kernel, expired, no_method, no_module
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
 from sandbox.principal import Principal
@@ -33,99 +33,101 @@ _MODES = {"update": Mode.UPDATE, "query": Mode.REPLICATED_QUERY}
 _NOT_RUNNING = {Status.STOPPED: ErrorCode.CANISTER_STOPPED, Status.STOPPING: ErrorCode.CANISTER_STOPPING}
 
 
-def begin_ingress(kernel: Kernel, message: Ingress) -> None:
+def begin_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
     """Execute a user's update call."""
     context = _context(
-        kernel, UserOrigin(message.message_id, message.request_id), message.sender, message.canister_id, message.method
+        env, UserOrigin(message.message_id, message.request_id), message.sender, message.canister_id, message.method
     )
-    state = kernel.subnet.canisters.get(message.canister_id)
+    state = env.subnet.canisters.get(message.canister_id)
     refused = unavailable(state, message.canister_id)
     if state is None or refused is not None:
         assert refused is not None
-        respond(kernel, context, refused)
+        respond(env, context, refused)
         return
-    _begin(kernel, state, context, message.arg)
+    _begin(env, state, context, message.arg)
 
 
-def begin_request(kernel: Kernel, message: Request) -> None:
+def begin_request(env: ExecutionEnvironment, message: Request) -> None:
     """Execute another canister's call."""
-    context = _requested(kernel, message)
-    state = kernel.subnet.canisters.get(message.canister_id)
+    context = _requested(env, message)
+    state = env.subnet.canisters.get(message.canister_id)
     refused = _refused_request(state, message)
     if state is None or refused is not None:
         assert refused is not None
-        respond(kernel, context, refused)
+        respond(env, context, refused)
         return
-    _begin(kernel, state, context, message.arg)
+    _begin(env, state, context, message.arg)
 
 
-def give_up_request(kernel: Kernel, message: Request) -> None:
+def give_up_request(env: ExecutionEnvironment, message: Request) -> None:
     """The deadline of another canister's call has passed before its turn: it only gives its cycles back."""
-    respond(kernel, _requested(kernel, message), expired())
+    respond(env, _requested(env, message), expired())
 
 
-def _requested(kernel: Kernel, message: Request) -> CallContext:
+def _requested(env: ExecutionEnvironment, message: Request) -> CallContext:
     origin = CanisterOrigin(message.callback_id, message.caller)
-    context = _context(kernel, origin, message.caller, message.canister_id, message.method)
+    context = _context(env, origin, message.caller, message.canister_id, message.method)
     return evolve(context, available=message.cycles, deadline=message.deadline)
 
 
-def _context(kernel: Kernel, origin: Origin, caller: Principal, canister_id: Principal, method: str) -> CallContext:
-    return CallContext(kernel.new_id(), canister_id, origin, caller, method)
+def _context(
+    env: ExecutionEnvironment, origin: Origin, caller: Principal, canister_id: Principal, method: str
+) -> CallContext:
+    return CallContext(env.new_id(), canister_id, origin, caller, method)
 
 
-def _begin(kernel: Kernel, state: CanisterState, context: CallContext, arg: bytes) -> None:
+def _begin(env: ExecutionEnvironment, state: CanisterState, context: CallContext, arg: bytes) -> None:
     if state.code is None:
-        close(kernel, context, no_module())
+        close(env, context, no_module())
         return
-    kind = prepare(state.code).facts.methods.get(context.method)
+    kind = compile_module(state.code).facts.methods.get(context.method)
     if kind == "composite_query":
-        respond(kernel, context, _composite())
+        respond(env, context, _composite())
         return
     if kind is None:
-        close(kernel, context, no_method(context.method, "update"))
+        close(env, context, no_method(context.method, "update"))
         return
     mode = _MODES[kind]
-    unpaid = cannot_pay(kernel, state, context.caller)
+    unpaid = cannot_pay(env, state, context.caller)
     if unpaid is not None:
-        respond(kernel, context, unpaid)
+        respond(env, context, unpaid)
         return
-    live = kernel.machines.open(state)
-    execution = kernel.execution(state, mode, context.caller, arg, context)
-    limits = kernel.subnet.instruction_limits
+    live = env.instances.open(state)
+    execution = env.execution(state, mode, context.caller, arg, context)
+    limits = env.subnet.instruction_limits
     limit = limits.update if mode is Mode.UPDATE else limits.query
-    outcome = kernel.run(live, f"{ENTRY[mode]} {context.method}", execution, limit, state.settings.wasm_memory_limit)
-    finish(kernel, state, live, context, outcome)
+    outcome = env.run(live, f"{ENTRY[mode]} {context.method}", execution, limit, state.settings.wasm_memory_limit)
+    finish(env, state, live, context, outcome)
 
 
-def inspect(kernel: Kernel, message: Ingress) -> CallResult | None:
+def inspect(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
     """Whether a user's call is let in: None, or how it was refused. Nothing that happens here remains.
 
     The ingress filter: `dfinity/ic` `rs/execution_environment/src/execution_environment.rs`
     (`should_accept_ingress_message`) and `execution/inspect_message.rs`.
     """
-    state = kernel.subnet.canisters.get(message.canister_id)
-    refused = _filtered(kernel, state, message)
+    state = env.subnet.canisters.get(message.canister_id)
+    refused = _filtered(env, state, message)
     if state is None or state.code is None or refused is not None:
         return CallResult(message.canister_id, message.method, reject=refused)
-    if "canister_inspect_message" not in prepare(state.code).facts.entry_points:
+    if "canister_inspect_message" not in compile_module(state.code).facts.entry_points:
         return None
-    live = kernel.machines.open(state)
-    execution = kernel.execution(state, Mode.INSPECT, message.sender, message.arg)
+    live = env.instances.open(state)
+    execution = env.execution(state, Mode.INSPECT, message.sender, message.arg)
     execution.inspected_method = message.method
-    outcome = kernel.run(live, "canister_inspect_message", execution, kernel.subnet.instruction_limits.inspect)
-    kernel.machines.rollback(state.id)
+    outcome = env.run(live, "canister_inspect_message", execution, env.subnet.instruction_limits.inspect)
+    env.instances.rollback(state.id)
     if outcome.failure is None and execution.message_accepted:
         return None
-    return _not_let_in(kernel, state, message, outcome)
+    return _not_let_in(env, state, message, outcome)
 
 
-def _filtered(kernel: Kernel, state: CanisterState | None, message: Ingress) -> Reject | None:
+def _filtered(env: ExecutionEnvironment, state: CanisterState | None, message: Ingress) -> Reject | None:
     """Why the filter refuses a user's call before the canister itself is asked, if it does."""
     name = message.canister_id
     if state is None:
         return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
-    unpaid = fees.missing(kernel.subnet, state, fees.ingress_fee(kernel.subnet, message), message.sender)
+    unpaid = fees.missing(env.subnet, state, fees.ingress_fee(env.subnet, message), message.sender)
     if unpaid is not None:
         return unpaid
     if state.status is not Status.RUNNING:
@@ -135,12 +137,12 @@ def _filtered(kernel: Kernel, state: CanisterState | None, message: Ingress) -> 
     return None
 
 
-def _not_let_in(kernel: Kernel, state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
+def _not_let_in(env: ExecutionEnvironment, state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
     problem = outcome.failure or Failure(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
     return CallResult(
         message.canister_id,
         message.method,
-        reject=Reject.of(problem.code, problem.message(state.id, kernel.traced(state, message.sender))),
+        reject=Reject.of(problem.code, problem.message(state.id, env.traced(state, message.sender))),
         instructions=outcome.instructions,
         logs=tuple(text.decode(errors="replace") for text in outcome.execution.logs),
         backtrace=problem.backtrace,
@@ -202,12 +204,12 @@ def _routed(canister_id: Principal) -> bool:
     return len(raw) == 10 and raw.endswith(b"\1\1")
 
 
-def cannot_pay(kernel: Kernel, state: CanisterState, caller: Principal) -> Reject | None:
+def cannot_pay(env: ExecutionEnvironment, state: CanisterState, caller: Principal) -> Reject | None:
     """The reject for a canister that cannot pay for executing a message of `caller`."""
-    if kernel.subnet.costs == "free" or state.code is None:
+    if env.subnet.costs == "free" or state.code is None:
         return None
-    wanted = fees.prepayment(kernel.subnet, prepare(state.code).facts.is64)
-    return fees.missing(kernel.subnet, state, wanted, caller)
+    wanted = fees.prepayment(env.subnet, compile_module(state.code).facts.is64)
+    return fees.missing(env.subnet, state, wanted, caller)
 
 
 def _composite() -> Reject:

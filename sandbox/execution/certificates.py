@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sandbox.canister.code import facts_of
+from sandbox.canister.module import facts_of
 from sandbox.certify.certificate import sign_tree
 from sandbox.certify.hash_tree import Path
 from sandbox.certify.state_tree import CanisterFacts, StateTree, SubnetFacts

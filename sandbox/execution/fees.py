@@ -16,7 +16,7 @@ from sandbox.limits import GIB, REPLY_REPLICATED
 from sandbox.management.rejects import out_of_cycles
 from sandbox.management.signatures import KEY_NAMES
 from sandbox.management.sizes import memory_usage
-from sandbox.management.transition import Prices
+from sandbox.management.transition import ManagementFees
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Ingress, Subnet
 
@@ -25,7 +25,7 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Fees:
+class FeeSchedule:
     """Cycles; per message, byte, instruction, second."""
 
     message: int = 5_000_000
@@ -70,19 +70,19 @@ class Fees:
         return self.idle_per_second(state, grown) * state.settings.freezing_threshold
 
 
-MAINNET = Fees()
-MODELS: Mapping[str, Fees | None] = {"free": None, "mainnet": MAINNET}
-_FREE = Prices()
+MAINNET = FeeSchedule()
+FEE_SCHEDULES: Mapping[str, FeeSchedule | None] = {"free": None, "mainnet": MAINNET}
+_FREE = ManagementFees()
 
 
-def fees(subnet: Subnet) -> Fees | None:
+def fee_schedule(subnet: Subnet) -> FeeSchedule | None:
     """The fees in force; None if everything is free."""
-    return MODELS[subnet.costs]
+    return FEE_SCHEDULES[subnet.costs]
 
 
 def frozen_cycles(subnet: Subnet, state: CanisterState) -> int:
     """Cycles that the canister may not spend."""
-    model = fees(subnet)
+    model = fee_schedule(subnet)
     return 0 if model is None else model.freezing_limit(state)
 
 
@@ -101,7 +101,7 @@ def missing(subnet: Subnet, state: CanisterState, wanted: int, reader: Principal
 
 def ingress_fee(subnet: Subnet, message: Ingress) -> int:
     """What taking in a user's message costs its canister."""
-    model = fees(subnet)
+    model = fee_schedule(subnet)
     return 0 if model is None else model.ingress_message(len(message.method.encode()) + len(message.arg))
 
 
@@ -115,23 +115,27 @@ def frozen(subnet: Subnet, state: CanisterState) -> Reject | None:
 
 def prepayment(subnet: Subnet, wasm64: bool) -> int:
     """Set aside before a message is executed: as much as it may cost. What it does not use it never loses."""
-    model = fees(subnet)
+    model = fee_schedule(subnet)
     return 0 if model is None else model.execution(subnet.instruction_limits.update, wasm64)
 
 
 def cost_model(subnet: Subnet, wasm64: bool) -> Mapping[str, Callable[..., int | None]]:
     """Prices for `ic0.cost_*` and `ic0.call_perform` (names and arguments: `ic0.costs`)."""
-    return {} if fees(subnet) is None else _prices(MODELS[subnet.costs], subnet.instruction_limits.update, wasm64)
+    return (
+        {}
+        if fee_schedule(subnet) is None
+        else _prices(FEE_SCHEDULES[subnet.costs], subnet.instruction_limits.update, wasm64)
+    )
 
 
-def prices(subnet: Subnet) -> Prices:
+def management_fees(subnet: Subnet) -> ManagementFees:
     """What management methods ask for."""
-    return _FREE if subnet.costs == "free" else _management(MODELS[subnet.costs])
+    return _FREE if subnet.costs == "free" else _management(FEE_SCHEDULES[subnet.costs])
 
 
 @lru_cache(maxsize=16)
-def _management(model: Fees) -> Prices:
-    return Prices(
+def _management(model: FeeSchedule) -> ManagementFees:
+    return ManagementFees(
         creation=model.creation,
         signature=model.signature,
         outcall=lambda request, response: _outcall(model, request, response),
@@ -143,7 +147,7 @@ def _management(model: Fees) -> Prices:
 
 
 @lru_cache(maxsize=16)
-def _prices(model: Fees, instructions: int, wasm64: bool) -> Mapping[str, Callable[..., int | None]]:
+def _prices(model: FeeSchedule, instructions: int, wasm64: bool) -> Mapping[str, Callable[..., int | None]]:
     def sign(key: str, _kind: int) -> int | None:
         return model.signature if key in KEY_NAMES else None
 
@@ -158,6 +162,6 @@ def _prices(model: Fees, instructions: int, wasm64: bool) -> Mapping[str, Callab
     }
 
 
-def _outcall(model: Fees, request: int, response: int) -> int:
+def _outcall(model: FeeSchedule, request: int, response: int) -> int:
     base = model.outcall + model.outcall_node * _NODES
     return _NODES * (base + model.outcall_request_byte * request + model.outcall_response_byte * response)

@@ -1,20 +1,20 @@
 """How an execution ends: effects are committed or forgotten, calls are sent, the caller is answered, contexts close.
 
-Interface specification, "Message execution", "Call context starvation", "Call context removal" (digest 4.1-4.3).
+Interface specification, "Message execution", "Call context starvation", "Call context removal" (SPECIFICATION 4.1-4.3).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.code import prepare
+from sandbox.canister.entry_point import Outcome
 from sandbox.canister.failure import Failure
-from sandbox.canister.live import Live
-from sandbox.canister.run import Outcome
+from sandbox.canister.instances import CanisterInstance
+from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution import fees, low_memory
-from sandbox.execution.ingress import answered
-from sandbox.execution.kernel import Kernel
+from sandbox.execution.context import ExecutionEnvironment
+from sandbox.execution.ingress import record_answer
 from sandbox.execution.logs import recorded
 from sandbox.execution.result import CallResult
 from sandbox.ic0.calls import drop_pending
@@ -38,14 +38,16 @@ _GROWING = int(U | T)
 """Where memory may grow only as far as the canister can pay for it."""
 
 
-def finish(kernel: Kernel, state: CanisterState, live: Live, context: CallContext, outcome: Outcome) -> None:
+def finish(
+    env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, context: CallContext, outcome: Outcome
+) -> None:
     """End an execution that belongs to `context`; `state` is what it started from."""
-    outcome = _afforded(kernel, state, live, outcome)
-    commit(kernel, state, live, outcome)
+    outcome = _afforded(env, state, live, outcome)
+    commit(env, state, live, outcome)
     execution, failure = outcome.execution, outcome.failure
     instructions = context.instructions + outcome.instructions
     if failure is not None:
-        close(kernel, evolve(context, instructions=instructions), failure)
+        close(env, evolve(context, instructions=instructions), failure)
         return
     context = evolve(
         context,
@@ -54,26 +56,26 @@ def finish(kernel: Kernel, state: CanisterState, live: Live, context: CallContex
         outstanding=context.outstanding + len(execution.calls),
     )
     if execution.calls:
-        _send(kernel, state, context, execution.calls)
+        _send(env, state, context, execution.calls)
     if execution.response is not None:
-        context = respond(kernel, context, _answer(execution))
-    close(kernel, context)
+        context = respond(env, context, _answer(execution))
+    close(env, context)
 
 
-def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -> None:
+def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> None:
     """Make what the execution did to its canister permanent, if it returned and may change state."""
-    execution, subnet = outcome.execution, kernel.subnet
+    execution, subnet = outcome.execution, env.subnet
     drop_pending(execution)
-    fee = charge(kernel, state, outcome)
+    fee = charge(env, state, outcome)
     if fee:
         state = evolve(state, cycles=max(state.cycles - fee, 0))
     if outcome.failure is not None:
-        kernel.machines.rollback(state.id)
+        env.instances.rollback(state.id)
         subnet.canisters[state.id] = recorded(state, (execution,), outcome.failure, subnet.time)
         return
     spent = execution.burned + execution.sent - execution.accepted - execution.minted
     if execution.mode is Mode.REPLICATED_QUERY:
-        kernel.machines.rollback(state.id)
+        env.instances.rollback(state.id)
         new = replace(state, cycles=min(state.cycles - spent, CYCLES)) if spent else state
     else:
         new = evolve(
@@ -85,16 +87,16 @@ def commit(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -
             cycles=min(state.cycles - spent, CYCLES),
         )
         if live.prepared.facts.uses_data_drop:
-            kernel.machines.drop(state.id)
+            env.instances.drop(state.id)
     if execution.logs:
         new = recorded(new, (execution,), None, subnet.time)
-    subnet.canisters[state.id] = low_memory.watched(kernel, new)
+    subnet.canisters[state.id] = low_memory.watched(env, new)
 
 
-def _afforded(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome) -> Outcome:
+def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> Outcome:
     """The outcome, or its failure if the memory that it takes would freeze the canister. Updates and tasks must afford
     it, callbacks need not (`dfinity/ic` `sandbox_safe_system_state.rs`); the replica stops them where they grow."""
-    model, execution = fees.fees(kernel.subnet), outcome.execution
+    model, execution = fees.fee_schedule(env.subnet), outcome.execution
     if model is None or outcome.failure is not None or not execution.mode_bit & _GROWING:
         return outcome
     grown = max(live.heap.size - state.heap.size, 0) + max(live.stable.size - state.stable.size, 0)
@@ -108,23 +110,23 @@ def _afforded(kernel: Kernel, state: CanisterState, live: Live, outcome: Outcome
     return replace(outcome, failure=Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text))
 
 
-def charge(kernel: Kernel, state: CanisterState, outcome: Outcome) -> int:
+def charge(env: ExecutionEnvironment, state: CanisterState, outcome: Outcome) -> int:
     """The fee for an execution, whether it trapped or not."""
-    model = fees.fees(kernel.subnet)
+    model = fees.fee_schedule(env.subnet)
     if model is None:
         return 0
-    return model.execution(outcome.instructions, state.code is not None and prepare(state.code).facts.is64)
+    return model.execution(outcome.instructions, state.code is not None and compile_module(state.code).facts.is64)
 
 
-def prepaid_answer(kernel: Kernel, call: Call) -> int:
+def prepaid_answer(env: ExecutionEnvironment, call: Call) -> int:
     """The part of a call's prepayment that is for its answer."""
-    model = fees.fees(kernel.subnet)
+    model = fees.fee_schedule(env.subnet)
     sent = len(call.method.encode()) + len(call.arg)
     return 0 if model is None else call.prepaid - model.call - sent * model.call_byte
 
 
 def respond(
-    kernel: Kernel, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
+    env: ExecutionEnvironment, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
 ) -> CallContext:
     """Answer whoever made the call; cycles that were not accepted go back with it.
 
@@ -133,21 +135,21 @@ def respond(
     """
     origin = context.origin
     if isinstance(origin, UserOrigin):
-        result = kernel.subnet.results[origin.message_id] = CallResult(
+        result = env.subnet.results[origin.message_id] = CallResult(
             canister_id=context.canister_id,
             method=context.method,
             reply=answer if isinstance(answer, bytes) else None,
             reject=_to_user(answer) if isinstance(answer, Reject) else None,
             instructions=context.instructions,
-            logs=tuple(kernel.printed),
+            logs=tuple(env.printed),
             backtrace=backtrace,
         )
         if origin.request_id:
-            answered(kernel.subnet, origin.request_id, result)
+            record_answer(env.subnet, origin.request_id, result)
     elif isinstance(origin, CanisterOrigin):
         if isinstance(answer, Reject) and context.canister_id == Principal.management():
             answer = replace(answer, error_code=None)
-        kernel.subnet.queue.append(Response(origin.callback_id, origin.canister_id, answer, context.available))
+        env.subnet.queue.append(Response(origin.callback_id, origin.canister_id, answer, context.available))
     return evolve(context, responded=True, available=0)
 
 
@@ -156,54 +158,54 @@ def _to_user(reject: Reject) -> Reject:
     return reject if reject.error_code is not None else replace(reject, error_code=ErrorCode.CANISTER_REJECTED_MESSAGE)
 
 
-def close(kernel: Kernel, context: CallContext, failure: Failure | None = None) -> None:
+def close(env: ExecutionEnvironment, context: CallContext, failure: Failure | None = None) -> None:
     """Keep a context that still waits for something; else answer for it, if it has not, and forget it."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     if context.outstanding:
         subnet.contexts[context.id] = context
         return
     if not context.responded:
-        respond(kernel, context, _no_answer(kernel, context, failure), failure.backtrace if failure else ())
+        respond(env, context, _no_answer(env, context, failure), failure.backtrace if failure else ())
     subnet.contexts.pop(context.id, None)
     state = subnet.canisters.get(context.canister_id)
     if state is not None and state.status is Status.STOPPING:
-        stop_if_done(kernel, state)
+        stop_if_done(env, state)
 
 
-def stop_if_done(kernel: Kernel, state: CanisterState) -> None:
+def stop_if_done(env: ExecutionEnvironment, state: CanisterState) -> None:
     """A stopping canister without open call contexts is stopped, and those who asked for it are told. Contexts that
     were open when it was uninstalled stay open until the answers that they wait for have come."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     if any(context.canister_id == state.id for context in subnet.contexts.values()):
         return
     subnet.canisters[state.id] = replace(state, status=Status.STOPPED, version=state.version + 1)
     for waiting in subnet.stops.pop(state.id, ()):
-        respond(kernel, waiting, b"DIDL\x00\x00")
+        respond(env, waiting, b"DIDL\x00\x00")
 
 
-def reject_open_calls(kernel: Kernel, canister_id: Principal) -> None:
+def reject_open_calls(env: ExecutionEnvironment, canister_id: Principal) -> None:
     """Uninstalling answers every open call and leaves its callbacks without a canister to run on."""
     text = "Canister has been uninstalled."
-    for context in [c for c in kernel.subnet.contexts.values() if c.canister_id == canister_id]:
+    for context in [c for c in env.subnet.contexts.values() if c.canister_id == canister_id]:
         if not context.responded:
-            context = respond(kernel, context, Reject(RejectCode.CANISTER_REJECT, text))
-        kernel.subnet.contexts[context.id] = replace(context, deleted=True)
+            context = respond(env, context, Reject(RejectCode.CANISTER_REJECT, text))
+        env.subnet.contexts[context.id] = replace(context, deleted=True)
 
 
-def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: list[Call]) -> None:
-    subnet, sender = kernel.subnet, state.id
+def _send(env: ExecutionEnvironment, state: CanisterState, context: CallContext, calls: list[Call]) -> None:
+    subnet, sender = env.subnet, state.id
     slots = dict(subnet.slots.get(sender, {}))
     for call in calls:
         callback = Callback(
-            id=kernel.new_id(),
+            id=env.new_id(),
             context_id=context.id,
             canister_id=sender,
             callee=call.callee,
             on_reply=call.on_reply,
             on_reject=call.on_reject,
             on_cleanup=call.on_cleanup,
-            deadline=_deadline(kernel, call),
-            prepaid=prepaid_answer(kernel, call),
+            deadline=_deadline(env, call),
+            prepaid=prepaid_answer(env, call),
             method=call.method,
         )
         subnet.callbacks[callback.id] = callback
@@ -223,8 +225,8 @@ def _send(kernel: Kernel, state: CanisterState, context: CallContext, calls: lis
     subnet.slots[sender] = slots
 
 
-def _deadline(kernel: Kernel, call: Call) -> int:
-    return 0 if call.timeout_seconds is None else kernel.subnet.time + call.timeout_seconds * 1_000_000_000
+def _deadline(env: ExecutionEnvironment, call: Call) -> int:
+    return 0 if call.timeout_seconds is None else env.subnet.time + call.timeout_seconds * 1_000_000_000
 
 
 def _answer(execution: Execution) -> bytes | Reject:
@@ -235,11 +237,11 @@ def _answer(execution: Execution) -> bytes | Reject:
     return Reject(RejectCode.CANISTER_REJECT, response.message)
 
 
-def _no_answer(kernel: Kernel, context: CallContext, failure: Failure | None) -> Reject:
+def _no_answer(env: ExecutionEnvironment, context: CallContext, failure: Failure | None) -> Reject:
     """What the caller is told when nobody answered: the trap, or that there was no answer."""
     if failure is not None:
-        state = kernel.subnet.canisters.get(context.canister_id)
-        shown = state is not None and kernel.traced(state, context.caller)
+        state = env.subnet.canisters.get(context.canister_id)
+        shown = state is not None and env.traced(state, context.caller)
         return Reject.of(failure.code, failure.message(context.canister_id, shown))
     if isinstance(context.origin, CanisterOrigin):
         return Reject(RejectCode.CANISTER_ERROR, "No response")

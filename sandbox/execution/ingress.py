@@ -68,7 +68,7 @@ def begins(subnet: Subnet, message: Ingress) -> bool:
         text = f"Ingress message 0x{message.request_id.hex()} timed out waiting to start executing."
         reject = Reject.of(ErrorCode.INGRESS_MESSAGE_TIMEOUT, text)
         result = subnet.results[message.message_id] = CallResult(message.canister_id, message.method, reject=reject)
-        answered(subnet, message.request_id, result)
+        record_answer(subnet, message.request_id, result)
         return False
     subnet.submissions[message.request_id] = evolve(submission, status=PROCESSING)
     return True
@@ -92,7 +92,7 @@ def keep(subnet: Subnet, message: Ingress) -> bytes:
     return name
 
 
-def answered(subnet: Subnet, name: bytes, result: CallResult, refused: bool = False) -> None:
+def record_answer(subnet: Subnet, name: bytes, result: CallResult, refused: bool = False) -> None:
     """Note the answer to a call, or with `refused` why it was not let in."""
     status = REFUSED if refused else REPLIED if result.reject is None else REJECTED
     answer = result.reply if result.reject is None else result.reject

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.certify.request_id import request_id
 from sandbox.execution import ingress, management, queries, request_size, rounds, time
-from sandbox.execution.kernel import Kernel
+from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.queries import Query
 from sandbox.execution.result import CallResult
 from sandbox.limits import ROUNDS
@@ -84,22 +84,22 @@ class Managed:
 Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped
 
 
-def perform(kernel: Kernel, given: Input) -> Any:
+def perform(env: ExecutionEnvironment, given: Input) -> Any:
     """Carry out an input: a `CallResult` for `Update` and `Query`, the message's number for `Submit`, `Managed` for a
     command, the number of rounds for `UntilIdle`. `CallRejected` only for commands, `RequestTooLarge` for calls;
     `StillWaiting` where rounds are counted."""
-    return _TABLE[type(given)](kernel, given)
+    return _TABLE[type(given)](env, given)
 
 
-def _update(kernel: Kernel, given: Update) -> CallResult:
+def _update(env: ExecutionEnvironment, given: Update) -> CallResult:
     if request_size.large(given.method, given.arg):
-        request_size.check_call(_content(kernel, given, "call"))
-    message = Ingress(kernel.new_id(), given.canister_id, given.method, given.arg, given.sender)
-    return rounds.update(kernel, message, given.max_rounds)
+        request_size.check_call(_content(env, given, "call"))
+    message = Ingress(env.new_id(), given.canister_id, given.method, given.arg, given.sender)
+    return rounds.update(env, message, given.max_rounds)
 
 
-def _submit(kernel: Kernel, given: Submit) -> int:
-    subnet, number = kernel.subnet, kernel.subnet.next_id + 1
+def _submit(env: ExecutionEnvironment, given: Submit) -> int:
+    subnet, number = env.subnet, env.subnet.next_id + 1
     expiry, nonce = given.expiry, given.nonce
     if expiry is None:
         expiry = subnet.time + ingress.KEPT
@@ -107,7 +107,7 @@ def _submit(kernel: Kernel, given: Submit) -> int:
     content = ingress.content_of(given.canister_id, given.method, given.arg, given.sender, expiry, nonce)
     if request_size.large(given.method, given.arg):
         request_size.check_call(content)
-    name, number = request_id(content), kernel.new_id()
+    name, number = request_id(content), env.new_id()
     submission = subnet.submissions.get(name)
     if submission is not None and submission.known:
         return submission.number
@@ -116,47 +116,47 @@ def _submit(kernel: Kernel, given: Submit) -> int:
     if submission is not None:
         del subnet.submissions[name]
     subnet.submissions[name] = Submission(number, given.canister_id, given.method, given.sender, given.expiry or 0)
-    refused = rounds.submit(kernel, Ingress(number, given.canister_id, given.method, given.arg, given.sender, name))
+    refused = rounds.submit(env, Ingress(number, given.canister_id, given.method, given.arg, given.sender, name))
     if refused is not None:
-        ingress.answered(subnet, name, refused, refused=True)
+        ingress.record_answer(subnet, name, refused, refused=True)
     return number
 
 
-def _query(kernel: Kernel, given: Query) -> CallResult:
+def _query(env: ExecutionEnvironment, given: Query) -> CallResult:
     if request_size.large(given.method, given.arg):
-        request_size.check_query(_content(kernel, given, "query"))
-    return queries.query(kernel, given)
+        request_size.check_query(_content(env, given, "query"))
+    return queries.query(env, given)
 
 
-def _content(kernel: Kernel, given: Update | Query, kind: str) -> dict[str, object]:
-    expiry = kernel.subnet.time + ingress.KEPT
+def _content(env: ExecutionEnvironment, given: Update | Query, kind: str) -> dict[str, object]:
+    expiry = env.subnet.time + ingress.KEPT
     return ingress.content_of(given.canister_id, given.method, given.arg, given.sender, expiry, kind=kind)
 
 
-def _command(kernel: Kernel, given: Command) -> Managed:
-    state = kernel.subnet.canisters.get(given.caller)
-    world = management.world(kernel, given.caller, caller_version=None if state is None else state.version)
-    reply = management.carry_out(kernel, decide(world, given)).reply
-    return Managed(reply, kernel.executed, tuple(kernel.printed))
+def _command(env: ExecutionEnvironment, given: Command) -> Managed:
+    state = env.subnet.canisters.get(given.caller)
+    world = management.world(env, given.caller, caller_version=None if state is None else state.version)
+    reply = management.carry_out(env, decide(world, given)).reply
+    return Managed(reply, env.executed, tuple(env.printed))
 
 
-def _advance(kernel: Kernel, given: Advance) -> None:
-    time.advance(kernel, given.nanoseconds)
+def _advance(env: ExecutionEnvironment, given: Advance) -> None:
+    time.advance(env, given.nanoseconds)
 
 
-def _round(kernel: Kernel, _given: Round) -> None:
-    rounds.run_round(kernel)
+def _round(env: ExecutionEnvironment, _given: Round) -> None:
+    rounds.run_round(env)
 
 
-def _until_idle(kernel: Kernel, given: UntilIdle) -> int:
-    return rounds.run_until_idle(kernel, given.max_rounds)
+def _until_idle(env: ExecutionEnvironment, given: UntilIdle) -> int:
+    return rounds.run_until_idle(env, given.max_rounds)
 
 
-def _until_stopped(kernel: Kernel, given: UntilStopped) -> None:
-    rounds.stop(kernel, given.canister_id, given.max_rounds)
+def _until_stopped(env: ExecutionEnvironment, given: UntilStopped) -> None:
+    rounds.stop(env, given.canister_id, given.max_rounds)
 
 
-_TABLE: Mapping[type[Any], Callable[[Kernel, Any], Any]] = {
+_TABLE: Mapping[type[Any], Callable[[ExecutionEnvironment, Any], Any]] = {
     Update: _update,
     Query: _query,
     Submit: _submit,

@@ -1,4 +1,4 @@
-"""The canister's log: interface specification, "Canister logs" and `log_memory_limit` (digest 5.7).
+"""The canister's log: interface specification, "Canister logs" and `log_memory_limit` (SPECIFICATION 5.7).
 
 At most `log_memory_limit` bytes of content (4 KiB by default); the oldest records give way. A trap leaves a record too,
 with its backtrace.

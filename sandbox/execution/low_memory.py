@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.code import prepare
-from sandbox.execution.kernel import Kernel
+from sandbox.canister.module import compile_module
+from sandbox.execution.context import ExecutionEnvironment
 from sandbox.management.sizes import low_on_memory
 from sandbox.state import CanisterState, Task
 
@@ -19,7 +19,7 @@ EXECUTED = "executed"
 _HOOK = "canister_on_low_wasm_memory"
 
 
-def watched(kernel: Kernel, state: CanisterState) -> CanisterState:
+def watched(env: ExecutionEnvironment, state: CanisterState) -> CanisterState:
     """The state with the hook's status brought up to date; a hook that became due is put first in the queue."""
     if not state.settings.wasm_memory_threshold and state.low_memory_hook == NOT_SATISFIED:
         return state
@@ -27,12 +27,12 @@ def watched(kernel: Kernel, state: CanisterState) -> CanisterState:
         return replace(state, low_memory_hook=NOT_SATISFIED) if state.low_memory_hook != NOT_SATISFIED else state
     if state.low_memory_hook != NOT_SATISFIED:
         return state
-    schedule(kernel, state)
+    schedule(env, state)
     return replace(state, low_memory_hook=READY)
 
 
-def schedule(kernel: Kernel, state: CanisterState) -> None:
+def schedule(env: ExecutionEnvironment, state: CanisterState) -> None:
     """Put the hook before everything else, if the canister has one. While the canister does not run or cannot pay, the
     hook stays ready (`tasks.due`)."""
-    if state.code is not None and _HOOK in prepare(state.code).facts.entry_points:
-        kernel.subnet.queue.appendleft(Task(state.id, "on_low_wasm_memory"))
+    if state.code is not None and _HOOK in compile_module(state.code).facts.entry_points:
+        env.subnet.queue.appendleft(Task(state.id, "on_low_wasm_memory"))

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.code import prepare
 from sandbox.canister.failure import Failure
+from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, ErrorCode, Reject
-from sandbox.execution.kernel import Kernel, no_method, no_module
+from sandbox.execution.context import ExecutionEnvironment, no_method, no_module
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Rejected, Replied
 from sandbox.management.transition import Hooks
 from sandbox.principal import Principal
 
 
-def with_transform(kernel: Kernel) -> Hooks:
+def with_transform(env: ExecutionEnvironment) -> Hooks:
     """The kernel's hooks, and transform functions run by it."""
-    return replace(kernel.hooks, transform=lambda canister_id, method, arg: _run(kernel, canister_id, method, arg))
+    return replace(env.hooks, transform=lambda canister_id, method, arg: _run(env, canister_id, method, arg))
 
 
-def _run(kernel: Kernel, canister_id: Principal, method: str, arg: bytes) -> bytes:
-    state = kernel.subnet.canisters[canister_id]
+def _run(env: ExecutionEnvironment, canister_id: Principal, method: str, arg: bytes) -> bytes:
+    state = env.subnet.canisters[canister_id]
     problem = no_module() if state.code is None else None
-    if state.code is not None and prepare(state.code).facts.methods.get(method) != "query":
+    if state.code is not None and compile_module(state.code).facts.methods.get(method) != "query":
         problem = no_method(method, "query")
     if problem is None:
-        live = kernel.machines.open(state)
-        execution = kernel.execution(state, Mode.TRANSFORM_QUERY, Principal.management(), arg)
-        outcome = kernel.run(live, f"canister_query {method}", execution, kernel.subnet.instruction_limits.query)
-        kernel.machines.rollback(state.id)
+        live = env.instances.open(state)
+        execution = env.execution(state, Mode.TRANSFORM_QUERY, Principal.management(), arg)
+        outcome = env.run(live, f"canister_query {method}", execution, env.subnet.instruction_limits.query)
+        env.instances.rollback(state.id)
         if outcome.failure is None and isinstance(execution.response, Replied):
             return execution.response.data
         if outcome.failure is None and isinstance(execution.response, Rejected):

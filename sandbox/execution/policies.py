@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.execution.kernel import Kernel
+from sandbox.execution.context import ExecutionEnvironment
 from sandbox.management.retention import EVERYWHERE, kept
-from sandbox.management.snapshots import present
+from sandbox.management.snapshot_rules import present
 from sandbox.management.transition import Transition
 from sandbox.state import CanisterState, Policy, Subnet
 
@@ -31,9 +31,9 @@ def after_deployment(subnet: Subnet, before: CanisterState, state: CanisterState
     return _with(subnet, policy, state, of=state, label="installed")
 
 
-def take_due(kernel: Kernel) -> None:
+def take_due(env: ExecutionEnvironment) -> None:
     """Snapshots of canisters whose newest one is as old as their policy allows, if they have changed since."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     if not subnet.policies:
         return
     for state in list(subnet.canisters.values()):

@@ -1,4 +1,4 @@
-"""Query calls: interface specification, "Query call" and "Composite queries" (digest 4.7).
+"""Query calls: interface specification, "Query call" and "Composite queries" (SPECIFICATION 4.7).
 
 Nothing of a query remains. A composite query may call queries of other canisters: each of these starts from the
 committed state of its canister, also of the calling one, while the composite's own callbacks see what it has done so
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from sandbox.canister.checkpoint import checkpoint, resumed
-from sandbox.canister.code import prepare
+from sandbox.canister.entry_point import Callback, Outcome
 from sandbox.canister.failure import Failure, cleanup_failed
-from sandbox.canister.live import Live
-from sandbox.canister.run import Callback, Outcome
+from sandbox.canister.instances import CanisterInstance
+from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, ErrorCode, Reject, RejectCode
 from sandbox.execution import management
 from sandbox.execution.calls import unavailable
 from sandbox.execution.certificates import data_certificate
+from sandbox.execution.context import ENTRY, ExecutionEnvironment, no_method, no_module
 from sandbox.execution.fees import frozen
-from sandbox.execution.kernel import ENTRY, Kernel, no_method, no_module
 from sandbox.execution.responses import told
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
@@ -51,7 +51,7 @@ class Query:
 class _Graph:
     """One user's query and all that it sets in motion."""
 
-    kernel: Kernel
+    env: ExecutionEnvironment
     budget: int
     used: int = 0
     backtrace: tuple[str, ...] = ()
@@ -65,12 +65,12 @@ class _Ended(Exception):
         self.reject = reject
 
 
-def query(kernel: Kernel, call: Query) -> CallResult:
+def query(env: ExecutionEnvironment, call: Query) -> CallResult:
     """Run a query call; the result says how it ended. `StateCorrupt` if the canister's memory on disk is damaged."""
-    asked = kernel.subnet.canisters.get(call.canister_id)
+    asked = env.subnet.canisters.get(call.canister_id)
     if asked is not None:
         asked.check_intact()
-    graph = _Graph(kernel, kernel.subnet.instruction_limits.query)
+    graph = _Graph(env, env.subnet.instruction_limits.query)
     answer: bytes | Reject
     try:
         answer = _evaluate(graph, call, 0)
@@ -84,38 +84,38 @@ def query(kernel: Kernel, call: Query) -> CallResult:
         reply=answer if isinstance(answer, bytes) else None,
         reject=answer if isinstance(answer, Reject) else None,
         instructions=graph.used,
-        logs=tuple(kernel.printed),
+        logs=tuple(env.printed),
         backtrace=graph.backtrace,
     )
 
 
 def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
-    kernel = graph.kernel
+    env = graph.env
     if call.canister_id == _MANAGEMENT:
-        return _managed(kernel, call)
-    state = kernel.subnet.canisters.get(call.canister_id)
+        return _managed(env, call)
+    state = env.subnet.canisters.get(call.canister_id)
     refused = _unasked(state, call.canister_id)
     if state is None or refused is not None:
         assert refused is not None
         return refused
-    refused = frozen(kernel.subnet, state)
+    refused = frozen(env.subnet, state)
     if refused is not None:
         return refused
     if state.code is None:
         return _rejected(graph, state, call, no_module(), depth)
-    kind = prepare(state.code).facts.methods.get(call.method)
+    kind = compile_module(state.code).facts.methods.get(call.method)
     if kind not in ("query", "composite_query"):
         return _rejected(graph, state, call, no_method(call.method, "query"), depth)
     if kind == "query":
         try:
-            return _Node(graph, state, kernel.machines.open(state), call, depth).answer(Mode.NON_REPLICATED_QUERY)
+            return _Node(graph, state, env.instances.open(state), call, depth).answer(Mode.NON_REPLICATED_QUERY)
         finally:
-            kernel.machines.rollback(state.id)
-    node = _Node(graph, state, kernel.machines.take(state), call, depth)
+            env.instances.rollback(state.id)
+    node = _Node(graph, state, env.instances.take(state), call, depth)
     try:
         return node.answer(Mode.COMPOSITE_QUERY)
     finally:
-        kernel.machines.give_back(state.id, node.live)
+        env.instances.give_back(state.id, node.live)
 
 
 def _unasked(state: CanisterState | None, canister_id: Principal) -> Reject | None:
@@ -127,12 +127,12 @@ def _unasked(state: CanisterState | None, canister_id: Principal) -> Reject | No
     return unavailable(state, canister_id)
 
 
-def _managed(kernel: Kernel, call: Query) -> bytes | Reject:
+def _managed(env: ExecutionEnvironment, call: Query) -> bytes | Reject:
     """A query of the management canister, by a user or by a composite query."""
-    asking = kernel.subnet.canisters.get(call.sender)
+    asking = env.subnet.canisters.get(call.sender)
     version = None if asking is None else asking.version
     try:
-        return dispatch.query(management.world(kernel, call.sender, caller_version=version), call.method, call.arg)
+        return dispatch.query(management.world(env, call.sender, caller_version=version), call.method, call.arg)
     except CallRejected as refused:
         return refused.reject
 
@@ -143,7 +143,7 @@ class _Node:
 
     graph: _Graph
     state: CanisterState
-    live: Live
+    live: CanisterInstance
     call: Query
     depth: int
     used: int = 0
@@ -151,9 +151,9 @@ class _Node:
 
     def answer(self, mode: Mode) -> bytes | Reject:
         """The first answer of the method or of a callback; what would come after it cannot change it and is not run."""
-        execution = self.graph.kernel.execution(self.state, mode, self.call.sender, self.call.arg)
+        execution = self.graph.env.execution(self.state, mode, self.call.sender, self.call.arg)
         if self.depth == 0:
-            execution.certificate = partial(data_certificate, self.graph.kernel.subnet, self.state.id)
+            execution.certificate = partial(data_certificate, self.graph.env.subnet, self.state.id)
         outcome, failed = self._execute(f"{ENTRY[mode]} {self.call.method}", execution), None
         pending = deque(execution.calls)
         while outcome.failure is None:
@@ -205,14 +205,14 @@ class _Node:
         call = self.call
         context = CallContext(0, self.state.id, _EMPTY_CONTEXT, call.sender, call.method, instructions=self.used)
         arg = result if isinstance(result, bytes) else b""
-        execution = self.graph.kernel.execution(self.state, mode, call.sender, arg, context)
+        execution = self.graph.env.execution(self.state, mode, call.sender, arg, context)
         if isinstance(result, Reject):
             execution.reject_code, execution.reject_message = result.reject_code.value, told(result)
         return execution
 
     def _execute(self, function: str | Callback, execution: Execution) -> Outcome:
         left = max(self.graph.budget - self.graph.used, 0)
-        outcome = self.graph.kernel.run(self.live, function, execution, left)
+        outcome = self.graph.env.run(self.live, function, execution, left)
         self.graph.used += outcome.instructions
         self.used += outcome.instructions
         return outcome
@@ -232,4 +232,4 @@ def _answer(execution: Execution) -> bytes | Reject | None:
 def _rejected(graph: _Graph, state: CanisterState, call: Query, failure: Failure, depth: int) -> Reject:
     if depth == 0:
         graph.backtrace = failure.backtrace
-    return Reject.of(failure.code, failure.message(state.id, graph.kernel.traced(state, call.sender)))
+    return Reject.of(failure.code, failure.message(state.id, graph.env.traced(state, call.sender)))

@@ -1,4 +1,4 @@
-"""An answer arrives: interface specification, "Callbacks" (digest 4.2).
+"""An answer arrives: interface specification, "Callbacks" (SPECIFICATION 4.2).
 
 Refunded cycles are credited first and stay, whatever the callback does. If the callback traps, its changes are
 forgotten and the cleanup function, if there is one, runs from the state before it; what cleanup does is kept if it
@@ -7,14 +7,14 @@ returns.
 
 from __future__ import annotations
 
-from sandbox.canister import run as entry
+from sandbox.canister import entry_point as entry
+from sandbox.canister.entry_point import Outcome
 from sandbox.canister.failure import cleanup_failed
-from sandbox.canister.run import Outcome
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution import fees
 from sandbox.execution.calls import damaged
+from sandbox.execution.context import ExecutionEnvironment, expired
 from sandbox.execution.finish import close, commit, finish, respond
-from sandbox.execution.kernel import Kernel, expired
 from sandbox.execution.logs import recorded
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution
@@ -23,70 +23,70 @@ from sandbox.principal import Principal
 from sandbox.state import Callback, CallContext, CanisterState, Response, evolve
 
 
-def deliver(kernel: Kernel, message: Response) -> None:
+def deliver(env: ExecutionEnvironment, message: Response) -> None:
     """Run the callback that waits for this answer; a late one to a best-effort call only gives its cycles back."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     callback = subnet.callbacks.pop(message.callback_id, None)
     state = subnet.canisters.get(message.canister_id)
-    credit = message.refund + _unused(kernel, callback, message)
+    credit = message.refund + _unused(env, callback, message)
     if state is not None and credit:
         state = evolve(state, cycles=min(state.cycles + credit, CYCLES))
         subnet.canisters[state.id] = state
     if callback is None:
         return
-    _free_slot(kernel, callback)
+    _free_slot(env, callback)
     context = subnet.contexts[callback.context_id]
     context = evolve(context, outstanding=context.outstanding - 1)
     if state is None or context.deleted or state.code is None:
-        close(kernel, context)
+        close(env, context)
         return
-    _run_callback(kernel, state, context, callback, message)
+    _run_callback(env, state, context, callback, message)
 
 
 def _run_callback(
-    kernel: Kernel, state: CanisterState, context: CallContext, callback: Callback, message: Response
+    env: ExecutionEnvironment, state: CanisterState, context: CallContext, callback: Callback, message: Response
 ) -> None:
     refused = damaged(state)
     if refused is not None:
-        close(kernel, context if context.responded else respond(kernel, context, refused))
+        close(env, context if context.responded else respond(env, context, refused))
         return
-    execution = _execution(kernel, state, context, message)
+    execution = _execution(env, state, context, message)
     function = callback.on_reply if isinstance(message.answer, bytes) else callback.on_reject
-    live = kernel.machines.open(state)
-    outcome = kernel.run(live, entry.Callback(*function), execution, kernel.subnet.instruction_limits.update)
+    live = env.instances.open(state)
+    outcome = env.run(live, entry.Callback(*function), execution, env.subnet.instruction_limits.update)
     if outcome.failure is not None and callback.on_cleanup is not None:
-        outcome = _clean_up(kernel, state, context, callback.on_cleanup, outcome)
+        outcome = _clean_up(env, state, context, callback.on_cleanup, outcome)
         context = evolve(context, instructions=context.instructions + outcome.instructions)
-        close(kernel, context, outcome.failure)
+        close(env, context, outcome.failure)
         return
-    finish(kernel, state, live, context, outcome)
+    finish(env, state, live, context, outcome)
 
 
-def _execution(kernel: Kernel, state: CanisterState, context: CallContext, message: Response) -> Execution:
+def _execution(env: ExecutionEnvironment, state: CanisterState, context: CallContext, message: Response) -> Execution:
     if isinstance(message.answer, Reject):
-        execution = kernel.execution(state, Mode.REJECT, context.caller, b"", context)
+        execution = env.execution(state, Mode.REJECT, context.caller, b"", context)
         execution.reject_code = message.answer.reject_code.value
         execution.reject_message = told(message.answer)
     else:
-        execution = kernel.execution(state, Mode.REPLY, context.caller, message.answer, context)
+        execution = env.execution(state, Mode.REPLY, context.caller, message.answer, context)
     execution.refunded = message.refund
     return execution
 
 
 def _clean_up(
-    kernel: Kernel, state: CanisterState, context: CallContext, function: tuple[int, int], trapped: Outcome
+    env: ExecutionEnvironment, state: CanisterState, context: CallContext, function: tuple[int, int], trapped: Outcome
 ) -> Outcome:
     """Run cleanup after a callback trapped; the outcome has the callback's failure in any case. What the callback
     printed stays in the log, and what it executed is paid for."""
     assert trapped.failure is not None
-    kernel.machines.rollback(state.id)
-    state = recorded(state, (trapped.execution,), trapped.failure, kernel.subnet.time)
-    live = kernel.machines.open(state)
-    execution = kernel.execution(state, Mode.CLEANUP, context.caller, b"", context)
+    env.instances.rollback(state.id)
+    state = recorded(state, (trapped.execution,), trapped.failure, env.subnet.time)
+    live = env.instances.open(state)
+    execution = env.execution(state, Mode.CLEANUP, context.caller, b"", context)
     execution.reject_code = trapped.execution.reject_code
-    outcome = kernel.run(live, entry.Callback(*function), execution, kernel.subnet.instruction_limits.update)
+    outcome = env.run(live, entry.Callback(*function), execution, env.subnet.instruction_limits.update)
     instructions = trapped.instructions + outcome.instructions
-    commit(kernel, state, live, Outcome(execution, outcome.failure, instructions))
+    commit(env, state, live, Outcome(execution, outcome.failure, instructions))
     failure = trapped.failure
     if outcome.failure is not None:
         failure = cleanup_failed(failure, outcome.failure)
@@ -98,39 +98,39 @@ def told(reject: Reject) -> str:
     return reject.message if reject.error_code is None else f"{reject.error_code}: {reject.message}"
 
 
-def _unused(kernel: Kernel, callback: Callback | None, message: Response) -> int:
+def _unused(env: ExecutionEnvironment, callback: Callback | None, message: Response) -> int:
     """What was prepaid for the answer, less its transmission; executing the callback is charged apart."""
-    model = fees.fees(kernel.subnet)
+    model = fees.fee_schedule(env.subnet)
     if callback is None or model is None:
         return 0
     size = len(message.answer if isinstance(message.answer, bytes) else message.answer.message.encode())
     return max(callback.prepaid - size * model.call_byte, 0)
 
 
-def expire(kernel: Kernel) -> None:
+def expire(env: ExecutionEnvironment) -> None:
     """Give up the best-effort calls, and the calls of `stop_canister`, whose deadline has passed."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     for callback in [c for c in subnet.callbacks.values() if 0 < c.deadline <= subnet.time]:
         subnet.queue.append(Response(callback.id, callback.canister_id, expired(), 0))
     for canister_id, waiting in list(subnet.stops.items()):
         if any(context.deadline <= subnet.time for context in waiting):
-            _give_up_stopping(kernel, canister_id, waiting)
+            _give_up_stopping(env, canister_id, waiting)
 
 
-def _give_up_stopping(kernel: Kernel, canister_id: Principal, waiting: tuple[CallContext, ...]) -> None:
+def _give_up_stopping(env: ExecutionEnvironment, canister_id: Principal, waiting: tuple[CallContext, ...]) -> None:
     """Calls of `stop_canister` that waited too long are rejected; the canister goes on stopping."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     subnet.stops[canister_id] = tuple(context for context in waiting if context.deadline > subnet.time)
     if not subnet.stops[canister_id]:
         del subnet.stops[canister_id]
     text = "Stop canister request timed out"
     for context in waiting:
         if context.deadline <= subnet.time:
-            respond(kernel, context, Reject.of(ErrorCode.STOP_CANISTER_REQUEST_TIMEOUT, text))
+            respond(env, context, Reject.of(ErrorCode.STOP_CANISTER_REQUEST_TIMEOUT, text))
 
 
-def _free_slot(kernel: Kernel, callback: Callback) -> None:
-    slots = kernel.subnet.slots
+def _free_slot(env: ExecutionEnvironment, callback: Callback) -> None:
+    slots = env.subnet.slots
     counts = slots.get(callback.canister_id)
     if counts is None:
         return

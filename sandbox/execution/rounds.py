@@ -13,7 +13,7 @@ from types import ModuleType
 
 from sandbox.errors import StillWaiting
 from sandbox.execution import calls, ingress, management, policies, responses, tasks, time, waiting
-from sandbox.execution.kernel import Kernel
+from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.result import CallResult
 from sandbox.limits import INSTRUCTIONS_EXECUTION, INSTRUCTIONS_ROUND, ROUNDS
 from sandbox.principal import Principal
@@ -22,96 +22,96 @@ from sandbox.state import Ingress, Message, Request, Response, Status
 _MANAGEMENT = Principal.management()
 
 
-def step(kernel: Kernel) -> bool:
+def step(env: ExecutionEnvironment) -> bool:
     """Execute the next message of this round; False if there is none."""
-    queue = kernel.subnet.queue
+    queue = env.subnet.queue
     if not queue:
         return False
-    _execute(kernel, queue.popleft())
+    _execute(env, queue.popleft())
     return True
 
 
-def _execute(kernel: Kernel, message: Message) -> None:
+def _execute(env: ExecutionEnvironment, message: Message) -> None:
     if isinstance(message, Ingress):
-        if not message.request_id or ingress.begins(kernel.subnet, message):
-            _receiver(kernel, message).begin_ingress(kernel, message)
+        if not message.request_id or ingress.begins(env.subnet, message):
+            _receiver(env, message).begin_ingress(env, message)
     elif isinstance(message, Request):
-        if 0 < message.deadline <= kernel.subnet.time:
-            calls.give_up_request(kernel, message)
+        if 0 < message.deadline <= env.subnet.time:
+            calls.give_up_request(env, message)
         else:
-            _receiver(kernel, message).begin_request(kernel, message)
+            _receiver(env, message).begin_request(env, message)
     elif isinstance(message, Response):
-        responses.deliver(kernel, message)
+        responses.deliver(env, message)
     else:
-        tasks.execute(kernel, message)
+        tasks.execute(env, message)
 
 
-def _receiver(kernel: Kernel, message: Ingress | Request) -> ModuleType:
+def _receiver(env: ExecutionEnvironment, message: Ingress | Request) -> ModuleType:
     """What executes a call: the subnet's own id is another name of the management canister (`dfinity/ic`
     `rs/execution_environment/src/execution_environment.rs`)."""
     receiver = message.canister_id
-    return management if receiver == _MANAGEMENT or receiver == kernel.subnet.key.subnet_id else calls
+    return management if receiver == _MANAGEMENT or receiver == env.subnet.key.subnet_id else calls
 
 
-def submit(kernel: Kernel, message: Ingress) -> CallResult | None:
+def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
     """Let a user's call in, to be executed when its turn comes; or how it was refused, which is then its answer.
 
     `StateCorrupt` if the canister's memory on disk is damaged."""
-    state = kernel.subnet.canisters.get(message.canister_id)
+    state = env.subnet.canisters.get(message.canister_id)
     if state is not None:
         state.check_intact()
-    refused = None if _receiver(kernel, message) is management else calls.inspect(kernel, message)
+    refused = None if _receiver(env, message) is management else calls.inspect(env, message)
     if refused is None:
-        refused = ingress.full(kernel.subnet, message)
+        refused = ingress.full(env.subnet, message)
     if refused is None:
-        time.charge_ingress(kernel, message)
-        kernel.subnet.queue.append(message)
+        time.charge_ingress(env, message)
+        env.subnet.queue.append(message)
     else:
-        kernel.subnet.results[message.message_id] = refused
+        env.subnet.results[message.message_id] = refused
     return refused
 
 
-def update(kernel: Kernel, message: Ingress, most: int = ROUNDS) -> CallResult:
+def update(env: ExecutionEnvironment, message: Ingress, most: int = ROUNDS) -> CallResult:
     """A user's call from its submission to its answer; what else it set in motion stays queued.
 
     `StillWaiting` if it has none within `most` rounds: it is then a submitted call, as if `submit` had taken it.
     """
-    submit(kernel, message)
-    results, number = kernel.subnet.results, message.message_id
-    if until(kernel, lambda: number in results, most):
+    submit(env, message)
+    results, number = env.subnet.results, message.message_id
+    if until(env, lambda: number in results, most):
         result = results.pop(number)
         assert isinstance(result, CallResult)
         return result
-    name = ingress.keep(kernel.subnet, message)
-    text = f"{message.canister_id}.{message.method} has no answer {_within(kernel, most)}"
-    raise StillWaiting(f"{text}: {waiting.described(kernel.subnet)}", name)
+    name = ingress.keep(env.subnet, message)
+    text = f"{message.canister_id}.{message.method} has no answer {_within(env, most)}"
+    raise StillWaiting(f"{text}: {waiting.described(env.subnet)}", name)
 
 
-def stop(kernel: Kernel, canister_id: Principal, most: int = ROUNDS) -> None:
+def stop(env: ExecutionEnvironment, canister_id: Principal, most: int = ROUNDS) -> None:
     """Messages until a stopping canister is stopped; `StillWaiting` if it is not within `most` rounds."""
-    canisters = kernel.subnet.canisters
-    if not until(kernel, lambda: canisters[canister_id].status is not Status.STOPPING, most):
-        text = f"{canister_id} is stopping and not stopped {_within(kernel, most)}"
-        raise StillWaiting(f"{text}: {waiting.described(kernel.subnet, canister_id)}")
+    canisters = env.subnet.canisters
+    if not until(env, lambda: canisters[canister_id].status is not Status.STOPPING, most):
+        text = f"{canister_id} is stopping and not stopped {_within(env, most)}"
+        raise StillWaiting(f"{text}: {waiting.described(env.subnet, canister_id)}")
 
 
-def until(kernel: Kernel, done: Callable[[], bool], most: int) -> bool:
+def until(env: ExecutionEnvironment, done: Callable[[], bool], most: int) -> bool:
     """Messages until something is done; False if it is not within `most` rounds or nothing is left to execute."""
     for _ in range(most):
-        end = _RoundEnd(kernel)
+        end = _RoundEnd(env)
         while not done():
-            if end.reached or not step(kernel):
+            if end.reached or not step(env):
                 break
             end.count += 1
         if done():
             return True
-        if not _begin_round(kernel):
+        if not _begin_round(env):
             return False
     return done()
 
 
-def _within(kernel: Kernel, most: int) -> str:
-    subnet = kernel.subnet
+def _within(env: ExecutionEnvironment, most: int) -> str:
+    subnet = env.subnet
     if subnet.queue or subnet.later:
         return f"after {most} rounds"
     return "and nothing is left to execute"
@@ -120,45 +120,45 @@ def _within(kernel: Kernel, most: int) -> str:
 class _RoundEnd:
     """Where a round that begins now ends; `count` is how many executions it had."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, env: ExecutionEnvironment) -> None:
         self.count = 0
-        self._kernel = kernel
-        self._end = kernel.executed + INSTRUCTIONS_ROUND
+        self._kernel = env
+        self._end = env.executed + INSTRUCTIONS_ROUND
 
     @property
     def reached(self) -> bool:
         return self._kernel.executed + self.count * INSTRUCTIONS_EXECUTION >= self._end
 
 
-def _begin_round(kernel: Kernel) -> bool:
+def _begin_round(env: ExecutionEnvironment) -> bool:
     """Messages that waited for this round are to be executed; False if there are none."""
-    subnet = kernel.subnet
+    subnet = env.subnet
     subnet.queue.extend(subnet.later)
     subnet.later.clear()
     return bool(subnet.queue)
 
 
-def run_round(kernel: Kernel) -> int:
+def run_round(env: ExecutionEnvironment) -> int:
     """One round; returns how many tasks and messages it executed."""
-    policies.take_due(kernel)
-    responses.expire(kernel)
-    _begin_round(kernel)
-    due = tasks.due(kernel)
+    policies.take_due(env)
+    responses.expire(env)
+    _begin_round(env)
+    due = tasks.due(env)
     for task in due:
-        tasks.execute(kernel, task)
-    end = _RoundEnd(kernel)
-    while not end.reached and step(kernel):
+        tasks.execute(env, task)
+    end = _RoundEnd(env)
+    while not end.reached and step(env):
         end.count += 1
     return len(due) + end.count
 
 
-def run_until_idle(kernel: Kernel, most: int = ROUNDS) -> int:
+def run_until_idle(env: ExecutionEnvironment, most: int = ROUNDS) -> int:
     """Rounds until no message and no due timer is left; `StillWaiting` if that is not reached within `most` rounds."""
     for rounds in range(1, most + 1):
-        run_round(kernel)
-        if not kernel.subnet.queue and not kernel.subnet.later and not tasks.due(kernel, heartbeats=False):
+        run_round(env)
+        if not env.subnet.queue and not env.subnet.later and not tasks.due(env, heartbeats=False):
             return rounds
     raise StillWaiting(
-        f"still not idle after {most} rounds: {len(kernel.subnet.queue)} messages are queued, "
-        f"{waiting.described(kernel.subnet)}"
+        f"still not idle after {most} rounds: {len(env.subnet.queue)} messages are queued, "
+        f"{waiting.described(env.subnet)}"
     )

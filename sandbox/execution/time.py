@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.execution import ingress
-from sandbox.execution.fees import fees, ingress_fee
+from sandbox.execution.context import ExecutionEnvironment
+from sandbox.execution.fees import fee_schedule, ingress_fee
 from sandbox.execution.finish import reject_open_calls, stop_if_done
-from sandbox.execution.kernel import Kernel
 from sandbox.state import NO_CHUNKS, CanisterState, Ingress, Status
 
 
-def advance(kernel: Kernel, nanoseconds: int) -> None:
+def advance(env: ExecutionEnvironment, nanoseconds: int) -> None:
     """Let time pass. Canisters pay for it; one that cannot loses its code, its state and its snapshots."""
     if nanoseconds < 0:
         raise ValueError("time never goes back")
-    subnet = kernel.subnet
+    subnet = env.subnet
     subnet.time += nanoseconds
     ingress.forget(subnet)
-    model = fees(subnet)
+    model = fee_schedule(subnet)
     if model is None:
         return
     for state in list(subnet.canisters.values()):
@@ -26,21 +26,21 @@ def advance(kernel: Kernel, nanoseconds: int) -> None:
         if due <= state.cycles:
             subnet.canisters[state.id] = replace(state, cycles=state.cycles - due)
         else:
-            _deallocate(kernel, state)
+            _deallocate(env, state)
 
 
-def charge_ingress(kernel: Kernel, message: Ingress) -> None:
+def charge_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
     """Charge the canister for taking in a user's message, which it can pay for: `calls.inspect` has let it in."""
-    fee, state = ingress_fee(kernel.subnet, message), kernel.subnet.canisters.get(message.canister_id)
+    fee, state = ingress_fee(env.subnet, message), env.subnet.canisters.get(message.canister_id)
     if fee and state is not None:
-        kernel.subnet.canisters[state.id] = replace(state, cycles=state.cycles - fee)
+        env.subnet.canisters[state.id] = replace(state, cycles=state.cycles - fee)
 
 
-def _deallocate(kernel: Kernel, state: CanisterState) -> None:
+def _deallocate(env: ExecutionEnvironment, state: CanisterState) -> None:
     """As uninstalling, and snapshots and history go too: interface specification, "Canister out of cycles"."""
-    pool = kernel.subnet.pool
-    kernel.machines.drop(state.id)
-    kernel.subnet.canisters[state.id] = replace(
+    pool = env.subnet.pool
+    env.instances.drop(state.id)
+    env.subnet.canisters[state.id] = replace(
         state,
         settings=replace(state.settings, compute_allocation=0, memory_allocation=0),
         heap=pool.memory(),
@@ -56,6 +56,6 @@ def _deallocate(kernel: Kernel, state: CanisterState) -> None:
         chunks=NO_CHUNKS,
         version=state.version + 1,
     )
-    reject_open_calls(kernel, state.id)
+    reject_open_calls(env, state.id)
     if state.status is Status.STOPPING:
-        stop_if_done(kernel, kernel.subnet.canisters[state.id])
+        stop_if_done(env, env.subnet.canisters[state.id])

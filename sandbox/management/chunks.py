@@ -1,5 +1,5 @@
 """The Wasm chunk store and installing from it: interface specification, "IC method upload_chunk" to
-"install_chunked_code" (digest 5.7). A chunk is billed as 1 MiB whatever its size."""
+"install_chunked_code" (SPECIFICATION 5.7). A chunk is billed as 1 MiB whatever its size."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from types import MappingProxyType
 from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, install_code
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 from sandbox.state import NO_CHUNKS, Chunks
 
 
-def upload_chunk(world: World, canister_id: Principal, chunk: bytes) -> Transition:
+def upload_chunk(world: ManagementContext, canister_id: Principal, chunk: bytes) -> Transition:
     """Keep a chunk; uploading it again changes nothing. The reply is its SHA-256."""
     state = world.controlled(canister_id, itself=True)
     chunks, digest = added(state.chunks, chunk)
     return Transition(canister=replace(state, chunks=chunks), reply={"hash": digest})
 
 
-def stored_chunks(world: World, canister_id: Principal) -> Transition:
+def stored_chunks(world: ManagementContext, canister_id: Principal) -> Transition:
     """The hashes of all chunks, in order."""
     state = world.controlled(canister_id, itself=True)
     return Transition(reply=hashes(state.chunks))
 
 
-def clear_chunk_store(world: World, canister_id: Principal) -> Transition:
+def clear_chunk_store(world: ManagementContext, canister_id: Principal) -> Transition:
     """No chunks any more."""
     state = world.controlled(canister_id, itself=True)
     return Transition(canister=replace(state, chunks=NO_CHUNKS))
@@ -44,7 +44,7 @@ class Assembly:
     module_hash: bytes
 
 
-def install_chunked_code(world: World, target: InstallCode, assembly: Assembly) -> Transition:
+def install_chunked_code(world: ManagementContext, target: InstallCode, assembly: Assembly) -> Transition:
     """`install_code` of the chunks in the order given (repeats allowed); `target.module` is not looked at. Chunks that
     together are larger than any module are not put together."""
     world.controlled(target.canister_id)

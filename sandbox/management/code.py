@@ -1,19 +1,18 @@
-"""`install_code`: install, reinstall, upgrade (digest 5.2, 5.3)."""
+"""`install_code`: install, reinstall, upgrade (SPECIFICATION 5.2, 5.3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.canister import code as modules
-from sandbox.canister.code import Prepared
 from sandbox.canister.install import Deployed, Deployment, install, upgrade
+from sandbox.canister.module import CompiledModule, compile_module, submitted_module
 from sandbox.errors import InvalidModule
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment
 from sandbox.management import rejects
-from sandbox.management.transition import Transition, World, history
+from sandbox.management.transition import ManagementContext, Transition, history
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Code
+from sandbox.state import CanisterState, WasmModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +27,42 @@ class InstallCode:
     persistence: str | None = None
 
 
-def install_code(world: World, argument: InstallCode) -> Transition:
+def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
     """New code; on a trap of any hook nothing changes and the transition carries the failure."""
     state = world.controlled(argument.canister_id)
     if argument.mode == "install" and state.code is not None:
         raise rejects.not_empty(state.id)
     if argument.mode == "upgrade" and state.code is None:
         raise rejects.no_module(state.id)
-    code = modules.submit(argument.module)
+    code = submitted_module(argument.module)
     module = prepared(state, code)
     check_afforded(world, state, module)
     plan = deployment(world, state, argument, module)
     if argument.mode == "upgrade":
-        deployed = upgrade(world.subnet.pool, world.machines, state, plan)
+        deployed = upgrade(world.subnet.pool, world.instances, state, plan)
     else:
         deployed = install(world.subnet.pool, plan)
     return outcome(world, state, argument, code, deployed)
 
 
-def check_afforded(world: World, state: CanisterState, module: Prepared) -> None:
+def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:
     """A reject for a canister that cannot set aside what a deployment of this module may cost."""
     short = _reserved(world, module.facts.is64) + world.prices.frozen(state) - state.cycles
     if short > 0:
         raise rejects.installation_unpaid(state.id, short)
 
 
-def prepared(state: CanisterState, code: Code) -> Prepared:
+def prepared(state: CanisterState, code: WasmModule) -> CompiledModule:
     """The code, checked for this canister; `IC0505` with the rule that it breaks."""
     try:
-        return modules.prepare(code)
+        return compile_module(code)
     except InvalidModule as error:
         raise rejects.invalid_module(state.id, str(error)) from error
 
 
-def deployment(world: World, state: CanisterState, argument: InstallCode, prepared: Prepared) -> Deployment:
+def deployment(
+    world: ManagementContext, state: CanisterState, argument: InstallCode, prepared: CompiledModule
+) -> Deployment:
     """What is to be deployed into the canister, with the limits and the log of this subnet."""
     subnet, on_log = world.subnet, world.on_log
     return Deployment(
@@ -79,13 +80,13 @@ def deployment(world: World, state: CanisterState, argument: InstallCode, prepar
     )
 
 
-def _reserved(world: World, wasm64: bool) -> int:
+def _reserved(world: ManagementContext, wasm64: bool) -> int:
     """Set aside before an installation: as much as it may cost."""
     return world.prices.execution(world.subnet.instruction_limits.install, wasm64)
 
 
 def environment(
-    world: World, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
+    world: ManagementContext, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
 ) -> Environment:
     """The world as hooks of the canister see it when they are told this version and timer."""
     return Environment(
@@ -105,10 +106,12 @@ def environment(
     )
 
 
-def outcome(world: World, state: CanisterState, argument: InstallCode, code: Code, deployed: Deployed) -> Transition:
+def outcome(
+    world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
+) -> Transition:
     """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`; its
     instructions are paid for in any case."""
-    fee = world.prices.execution(deployed.instructions, modules.prepare(code).facts.is64)
+    fee = world.prices.execution(deployed.instructions, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
     ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
     if deployed.live is None:
@@ -117,7 +120,7 @@ def outcome(world: World, state: CanisterState, argument: InstallCode, code: Cod
 
 
 def _new_state(
-    world: World, state: CanisterState, argument: InstallCode, code: Code, deployed: Deployed
+    world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
 ) -> CanisterState:
     assert deployed.live is not None
     version, now = state.version + 1, world.subnet.time

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
-from sandbox.management import code, edits, hook_path, lifecycle, retention, settings, snapshots, uploads
-from sandbox.management.transition import Transition, World
+from sandbox.management import code, edits, hook_path, lifecycle, retention, settings, snapshot_rules, upload_whole
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 
 P = ParamSpec("P")
@@ -26,17 +26,17 @@ HANDLERS: Mapping[str, Callable[..., Transition]] = {
         lifecycle.uninstall_code,
         code.install_code,
         settings.update_settings,
-        snapshots.take_snapshot,
-        snapshots.load_snapshot,
-        snapshots.delete_snapshot,
+        snapshot_rules.take_snapshot,
+        snapshot_rules.load_snapshot,
+        snapshot_rules.delete_snapshot,
         edits.edit_snapshot,
         hook_path.take_via_hooks,
         hook_path.load_via_hooks,
         hook_path.load_stable_image,
         retention.retain_snapshots,
         retention.set_policy,
-        uploads.upload_whole,
-        uploads.create_from_upload,
+        upload_whole.upload_whole,
+        upload_whole.create_from_upload,
     )
 }
 
@@ -51,7 +51,10 @@ class Command:
 
 
 def command(
-    handler: Callable[Concatenate[World, P], Transition], caller: Principal, *args: P.args, **named: P.kwargs
+    handler: Callable[Concatenate[ManagementContext, P], Transition],
+    caller: Principal,
+    *args: P.args,
+    **named: P.kwargs,
 ) -> Command:
     """The command that runs `handler` for `caller`; arguments go by position. `ValueError` if it is not listed."""
     if HANDLERS.get(handler.__name__) is not handler or named:
@@ -59,6 +62,6 @@ def command(
     return Command(handler.__name__, caller, args)
 
 
-def decide(world: World, command: Command) -> Transition:
+def decide(world: ManagementContext, command: Command) -> Transition:
     """What the command makes of the subnet."""
     return HANDLERS[command.handler](world, *command.arguments)

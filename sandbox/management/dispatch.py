@@ -1,7 +1,7 @@
 """From a method name and bytes to a transition, and from its reply to bytes: who may call what, in which order refused.
 
-Ingress rules: interface specification, "The IC management canister" (digest 5). `sender_canister_version`: "IC method
-create_canister"; the replica rejects the call (`validate_sender_canister_version`).
+Ingress rules: interface specification, "The IC management canister" (SPECIFICATION 5). `sender_canister_version`: "IC
+method create_canister"; the replica rejects the call (`validate_sender_canister_version`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from sandbox.candid import decode, encode
 from sandbox.errors import CandidError
 from sandbox.management import rejects
-from sandbox.management.refused import REFUSED, REFUSED_TO_USERS
 from sandbox.management.table import METHODS, PROPOSAL, QUERIES, Method, interface, signature
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
+from sandbox.management.unsupported import NOT_INGRESS, UNSUPPORTED
 
 
-def call(world: World, name: str, arg: bytes) -> Transition:
+def call(world: ManagementContext, name: str, arg: bytes) -> Transition:
     """An update call by the world's caller; `CallRejected` says why it was refused."""
     method = _method(world, name)
     argument = _argument(method, arg)
@@ -27,12 +27,12 @@ def call(world: World, name: str, arg: bytes) -> Transition:
     return method.function(replace(world, sender_version=claimed), argument)
 
 
-def query(world: World, name: str, arg: bytes) -> bytes:
+def query(world: ManagementContext, name: str, arg: bytes) -> bytes:
     """The answer to a query call, of a user or of a composite query; `CallRejected` says why it was refused."""
     method = QUERIES.get(name)
     if method is None:
-        if name in REFUSED:
-            raise rejects.unsupported(name, REFUSED[name])
+        if name in UNSUPPORTED:
+            raise rejects.unsupported(name, UNSUPPORTED[name])
         raise rejects.unknown_query(name)
     return reply(name, method.function(world, _argument(method, arg)))
 
@@ -43,15 +43,15 @@ def reply(name: str, transition: Transition) -> bytes:
     return encode(results, [transition.reply] if results else [])
 
 
-def _method(world: World, name: str) -> Method:
+def _method(world: ManagementContext, name: str) -> Method:
     method = METHODS.get(name) or PROPOSAL.get(name)
-    hidden = not method.ingress if method is not None else name in REFUSED_TO_USERS
+    hidden = not method.ingress if method is not None else name in NOT_INGRESS
     if hidden and not world.by_canister:
         raise rejects.not_by_ingress(name)
     if method is not None:
         return method
-    if name in REFUSED:
-        raise rejects.unsupported(name, REFUSED[name])
+    if name in UNSUPPORTED:
+        raise rejects.unsupported(name, UNSUPPORTED[name])
     raise rejects.unknown_method(name, world.by_canister)
 
 

@@ -15,20 +15,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sandbox import wasm
-from sandbox.canister import code as modules
-from sandbox.canister.code import Prepared
+from sandbox.canister.module import CompiledModule, compile_module, submitted_module
 from sandbox.errors import CallRejected
 from sandbox.limits import CERTIFIED_DATA, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.code import prepared
-from sandbox.management.snapshots import checked_label, intact, locate, next_id, owner_id, with_snapshot
-from sandbox.management.transition import Transition, World
-from sandbox.management.uploaded import code_of
+from sandbox.management.load_parts import code_of
+from sandbox.management.snapshot_rules import checked_label, intact, locate, next_id, owner_id, with_snapshot
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.memory import Image, Pool, Readable
-from sandbox.state import CanisterState, Code, Derived, SnapshotState, Upload
+from sandbox.pagestore.memory_trees import remember, tree
+from sandbox.state import CanisterState, Derived, SnapshotState, Upload, WasmModule
 from sandbox.store import copied
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.trees import remember, tree
 from sandbox.wasm import SnapshotGlobal
 
 Patches = tuple[tuple[int, bytes], ...]
@@ -65,7 +64,7 @@ class Edits:
     def words(self) -> Iterator[str]:
         """What is edited, for the history."""
         if self.module is not None:
-            yield f"module {modules.submit(self.module).hash.hex()}"
+            yield f"module {submitted_module(self.module).hash.hex()}"
         for part, size, patches in (("heap", self.heap_size, self.heap), ("stable", self.stable_size, self.stable)):
             if size is not None:
                 yield f"resize {part} to {size} bytes"
@@ -86,7 +85,7 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | None = None) -> Transition:
+def edit_snapshot(world: ManagementContext, snapshot_id: bytes, edits: Edits, label: str | None = None) -> Transition:
     """A new snapshot of the same canister, with the edits; the reply is the `SnapshotState`. For controllers."""
     parent, owner = locate(world, owner_id(snapshot_id), snapshot_id)
     state = world.controlled(owner.id)
@@ -109,14 +108,14 @@ def edit_snapshot(world: World, snapshot_id: bytes, edits: Edits, label: str | N
     return Transition(canister=new, reply=snapshot)
 
 
-def _check_room(world: World, state: CanisterState) -> None:
+def _check_room(world: ManagementContext, state: CanisterState) -> None:
     most = world.subnet.max_snapshots
     if sum(not snapshot.automatic for snapshot in state.snapshots) >= most:
         raise rejects.too_many_snapshots(state.id, most)
 
 
-def _edited(world: World, state: CanisterState, parent: SnapshotState, edits: Edits) -> SnapshotState:
-    code = code_of(parent) if edits.module is None else modules.submit(edits.module)
+def _edited(world: ManagementContext, state: CanisterState, parent: SnapshotState, edits: Edits) -> SnapshotState:
+    code = code_of(parent) if edits.module is None else submitted_module(edits.module)
     module = prepared(state, code)
     fit = _Fit(parent, module)
     fit.check_kind(edits)
@@ -134,7 +133,7 @@ def _edited(world: World, state: CanisterState, parent: SnapshotState, edits: Ed
     )
 
 
-def _with_module(pool: Pool, snapshot: SnapshotState, code: Code) -> SnapshotState:
+def _with_module(pool: Pool, snapshot: SnapshotState, code: WasmModule) -> SnapshotState:
     if snapshot.upload is None:
         return replace(snapshot, code=code)
     size = len(code.submitted)
@@ -165,7 +164,7 @@ class _Fit:
     """What an edited snapshot must be to fit the module that it is going to have."""
 
     parent: SnapshotState
-    module: Prepared
+    module: CompiledModule
 
     def refused(self, why: str) -> CallRejected:
         return rejects.edit_refused(self.parent.id, why)
@@ -231,7 +230,7 @@ class _Fit:
             want = [slot.type for slot in rewritten.snapshot_globals]
         else:
             assert self.parent.code is not None
-            old = modules.prepare(self.parent.code).rewritten
+            old = compile_module(self.parent.code).rewritten
             have, want = [slot.type for slot in old.globals], [slot.type for slot in rewritten.globals]
         if have != want:
             raise self.refused(f"the module's globals are {_listed(want)}, those of the snapshot {_listed(have)}")

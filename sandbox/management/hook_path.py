@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.canister import code as modules
 from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
+from sandbox.canister.module import submitted_module
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
-from sandbox.management.snapshots import Take, lived_in, loadable, present, remaining, with_snapshot
-from sandbox.management.transition import Transition, World
-from sandbox.management.uploaded import code_of, parts
+from sandbox.management.load_parts import code_of, parts
+from sandbox.management.snapshot_rules import Take, lived_in, loadable, present, remaining, with_snapshot
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Code, SnapshotState
+from sandbox.state import CanisterState, SnapshotState, WasmModule
 from sandbox.store import showing
 
 _TAKE, _LOAD = "take_snapshot", "load_snapshot"
@@ -36,7 +36,7 @@ class HookLoad:
     skip_pre_upgrade: bool = False
 
 
-def take_via_hooks(world: World, canister_id: Principal, label: str | None = None) -> Transition:
+def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str | None = None) -> Transition:
     """A new snapshot that has only stable memory, as the hook leaves it; the reply is the `SnapshotState`."""
     state = world.controlled(canister_id)
     kept = remaining(world, state, Take(label))
@@ -71,7 +71,7 @@ def _failed(state: CanisterState, saved: Saved, method: str) -> Transition:
     )
 
 
-def load_via_hooks(world: World, canister_id: Principal, snapshot_id: bytes, how: HookLoad) -> Transition:
+def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id: bytes, how: HookLoad) -> Transition:
     """A fresh instance of the snapshot's module, or of another, over the snapshot's stable memory.
 
     Of a plain snapshot, its own module's hook is run first, on a copy. If any hook fails nothing has changed.
@@ -85,24 +85,28 @@ def load_via_hooks(world: World, canister_id: Principal, snapshot_id: bytes, how
         saved = _saved(world, owner, replace(snapshot, globals=content.globals), content.code)
     if saved.stable is None:
         return _failed(state, saved, _LOAD)
-    code = code_of(snapshot) if how.module is None else modules.submit(how.module)
+    code = code_of(snapshot) if how.module is None else submitted_module(how.module)
     after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
     loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
     heard = (*saved.executions, *loaded.rehearsed)
     return replace(loaded, rehearsed=heard, instructions=saved.instructions + loaded.instructions)
 
 
-def load_stable_image(world: World, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
+def load_stable_image(world: ManagementContext, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
     """As `load_via_hooks`, from a bare stable memory; certified data and chunk store stay as they are."""
     state = world.controlled(canister_id)
-    code = state.code if how.module is None else modules.submit(how.module)
+    code = state.code if how.module is None else submitted_module(how.module)
     if code is None:
         raise rejects.no_module(canister_id)
     return _restored(world, (state, state), _free(world, image, canister_id), code, how)
 
 
 def _restored(
-    world: World, states: tuple[CanisterState, CanisterState], stable: Memory, code: Code, how: HookLoad
+    world: ManagementContext,
+    states: tuple[CanisterState, CanisterState],
+    stable: Memory,
+    code: WasmModule,
+    how: HookLoad,
 ) -> Transition:
     """`states`: what the canister stays if a hook fails, and what it becomes apart from what the hooks do."""
     state, after = states
@@ -115,7 +119,7 @@ def _restored(
     return replace(outcome(world, after, argument, code, deployed), method=_LOAD)
 
 
-def _saved(world: World, owner: CanisterState, snapshot: SnapshotState, code: Code) -> Saved:
+def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> Saved:
     """What the hook of a plain snapshot's module makes of it, on a copy."""
     module = prepared(owner, code)
     if keeps_heap_to_itself(module):
@@ -126,7 +130,7 @@ def _saved(world: World, owner: CanisterState, snapshot: SnapshotState, code: Co
     return save(source, replace(plan, environment=seen, heap_limit=0))
 
 
-def _free(world: World, content: Readable, canister_id: Principal) -> Memory:
+def _free(world: ManagementContext, content: Readable, canister_id: Principal) -> Memory:
     """A memory that shows the content now and that the canister may live in."""
     memory = showing(content, world.subnet.pool)
     return memory.fork() if memory in lived_in(world, canister_id) else memory

@@ -9,12 +9,12 @@ from sandbox.errors import ErrorCode
 from sandbox.limits import WASM_MEMORY_LIMIT_DEFAULT
 from sandbox.management import rejects
 from sandbox.management.settings import SettingsUpdate, apply_settings, check_allocations
-from sandbox.management.transition import Transition, World, history
+from sandbox.management.transition import ManagementContext, Transition, history
 from sandbox.principal import Principal
 from sandbox.state import NO_CHUNKS, CanisterState, Settings, Status, Subnet
 
 
-def create_for_cycles(world: World, settings: SettingsUpdate) -> Transition:
+def create_for_cycles(world: ManagementContext, settings: SettingsUpdate) -> Transition:
     """`create_canister`: the new canister owns the cycles of the call, less the fee."""
     fee = world.prices.creation
     if world.cycles < fee:
@@ -23,7 +23,9 @@ def create_for_cycles(world: World, settings: SettingsUpdate) -> Transition:
     return replace(created, accepted=world.cycles)
 
 
-def create_canister(world: World, settings: SettingsUpdate, specified_id: Principal | None, cycles: int) -> Transition:
+def create_canister(
+    world: ManagementContext, settings: SettingsUpdate, specified_id: Principal | None, cycles: int
+) -> Transition:
     """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise, with the
     replica's limit for the heap (`dfinity/ic` `rs/config/src/execution_environment.rs`, DEFAULT_WASM_MEMORY_LIMIT).
     The reply is its id; the cycles come from nowhere, and must be enough for the settings
@@ -77,20 +79,20 @@ def _taken(subnet: Subnet, canister_id: Principal) -> bool:
     return canister_id in subnet.canisters or canister_id in subnet.deleted
 
 
-def start_canister(world: World, canister_id: Principal) -> Transition:
+def start_canister(world: ManagementContext, canister_id: Principal) -> Transition:
     """Running again; counts as a new version even if it was running."""
     state = world.controlled(canister_id)
     return Transition(canister=replace(state, status=Status.RUNNING, version=state.version + 1))
 
 
-def stop_canister(world: World, canister_id: Principal) -> Transition:
+def stop_canister(world: ManagementContext, canister_id: Principal) -> Transition:
     """Stopping; stopped as soon as no call to the canister is open."""
     state = world.controlled(canister_id)
     status = Status.STOPPED if state.status is Status.STOPPED else Status.STOPPING
     return Transition(canister=replace(state, status=status, version=state.version + 1))
 
 
-def delete_canister(world: World, canister_id: Principal) -> Transition:
+def delete_canister(world: ManagementContext, canister_id: Principal) -> Transition:
     """Gone with its snapshots; the id is never used again."""
     if world.caller == canister_id:
         raise rejects.deletes_itself(canister_id)
@@ -102,12 +104,12 @@ def delete_canister(world: World, canister_id: Principal) -> Transition:
     return Transition(removed=canister_id)
 
 
-def uninstall_code(world: World, canister_id: Principal) -> Transition:
+def uninstall_code(world: ManagementContext, canister_id: Principal) -> Transition:
     """An empty canister that keeps id, controllers, cycles, settings, history, status and snapshots."""
     return Transition(canister=uninstalled(world, world.controlled(canister_id)))
 
 
-def uninstalled(world: World, state: CanisterState) -> CanisterState:
+def uninstalled(world: ManagementContext, state: CanisterState) -> CanisterState:
     """The canister without code and all that goes with it; version + 1 and a history entry."""
     change = world.change(state.version + 1, "code_uninstall")
     return replace(

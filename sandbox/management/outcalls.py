@@ -13,12 +13,12 @@ from sandbox import limits
 from sandbox.candid import FuncType, decode, encode
 from sandbox.errors import CallRejected, CandidError, ErrorCode
 from sandbox.management import rejects
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 
 _UNREPLICATED = frozenset({"put", "delete", "patch"})
 
 
-def http_request(world: World, arg: dict[str, Any], transform: FuncType) -> Transition:
+def http_request(world: ManagementContext, arg: dict[str, Any], transform: FuncType) -> Transition:
     """What the test double answers, after the caller's transform function (of type `transform`) if it names one."""
     if world.hooks.http is None:
         why = "give Sandbox(http=...) a function that answers HTTP outcalls; nothing here ever reaches the network"
@@ -76,7 +76,7 @@ def _response(answer: Any) -> dict[str, Any]:
 
 
 def _transformed(
-    world: World, transform: dict[str, Any], kind: FuncType, response: dict[str, Any], most: int
+    world: ManagementContext, transform: dict[str, Any], kind: FuncType, response: dict[str, Any], most: int
 ) -> dict[str, Any]:
     function = transform["function"]
     if function.principal != world.caller:

@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from sandbox.canister.code import prepare
+from sandbox.canister.module import compile_module
 from sandbox.limits import SNAPSHOT_BASE, SNAPSHOT_SLICE_BASE
 from sandbox.management import rejects
 from sandbox.management.sizes import memory_usage, snapshot_size
-from sandbox.management.transition import World
-from sandbox.state import CanisterState, Code, SnapshotState
+from sandbox.management.transition import ManagementContext
+from sandbox.state import CanisterState, SnapshotState, WasmModule
 
 Step = tuple[int, bool]
 """Instructions that count as executed, and whether at the price of a 64-bit module."""
 
 
-def charged(world: World, state: CanisterState, step: Step) -> CanisterState:
+def charged(world: ManagementContext, state: CanisterState, step: Step) -> CanisterState:
     """The canister, having paid for a step; a reject (IC0207) if that would freeze it."""
     price = world.prices.execution(*step)
     short = price + world.prices.frozen(state) - state.cycles
@@ -31,7 +31,7 @@ def charged(world: World, state: CanisterState, step: Step) -> CanisterState:
 
 
 def paid(
-    world: World, before: CanisterState, after: CanisterState, step: Step | None = None, grown: int = 0
+    world: ManagementContext, before: CanisterState, after: CanisterState, step: Step | None = None, grown: int = 0
 ) -> CanisterState:
     """`after`, to which so many bytes more will belong than it shows, having paid for the step with the cycles that
     were there `before`.
@@ -61,9 +61,9 @@ def making(snapshot: SnapshotState) -> Step:
     return SNAPSHOT_BASE + snapshot_size(snapshot), False
 
 
-def loading(world: World, snapshot: SnapshotState, code: Code) -> Step | None:
+def loading(world: ManagementContext, snapshot: SnapshotState, code: WasmModule) -> Step | None:
     """To load a snapshot with this module, which is not compiled yet where nothing costs anything."""
-    return None if world.subnet.costs == "free" else (snapshot_size(snapshot), prepare(code).facts.is64)
+    return None if world.subnet.costs == "free" else (snapshot_size(snapshot), compile_module(code).facts.is64)
 
 
 def reading(size: int) -> Step:

@@ -7,43 +7,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.management import rejects
-from sandbox.management import snapshots as rules
+from sandbox.management import rejects, snapshot_rules
 from sandbox.management.sizes import snapshot_size
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.state import SnapshotState
 
 
-def take_snapshot(world: World, arg: dict[str, Any]) -> Transition:
+def take_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
     """As `snapshots.take_snapshot`; by default it takes the place of the canister's earlier snapshot."""
     _need_checksums(world, "take_snapshot")
-    taken = rules.take_snapshot(world, arg["canister_id"], arg["label"])
+    taken = snapshot_rules.take_snapshot(world, arg["canister_id"], arg["label"])
     assert isinstance(taken.reply, SnapshotState)
     return taken.replying(_record(world, taken.reply))
 
 
-def load_snapshot(world: World, arg: dict[str, Any]) -> Transition:
-    return rules.load_snapshot(world, arg["canister_id"], arg["snapshot_id"])
+def load_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
+    return snapshot_rules.load_snapshot(world, arg["canister_id"], arg["snapshot_id"])
 
 
-def list_snapshots(world: World, arg: dict[str, Any]) -> Transition:
+def list_snapshots(world: ManagementContext, arg: dict[str, Any]) -> Transition:
     _need_checksums(world, "list_snapshots")
-    found = rules.list_snapshots(world, arg["canister_id"])
+    found = snapshot_rules.list_snapshots(world, arg["canister_id"])
     return Transition(reply=[_record(world, snapshot) for snapshot in found])
 
 
-def delete_snapshot(world: World, arg: dict[str, Any]) -> Transition:
+def delete_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
     snapshot_id = arg["snapshot_id"]
-    _, owner = rules.locate(world, rules.owner_id(snapshot_id), snapshot_id)
-    return rules.delete_snapshot(world, owner.id, snapshot_id)
+    _, owner = snapshot_rules.locate(world, snapshot_rules.owner_id(snapshot_id), snapshot_id)
+    return snapshot_rules.delete_snapshot(world, owner.id, snapshot_id)
 
 
-def _need_checksums(world: World, method: str) -> None:
+def _need_checksums(world: ManagementContext, method: str) -> None:
     if world.hooks.checksum is None:
         raise rejects.unsupported(method, "checksums of snapshots are not computed here")
 
 
-def _record(world: World, snapshot: SnapshotState) -> dict[str, object]:
+def _record(world: ManagementContext, snapshot: SnapshotState) -> dict[str, object]:
     assert world.hooks.checksum is not None
     return {
         "id": snapshot.id,

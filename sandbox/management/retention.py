@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 from sandbox.state import Keep, Policy, SnapshotState
 
@@ -68,7 +68,7 @@ def kept(snapshots: Sequence[SnapshotState], keep: Keep, now: int) -> tuple[Snap
     return tuple(snapshot for snapshot in snapshots if snapshot.id in staying)
 
 
-def retain_snapshots(world: World, canister_id: Principal, keep: Keep) -> Transition:
+def retain_snapshots(world: ManagementContext, canister_id: Principal, keep: Keep) -> Transition:
     """Give up the snapshots that `keep` does not name; the reply is their ids."""
     state = world.controlled(canister_id)
     staying = kept(state.snapshots, keep, world.subnet.time)
@@ -76,7 +76,7 @@ def retain_snapshots(world: World, canister_id: Principal, keep: Keep) -> Transi
     return Transition(canister=replace(state, snapshots=staying), reply=[*gone])
 
 
-def set_policy(world: World, canister_id: Principal | None, policy: Policy | None) -> Transition:
+def set_policy(world: ManagementContext, canister_id: Principal | None, policy: Policy | None) -> Transition:
     """From now on this policy holds for a canister (its controllers may say so), or for all that have none of their own
     (whoever uses the sandbox may). None: none, so that for a canister the common one holds again."""
     target = EVERYWHERE if canister_id is None else world.controlled(canister_id).id

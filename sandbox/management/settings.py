@@ -1,4 +1,4 @@
-"""`update_settings` and the settings of `create_canister`: bounds and texts (digest 5.6, 4.6)."""
+"""`update_settings` and the settings of `create_canister`: bounds and texts (SPECIFICATION 5.6, 4.6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sandbox import limits
 from sandbox.management import rejects
 from sandbox.management.sizes import newest_logs
-from sandbox.management.transition import Transition, World, history
+from sandbox.management.transition import ManagementContext, Transition, history
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Settings, Visibility
 
@@ -29,7 +29,7 @@ _BOUNDS = {
 }
 
 
-def update_settings(world: World, canister_id: Principal, update: SettingsUpdate) -> Transition:
+def update_settings(world: ManagementContext, canister_id: Principal, update: SettingsUpdate) -> Transition:
     """The settings given replace the old ones; version + 1; a history entry only if `controllers` is among them."""
     state = world.controlled(canister_id)
     version = state.version + 1
@@ -43,7 +43,7 @@ def update_settings(world: World, canister_id: Principal, update: SettingsUpdate
     return Transition(canister=new)
 
 
-def check_allocations(world: World, state: CanisterState, settings: Settings) -> None:
+def check_allocations(world: ManagementContext, state: CanisterState, settings: Settings) -> None:
     """A reject if these settings have a larger allocation than the canister has now, and would freeze it; a longer
     freezing threshold may (`dfinity/ic` `canister_manager.rs`, `validate_canister_settings`)."""
     short = world.prices.frozen(replace(state, settings=settings)) - state.cycles

@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.limits import DERIVATION_PATH
 from sandbox.management import keys, rejects
 from sandbox.management.keys import Key
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 
 KEY_NAMES = ("dfx_test_key", "key_1", "test_key_1")
@@ -31,14 +31,14 @@ class KeyId:
         return cls(scheme, record["name"])
 
 
-def public_key(world: World, method: str, arg: dict[str, Any]) -> Transition:
+def public_key(world: ManagementContext, method: str, arg: dict[str, Any]) -> Transition:
     """The public key of a canister (the caller if none is named) and its chain code."""
     owner = arg["canister_id"] or world.caller
     key = _derived(world, method, KeyId.of(arg["key_id"]), owner, arg["derivation_path"])
     return Transition(reply={"public_key": key.public, "chain_code": key.chain_code})
 
 
-def sign_with_ecdsa(world: World, arg: dict[str, Any]) -> Transition:
+def sign_with_ecdsa(world: ManagementContext, arg: dict[str, Any]) -> Transition:
     """The signature of a 32-byte hash with the caller's key."""
     method, digest = "sign_with_ecdsa", arg["message_hash"]
     if len(digest) != 32:
@@ -47,7 +47,7 @@ def sign_with_ecdsa(world: World, arg: dict[str, Any]) -> Transition:
     return _signed(world, method, keys.sign_ecdsa(key, digest))
 
 
-def sign_with_schnorr(world: World, arg: dict[str, Any]) -> Transition:
+def sign_with_schnorr(world: ManagementContext, arg: dict[str, Any]) -> Transition:
     """The signature of a message with the caller's key; for Taproot with the tweaked key, as `aux` says."""
     method, key_id, aux = "sign_with_schnorr", KeyId.of(arg["key_id"]), arg["aux"]
     key = _derived(world, method, key_id, world.caller, arg["derivation_path"])
@@ -64,14 +64,14 @@ def sign_with_schnorr(world: World, arg: dict[str, Any]) -> Transition:
     return _signed(world, method, keys.sign_bip340(secret, arg["message"]))
 
 
-def _signed(world: World, method: str, signature: bytes) -> Transition:
+def _signed(world: ManagementContext, method: str, signature: bytes) -> Transition:
     fee = world.prices.signature
     if world.cycles < fee:
         raise rejects.not_paid(method, world.cycles, fee)
     return Transition(reply={"signature": signature}, accepted=fee)
 
 
-def _derived(world: World, method: str, key_id: KeyId, owner: Principal, path: list[bytes]) -> Key:
+def _derived(world: ManagementContext, method: str, key_id: KeyId, owner: Principal, path: list[bytes]) -> Key:
     if key_id.name not in KEY_NAMES:
         raise rejects.unknown_key(method, f"{_SCHEMES[key_id.scheme]}:{key_id.name}", _existing())
     if len(path) > DERIVATION_PATH:

@@ -1,4 +1,5 @@
-"""What a canister occupies: interface specification, "IC method canister_status", "Memory Metrics" (digest 5.7, 6.2).
+"""What a canister occupies: interface specification, "IC method canister_status", "Memory Metrics" (SPECIFICATION 5.7,
+6.2).
 
 Where the specification leaves the measure open it is ours: 16 bytes for a global, 64 for a history entry and 32 for
 each principal in it, the content alone for a log record.
@@ -6,9 +7,9 @@ each principal in it, the content alone for a log record.
 
 from __future__ import annotations
 
-from sandbox.canister.code import prepare
+from sandbox.canister.module import compile_module
 from sandbox.limits import CHUNK_SIZE, WASM32_MEMORY
-from sandbox.state import CanisterState, Change, Code, LogRecord, Settings, SnapshotState
+from sandbox.state import CanisterState, Change, LogRecord, Settings, SnapshotState, WasmModule
 
 _GLOBAL, _ENTRY, _PRINCIPAL = 16, 64, 32
 
@@ -46,9 +47,9 @@ def module_size(snapshot: SnapshotState) -> int:
     return len(snapshot.code.submitted) if snapshot.code else 0
 
 
-def custom_sections(code: Code) -> int:
+def custom_sections(code: WasmModule) -> int:
     """Bytes of the `icp:` sections: what follows their prefix, and their contents."""
-    facts = prepare(code).facts
+    facts = compile_module(code).facts
     found = facts.public_metadata | facts.private_metadata
     return sum(len(name.encode()) + len(content) for name, content in found.items())
 
@@ -63,7 +64,7 @@ def newest_logs(records: tuple[LogRecord, ...], room: int) -> tuple[LogRecord, .
 
 
 def low_on_memory(settings: Settings, heap_size: int) -> bool:
-    """The condition of the low-memory hook; an unset limit counts as 4 GiB (digest 4.9)."""
+    """The condition of the low-memory hook; an unset limit counts as 4 GiB (SPECIFICATION 4.9)."""
     return (settings.wasm_memory_limit or WASM32_MEMORY) < heap_size + settings.wasm_memory_threshold
 
 

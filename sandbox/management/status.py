@@ -1,5 +1,5 @@
 """What canisters and users may know of a canister: interface specification, "IC method canister_status",
-"canister_info", "canister_metadata", "fetch_canister_logs" (digest 5.7).
+"canister_info", "canister_metadata", "fetch_canister_logs" (SPECIFICATION 5.7).
 
 Not kept by this sandbox: query statistics (always 0) and reserved cycles (always 0: nothing is reserved for storage).
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.canister.code import prepare
+from sandbox.canister.module import compile_module
 from sandbox.limits import INGRESS_PAYLOAD
 from sandbox.management import rejects
 from sandbox.management.settings import sees, to_candid
 from sandbox.management.sizes import memory_metrics
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, LogRecord, Status
 
@@ -27,7 +27,7 @@ _LOG_OVERHEAD = 32
 """Bytes that a log record takes in an answer besides its content, at most."""
 
 
-def canister_status(world: World, canister_id: Principal) -> Transition:
+def canister_status(world: ManagementContext, canister_id: Principal) -> Transition:
     """For controllers, those whom `status_visibility` admits, and the canister itself."""
     state = world.canister(canister_id)
     if world.caller != canister_id and not sees(state, state.settings.status_visibility, world.caller):
@@ -35,7 +35,7 @@ def canister_status(world: World, canister_id: Principal) -> Transition:
     return Transition(reply=_status_record(world, state))
 
 
-def _status_record(world: World, state: CanisterState) -> dict[str, Any]:
+def _status_record(world: ManagementContext, state: CanisterState) -> dict[str, Any]:
     metrics = memory_metrics(state)
     return {
         "status": {state.status.name.lower(): None},
@@ -52,7 +52,7 @@ def _status_record(world: World, state: CanisterState) -> dict[str, Any]:
     }
 
 
-def canister_info(world: World, canister_id: Principal, requested: int | None) -> Transition:
+def canister_info(world: ManagementContext, canister_id: Principal, requested: int | None) -> Transition:
     """For everybody: history (the newest `requested` entries, oldest first), module hash and controllers."""
     state = world.canister(canister_id)
     shown = state.history[-requested:] if requested else ()
@@ -84,12 +84,12 @@ def change_record(change: Change) -> dict[str, Any]:
     }
 
 
-def canister_metadata(world: World, canister_id: Principal, name: str) -> Transition:
+def canister_metadata(world: ManagementContext, canister_id: Principal, name: str) -> Transition:
     """A public section for everybody, a private one for controllers; to others it is as if it were not there."""
     state = world.canister(canister_id)
     if state.code is None:
         raise rejects.no_metadata(canister_id, None)
-    facts = prepare(state.code).facts
+    facts = compile_module(state.code).facts
     value = facts.public_metadata.get(name)
     if value is None and world.caller in state.settings.controllers:
         value = facts.private_metadata.get(name)
@@ -98,7 +98,7 @@ def canister_metadata(world: World, canister_id: Principal, name: str) -> Transi
     return Transition(reply={"value": value})
 
 
-def fetch_canister_logs(world: World, canister_id: Principal, wanted: dict[str, Any] | None) -> Transition:
+def fetch_canister_logs(world: ManagementContext, canister_id: Principal, wanted: dict[str, Any] | None) -> Transition:
     """For controllers and those whom `log_visibility` admits. If the records do not fit into one answer, the oldest
     are left out; with a filter (`end` is exclusive) the newest."""
     state = world.canister(canister_id)

@@ -1,5 +1,5 @@
 """Cycles from outside, randomness, and what the subnet is: interface specification, "IC method deposit_cycles",
-"raw_rand", "subnet_info", "provisional_top_up_canister" (digest 5)."""
+"raw_rand", "subnet_info", "provisional_top_up_canister" (SPECIFICATION 5)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from sandbox.limits import CYCLES, PROVISIONAL_BALANCE
 from sandbox.management import rejects
 from sandbox.management.lifecycle import create_canister
 from sandbox.management.settings import SettingsUpdate
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 
 REPLICA_VERSION = "canister-sandbox"
 
 
-def deposit_cycles(world: World, canister_id: Principal) -> Transition:
+def deposit_cycles(world: ManagementContext, canister_id: Principal) -> Transition:
     """The cycles of the call become the canister's; anybody may give."""
     state = world.canister(canister_id)
     return Transition(canister=replace(state, cycles=min(state.cycles + world.cycles, CYCLES)), accepted=world.cycles)
 
 
-def provisional_top_up(world: World, canister_id: Principal, amount: int) -> Transition:
+def provisional_top_up(world: ManagementContext, canister_id: Principal, amount: int) -> Transition:
     """Cycles out of nothing, for anybody's canister."""
     state = world.canister(canister_id)
     return Transition(canister=replace(state, cycles=min(state.cycles + _amount(amount), CYCLES)))
 
 
 def provisional_create(
-    world: World, settings: SettingsUpdate, specified_id: Principal | None, amount: int | None
+    world: ManagementContext, settings: SettingsUpdate, specified_id: Principal | None, amount: int | None
 ) -> Transition:
     """A canister with cycles out of nothing; those of the call go back."""
     balance = PROVISIONAL_BALANCE if amount is None else _amount(amount)
@@ -43,14 +43,14 @@ def _amount(amount: int) -> int:
     return amount
 
 
-def raw_rand(world: World) -> Transition:
+def raw_rand(world: ManagementContext) -> Transition:
     """32 bytes that follow from the sandbox's seed and the number of draws before this one."""
     subnet = world.subnet
     text = f"canister-sandbox randomness {subnet.seed} {subnet.random_draws}"
     return Transition(drawn=1, reply=hashlib.sha256(text.encode()).digest())
 
 
-def subnet_info(world: World, subnet_id: Principal) -> Transition:
+def subnet_info(world: ManagementContext, subnet_id: Principal) -> Transition:
     """Of this sandbox's only subnet, by its id."""
     if subnet_id != world.subnet_id:
         raise rejects.rejected(ErrorCode.SUBNET_NOT_FOUND, f"Subnet {subnet_id} does not exist.")

@@ -13,10 +13,20 @@ from importlib.resources import files
 from typing import Any
 
 from sandbox.candid import FuncType, Interface, ServiceType, parse_did
-from sandbox.management import chunks, lifecycle, outcalls, proposal, settings, signatures, snapshots, status, subnet
-from sandbox.management import transfer as slices
+from sandbox.management import (
+    chunks,
+    lifecycle,
+    outcalls,
+    proposal,
+    settings,
+    signatures,
+    snapshot_rules,
+    snapshot_slices,
+    status,
+    subnet,
+)
 from sandbox.management.code import InstallCode, install_code
-from sandbox.management.transition import Transition, World
+from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 from sandbox.state import SnapshotState
 
@@ -28,7 +38,7 @@ class Method:
     """`ingress`: whether users may call it, not only canisters. `query`: whether it answers query calls too."""
 
     name: str
-    function: Callable[[World, Argument], Transition]
+    function: Callable[[ManagementContext, Argument], Transition]
     ingress: bool = True
     query: bool = False
     did: str = "ic.did"
@@ -68,22 +78,22 @@ def _install(arg: Argument, canister_id: Principal, module: bytes) -> InstallCod
     )
 
 
-def _install_code(world: World, arg: Argument) -> Transition:
+def _install_code(world: ManagementContext, arg: Argument) -> Transition:
     return install_code(world, _install(arg, arg["canister_id"], arg["wasm_module"]))
 
 
-def _install_chunked(world: World, arg: Argument) -> Transition:
+def _install_chunked(world: ManagementContext, arg: Argument) -> Transition:
     target = arg["target_canister"]
     parts = tuple(item["hash"] for item in arg["chunk_hashes_list"])
     assembly = chunks.Assembly(arg["store_canister"] or target, parts, arg["wasm_module_hash"])
     return chunks.install_chunked_code(world, _install(arg, target, b""), assembly)
 
 
-def _create(world: World, arg: Argument) -> Transition:
+def _create(world: ManagementContext, arg: Argument) -> Transition:
     return _created(lifecycle.create_for_cycles(world, settings.from_candid(arg["settings"])))
 
 
-def _provisional_create(world: World, arg: Argument) -> Transition:
+def _provisional_create(world: ManagementContext, arg: Argument) -> Transition:
     given = settings.from_candid(arg["settings"])
     return _created(subnet.provisional_create(world, given, arg["specified_id"], arg["amount"]))
 
@@ -92,24 +102,26 @@ def _created(transition: Transition) -> Transition:
     return transition.replying({"canister_id": transition.reply})
 
 
-def _update_settings(world: World, arg: Argument) -> Transition:
+def _update_settings(world: ManagementContext, arg: Argument) -> Transition:
     return settings.update_settings(world, arg["canister_id"], settings.from_candid(arg["settings"]))
 
 
-def _take(world: World, arg: Argument) -> Transition:
-    how = snapshots.Take(
-        replace_id=arg["replace_snapshot"], uninstall=bool(arg["uninstall_code"]), limit=snapshots.PLATFORM.limit
+def _take(world: ManagementContext, arg: Argument) -> Transition:
+    how = snapshot_rules.Take(
+        replace_id=arg["replace_snapshot"], uninstall=bool(arg["uninstall_code"]), limit=snapshot_rules.PLATFORM.limit
     )
-    taken = snapshots.take(world, arg["canister_id"], how)
+    taken = snapshot_rules.take(world, arg["canister_id"], how)
     assert isinstance(taken.reply, SnapshotState)
-    return taken.replying(snapshots.record(taken.reply))
+    return taken.replying(snapshot_rules.record(taken.reply))
 
 
-def _list(world: World, arg: Argument) -> Transition:
-    return Transition(reply=[snapshots.record(s) for s in snapshots.list_snapshots(world, arg["canister_id"])])
+def _list(world: ManagementContext, arg: Argument) -> Transition:
+    return Transition(
+        reply=[snapshot_rules.record(s) for s in snapshot_rules.list_snapshots(world, arg["canister_id"])]
+    )
 
 
-def _http_request(world: World, arg: Argument) -> Transition:
+def _http_request(world: ManagementContext, arg: Argument) -> Transition:
     return outcalls.http_request(world, arg, _transform_type())
 
 
@@ -120,7 +132,7 @@ def _transform_type() -> FuncType:
     return found
 
 
-def _on(function: Callable[..., Transition], *fields: str) -> Callable[[World, Argument], Transition]:
+def _on(function: Callable[..., Transition], *fields: str) -> Callable[[ManagementContext, Argument], Transition]:
     """A row's function for a handler that takes the canister's id and these fields of the argument."""
     return lambda world, arg: function(world, arg["canister_id"], *(arg[field] for field in fields))
 
@@ -155,16 +167,18 @@ METHODS: dict[str, Method] = _table(
     Method("provisional_create_canister_with_cycles", _provisional_create),
     Method("provisional_top_up_canister", _on(subnet.provisional_top_up, "amount")),
     Method("take_canister_snapshot", _take),
-    Method("load_canister_snapshot", _on(snapshots.load_snapshot, "snapshot_id")),
-    Method("read_canister_snapshot_metadata", _on(slices.read_metadata, "snapshot_id")),
-    Method("read_canister_snapshot_data", _on(slices.read_data, "snapshot_id", "kind")),
-    Method("upload_canister_snapshot_metadata", lambda w, arg: slices.upload_metadata(w, arg["canister_id"], arg)),
+    Method("load_canister_snapshot", _on(snapshot_rules.load_snapshot, "snapshot_id")),
+    Method("read_canister_snapshot_metadata", _on(snapshot_slices.read_metadata, "snapshot_id")),
+    Method("read_canister_snapshot_data", _on(snapshot_slices.read_data, "snapshot_id", "kind")),
+    Method(
+        "upload_canister_snapshot_metadata", lambda w, arg: snapshot_slices.upload_metadata(w, arg["canister_id"], arg)
+    ),
     Method(
         "upload_canister_snapshot_data",
-        lambda w, arg: slices.upload_data(w, arg["canister_id"], arg["snapshot_id"], arg),
+        lambda w, arg: snapshot_slices.upload_data(w, arg["canister_id"], arg["snapshot_id"], arg),
     ),
     Method("list_canister_snapshots", _list),
-    Method("delete_canister_snapshot", _on(snapshots.delete_snapshot, "snapshot_id")),
+    Method("delete_canister_snapshot", _on(snapshot_rules.delete_snapshot, "snapshot_id")),
     Method("fetch_canister_logs", _on(status.fetch_canister_logs, "filter"), ingress=False, query=True),
 )
 

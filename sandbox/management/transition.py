@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from sandbox.canister.failure import Failure
-from sandbox.canister.live import Live, Machines
+from sandbox.canister.instances import CanisterInstance, InstanceCache
 from sandbox.ic0.state import Execution
 from sandbox.limits import HISTORY
 from sandbox.management import rejects
@@ -28,7 +28,7 @@ class Frozen(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class ManagementFees:
     """Cycles that management methods ask for; everything is free by default."""
 
     creation: int = 0
@@ -62,7 +62,7 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ManagementContext:
     """The present subnet, its live canisters, and who asks.
 
     `cycles`: what the call carries. `caller_version`: the version that the calling canister had when it made the call;
@@ -70,13 +70,13 @@ class World:
     """
 
     subnet: Subnet
-    machines: Machines
+    instances: InstanceCache
     caller: Principal
     on_log: Callable[[Principal, str], None] | None = None
     cycles: int = 0
     caller_version: int | None = None
     sender_version: int | None = None
-    prices: Prices = field(default_factory=Prices)
+    prices: ManagementFees = field(default_factory=ManagementFees)
     hooks: Hooks = field(default_factory=Hooks)
 
     @property
@@ -132,7 +132,7 @@ class Transition:
     removed: Principal | None = None
     policies: Mapping[Principal, Policy] | None = None
     """The new policies of all canisters."""
-    live: Live | None = None
+    live: CanisterInstance | None = None
     """An uncommitted instance that shows the new value of `canister`; its globals are not in it yet."""
     restored: tuple[tuple[Memory, Image | Patch], ...] = ()
     """Memories to be brought back first: to an image, or to a state that is kept on disk."""

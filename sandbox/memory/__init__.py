@@ -5,12 +5,12 @@ is a past state; `Mark` takes a whole pool back. Bytes only: this package knows 
 """
 
 from sandbox.memory.committed import Memory
-from sandbox.memory.guard import Mark, Overwritten
 from sandbox.memory.history import Image
 from sandbox.memory.host import PAGE, Run
 from sandbox.memory.journal import Journal
 from sandbox.memory.pool import Pool
 from sandbox.memory.readable import Readable
 from sandbox.memory.view import View
+from sandbox.memory.write_barrier import Overwritten, PoolMark
 
-__all__ = ["PAGE", "Image", "Journal", "Mark", "Memory", "Overwritten", "Pool", "Readable", "Run", "View"]
+__all__ = ["PAGE", "Image", "Journal", "Memory", "Overwritten", "Pool", "PoolMark", "Readable", "Run", "View"]

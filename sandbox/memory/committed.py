@@ -11,11 +11,11 @@ from typing import Final, NoReturn
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
 from sandbox.memory.dirty import Strategy
-from sandbox.memory.guard import Guard, Overwritten
 from sandbox.memory.history import History, Image, image_extents
 from sandbox.memory.host import PAGE, ZEROS, Part, Run
 from sandbox.memory.store import Store, extents
 from sandbox.memory.view import View
+from sandbox.memory.write_barrier import Overwritten, WriteBarrier
 
 WRITING: Final = "writing"
 _UNWRITTEN: Final = 4
@@ -35,7 +35,7 @@ class Memory:
         self,
         store: Store,
         size: int,
-        guard: Guard,
+        guard: WriteBarrier,
         strategy: Strategy,
         sibling: Callable[[int], Memory],
         unmarked: bool = False,

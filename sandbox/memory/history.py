@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandbox.memory.committed import Memory
 
 
-class Saved:
+class UndoPages:
     """Which pages of a memory have been saved since a moment at which it had `size` bytes.
 
     `low` is the smallest size since then: what lay past it has been saved where it was not zero, so a page past `low`
@@ -64,7 +64,7 @@ class Image:
 
     __slots__ = ("__weakref__", "_delta", "_history", "memory")
 
-    def __init__(self, memory: Memory, delta: Saved, history: History) -> None:
+    def __init__(self, memory: Memory, delta: UndoPages, history: History) -> None:
         self.memory = memory
         self._delta = delta
         self._history = history
@@ -111,17 +111,17 @@ class History:
     """The chain of one memory."""
 
     def __init__(self, store: Store) -> None:
-        self.deltas: list[Saved] = []
+        self.deltas: list[UndoPages] = []
         self._store = store
         self._latest: weakref.ref[Image] | None = None
         self._lock = threading.Lock()
-        self._dead: list[Saved] = []
+        self._dead: list[UndoPages] = []
 
     def take(self, memory: Memory) -> Image:
         """An image of the present state; the same object as long as nothing was written."""
         image = self._latest() if self._latest is not None else None
         if image is None:
-            delta = Saved(memory.size)
+            delta = UndoPages(memory.size)
             image = Image(memory, delta, self)
             with self._lock:
                 self.deltas.append(delta)
@@ -134,7 +134,7 @@ class History:
         if not self.deltas:
             return
         with self._lock:
-            newest = self.deltas[-1] if self.deltas else Saved(0)
+            newest = self.deltas[-1] if self.deltas else UndoPages(0)
             pages, fd, origin = newest.pages, self._store.fd, self._store.origin
             for run in newest.missing(runs):
                 for offset, length in host.pieces(*run):
@@ -202,7 +202,7 @@ class History:
             delta.low = delta.size
             self._latest = weakref.ref(image)
 
-    def forget(self, delta: Saved) -> None:
+    def forget(self, delta: UndoPages) -> None:
         """The image of `delta` has died; this may happen in the middle of anything, in any thread."""
         self._dead.append(delta)
         self._sweep()
@@ -213,7 +213,7 @@ class History:
                 if self._dead:
                     self._retire(self._dead.pop())
 
-    def _retire(self, delta: Saved) -> None:
+    def _retire(self, delta: UndoPages) -> None:
         if delta not in self.deltas:
             return  # its image was never finished
         index = self.deltas.index(delta)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
-from sandbox.memory.history import Saved
+from sandbox.memory.history import UndoPages
 from sandbox.memory.host import PAGE, Part, Run
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Journal:
         self._directory = directory
         self._durable = durable
         self._renamed = False
-        self._saved: dict[str, Saved] = {}
+        self._saved: dict[str, UndoPages] = {}
         self._created: set[str] = set()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._close = weakref.finalize(self, os.close, self._fd)
@@ -70,7 +70,7 @@ class Journal:
         if durable:
             host.sync(path.parent)
 
-    def saved(self, name: str) -> Saved | None:
+    def saved(self, name: str) -> UndoPages | None:
         """Which pages of a file have been overwritten since begin; None if none was, or the file was created since."""
         return self._saved.get(name)
 
@@ -104,7 +104,7 @@ class Journal:
         saved = self._saved.get(name)
         if saved is None:
             self._append(_encode(Record(_SIZE, name, memory.size)))
-            saved = self._saved[name] = Saved(memory.size)
+            saved = self._saved[name] = UndoPages(memory.size)
         if low < saved.low:
             lost = host.data_runs(memory.store.fd, low, min(saved.low, memory.size))
             self._save(memory, saved, [(low + offset, length) for offset, length in lost])
@@ -154,7 +154,7 @@ class Journal:
         """In a forked child: give the descriptor back; the file is the parent's."""
         self._close()
 
-    def _save(self, memory: Memory, saved: Saved, runs: list[Run]) -> None:
+    def _save(self, memory: Memory, saved: UndoPages, runs: list[Run]) -> None:
         for run in saved.missing(runs):
             for offset, length in host.pieces(*run):
                 old = host.read_padded(memory.store.fd, length, offset)

@@ -11,9 +11,9 @@ from sandbox import fork
 from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
 from sandbox.memory.committed import Memory, check_size
-from sandbox.memory.guard import Guard, Mark, Overwritten
 from sandbox.memory.journal import Journal, Past
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
+from sandbox.memory.write_barrier import Overwritten, PoolMark, WriteBarrier
 
 _SUFFIX = ".memory"
 
@@ -40,7 +40,7 @@ class Pool:
         except OSError as error:
             raise host.failure(error, "making room for memories", str(directory or "memory")) from error
         self._handles = Handles(read_only=read_only)
-        self._guard = Guard()
+        self._guard = WriteBarrier()
         self._live: weakref.WeakValueDictionary[str, Memory] = weakref.WeakValueDictionary()
         self._known: set[str] = set()
         self._pasts: dict[str, Past] = {}
@@ -97,7 +97,7 @@ class Pool:
         """The journal that is being written."""
         return self._guard.journal
 
-    def mark(self) -> Mark:
+    def mark(self) -> PoolMark:
         """A moment to which all memories of the pool can be taken back; O(1)."""
         return self._guard.mark()
 

@@ -18,12 +18,12 @@ from sandbox.management.code import InstallCode
 from sandbox.management.commands import Command
 from sandbox.management.edits import Edits
 from sandbox.management.hook_path import HookLoad
-from sandbox.management.uploads import NewCanister, Uploading
+from sandbox.management.upload_whole import NewCanister, Uploading
 from sandbox.memory import Image, Pool, Readable
+from sandbox.pagestore.stored_memory import Stored
 from sandbox.principal import Principal
 from sandbox.record.watch import Begin, Undo
 from sandbox.state import Derived, InstructionLimits, Keep, Policy, Visibility
-from sandbox.store.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

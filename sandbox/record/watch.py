@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 from sandbox.errors import CallRejected, Reject
-from sandbox.execution import CallResult, Input, Kernel, Managed, perform
+from sandbox.execution import CallResult, ExecutionEnvironment, Input, Managed, perform
 from sandbox.management.transition import Http, HttpRequest
 from sandbox.principal import Principal
-from sandbox.snapshots.state_hash import StateHash, rest_hash
+from sandbox.record.state_hash import StateHash, rest_hash
 from sandbox.state import SnapshotState, Subnet
 
 
@@ -103,13 +103,15 @@ class Watcher:
         self.before(Undo())
         self.after(self.outcome(subnet, ["done", None]))
 
-    def outcome(self, subnet: Subnet, answer: list[Any], kernel: Kernel | None = None, own: int = 0) -> Outcome:
+    def outcome(
+        self, subnet: Subnet, answer: list[Any], env: ExecutionEnvironment | None = None, own: int = 0
+    ) -> Outcome:
         """The evidence of what has just happened, but for outcalls; `own`: the instructions of the call."""
         return Outcome(
             answer=answer,
             submitted=self._submitted(subnet),
-            instructions=[kernel.executed if kernel is not None else 0, own],
-            logs=list(kernel.printed) if kernel is not None else [],
+            instructions=[env.executed if env is not None else 0, own],
+            logs=list(env.printed) if env is not None else [],
             outcalls=None,
             canisters={bytes(c): digest for c, digest in self._hash.follow(subnet).items()},
             subnet=rest_hash(subnet, counts=False),
@@ -127,21 +129,21 @@ def _nothing() -> None:
     pass
 
 
-def watched(watcher: Watcher, kernel: Kernel, given: Input) -> Any:
+def watched(watcher: Watcher, env: ExecutionEnvironment, given: Input) -> Any:
     """`perform`, seen by `watcher`."""
     watcher.before(given)
-    http = watcher.outside(kernel.hooks.http)
+    http = watcher.outside(env.hooks.http)
     outcalls: list[list[Any]] | None = None
     if http is not None:
         outcalls = []
-        kernel.hooks = replace(kernel.hooks, http=_noted(http, outcalls))
+        env.hooks = replace(env.hooks, http=_noted(http, outcalls))
     failure: Exception | None = None
     try:
-        value = perform(kernel, given)
+        value = perform(env, given)
     except Exception as error:
         value, failure = None, error
     answer, own = _failed(failure) if failure is not None else _answered(value)
-    outcome = watcher.outcome(kernel.subnet, answer, kernel, own)
+    outcome = watcher.outcome(env.subnet, answer, env, own)
     watcher.after(replace(outcome, outcalls=outcalls))
     if failure is not None:
         raise failure

@@ -3,7 +3,7 @@
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
 from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
-from sandbox.state.code import Code
+from sandbox.state.code import WasmModule
 from sandbox.state.evolve import evolve
 from sandbox.state.messages import (
     Callback,
@@ -34,7 +34,6 @@ __all__ = [
     "Certified",
     "Change",
     "Chunks",
-    "Code",
     "Derived",
     "Environment",
     "Ingress",
@@ -59,6 +58,7 @@ __all__ = [
     "Upload",
     "UserOrigin",
     "Visibility",
+    "WasmModule",
     "evolve",
     "moment",
     "release",

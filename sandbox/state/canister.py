@@ -8,7 +8,7 @@ from enum import Enum
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
-from sandbox.state.code import Code
+from sandbox.state.code import WasmModule
 from sandbox.state.settings import Settings
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState
 
@@ -59,7 +59,7 @@ class CanisterState:
     created_at: int
     status: Status = Status.RUNNING
     version: int = 0
-    code: Code | None = None
+    code: WasmModule | None = None
     globals: bytes = b""
     """Mutable globals, 16 bytes each, in the order of the rewrite (`wasm.rewrite`)."""
     certified_data: bytes = b""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class WasmModule:
     """A module as its user submitted it (gzip stays gzip) and the SHA-256 of exactly these bytes."""
 
     submitted: bytes

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sandbox.memory import Readable
 from sandbox.principal import Principal
-from sandbox.state.code import Code
+from sandbox.state.code import WasmModule
 
 Chunks = Mapping[bytes, bytes]
 """A Wasm chunk store: SHA-256 to content; never changed in place."""
@@ -65,7 +65,7 @@ class SnapshotState:
     label: str | None
     taken_at: int
     canister_version: int
-    code: Code | None
+    code: WasmModule | None
     globals: bytes
     heap: Readable
     stable: Readable

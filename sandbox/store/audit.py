@@ -13,14 +13,14 @@ from pathlib import Path
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
+from sandbox.pagestore.durable_files import DIGEST
+from sandbox.pagestore.hash_tree import KEY, PAGES_PER_BLOCK, Node
+from sandbox.pagestore.objects import Objects
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, SnapshotState, Subnet
 from sandbox.store import verify
 from sandbox.store.directory import StateDirectory
-from sandbox.store.files import DIGEST
-from sandbox.store.objects import Objects
 from sandbox.store.repository import Repository
-from sandbox.store.tree import FAN, KEY, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _memory(
     if memory.damage is not None:
         yield Problem(kind, memory.damage, state.id)
     elif deep:
-        for page in dict.fromkeys(page // FAN for page in directory.checks.damaged_pages(memory)):
+        for page in dict.fromkeys(page // PAGES_PER_BLOCK for page in directory.checks.damaged_pages(memory)):
             yield Problem(f"{kind} page {page:#x}", f"{memory.store.where} is not what was saved", state.id)
 
 
@@ -96,7 +96,7 @@ def _packs(objects: Objects) -> Iterator[Problem]:
             for key in pack.columns[kind].keys:
                 try:
                     keys = objects.keys(key)
-                    if len(keys) == FAN * KEY:
+                    if len(keys) == PAGES_PER_BLOCK * KEY:
                         objects.block(Node(1, keys))
                 except StateCorrupt as error:
                     yield Problem(f"pack {pack.path.name}", str(error))

@@ -26,8 +26,8 @@ from blake3 import blake3
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Journal, Memory, Pool, Run, host
-from sandbox.store.tree import FAN, PAGE, ZERO_PAGE, Pages, blocks, split
-from sandbox.store.trees import known_tree, whole_pages
+from sandbox.pagestore.hash_tree import PAGE, PAGES_PER_BLOCK, ZERO_PAGE, Pages, blocks, split
+from sandbox.pagestore.memory_trees import known_tree, whole_pages
 
 CHECK: Final = 16
 _NONE: Final = bytes(CHECK)
@@ -114,7 +114,7 @@ def sealed(file: Path) -> Seal:
 
 def damage(part: str, pages: Sequence[int]) -> str:
     """What an error says of the pages of 4 KiB that are not what they were."""
-    numbers = list(dict.fromkeys(page // FAN for page in pages))
+    numbers = list(dict.fromkeys(page // PAGES_PER_BLOCK for page in pages))
     named = ", ".join(f"{number:#x}" for number in numbers[:_NAMED])
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
     which = "page" if len(numbers) == 1 else "pages"
@@ -353,7 +353,7 @@ def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, list[bytes
     tree = known_tree(memory.image()) if trusted else None
     if tree is not None:
         for number, node in blocks(tree.top):
-            yield number * FAN, [key[:CHECK] for key in split(node.keys)]
+            yield number * PAGES_PER_BLOCK, [key[:CHECK] for key in split(node.keys)]
         return
     for run in whole_pages(memory.extents(), memory.size):
         for offset, length in host.pieces(*run):

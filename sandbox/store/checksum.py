@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from blake3 import blake3
 
 from sandbox.memory import Memory
+from sandbox.pagestore.memory_trees import tree
 from sandbox.state import OpenCall, SnapshotState
-from sandbox.store.trees import tree
 
 _CONTEXT = "canister-sandbox 2026 snapshot checksum snapshot"
 

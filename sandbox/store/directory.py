@@ -27,12 +27,12 @@ from sandbox import fork
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Journal, Memory, Pool
 from sandbox.memory.host import sync
-from sandbox.state import Code, SnapshotState, Subnet
+from sandbox.pagestore.prune import Pruned
+from sandbox.state import SnapshotState, Subnet, WasmModule
 from sandbox.store import state_manifest
-from sandbox.store.bases import Bases
+from sandbox.store.base_trees import BaseTrees
 from sandbox.store.checks import CheckRecord, Checks, table_names
 from sandbox.store.lock import locked
-from sandbox.store.prune import Pruned
 from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
 from sandbox.store.repository import Entry, Repository
 from sandbox.store.reserve import Reserve
@@ -70,7 +70,7 @@ class StateDirectory:
         """While a save is under way: the generation that it makes, and the journal that begins with it."""
         self._saved: dict[str, int] = {}
         self._modules: set[str] = set()
-        self._bases = Bases(self.repository)
+        self._bases = BaseTrees(self.repository)
         self.checks = Checks(self.pool, self._record.get("checks", {}))
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
         self._packed: int = self._record.get("packed", 0)
@@ -288,8 +288,8 @@ def _names(subnet: Subnet) -> set[str]:
     return {memory.name for memory in _memories(subnet)}
 
 
-def _codes(subnet: Subnet) -> list[Code]:
+def _codes(subnet: Subnet) -> list[WasmModule]:
     """Modules and chunks of modules of the canisters themselves."""
     states = subnet.canisters.values()
     codes = [state.code for state in states if state.code is not None]
-    return codes + [Code(chunk, digest) for state in states for digest, chunk in state.chunks.items()]
+    return codes + [WasmModule(chunk, digest) for state in states for digest, chunk in state.chunks.items()]

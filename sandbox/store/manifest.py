@@ -18,13 +18,13 @@ from blake3 import blake3
 from sandbox import wasm
 from sandbox.errors import InvalidModule, StateCorrupt
 from sandbox.memory import Readable
+from sandbox.pagestore.envelope import FileKind, contents, is_of, unwrap, wrap
+from sandbox.pagestore.hash_tree import ZERO
+from sandbox.pagestore.memory_trees import tree
 from sandbox.principal import Principal
-from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
-from sandbox.store.sealed import Kind, contents, is_of, seal, unseal
-from sandbox.store.tree import ZERO
-from sandbox.store.trees import tree
+from sandbox.state import Derived, OpenCall, SnapshotState, Upload, WasmModule
 
-_MANIFEST: Final = Kind(b"canister-sandbox snapshot ", "the manifest of a snapshot", (1,))
+_MANIFEST: Final = FileKind(b"canister-sandbox snapshot ", "the manifest of a snapshot", (1,))
 _FIELDS: Final = (
     "id",
     "label",
@@ -117,7 +117,7 @@ def decode(manifest: Manifest, content: Content, module: Modules) -> SnapshotSta
     upload, code = record["upload"], record["code"]
     return SnapshotState(
         canister_id=Principal(record["canister_id"]),
-        code=None if code is None else Code(module(code), code),
+        code=None if code is None else WasmModule(module(code), code),
         globals=record["globals"],
         heap=content(*record["heap"]),
         stable=content(*record["stable"]),
@@ -138,7 +138,7 @@ def _upload(item: list[Any], content: Content) -> Upload:
 
 def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
     """The file's bytes, and the digest that belongs into its name."""
-    return seal(_MANIFEST, cbor2.dumps({"record": record, "digests": digests(record)}))
+    return wrap(_MANIFEST, cbor2.dumps({"record": record, "digests": digests(record)}))
 
 
 def load(path: Path, module: Modules) -> Manifest:
@@ -147,7 +147,7 @@ def load(path: Path, module: Modules) -> Manifest:
         content = path.read_bytes()
     except OSError as error:
         raise StateCorrupt(f"the manifest {path} cannot be read: {error}") from error
-    body, digest = unseal(_MANIFEST, path, content)
+    body, digest = unwrap(_MANIFEST, path, content)
     if digest is None or not path.name.endswith(digest.hex()):
         raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_told(_contradictions(body, module))}")
     record = cbor2.loads(body)["record"]

@@ -19,7 +19,6 @@ from sandbox.state import (
     CanisterState,
     Change,
     Chunks,
-    Code,
     LogRecord,
     Settings,
     SnapshotState,
@@ -28,8 +27,9 @@ from sandbox.state import (
     Subnet,
     Upload,
     Visibility,
+    WasmModule,
 )
-from sandbox.store.tagged import tagged, untagged
+from sandbox.store.cbor_records import from_cbor, to_cbor
 
 _PLAIN = (
     "version",
@@ -67,12 +67,12 @@ def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
     return {
         **{field: getattr(subnet, field) for field in (*_SUBNET, *_ADDED)},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
-        "queue": tagged([*subnet.queue, *subnet.later]),
-        "contexts": tagged(list(subnet.contexts.values())),
-        "callbacks": tagged(list(subnet.callbacks.values())),
-        "stops": [[bytes(canister_id), tagged(waiting)] for canister_id, waiting in subnet.stops.items()],
-        "submissions": [[request_id, tagged(s)] for request_id, s in subnet.submissions.items()],
-        "policies": [[bytes(canister_id), tagged(policy)] for canister_id, policy in subnet.policies.items()],
+        "queue": to_cbor([*subnet.queue, *subnet.later]),
+        "contexts": to_cbor(list(subnet.contexts.values())),
+        "callbacks": to_cbor(list(subnet.callbacks.values())),
+        "stops": [[bytes(canister_id), to_cbor(waiting)] for canister_id, waiting in subnet.stops.items()],
+        "submissions": [[request_id, to_cbor(s)] for request_id, s in subnet.submissions.items()],
+        "policies": [[bytes(canister_id), to_cbor(policy)] for canister_id, policy in subnet.policies.items()],
         "canisters": [encode_canister(subnet.canisters[key], name) for key in sorted(subnet.canisters)],
     }
 
@@ -87,7 +87,7 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
         subnet.deleted = frozenset(Principal(raw) for raw in record["deleted"])
         states = [decode_canister(item, sources) for item in record["canisters"]]
         _decode_calls(record, subnet)
-        policies = {Principal(raw): untagged(policy) for raw, policy in record.get("policies", ())}
+        policies = {Principal(raw): from_cbor(policy) for raw, policy in record.get("policies", ())}
         subnet.policies = MappingProxyType(policies)
     except (KeyError, TypeError, ValueError) as error:
         raise StateCorrupt(f"the manifest does not describe a state: {error!r}") from error
@@ -97,16 +97,16 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
 
 def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:
     """Open calls and queued messages. Answers for which somebody waited are not kept: their callers are gone."""
-    subnet.queue.extend(untagged(record["queue"]))
-    for context in untagged(record["contexts"]):
+    subnet.queue.extend(from_cbor(record["queue"]))
+    for context in from_cbor(record["contexts"]):
         subnet.contexts[context.id] = context
-    for callback in untagged(record["callbacks"]):
+    for callback in from_cbor(record["callbacks"]):
         subnet.callbacks[callback.id] = callback
         counts = subnet.slots.get(callback.canister_id, {})
         subnet.slots[callback.canister_id] = {**counts, callback.callee: counts.get(callback.callee, 0) + 1}
     for raw, waiting in record["stops"]:
-        subnet.stops[Principal(raw)] = untagged(waiting)
-    submissions = ((request_id, untagged(s)) for request_id, s in record.get("submissions", ()))
+        subnet.stops[Principal(raw)] = from_cbor(waiting)
+    submissions = ((request_id, from_cbor(s)) for request_id, s in record.get("submissions", ()))
     subnet.submissions = Submissions(subnet.savepoints, submissions)
 
 
@@ -221,5 +221,5 @@ def _decode_value(value: Any, shape: str) -> object:
     return tuple(Principal(raw) for raw in value) if shape == "principals" else value
 
 
-def _code(digest: bytes | None, sources: Sources) -> Code | None:
-    return None if digest is None else Code(sources.module(digest), digest)
+def _code(digest: bytes | None, sources: Sources) -> WasmModule | None:
+    return None if digest is None else WasmModule(sources.module(digest), digest)

@@ -23,17 +23,17 @@ from sandbox.errors import StateCorrupt, StateError
 from sandbox.limits import SNAPSHOT_ID
 from sandbox.memory import Readable
 from sandbox.memory.host import sync
+from sandbox.pagestore.durable_files import DIGEST, TEMPORARY, write_durably
+from sandbox.pagestore.hash_tree import EMPTY, Tree, stub
+from sandbox.pagestore.ingest import Ingest
+from sandbox.pagestore.objects import Objects
+from sandbox.pagestore.prune import Pruned, prune
+from sandbox.pagestore.stored_memory import Stored
 from sandbox.principal import Principal
-from sandbox.state import Code, SnapshotState
+from sandbox.state import SnapshotState, WasmModule
 from sandbox.store import manifest
-from sandbox.store.addition import Addition
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.files import DIGEST, TEMPORARY, write_durably
 from sandbox.store.manifest import Manifest
-from sandbox.store.objects import Objects
-from sandbox.store.prune import Pruned, prune
-from sandbox.store.stored import Stored
-from sandbox.store.tree import EMPTY, Tree, stub
 
 _ENTRY = re.compile(r"((?:[0-9a-f]{2})+)-[0-9a-f]{64}")
 
@@ -92,7 +92,7 @@ class Repository:
     def put(self, snapshots: Sequence[SnapshotState], before: Before = _unknown) -> list[Entry]:
         """Keep snapshots; when it returns they are finished. What is here already is not written again, and of a memory
         with a tree `before` only what has changed is looked at."""
-        addition = Addition(self.objects)
+        addition = Ingest(self.objects)
         try:
             with _uncollected():
                 for snapshot in snapshots:
@@ -108,7 +108,7 @@ class Repository:
         finally:
             addition.abandon()
 
-    def _keep(self, addition: Addition, content: Readable, before: Before) -> None:
+    def _keep(self, addition: Ingest, content: Readable, before: Before) -> None:
         if not (isinstance(content, Stored) and content.objects is self.objects):
             addition.memory(content, before(content))
 
@@ -126,16 +126,16 @@ class Repository:
         if not file.exists() or file.read_bytes() != content:
             write_durably(file, content)
 
-    def keep_module(self, code: Code) -> None:
+    def keep_module(self, code: WasmModule) -> None:
         """Keep a module, or a chunk of one, by its SHA-256."""
         if code.hash not in self._modules:
             self._put(self._module_file(code.hash), code.submitted)
         self._modules[code.hash] = code.submitted
 
     @contextmanager
-    def arriving(self) -> Iterator[Addition]:
+    def arriving(self) -> Iterator[Ingest]:
         """Where memories can be kept before any snapshot has them (`Arrival`); finished at the end."""
-        addition = Addition(self.objects)
+        addition = Ingest(self.objects)
         try:
             yield addition
             addition.finish()
@@ -258,7 +258,7 @@ def named_memories(snapshot: SnapshotState) -> list[tuple[str, Readable]]:
     return found if upload is None else [("module", upload.module), *found]
 
 
-def codes(snapshot: SnapshotState) -> list[Code]:
+def codes(snapshot: SnapshotState) -> list[WasmModule]:
     """Modules and chunks of modules: what is kept by its SHA-256."""
     found = [] if snapshot.code is None else [snapshot.code]
-    return found + [Code(chunk, digest) for digest, chunk in snapshot.chunks.items()]
+    return found + [WasmModule(chunk, digest) for digest, chunk in snapshot.chunks.items()]

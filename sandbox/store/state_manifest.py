@@ -23,10 +23,10 @@ from typing import Any, Final, NamedTuple
 import cbor2
 
 from sandbox.errors import StateCorrupt
-from sandbox.store.files import put_in_place
-from sandbox.store.sealed import Kind, seal, unseal
+from sandbox.pagestore.durable_files import put_in_place
+from sandbox.pagestore.envelope import FileKind, unwrap, wrap
 
-KIND: Final = Kind(b"canister-sandbox state ", "the manifest of a state directory", (1, 2))
+KIND: Final = FileKind(b"canister-sandbox state ", "the manifest of a state directory", (1, 2))
 _FILE, _COPY = "manifest", "manifest.copy"
 _JOURNAL: Final = re.compile(r"journal-(\d+)")
 _FOLDERS: Final = ("memories", "modules", "packs", "snapshots")
@@ -72,7 +72,7 @@ def present(path: Path) -> Record | None:
 
 def write(path: Path, record: Record) -> bytes:
     """Replace the manifest, all or nothing; its bytes, for `write_copy` when the directory is on the disk."""
-    content, _ = seal(KIND, cbor2.dumps(record))
+    content, _ = wrap(KIND, cbor2.dumps(record))
     put_in_place(path / _FILE, content)
     return content
 
@@ -110,7 +110,7 @@ def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[Record | None, 
 
 def _read(file: Path) -> Record | None:
     try:
-        body, digest = unseal(KIND, file, file.read_bytes())
+        body, digest = unwrap(KIND, file, file.read_bytes())
         record = cbor2.loads(body) if digest is not None else None
     except FileNotFoundError:
         return None

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Readable
+from sandbox.pagestore.hash_tree import BLOCK, EMPTY, PAGES_PER_BLOCK, Node, changed_pages, page_keys
+from sandbox.pagestore.memory_trees import tree, whole_pages
+from sandbox.pagestore.stored_memory import Stored
 from sandbox.state import SnapshotState
 from sandbox.store import manifest
 from sandbox.store.checksum import snapshot_checksum
 from sandbox.store.manifest import Manifest
 from sandbox.store.repository import Entry, Repository, codes, named_memories
-from sandbox.store.stored import Stored
-from sandbox.store.tree import BLOCK, EMPTY, FAN, Node, changed_pages, page_keys
-from sandbox.store.trees import tree, whole_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _recomputed(name: str, content: Readable, reading: Reading) -> Iterator[Diff
             reading.reach(start + offset + len(data), len(data))
 
     found = EMPTY.updated(content.size, *page_keys(pieces()))
-    for page in dict.fromkeys(number // FAN for number in changed_pages(found, known)):
+    for page in dict.fromkeys(number // PAGES_PER_BLOCK for number in changed_pages(found, known)):
         yield Difference(_page(name, page), "its bytes are not those that the checksum covers")
 
 
@@ -124,7 +124,7 @@ class _Walk:
 
     def below(self, node: Node, number: int = 0) -> Iterator[Difference]:
         """What differs below a node whose first block is `number`. What cannot be read does not hide the rest."""
-        pages = node.span // FAN
+        pages = node.span // PAGES_PER_BLOCK
         try:
             children = node.children if node.level > 1 else ()
             if node.level == 1:

@@ -33,7 +33,7 @@ _EXACT_UP_TO: Final = 4
 
 
 def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:
-    """Refused instructions, and the limits on one function's instructions and complexity (digest 2.4, 2.6).
+    """Refused instructions, and the limits on one function's instructions and complexity (SPECIFICATION 2.4, 2.6).
 
     The index in the texts counts defined functions, as the replica does.
     """

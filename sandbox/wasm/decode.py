@@ -1,4 +1,5 @@
-"""From submitted bytes to a Wasm binary: raw or gzip (digest 2.1; interface specification, "Canister module format").
+"""From submitted bytes to a Wasm binary: raw or gzip (SPECIFICATION 2.1; interface specification, "Canister module
+format").
 
 The texts are those of `decode_wasm` in dfinity/ic `rs/embedders/src/wasm_utils/decoding.rs` (commit 01adcd36) and of
 `WasmValidationError` in `rs/types/wasm_types/src/errors.rs`. One case is stricter than there: a compressed module that

@@ -75,7 +75,7 @@ class ModuleFacts:
 
     @property
     def pointer(self) -> str:
-        """The letter of type `I`: `l` with a 64-bit memory, else `i` (digest 2.2)."""
+        """The letter of type `I`: `l` with a 64-bit memory, else `i` (SPECIFICATION 2.2)."""
         return "l" if self.is64 else "i"
 
     @cached_property
@@ -117,12 +117,12 @@ class ModuleFacts:
 
     @cached_property
     def public_metadata(self) -> dict[str, bytes]:
-        """Contents of the `icp:public NAME` sections by NAME (digest 2.5)."""
+        """Contents of the `icp:public NAME` sections by NAME (SPECIFICATION 2.5)."""
         return self._metadata(PUBLIC_PREFIX)
 
     @cached_property
     def private_metadata(self) -> dict[str, bytes]:
-        """Contents of the `icp:private NAME` sections by NAME (digest 2.5)."""
+        """Contents of the `icp:private NAME` sections by NAME (SPECIFICATION 2.5)."""
         return self._metadata(PRIVATE_PREFIX)
 
     def _metadata(self, prefix: str) -> dict[str, bytes]:
@@ -134,7 +134,8 @@ class ModuleFacts:
 
     @property
     def uses_enhanced_persistence(self) -> bool:
-        """True for Motoko's enhanced orthogonal persistence; only the presence of the section counts (digest 5.3)."""
+        """True for Motoko's enhanced orthogonal persistence; only the presence of the section counts (SPECIFICATION
+        5.3)."""
         return any(
             "enhanced-orthogonal-persistence" in found for found in (self.private_metadata, self.public_metadata)
         )

@@ -1,10 +1,10 @@
 """The instructions of the platform as one table, and what is made of it: an expression that takes whole runs of them,
 an exact reader of single ones, and their weights.
 
-Not in the table: instructions of features that are off (digest 2.6). The expression takes every instruction but the
-refused ones, br_tables of more than 15 labels and a few spellings that nobody writes; integers longer than they need to
-be are legal WebAssembly and are understood. It is possessive throughout: a run costs time in proportion to its bytes
-and no memory, whatever the bytes are.
+Not in the table: instructions of features that are off (SPECIFICATION 2.6). The expression takes every instruction but
+the refused ones, br_tables of more than 15 labels and a few spellings that nobody writes; integers longer than they
+need to be are legal WebAssembly and are understood. It is possessive throughout: a run costs time in proportion to its
+bytes and no memory, whatever the bytes are.
 
 Refused instructions and weights: `wasm_function_complexity` in dfinity/ic `rs/embedders/src/wasm_utils/validation.rs`
 (2024). Tail calls, newer than that text, weigh what calls weigh.

@@ -282,7 +282,7 @@ def _mutable(reader: Reader) -> bool:
 
 
 def _limits(reader: Reader, what: str) -> tuple[int, int | None, bool]:
-    """(minimum, maximum, is64); shared memories and custom page sizes are off (digest 2.6)."""
+    """(minimum, maximum, is64); shared memories and custom page sizes are off (SPECIFICATION 2.6)."""
     at = reader.at
     flags = reader.byte()
     if flags & ~0b101:
@@ -318,7 +318,7 @@ def _init_expr(reader: Reader) -> InitExpr:
 
 
 def _single(reader: Reader) -> InitExpr:
-    """A constant expression of one instruction: arithmetic in them (extended-const) is off (digest 2.6)."""
+    """A constant expression of one instruction: arithmetic in them (extended-const) is off (SPECIFICATION 2.6)."""
     at = reader.at
     expression = _init_expr(reader)
     if not expression.plain:

@@ -1,4 +1,4 @@
-"""Makes a module a disposable view of a canister's state (architecture, section 4). Only `memory.grow` is touched in
+"""Makes a module a disposable view of a canister's state (`sandbox/README.md`). Only `memory.grow` is touched in
 function bodies (`sandbox.wasm.growth`).
 
 1. The memory becomes the import `sandbox.heap`, so that the heap outlives the instance.
@@ -88,7 +88,8 @@ class Rewritten:
     globals: tuple[GlobalSlot, ...]
     """All mutable globals in index order."""
     snapshot_globals: tuple[SnapshotGlobal, ...]
-    """Mutable or exported globals: exports in export order, then unexported mutable ones by index (digest 6.2)."""
+    """Mutable or exported globals: exports in export order, then unexported mutable ones by index (SPECIFICATION
+    6.2)."""
     data: tuple[ActiveData, ...]
     start: str | None
     """The export that holds the start function, or None."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 VALUE_TYPES = {0x7F: "i", 0x7E: "l", 0x7D: "f", 0x7C: "d", 0x7B: "v", 0x70: "r", 0x6F: "x"}
 TYPE_NAMES = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128", "r": "funcref", "x": "externref"}
 NUMERIC = frozenset("ilfdv")
-"""Types whose values are plain bits: what a global of a canister may hold (digest 2.2)."""
+"""Types whose values are plain bits: what a global of a canister may hold (SPECIFICATION 2.2)."""
 
 
 def as_replica_prints(letters: str) -> str:

@@ -1,4 +1,4 @@
-"""The platform's rules for modules, beyond what WebAssembly itself asks (digest 2.2 to 2.6).
+"""The platform's rules for modules, beyond what WebAssembly itself asks (SPECIFICATION 2.2 to 2.6).
 
 Order and texts are those of `validate_wasm_binary` in dfinity/ic `rs/embedders/src/wasm_utils/validation.rs` and of
 `WasmValidationError` in `rs/types/wasm_types/src/errors.rs` (2024), with the forms that the platform's documentation

@@ -1,4 +1,4 @@
-"""Writes sections: the pieces that the rewrite joins, and custom sections of the `icp:` kind (digest 2.5)."""
+"""Writes sections: the pieces that the rewrite joins, and custom sections of the `icp:` kind (SPECIFICATION 2.5)."""
 
 from __future__ import annotations
 

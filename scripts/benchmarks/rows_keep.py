@@ -18,11 +18,11 @@ from blake3 import blake3
 
 from sandbox import Principal
 from sandbox.memory import Memory, Pool
-from sandbox.state import Code, SnapshotState
+from sandbox.pagestore.hash_tree import Tree
+from sandbox.pagestore.memory_trees import tree
+from sandbox.pagestore.restore import copied
+from sandbox.state import SnapshotState, WasmModule
 from sandbox.store import Repository
-from sandbox.store.restore import copied
-from sandbox.store.tree import Tree
-from sandbox.store.trees import tree
 from scripts.benchmarks.guests import GIB, MIB, PAGE
 from scripts.benchmarks.measure import Operation, Timing, compare, once
 from scripts.benchmarks.row import Row, alone_within, by_clock, faster, in_threads, memory, versus
@@ -64,7 +64,7 @@ class Heap:
             label=None,
             taken_at=0,
             canister_version=0,
-            code=Code(_MODULE, hashlib.sha256(_MODULE).digest()),
+            code=WasmModule(_MODULE, hashlib.sha256(_MODULE).digest()),
             globals=b"",
             heap=self.memory.image(),
             stable=self.empty.image(),

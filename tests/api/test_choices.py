@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Canister, ErrorCode, Principal, Sandbox
-from sandbox.verify import replay
+from sandbox.replay import replay
 from tests.conftest import fixture, rejected
 
 FIRST = "lxzze-o7777-77777-aaaaa-cai"

@@ -17,9 +17,9 @@ from sandbox.execution import Update
 from sandbox.management.commands import HANDLERS
 from sandbox.memory import Pool
 from sandbox.record import End, Header, Outcome, read
+from sandbox.record.state_hash import hashing
 from sandbox.record.values import BLOB, CLASSES, decode, encode
-from sandbox.snapshots.state_hash import hashing
-from sandbox.verify import replay
+from sandbox.replay import replay
 from tests.api.life import Outside, asked, changed, fresh, live, recorded
 from tests.conftest import STRATEGIES, fixture
 from tests.spec.guest import (

@@ -16,7 +16,7 @@ import pytest
 from sandbox import Principal, Sandbox
 from sandbox.errors import RecordError
 from sandbox.record import End, read
-from sandbox.verify import replay
+from sandbox.replay import replay
 from tests.api.life import fresh
 from tests.spec.guest import (
     debug_print,

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox import Canister, Principal, Sandbox, StillWaiting
 from sandbox.candid import encode
-from sandbox.verify.script import identified
+from sandbox.replay.script import identified
 from tests.cli.conftest import Cli, module
 
 Make = Callable[..., Cli]
@@ -162,10 +162,10 @@ def waiting(with_canister: Make) -> Cli:
     with Sandbox.open(cli.state) as sandbox:
         [canister] = sandbox.canisters()
         sandbox.submit(canister, "forward", encode("(principal, text, blob)", [canister.id, "inc", b"DIDL\0\0"]))
-        kernel = sandbox._kernel()
+        env = sandbox._kernel()
         from sandbox.execution.rounds import step
 
-        assert step(kernel)
+        assert step(env)
         assert len(sandbox._subnet.contexts) == 1
     return cli
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sandbox import Principal
 from sandbox.candid import Func, Service, Some, Variant
-from sandbox.cli.output import fields, named, one_line, show, size, table, to_json
+from sandbox.cli.render.output import fields, named, one_line, show, size, table, to_json
 
 SELF = Principal.management()
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sandbox import CallRejected, Canister, InstructionLimits, Principal, Sandbox
 from sandbox.cli import root
 from sandbox.cli.canister import canister
-from sandbox.cli.snapshot import snapshot
+from sandbox.cli.snapshot.commands import snapshot
 from tests.cli.conftest import FIXTURES
 
 ROOT = Path(__file__).resolve().parents[2]

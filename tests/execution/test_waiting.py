@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import CallResult, Canister, Sandbox, StillWaiting
 from sandbox.limits import INSTRUCTIONS_EXECUTION, INSTRUCTIONS_ROUND
-from sandbox.verify.replay import replay
-from sandbox.verify.script import identified
+from sandbox.replay.replay import replay
+from sandbox.replay.script import identified
 from tests.conftest import guest, number
 
 Install = Callable[..., Canister]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.stable import FAILURES, MEMORIES, PAGE, Failure, companion_wat, control_record, page_limit
-from sandbox.ic0.table import ROWS, signatures
+from sandbox.ic0.table import SYSTEM_API, signatures
 from sandbox.limits import GIB, STABLE_PAGES, WASM_PAGE
 
 MOST = (1 << 64) - 1
@@ -89,7 +89,7 @@ KINDS = pytest.mark.parametrize("pointer64", [True, False], ids=["wasm64", "wasm
 
 @KINDS
 def test_exports_are_the_tables_functions(pointer64: bool) -> None:
-    names = {row.name for row in ROWS if row.function is None} & set(signatures("l" if pointer64 else "i"))
+    names = {row.name for row in SYSTEM_API if row.function is None} & set(signatures("l" if pointer64 else "i"))
     letters = {"i": wasmtime.ValType.i32(), "l": wasmtime.ValType.i64()}
     exports = {export.name: export.type for export in module((pointer64, 1)).exports}
     assert set(exports) == names | {"heap", "stable", "control"}

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from sandbox.ic0.function import SystemApiFunction
 from sandbox.ic0.modes import NAMES, Mode
-from sandbox.ic0.row import Row
 from sandbox.ic0.state import Execution, GuestTrap
-from sandbox.ic0.table import BY_NAME, ONLY_32_BIT, ROWS, bind, modes_of, signatures
+from sandbox.ic0.table import BY_NAME, ONLY_32_BIT, SYSTEM_API, bind, modes_of, signatures
 from tests.spec.imports import ALLOWED, PUBLIC, UNPUBLISHED
 
 Start = Callable[..., Execution]
@@ -34,10 +34,10 @@ LETTERS = {
 }
 
 TASKS = LETTERS["T"]
-CASES = [pytest.param(row, mode, id=f"{row.name}-{mode.name}") for row in ROWS if row.function for mode in TASKS]
+CASES = [pytest.param(row, mode, id=f"{row.name}-{mode.name}") for row in SYSTEM_API if row.function for mode in TASKS]
 
 
-def text_of(x: Execution, row: Row, arguments: list[int]) -> str:
+def text_of(x: Execution, row: SystemApiFunction, arguments: list[int]) -> str:
     """The text of the trap; empty after a return."""
     try:
         bind(row)(x, *arguments)
@@ -47,19 +47,19 @@ def text_of(x: Execution, row: Row, arguments: list[int]) -> str:
 
 
 def test_table_is_the_specifications_list() -> None:
-    assert {row.name for row in ROWS if row.public} == set(PUBLIC)
-    assert {row.name for row in ROWS if not row.public} == set(UNPUBLISHED)
-    assert len(BY_NAME) == len(ROWS)
+    assert {row.name for row in SYSTEM_API if row.public} == set(PUBLIC)
+    assert {row.name for row in SYSTEM_API if not row.public} == set(UNPUBLISHED)
+    assert len(BY_NAME) == len(SYSTEM_API)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.name))
-def test_modes_of_a_function(row: Row) -> None:
+@pytest.mark.parametrize("row", SYSTEM_API, ids=lambda row: str(row.name))
+def test_modes_of_a_function(row: SystemApiFunction) -> None:
     assert set(modes_of(row)) == {mode for letter in ALLOWED[row.name] for mode in LETTERS[letter]}
 
 
 @pytest.mark.parametrize(("row", "mode"), CASES)
 def test_a_task_that_calls_what_it_may_not_traps_with_the_text_that_nobody_reads(
-    row: Row, mode: Mode, start: Start
+    row: SystemApiFunction, mode: Mode, start: Start
 ) -> None:
     outcome = text_of(start(mode), row, [0] * len(row.params))
     if "T" in ALLOWED[row.name]:
@@ -70,8 +70,8 @@ def test_a_task_that_calls_what_it_may_not_traps_with_the_text_that_nobody_reads
     assert outcome == f'Canister violated contract: "{name}" cannot be executed in {NAMES[mode]} mode'
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.function], ids=lambda row: str(row.name))
-def test_without_a_memory_a_function_with_addresses_cannot_be_called(row: Row, start: Start) -> None:
+@pytest.mark.parametrize("row", [row for row in SYSTEM_API if row.function], ids=lambda row: str(row.name))
+def test_without_a_memory_a_function_with_addresses_cannot_be_called(row: SystemApiFunction, start: Start) -> None:
     takes_address = "I" in row.params and row.name not in ("call_on_cleanup", "env_var_name_size")
     for mode in Mode:
         outcome = text_of(start(mode, memory=None), row, [0] * len(row.params))

@@ -10,8 +10,8 @@ import pytest
 from sandbox import CallRejected, Canister, ErrorCode, Principal, RawState, Sandbox
 from sandbox.candid import encode
 from sandbox.management import dispatch
-from sandbox.management.refused import REFUSED, REFUSED_TO_USERS
 from sandbox.management.table import METHODS, PROPOSAL, QUERIES, interface, signature
+from sandbox.management.unsupported import NOT_INGRESS, UNSUPPORTED
 from sandbox.state import CanisterState
 from tests.conftest import fixture, guest, rejected
 from tests.management.methods import (
@@ -170,7 +170,7 @@ def test_every_method_of_the_interfaces_has_a_row_and_the_other_way_round() -> N
     assert set(interface().methods) == set(METHODS)
     assert set(interface("proposal.did").methods) == set(PROPOSAL)
     assert not set(METHODS) & set(PROPOSAL)
-    assert not {*METHODS, *PROPOSAL} & set(REFUSED)
+    assert not {*METHODS, *PROPOSAL} & set(UNSUPPORTED)
     assert {name for name, kind in interface().methods.items() if "query" in kind.modes} == set(QUERIES)
     assert all(signature(name) for name in {*METHODS, *PROPOSAL})
 
@@ -184,11 +184,11 @@ def test_what_is_no_method_is_refused(method: str, sandbox: Sandbox) -> None:
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, raw_by_canister, relay(sandbox), method, b"DIDL\0\0")
 
 
-@pytest.mark.parametrize("method", sorted(REFUSED))
+@pytest.mark.parametrize("method", sorted(UNSUPPORTED))
 def test_what_is_not_supported_is_refused_by_name(method: str, sandbox: Sandbox) -> None:
-    refused = f"does not support {method}: {REFUSED[method]}"
+    refused = f"does not support {method}: {UNSUPPORTED[method]}"
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, refused, raw_by_canister, relay(sandbox), method, b"DIDL\0\0")
-    text = f"ic00 method {method} can not be called" if method in REFUSED_TO_USERS else refused
+    text = f"ic00 method {method} can not be called" if method in NOT_INGRESS else refused
     send = lambda: sandbox.update(MANAGEMENT, method, b"DIDL\0\0").or_raise()  # noqa: E731
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, send)
 
@@ -198,7 +198,7 @@ def test_only_queries_answer_queries(method: str, sandbox: Sandbox) -> None:
     def ask() -> bytes:
         return dispatch.query(sandbox.world(sandbox.identity("eve")), method, b"DIDL\0\0")
 
-    if method in REFUSED:
+    if method in UNSUPPORTED:
         rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, f"does not support {method}", ask)
     else:
         rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Query method {method} not found.", ask)

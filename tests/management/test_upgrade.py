@@ -1,4 +1,4 @@
-"""Install, reinstall and upgrade step by step (digest 5.2, 5.3): which hook runs when, and what it sees."""
+"""Install, reinstall and upgrade step by step (SPECIFICATION 5.2, 5.3): which hook runs when, and what it sees."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from sandbox.errors import StateError, Unsupported
-from sandbox.memory import PAGE, Image, Mark, Memory, Pool, Run, View
+from sandbox.memory import PAGE, Image, Memory, Pool, PoolMark, Run, View
 
 PAGES = 12
 sizes = st.integers(0, PAGES).map(lambda n: n * PAGE)
@@ -61,7 +61,7 @@ class Memories(RuleBasedStateMachine):
         self.pool = Pool(self.directory, self.strategy)
         self.models: list[Model] = []
         self.unwritten: set[View] = set()
-        self.marks: list[tuple[Mark, list[tuple[Model, bytes]]]] = []
+        self.marks: list[tuple[PoolMark, list[tuple[Model, bytes]]]] = []
         self.create(2 * PAGE)
 
     def teardown(self) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from sandbox import CallRejected, Canister, Principal, RawState, Sandbox, Snapshot
 from sandbox.memory import Readable
+from sandbox.pagestore.memory_trees import tree
 from sandbox.state import SnapshotState
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.trees import tree
 from tests.management.methods import by_user
 from tests.snapshots.writer import WASM, calls_of, facts, root, tell, writer
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sandbox import Canister, ErrorCode, Sandbox, Snapshot
 from sandbox.limits import WASM_PAGE
+from sandbox.replay import replay
 from sandbox.state import SnapshotState
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.verify import replay
 from tests.conftest import FEW_INSTRUCTIONS, guest, number, rejected
 from tests.management.methods import by_user
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
-from sandbox.canister.code import prepare
+from sandbox.canister.module import compile_module
 from sandbox.canister.motoko import DESTABILIZE, STABILIZE, to_destabilize
 from tests.conftest import fixture, rejected
 from tests.snapshots.hook_guests import Install, people, untouched
@@ -161,4 +161,4 @@ def test_stable_memory_says_whether_a_copy_is_to_be_read(
     memory.write(0, first + bytes(65_528) + last)
     state = sandbox.state_of(install(fixture("people_v1.enhanced")).id)
     assert state.code is not None
-    assert to_destabilize(prepare(state.code), memory) is copy
+    assert to_destabilize(compile_module(state.code), memory) is copy

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import CallRejected, Canister, Keep, Policy, Sandbox
 from sandbox.candid import encode
-from sandbox.verify.replay import replay
+from sandbox.replay.replay import replay
 from tests.conftest import FIXTURES
 
 V1, V2 = FIXTURES / "people_v1.enhanced.wasm", FIXTURES / "people_v2_good.enhanced.wasm"

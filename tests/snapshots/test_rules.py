@@ -1,4 +1,5 @@
-"""Take, load, list, delete (digest 6): what a snapshot holds, who may, and that a load brings back every byte."""
+"""Take, load, list, delete (SPECIFICATION 6): what a snapshot holds, who may, and that a load brings back every
+byte."""
 
 from __future__ import annotations
 

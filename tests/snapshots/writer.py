@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from sandbox import Canister, RawState
 from sandbox.memory import Readable
-from sandbox.store.tree import EMPTY, page_keys
+from sandbox.pagestore.hash_tree import EMPTY, page_keys
 from tests.conftest import guest
 
 WASM = 65536

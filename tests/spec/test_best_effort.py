@@ -106,9 +106,9 @@ def test_a_late_answer_runs_no_callback_and_brings_its_cycles_back(
 def test_a_callback_runs_once_even_if_the_answer_comes_with_the_deadline(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     counted = set_global(get_global() + 1) + reply()
     number = sandbox.submit(a, "update", code(call(b, reply(), timeout=10, on_reply=counted, on_reject=counted)))
-    kernel = sandbox._kernel()
-    assert step(kernel)
-    assert step(kernel)
+    env = sandbox._kernel()
+    assert step(env)
+    assert step(env)
     sandbox.advance_time(10)
     sandbox.run_until_idle()
     assert sandbox.ingress_status(number) is not None

@@ -61,17 +61,17 @@ class Watch:
 
     def step(self) -> None:
         """Executes one message."""
-        sandbox, kernel = self.sandbox, self.sandbox._kernel()
+        sandbox, env = self.sandbox, self.sandbox._kernel()
         subnet = sandbox._subnet
         message, before, callbacks = subnet.queue[0], dict(subnet.canisters), dict(subnet.callbacks)
         executing = message.canister_id
         raw = sandbox.raw_state(executing) if executing in before else None
         self.printed.clear()
-        assert step(kernel)
+        assert step(env)
         self.burned += self._burned()
         self.burned += sum(before[gone].cycles for gone in set(before) - set(subnet.canisters))
         if self.charged:
-            self.fees += self._fees(message, callbacks, kernel.executed)
+            self.fees += self._fees(message, callbacks, env.executed)
         if raw is not None:
             self._check_state(before, executing, raw)
         else:

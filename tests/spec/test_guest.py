@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Sandbox
-from sandbox.ic0.table import BY_NAME, ROWS
+from sandbox.ic0.table import BY_NAME, SYSTEM_API
 from tests.conftest import rejected
 from tests.spec import guest as u
 from tests.spec.guest import FUNCTIONS, Guest, blob, count, guest, reply, reply_number
@@ -17,7 +17,7 @@ def canister(request: pytest.FixtureRequest, sandbox: Sandbox) -> Guest:
 
 
 def test_it_imports_every_function_of_the_table() -> None:
-    assert list(FUNCTIONS) == [row.name for row in ROWS]
+    assert list(FUNCTIONS) == [row.name for row in SYSTEM_API]
     for name, function in FUNCTIONS.items():
         row = BY_NAME[name]
         assert (function.params, function.result, function.narrow) == (row.params, row.results, row.only_32_bit)

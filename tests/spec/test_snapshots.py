@@ -86,9 +86,9 @@ def test_an_open_call_is_called_back_after_loading(a: Guest, sandbox: Sandbox) -
     """The snapshot is taken while the call is open, so that the heap that comes back knows its callback."""
     later = call(Principal.management(), b"DIDL\0\0", method="raw_rand", on_reply=reply_number(get_global()))
     number = sandbox.submit(a, "update", code(set_global(2), later))
-    kernel = sandbox._kernel()
+    env = sandbox._kernel()
     while sandbox._subnet.queue:
-        assert step(kernel)
+        assert step(env)
     snapshot = a.take_snapshot()
     a.do(set_global(3), reply())
     a.load_snapshot(snapshot.id)

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import Principal
 from sandbox.memory import Image, Memory, Pool
-from sandbox.state import Code, SnapshotState
+from sandbox.state import SnapshotState, WasmModule
 
 MODULE = b"\0asm\1\0\0\0"
 CANISTER = Principal(bytes(8) + b"\1\1")
@@ -35,7 +35,7 @@ def snapshot(pool: Pool) -> Make:
             "label": f"number {number}",
             "taken_at": 1_000 + number,
             "canister_version": number,
-            "code": Code(MODULE, hashlib.sha256(MODULE).digest()),
+            "code": WasmModule(MODULE, hashlib.sha256(MODULE).digest()),
             "globals": number.to_bytes(16, "little") + bytes(range(16)),
             "heap": heap.image() if isinstance(heap, Memory) else heap,
             "stable": other.image() if isinstance(other, Memory) else other,

@@ -12,8 +12,8 @@ from typing import Any
 import cbor2
 
 from sandbox import Canister, RawState, Sandbox
+from sandbox.pagestore.envelope import unwrap, wrap
 from sandbox.store.checks import seal_of
-from sandbox.store.sealed import seal, unseal
 from sandbox.store.state_manifest import KIND
 from tests.conftest import FIXTURES
 from tests.snapshots.writer import WASM, tell, writer
@@ -78,10 +78,10 @@ def flip_like_the_medium(live: Live, file: Path, offset: int) -> None:
     """Change one bit, and let the directory believe that nothing has written to the file."""
     flip(file, offset)
     manifest = live.path / "manifest"
-    body, _ = unseal(KIND, manifest, manifest.read_bytes())
+    body, _ = unwrap(KIND, manifest, manifest.read_bytes())
     record = cbor2.loads(body)
     record["checks"][file.name][1] = seal_of(file)
-    manifest.write_bytes(seal(KIND, cbor2.dumps(record))[0])
+    manifest.write_bytes(wrap(KIND, cbor2.dumps(record))[0])
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from sandbox import Principal, Sandbox
 from sandbox.memory import Memory, Pool
-from sandbox.state import Code, Derived, OpenCall, SnapshotState, Upload
+from sandbox.pagestore.memory_trees import tree
+from sandbox.state import Derived, OpenCall, SnapshotState, Upload, WasmModule
 from sandbox.store.checksum import memory_checksum, snapshot_checksum
-from sandbox.store.trees import tree
 from tests.conftest import guest
 
 PAGE = 65536
@@ -130,7 +130,7 @@ def state(pool: Pool) -> SnapshotState:
         label="label",
         taken_at=1,
         canister_version=2,
-        code=Code(b"module", b"h" * 32),
+        code=WasmModule(b"module", b"h" * 32),
         globals=b"g" * 16,
         heap=made(pool, PAGE, [(0, b"heap")]).image(),
         stable=made(pool, PAGE, [(0, b"stable")]).image(),
@@ -147,7 +147,7 @@ def test_every_field_counts(pool: Pool) -> None:
         "label": "other",
         "taken_at": 2,
         "canister_version": 3,
-        "code": Code(b"module2", b"i" * 32),
+        "code": WasmModule(b"module2", b"i" * 32),
         "globals": b"g" * 15 + b"h",
         "heap": known.stable,
         "stable": known.heap,

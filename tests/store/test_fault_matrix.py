@@ -18,7 +18,7 @@ import pytest
 
 from sandbox import RawState, Sandbox, Snapshot
 from sandbox.errors import StateCorrupt, StateError, StateWarning
-from sandbox.store.pack import Pack
+from sandbox.pagestore.pack import Pack
 from tests.management.methods import by_user
 from tests.snapshots.writer import tell, writer
 

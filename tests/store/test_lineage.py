@@ -13,7 +13,7 @@ import pytest
 
 from sandbox import Canister, RawState, Sandbox
 from sandbox.errors import StateError
-from sandbox.store.trees import tree
+from sandbox.pagestore.memory_trees import tree
 from tests.snapshots.writer import WASM, root, tell, writer
 from tests.store.test_directory import OPERATIONS
 

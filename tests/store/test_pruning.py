@@ -11,11 +11,11 @@ import pytest
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Pool
+from sandbox.pagestore.hash_tree import BLOCK, PAGE
+from sandbox.pagestore.memory_trees import tree
+from sandbox.pagestore.objects import Objects
 from sandbox.state import SnapshotState
 from sandbox.store import Repository
-from sandbox.store.objects import Objects
-from sandbox.store.tree import BLOCK, PAGE
-from sandbox.store.trees import tree
 from tests.store.conftest import Make
 from tests.store.test_directory import killed_at
 

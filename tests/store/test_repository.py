@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Memory, Pool, Readable
+from sandbox.pagestore.hash_tree import BLOCK, PAGE, Tree
+from sandbox.pagestore.memory_trees import tree
+from sandbox.pagestore.objects import Objects
 from sandbox.state import SnapshotState
 from sandbox.store import Repository, Stored
 from sandbox.store.checksum import snapshot_checksum
-from sandbox.store.objects import Objects
-from sandbox.store.tree import BLOCK, PAGE, Tree
-from sandbox.store.trees import tree
 from tests.store.conftest import Make
 
 FAR = 40 << 20

@@ -300,9 +300,9 @@ def test_bytes_in_memory_that_changed_unseen_are_named(tmp_path: Path) -> None:
 
 
 def test_a_module_in_memory_that_is_not_its_hash_is_named(pool: Pool, snapshot: Make) -> None:
-    from sandbox.state import Code
+    from sandbox.state import WasmModule
 
-    state = snapshot(1, pool.memory(PAGE), code=Code(b"\0asm\1\0\0\1", b"h" * 32))
+    state = snapshot(1, pool.memory(PAGE), code=WasmModule(b"\0asm\1\0\0\1", b"h" * 32))
     assert [d.part for d in in_memory(state, Reading())] == ["module"]
 
 

@@ -1,4 +1,4 @@
-"""Submitted bytes: raw or gzip, anything else is refused with the replica's text (digest 2.1, 2.4)."""
+"""Submitted bytes: raw or gzip, anything else is refused with the replica's text (SPECIFICATION 2.1, 2.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule for modules and the replica's text for breaking it (digest 2.2 to 2.6)."""
+"""Every rule for modules and the replica's text for breaking it (SPECIFICATION 2.2 to 2.6)."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from sandbox.cli import output
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.demo.cast import FIXTURES, ROLES, Role, missing
 from sandbox.cli.demo.facts import Step
 from sandbox.cli.demo.show import Teller
 from sandbox.cli.demo.story import Act
+from sandbox.cli.render import output
 
 Acts = list[tuple[Role, list[Step]]]
 

@@ -11,9 +11,9 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from sandbox.cli import output
 from sandbox.cli.demo.cast import Role
 from sandbox.cli.demo.facts import Part, Step, reject_text
+from sandbox.cli.render import output
 from sandbox.errors import CallRejected
 
 WIDTH = 100

@@ -11,7 +11,7 @@ from sandbox.snapshots.diff.memories import MemoryDiff, compare_memories
 from sandbox.snapshots.diff.modules import ModuleDiff, compare_modules
 from sandbox.snapshots.diff.structures import StructureDiff, compare_structures
 from sandbox.snapshots.inspect.globals import GlobalValue
-from sandbox.snapshots.inspect.opened import Opened
+from sandbox.snapshots.inspect.target import InspectionTarget
 
 _FIELDS: Final = ("via_hooks", "certified_data", "global_timer", "low_memory_hook", "chunks")
 
@@ -42,8 +42,8 @@ class Diff:
     to the states: while it lives, the first overwriting of a page keeps the old one.
     """
 
-    old: Opened = field(repr=False, compare=False)
-    new: Opened = field(repr=False, compare=False)
+    old: InspectionTarget = field(repr=False, compare=False)
+    new: InspectionTarget = field(repr=False, compare=False)
     module: ModuleDiff | None
     globals: tuple[GlobalDiff, ...]
     heap: MemoryDiff
@@ -60,7 +60,7 @@ class Diff:
         return compare_structures(self.old, self.new) if self.stable else ()
 
 
-def compare(old: Opened, new: Opened) -> Diff:
+def compare(old: InspectionTarget, new: InspectionTarget) -> Diff:
     """What differs."""
     module = compare_modules(old, new)
     return Diff(
@@ -74,7 +74,7 @@ def compare(old: Opened, new: Opened) -> Diff:
     )
 
 
-def _globals(old: Opened, new: Opened, by_name: bool) -> Iterator[GlobalDiff]:
+def _globals(old: InspectionTarget, new: InspectionTarget, by_name: bool) -> Iterator[GlobalDiff]:
     """By index; of two modules by name where they have any."""
     before, after = ({_key(g, n, by_name): g for n, g in enumerate(opened.globals)} for opened in (old, new))
     for key in (*after, *(key for key in before if key not in after)):
@@ -89,7 +89,7 @@ def _key(found: GlobalValue, place: int, by_name: bool) -> str | int:
     return place if found.index is None else found.index
 
 
-def _fields(old: Opened, new: Opened) -> Iterator[FieldDiff]:
+def _fields(old: InspectionTarget, new: InspectionTarget) -> Iterator[FieldDiff]:
     for name in _FIELDS:
         default = False if name == "via_hooks" else None
         was, now = old.fields.get(name, default), new.fields.get(name, default)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sandbox.memory import Image, Run, host
+from sandbox.pagestore.hash_tree import EMPTY, PAGE, ZERO_PAGE, Tree, changed_kinds, page_keys
+from sandbox.pagestore.memory_trees import tree, whole_pages
+from sandbox.pagestore.stored_memory import Stored
 from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.portable.content import Part
-from sandbox.store.stored import Stored
-from sandbox.store.tree import EMPTY, PAGE, ZERO_PAGE, Tree, changed_kinds, page_keys
-from sandbox.store.trees import tree, whole_pages
 
 _PIECE: Final = 1 << 20
 _DIFFERENT: Final = re.compile(rb"[^\0]+(?:\0{1,7}[^\0]+)*")

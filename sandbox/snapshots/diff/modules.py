@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sandbox import candid, wasm
 from sandbox.errors import CandidError
-from sandbox.snapshots.inspect.opened import Opened
+from sandbox.snapshots.inspect.target import InspectionTarget
 
 _CANDID = "candid:service"
 
@@ -53,7 +53,7 @@ class ModuleDiff:
     reason: str = ""
 
 
-def compare_modules(old: Opened, new: Opened) -> ModuleDiff | None:
+def compare_modules(old: InspectionTarget, new: InspectionTarget) -> ModuleDiff | None:
     """None if they are the same bytes."""
     texts = [opened.module.read(0, opened.module.size) for opened in (old, new)]
     if texts[0] == texts[1]:
@@ -85,7 +85,7 @@ def _exports(facts: wasm.ModuleFacts | None) -> dict[str, object]:
     return {e.name: (e.kind, facts.function_type(e.index) if e.kind is functions else None) for e in facts.exports}
 
 
-def _interface(opened: Opened) -> candid.Interface | None:
+def _interface(opened: InspectionTarget) -> candid.Interface | None:
     text = opened.metadata.get(_CANDID)
     try:
         return None if text is None else candid.parse_did(text.decode("utf-8", "replace"))
@@ -93,7 +93,7 @@ def _interface(opened: Opened) -> candid.Interface | None:
         return None
 
 
-def _methods(old: Opened, new: Opened) -> Names:
+def _methods(old: InspectionTarget, new: InspectionTarget) -> Names:
     """Methods whose types are not the same, however they are written."""
     interfaces = _interface(old), _interface(new)
     before, after = ({} if each is None else each.methods for each in interfaces)
@@ -104,7 +104,7 @@ def _methods(old: Opened, new: Opened) -> Names:
     )
 
 
-def _verdict(old: Opened, new: Opened) -> candid.Verdict | None:
+def _verdict(old: InspectionTarget, new: InspectionTarget) -> candid.Verdict | None:
     before, after = _interface(old), _interface(new)
     if before is None or after is None:
         return None

@@ -9,9 +9,9 @@ from enum import IntEnum
 from functools import cached_property
 
 from sandbox.memory import Run
+from sandbox.pagestore.hash_tree import PAGE
 from sandbox.snapshots.diff.memories import MemoryDiff
 from sandbox.snapshots.inspect.picture import Look, Style
-from sandbox.store.tree import PAGE
 
 
 class Fate(IntEnum):

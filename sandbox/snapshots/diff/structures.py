@@ -11,11 +11,11 @@ from typing import TypeVar
 from blake3 import blake3
 
 from sandbox.snapshots.diff.values import differences
-from sandbox.snapshots.inspect.found import Cell, Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko_value import Node, Scalar
-from sandbox.snapshots.inspect.motoko_variables import WHOLE
-from sandbox.snapshots.inspect.opened import Opened
+from sandbox.snapshots.inspect.model import Cell, Decoded, Part, Row
+from sandbox.snapshots.inspect.motoko.reader import WHOLE
+from sandbox.snapshots.inspect.motoko.value import Node, Scalar
 from sandbox.snapshots.inspect.source import Damaged, InspectError, Plain
+from sandbox.snapshots.inspect.target import InspectionTarget
 
 _MOST = 2_000_000
 """So many entries may differ."""
@@ -63,7 +63,7 @@ class StructureDiff:
         return len(self.entries) - self.added - self.removed
 
 
-def compare_structures(old: Opened, new: Opened) -> tuple[StructureDiff, ...]:
+def compare_structures(old: InspectionTarget, new: InspectionTarget) -> tuple[StructureDiff, ...]:
     """All structures that differ, in the order of the new state, with their entries by key or place; none where no
     decoder fits the bytes."""
     try:

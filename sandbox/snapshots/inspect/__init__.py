@@ -13,7 +13,7 @@ memory.
 """
 
 from sandbox.snapshots.inspect.decode import Hints, decode
-from sandbox.snapshots.inspect.found import Decoded, Part
+from sandbox.snapshots.inspect.model import Decoded, Part
 from sandbox.snapshots.inspect.pages import Page, PageMap, page_map
 from sandbox.snapshots.inspect.search import Found, hexdump, strings
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from sandbox import candid
 from sandbox.errors import CandidError
 from sandbox.limits import WASM_PAGE
-from sandbox.snapshots.inspect import decode_candid, decode_rust
-from sandbox.snapshots.inspect.decode_motoko import ENHANCED, LAYOUT, NOT_SAVED, decode_motoko
-from sandbox.snapshots.inspect.found import Decoded, Part
-from sandbox.snapshots.inspect.motoko_types import NOTHING, StableTypes, parse_stable_types
-from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect import decode_candid
+from sandbox.snapshots.inspect.model import Decoded, Part
+from sandbox.snapshots.inspect.motoko.decode import ENHANCED, LAYOUT, NOT_SAVED, decode_motoko
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.stable_types import NOTHING, StableTypes, parse_stable_types
 from sandbox.snapshots.inspect.source import Bytes, is_zero, part
-from sandbox.snapshots.inspect.stable_manager import Manager, find_managers
+from sandbox.snapshots.inspect.stable_structures import decode as decode_rust
+from sandbox.snapshots.inspect.stable_structures.memory_manager import Manager, find_managers
 
 _STABLE_TYPES = "motoko:stable-types"
 
@@ -26,7 +27,7 @@ class Hints:
 
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     enhanced: bool = False
-    keep: Keep = field(default_factory=Keep)
+    keep: DecodeLimits = field(default_factory=DecodeLimits)
 
     @property
     def stable_types(self) -> StableTypes:

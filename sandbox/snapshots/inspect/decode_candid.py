@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sandbox.snapshots.inspect.found import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko_value import Scalar
-from sandbox.snapshots.inspect.motoko_variables import Keep, Values
-from sandbox.snapshots.inspect.motoko_wire import Stream, read_head
+from sandbox.snapshots.inspect.model import Decoded, Part, Row
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
+from sandbox.snapshots.inspect.motoko.value import Scalar
+from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import Bytes
 
 MAGIC = b"DIDL"
 NOTE = "A Candid message at the start of stable memory, as ic_cdk's stable_save writes it in pre_upgrade."
 
 
-def decode_candid(stable: Bytes, names: Mapping[int, str], keep: Keep) -> Decoded:
+def decode_candid(stable: Bytes, names: Mapping[int, str], keep: DecodeLimits) -> Decoded:
     """The values of the message; what follows it in stable memory means nothing."""
     head = read_head(Stream(stable), names)
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from sandbox.errors import SnapshotFileCorrupt
 from sandbox.limits import MIB
-from sandbox.management.uploaded import Globals, snapshot_globals
+from sandbox.management.load_parts import Globals, snapshot_globals
 from sandbox.memory import Readable, Run, host
 from sandbox.principal import Principal
 from sandbox.snapshots.portable.history import History, history_of
@@ -78,7 +78,7 @@ class Fields:
     """Everything but the bytes. `id`, `canister_id`, `label`, `checksum`: None where nobody said.
 
     `source`: `taken_from_canister` or `metadata_upload`. `globals`: type letters and bits, in the specification's order
-    (digest 6.2). `global_timer`: nanoseconds, 0 for inactive, None where it was not recorded. `checksum`: the
+    (SPECIFICATION 6.2). `global_timer`: nanoseconds, 0 for inactive, None where it was not recorded. `checksum`: the
     sandbox's own, of the snapshot that was written. `via_hooks`: only stable memory, as the canister's hook left it;
     heap and globals are empty. `history`: what it was derived from, oldest first. `extra`: what a
     later version knows and this one does not.

@@ -1,4 +1,4 @@
-"""The directory of dfx and icp-cli (digest 6.7): `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
+"""The directory of dfx and icp-cli (SPECIFICATION 6.7): `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
 `stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read where they lie; and `sandbox.json` of our own, verified
 where it is present.
 

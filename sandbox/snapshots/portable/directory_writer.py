@@ -9,12 +9,12 @@ from typing import Final
 
 from sandbox.memory import Readable
 from sandbox.memory.host import data_runs, punch, read_padded, sync, write_all
+from sandbox.pagestore.durable_files import write_durably
 from sandbox.snapshots.portable import extras, metadata
 from sandbox.snapshots.portable.content import Blob, Content, Progress, whole
 from sandbox.snapshots.portable.directory import CHUNKS, FILES, METADATA, chunk_path
 from sandbox.snapshots.portable.files import locked, making, part_of, put
 from sandbox.snapshots.portable.windows import WINDOW, Window, expanded, load, packed, pieces, spans
-from sandbox.store.files import write_durably
 
 _LOCK: Final = ".lock"
 _MODE: Final = 0o644

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from sandbox.limits import CERTIFIED_DATA, GLOBALS
-from sandbox.management.uploaded import Globals
+from sandbox.management.load_parts import Globals
 from sandbox.principal import Principal
 from sandbox.snapshots.portable.content import Fields, corrupt
 from sandbox.state.snapshot import TAKEN, UPLOADED

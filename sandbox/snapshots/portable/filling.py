@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from sandbox.limits import WASM_PAGE
-from sandbox.management.uploads import Images
+from sandbox.management.upload_whole import Images
 from sandbox.memory import Pool
+from sandbox.pagestore.ingest_stream import IngestStream
 from sandbox.snapshots.portable import extras
 from sandbox.snapshots.portable.content import Content, Progress, corrupt, whole
 from sandbox.snapshots.portable.windows import load, packed, pieces, spans
 from sandbox.store import Repository
-from sandbox.store.arrival import Arrival
 
 _NAMES: Final = ("module", "heap", "stable")
 
@@ -38,7 +38,7 @@ def filled(
         module, heap, stable = (memory.image() for memory in memories.values())
         return (module, heap, stable), tuple(chunks)
     with keep.arriving() as addition:
-        arrivals = {name: Arrival(addition, memory.size) for name, memory in memories.items()}
+        arrivals = {name: IngestStream(addition, memory.size) for name, memory in memories.items()}
         chunks = _read(content, {name: [memories[name], arrivals[name]] for name in _NAMES}, progress)
         trees = [arrival.finish() for arrival in arrivals.values()]
     kept = [keep.stored(tree) for tree in trees]

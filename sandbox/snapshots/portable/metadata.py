@@ -1,5 +1,5 @@
-"""`metadata.json` of dfx and icp-cli: the reply of `read_canister_snapshot_metadata` as their library writes it (digest
-6.3, 6.7; dfinity/icp-cli `crates/icp-cli/src/operations/snapshot_transfer.rs`).
+"""`metadata.json` of dfx and icp-cli: the reply of `read_canister_snapshot_metadata` as their library writes it
+(SPECIFICATION 6.3, 6.7; dfinity/icp-cli `crates/icp-cli/src/operations/snapshot_transfer.rs`).
 
 Two spaces of indentation, no line break at the end, blobs as lists of numbers, null for what is reserved or absent, a
 v128 as a list of 32-bit digits, the lowest first. JSON has no NaN and no infinity: those tools write null for the
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_MEMORY, WASM64_MEMORY, WASM_PAGE
-from sandbox.management.uploaded import Globals
+from sandbox.management.load_parts import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
 from sandbox.snapshots.portable.decimals import spelled
 from sandbox.snapshots.portable.fields import HOOKS, WIDTHS, Taker

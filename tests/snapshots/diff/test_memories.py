@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.memory import Image, Memory, Pool
+from sandbox.pagestore.hash_tree import PAGE, stub
+from sandbox.pagestore.ingest import Ingest
+from sandbox.pagestore.memory_trees import is_known, tree
+from sandbox.pagestore.objects import Objects
+from sandbox.pagestore.stored_memory import Stored
 from sandbox.snapshots.diff.memories import MemoryDiff, compare_memories
 from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.portable.content import Blob
-from sandbox.store.addition import Addition
-from sandbox.store.objects import Objects
-from sandbox.store.stored import Stored
-from sandbox.store.tree import PAGE, stub
-from sandbox.store.trees import is_known, tree
 
 WASM_PAGE = 65536
 OFFSETS = st.one_of(st.integers(0, 3 * WASM_PAGE), st.sampled_from([PAGE - 1, PAGE, WASM_PAGE - 1, 299 * WASM_PAGE]))
@@ -133,7 +133,7 @@ def test_of_what_is_kept_on_disk(pool: Pool, tmp_path: Path) -> None:
     memory.write(WASM_PAGE - 2, b"over two pages")
     memory.write(2 * WASM_PAGE, b"\0\0\0\0")
     images.append(memory.image())
-    addition = Addition(objects)
+    addition = Ingest(objects)
     for image in images:
         addition.memory(image, None)
     addition.finish()

@@ -10,8 +10,8 @@ from typing import Any
 
 from sandbox import Canister, Sandbox
 from sandbox.snapshots.inspect import Bytes, Decoded, Hints, Part, decode
-from sandbox.snapshots.inspect.motoko_value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec
-from sandbox.snapshots.inspect.opened import opened
+from sandbox.snapshots.inspect.motoko.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec
+from sandbox.snapshots.inspect.target import inspection_target
 from tests.conftest import fixture, wat
 
 
@@ -57,7 +57,7 @@ def saved(canister: Canister) -> bytes:
 
 def hints(canister: Canister) -> Hints:
     """What the canister's module tells a decoder."""
-    found = opened(canister._sandbox.state_of(canister.id))
+    found = inspection_target(canister._sandbox.state_of(canister.id))
     assert found.facts is not None
     return Hints(found.metadata, found.facts.uses_enhanced_persistence)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandbox.snapshots.inspect import Hints, Plain, decode
-from sandbox.snapshots.inspect.motoko_value import Node
-from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.value import Node
 from tests.snapshots.inspect.images import hints, new, part, plain, saved
 
 
@@ -13,7 +13,7 @@ def test_what_stable_save_wrote_is_what_the_canister_answers() -> None:
     canister.call("fill", 200)
     canister.call("set_age", 3, 77)
     people, edits = canister.call("list", 0, 500), canister.call("edit_count")
-    about = Hints(hints(canister).metadata, keep=Keep(items=1000))
+    about = Hints(hints(canister).metadata, keep=DecodeLimits(items=1000))
     decoded = decode(Plain(saved(canister)), about)
     assert decoded.layout == "Candid"
     rows = list(part(decoded, "values").rows())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, Sandbox
-from sandbox.snapshots.inspect import decode, guess
+from sandbox.snapshots.inspect import decode, formats
 from tests.conftest import fixture
 from tests.snapshots.inspect.images import cells, part, stable, whole
 
@@ -115,4 +115,4 @@ def test_keys_and_values_are_guessed_for_what_they_are() -> None:
         for n, column in enumerate(found.columns):
             told = memory[column]
             if rows and told in FORMS:
-                assert guess.guess([row[n] for row in rows]) == FORMS[told], (memory, column)
+                assert formats.guess_format([row[n] for row in rows]) == FORMS[told], (memory, column)

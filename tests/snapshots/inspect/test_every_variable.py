@@ -11,14 +11,14 @@ import pytest
 from sandbox import Canister, Sandbox
 from sandbox.principal import Principal
 from sandbox.snapshots.inspect import Bytes, Hints, InspectError, Plain, decode
-from sandbox.snapshots.inspect.decode_motoko import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
-from sandbox.snapshots.inspect.motoko_value import Node, Opt, node_json, node_text
-from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.value import Node, Opt, node_json, node_text
 from sandbox.snapshots.inspect.search import strings
 from tests.snapshots.inspect.images import hints, new, part, plain, saved, stable
 
 PAGE = 65_536
-LIMITS = Keep(depth=1000, items=10_000, text=1 << 20)
+LIMITS = DecodeLimits(depth=1000, items=10_000, text=1 << 20)
 PLAIN = (
     "nat", "int", "bigNat", "bigInt", "smallNats", "smallInts", "bool", "float", "floats", "text", "longText", "blob",
     "principal", "nothing", "option", "record", "variant", "variants", "array", "arrays", "mutableArray",

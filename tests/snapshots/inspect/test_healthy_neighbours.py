@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from sandbox.snapshots.inspect import Plain, decode
 from sandbox.snapshots.inspect.source import Damaged, Damages
-from sandbox.snapshots.inspect.stable_btree import BTree, read_btree
-from sandbox.snapshots.inspect.stable_nodes import read_node
+from sandbox.snapshots.inspect.stable_structures.btree import BTree, read_btree
+from sandbox.snapshots.inspect.stable_structures.nodes import read_node
 from tests.conftest import fixture
 from tests.snapshots.inspect.images import part, stable, whole
 

@@ -8,10 +8,10 @@ import pytest
 
 from sandbox.candid import field_id
 from sandbox.snapshots.inspect import Hints, InspectError, Plain, decode
-from sandbox.snapshots.inspect.decode_motoko import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
-from sandbox.snapshots.inspect.motoko_types import Declared, parse_stable_types
-from sandbox.snapshots.inspect.motoko_value import Node, node_json, node_text
-from sandbox.snapshots.inspect.motoko_variables import Keep
+from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.stable_types import Declared, parse_stable_types
+from sandbox.snapshots.inspect.motoko.value import Node, node_json, node_text
 from tests.conftest import fixture
 from tests.snapshots.inspect.images import (
     hints,
@@ -73,7 +73,7 @@ def test_without_the_metadata_fields_have_their_numbers() -> None:
 
 def test_long_values_are_cut_and_all_variables_still_found() -> None:
     image, about = motoko_people()
-    short = Hints(about.metadata, keep=Keep(items=2, depth=6, text=3))
+    short = Hints(about.metadata, keep=DecodeLimits(items=2, depth=6, text=3))
     shown = {node_text(name): node_text(value) for name, _, value in _nodes(image, short)}
     assert shown["edits"] == "0 : nat"
     assert "more" in shown["people"]

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from sandbox.candid import Type, encode
 from sandbox.snapshots.inspect import InspectError, Plain
-from sandbox.snapshots.inspect.motoko_value import Elided, Node, node_json, shortened
-from sandbox.snapshots.inspect.motoko_variables import WHOLE, Keep, Values
-from sandbox.snapshots.inspect.motoko_wire import Stream, read_head
+from sandbox.snapshots.inspect.motoko.reader import WHOLE, DecodeLimits, Values
+from sandbox.snapshots.inspect.motoko.value import Elided, Node, node_json, shortened
+from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import PIECE
 from tests.candid.test_laws import typed_values
 from tests.conftest import fixture, wat
 from tests.snapshots.inspect.images import Sparse
 
 LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-PLAIN = Keep(depth=10_000, items=1 << 20, text=1 << 24, values=1 << 20)
-NOTHING = Keep(depth=0, items=0)
+PLAIN = DecodeLimits(depth=10_000, items=1 << 20, text=1 << 24, values=1 << 20)
+NOTHING = DecodeLimits(depth=0, items=0)
 
 
-def read(message: bytes, keep: Keep) -> list[Node]:
+def read(message: bytes, keep: DecodeLimits) -> list[Node]:
     """All values, of which nothing may be left over."""
     stream = Stream(Plain(message))
     head = read_head(stream, {})
@@ -37,7 +37,7 @@ def read(message: bytes, keep: Keep) -> list[Node]:
     return found
 
 
-def outcome(message: bytes, keep: Keep) -> Any:
+def outcome(message: bytes, keep: DecodeLimits) -> Any:
     """What is shown of the values; None if they are refused."""
     try:
         return [node_json(node) for node in read(message, keep)]
@@ -107,7 +107,7 @@ def reference(number: int) -> bytes:
 )
 @pytest.mark.parametrize("body", [b"", b"\0" * 60_000, b"\1" * 60_000, b"\xff" * 60_000])
 @pytest.mark.parametrize("keep", [WHOLE, PLAIN, NOTHING])
-def test_types_that_double_or_never_end_are_no_trap(head: bytes, body: bytes, keep: Keep) -> None:
+def test_types_that_double_or_never_end_are_no_trap(head: bytes, body: bytes, keep: DecodeLimits) -> None:
     begun = time.process_time()
     stream = Stream(Plain(head + body))
     found = read_head(stream, {})

@@ -17,10 +17,11 @@ from sandbox import Sandbox
 from sandbox.errors import SnapshotFileCorrupt
 from sandbox.limits import MIB
 from sandbox.memory import Pool
-from sandbox.store import Repository, addition
-from sandbox.store.arrival import Arrival
-from sandbox.store.tree import PAGE
-from sandbox.store.trees import tree
+from sandbox.pagestore import ingest
+from sandbox.pagestore.hash_tree import PAGE
+from sandbox.pagestore.ingest_stream import IngestStream
+from sandbox.pagestore.memory_trees import tree
+from sandbox.store import Repository
 from tests.snapshots.portable.worlds import FORMATS, canister_with_everything, new_sandbox, read
 
 SIZE = 48 * MIB
@@ -53,7 +54,7 @@ def file(request: pytest.FixtureRequest, world: Sandbox, tmp_path_factory: pytes
 
 @pytest.fixture(autouse=True)
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addition, "_LARGE", 4 * MIB)
+    monkeypatch.setattr(ingest, "_LARGE", 4 * MIB)
 
 
 def packs(home: Path) -> dict[str, int]:
@@ -165,7 +166,7 @@ def test_it_is_kept_as_if_it_had_been_in_a_memory(
         memory.write(offset, dice.randbytes(min(length, memory.size - offset)))
     image = memory.image()
     with repository.arriving() as arriving:
-        arrival = Arrival(arriving, memory.size)
+        arrival = IngestStream(arriving, memory.size)
         for offset, piece in image.pieces(image.extents()):
             arrival.write(offset, piece)
         found = arrival.finish()

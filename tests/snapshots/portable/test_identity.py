@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sandbox import Canister, ErrorCode, Principal, RawState, Sandbox
 from sandbox.errors import CallRejected, SnapshotFileError
+from sandbox.replay.replay import replay
 from sandbox.snapshots import portable
-from sandbox.verify.replay import replay
 from tests.conftest import everything, fixture, number, rejected
 from tests.management.methods import by_user
 from tests.snapshots.portable.worlds import CHUNKS, FORMATS, canister_with_everything, content_of, new_sandbox, parts
@@ -116,7 +116,7 @@ def test_an_upload_is_a_new_snapshot_with_the_same_label_and_is_loaded_as_an_upl
     target.load_snapshot(made.id)
     assert target.raw_state() == raw
     state = other.state_of(target.id)
-    assert state.global_timer == 2 * 10**18, "digest 6.5: the timer of an uploaded snapshot is set"
+    assert state.global_timer == 2 * 10**18, "SPECIFICATION 6.5: the timer of an uploaded snapshot is set"
     assert sorted(state.chunks.values()) == sorted(CHUNKS)
     assert state.certified_data == bytes.fromhex("8877665544332211")
     assert state.history[-1].kind == "load_snapshot"

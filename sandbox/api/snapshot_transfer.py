@@ -1,0 +1,163 @@
+"""Snapshots out of a sandbox and into one: as files, as directories of dfx and icp-cli, as new canisters.
+
+Uploading is what the platform's upload is (SPECIFICATION 6.3 to 6.6): the new snapshot's source is `metadata_upload`,
+its time is now, and loading it sets timer and low-memory hook where the file says what they were, which loading the
+snapshot it was downloaded from does not. All or nothing: a file that is torn or does not fit changes nothing. After an
+interruption a download goes on where it was; an upload reads the file from the beginning, and in a state directory does
+not write again what it had kept (pruning forgets that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api.attempt import whole
+from sandbox.api.creation import new_canister
+from sandbox.api.gate import exclusive
+from sandbox.api.identity import identity
+from sandbox.api.records import Snapshot
+from sandbox.api.snapshot_access import SnapshotAccess
+from sandbox.canister.module import compile_module, submitted_module
+from sandbox.errors import CallRejected, InvalidModule, SnapshotFileCorrupt, SnapshotFileError
+from sandbox.management import lifecycle, upload_whole
+from sandbox.management.commands import command
+from sandbox.management.load_parts import check_globals
+from sandbox.principal import Principal
+from sandbox.snapshots import portable
+from sandbox.snapshots.portable import Content, Progress
+from sandbox.snapshots.portable.history import steps_of
+from sandbox.state import SnapshotState
+from sandbox.store.checksum import snapshot_checksum
+
+if TYPE_CHECKING:
+    from sandbox.api.canister import Canister
+
+
+class SnapshotFiles(SnapshotAccess):
+    """The part of the snapshot manager that deals with files."""
+
+    @exclusive
+    def download(
+        self,
+        snapshot_id: bytes | str,
+        path: str | Path,
+        format: str | None = None,
+        sender: Principal | str | None = None,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write a snapshot to `path`: `icsnap`, one file; `dir`, the directory of dfx and icp-cli. Without `format`, a
+        directory unless the name ends in `.icsnap`.
+
+        Nothing is overwritten. After an interruption, the same call continues what it left in `PATH.part`. `progress`
+        is called with bytes done and bytes in all.
+        """
+        target = Path(path)
+        snapshot = self._snapshot(snapshot_id, sender)
+        portable.write(portable.of_state(snapshot, snapshot_checksum(snapshot)), target, format, progress)
+        return target
+
+    @whole
+    def upload(
+        self,
+        canister_id: Principal | str,
+        path: str | Path,
+        sender: Principal | str | None = None,
+        progress: Progress | None = None,
+    ) -> Snapshot:
+        """A new snapshot of the canister from a file or a directory, its label kept.
+
+        As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
+        `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
+        """
+        self._sandbox.check_writable()
+        target = Principal.of(canister_id)
+        who = self._who(target, sender)
+        with portable.opened(Path(path)) as content:
+            metadata = _metadata(content)
+            upload_whole.admit(self._sandbox.world(who), target, metadata)
+            directory = self._sandbox.directory
+            keep = None if directory is None else directory.repository
+            images, chunks = portable.filled(self._sandbox.pool, content, progress, keep)
+        metadata = replace(metadata, chunks=chunks)
+        made = self._sandbox.manage(command(upload_whole.upload_whole, who, target, metadata, images)).reply
+        assert isinstance(made, SnapshotState)
+        return Snapshot.of(made)
+
+    @whole
+    def create_canister(
+        self,
+        source: str | Path | bytes,
+        controllers: Iterable[Principal | str] | None = None,
+        canister_id: Principal | str | None = None,
+        sender: Principal | str | None = None,
+        progress: Progress | None = None,
+        **how: Any,
+    ) -> Canister:
+        """A new canister with the state of a file, a directory, or a snapshot here (by id), its timer included.
+
+        Controllers, settings (`settings=`) and cycles (`cycles=`) are not part of a snapshot: they are the new
+        canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
+        fails, there is no new canister.
+        """
+        self._sandbox.check_writable()
+        new, creator = new_canister(controllers, canister_id, **how), identity("default")
+        with self._content(source, sender) as content:
+            metadata = replace(_metadata(content), low_memory_hook=None)
+            if metadata.via_hooks:
+                raise SnapshotFileError(
+                    f"{content.where} holds only stable memory, as the canister's hook left it: upload it to a "
+                    "canister, then load it via hooks"
+                )
+            lifecycle.create_canister(self._sandbox.world(creator), new.settings, new.specified_id, new.cycles)
+            images, chunks = portable.filled(self._sandbox.pool, content, progress)
+        metadata = replace(metadata, chunks=chunks)
+        made = self._sandbox.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
+        assert isinstance(made, Principal)
+        return self._sandbox.canister(made)
+
+    def _content(self, source: str | Path | bytes, sender: Principal | str | None) -> Content:
+        """The snapshot in a file or a directory, or the one here with this id."""
+        if isinstance(source, bytes) or is_id(source):
+            return portable.of_state(self._snapshot(source, sender))
+        return portable.opened(Path(source))
+
+
+def is_id(source: str | Path) -> bool:
+    """Whether this is the text of an id, not a file."""
+    text = str(source)
+    if Path(text).exists():
+        return False
+    return 16 <= len(text) <= 74 and not len(text) % 2 and not set(text.lower()) - set("0123456789abcdef")
+
+
+def _metadata(content: Content) -> upload_whole.Uploading:
+    fields = content.fields
+    return upload_whole.Uploading(
+        module_size=content.module.size,
+        globals=fields.globals,
+        heap_size=content.heap.size,
+        stable_size=content.stable.size,
+        certified_data=fields.certified_data,
+        global_timer=fields.global_timer,
+        low_memory_hook=fields.low_memory_hook,
+        label=fields.label,
+        via_hooks=fields.via_hooks,
+        derived=steps_of(fields.history),
+        is64=_is64(content),
+    )
+
+
+def _is64(content: Content) -> bool:
+    """Whether the module has a 64-bit heap; `SnapshotFileCorrupt` if the globals are not those of the module."""
+    try:
+        module = compile_module(submitted_module(content.module.read(0, content.module.size)))
+        if not content.fields.via_hooks:
+            check_globals(module, content.fields.globals)
+    except InvalidModule as error:
+        raise SnapshotFileCorrupt(f"{content.where}: its module is none that runs here: {error}") from error
+    except CallRejected as error:
+        raise SnapshotFileCorrupt(f"{content.where}: its globals are not those of its module") from error
+    return module.facts.is64

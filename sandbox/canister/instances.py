@@ -1,0 +1,306 @@
+"""A canister brought to life: an instance over private views of its memories. Disposable: drop it and nothing is lost.
+
+A live canister shows the committed state plus what the present message has written. `commit` makes the latter
+permanent, `rollback` forgets it; both cost what was written. `Machines` keeps the most recently used ones.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import OrderedDict
+from functools import cache
+
+from sandbox import engine, wasm
+from sandbox.canister.module import CompiledModule, compile_module
+from sandbox.ic0 import stable as stable_api
+from sandbox.ic0 import table
+from sandbox.ic0.state import Execution, GuestTrap
+from sandbox.ic0.weights import system_call
+from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.memory import Memory, View
+from sandbox.principal import Principal
+from sandbox.state import CanisterState
+
+_KEPT = 128
+
+
+class LimitedHeap:
+    """A view that refuses to grow beyond `limit` bytes (0: none) and remembers that it was asked to."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.limit = 0
+        self.peak = 0
+        """The size that was refused, 0 if none was."""
+
+    @property
+    def base(self) -> int:
+        return self.view.base
+
+    @property
+    def size(self) -> int:
+        return self.view.size
+
+    @property
+    def capacity(self) -> int:
+        return self.view.capacity
+
+    def grow(self, new_size: int) -> bool:
+        if self.limit and new_size > self.limit:
+            self.peak = max(self.peak, new_size)
+            return False
+        return self.view.grow(new_size)
+
+
+def heap_view(memory: Memory, prepared: CompiledModule) -> View:
+    """A view of a heap with the address space that the module's memory may need."""
+    reserve = WASM64_MEMORY if prepared.pointer == "l" else WASM32_MEMORY
+    return memory.view(minimum=prepared.heap_minimum, reserve=reserve, guard=engine.GUARD)
+
+
+def stable_view(memory: Memory) -> View:
+    """A view of a stable memory; its mapping moves when it outgrows the address space set aside."""
+    return memory.view(minimum=0, reserve=max(engine.RESERVED, memory.size), guard=engine.GUARD)
+
+
+class CanisterInstance:
+    """One instance of `prepared` over two views."""
+
+    def __init__(self, prepared: CompiledModule, heap: View, stable: View) -> None:
+        self.prepared = prepared
+        self.heap = heap
+        self.stable = stable
+        self.limited = LimitedHeap(heap)
+        self.guest = engine.GuestMemory(heap)
+        self.globals: bytes | None = None
+        """What the instance's globals are known to hold; None if they must be loaded first."""
+        self.clean = False
+        """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
+        self._scratch = _plain(prepared.rewritten.scratch_pages)
+        touched, control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
+        own = (self.limited,) if prepared.facts.memory else ()
+        self.instance = engine.Instance(
+            _library(prepared.pointer),
+            prepared.compiled,
+            [
+                engine.Support(prepared.support, (*own, stable, touched, control)),
+                engine.Support(prepared.scratch, (self._scratch,)),
+            ],
+        )
+        self._control = (ctypes.c_uint64 * 4).from_address(control.base)
+        self._stable_touched = True
+        """Whether stable memory may differ from what is committed."""
+        self._globals_size = len(prepared.rewritten.globals) * wasm.SLOT
+        self.initial_globals = self.save_globals()
+
+    def begin(self, execution: Execution, instructions: int, heap_limit: int) -> None:
+        """Get ready for one message: its limits, and the memory that its system calls see."""
+        self.clean = False
+        control = self._control
+        if control[3] == control[0]:
+            self._stable_touched = True
+        control[0] += 1
+        control[1] = control[2] = stable_api.page_limit(execution.mode_bit)
+        self.limited.limit, self.limited.peak = heap_limit, 0
+        execution.heap = self.guest if self.prepared.facts.memory else None
+        execution.instructions = self.instance.fuel_used
+        self.instance.context.subject = execution
+        self.instance.set_fuel(instructions)
+
+    def load_globals(self, values: bytes) -> None:
+        """Give the globals these values; free if they have them already."""
+        if values is not self.globals:
+            if values:
+                ctypes.memmove(self._scratch.base, values, len(values))
+                self._run_free(wasm.LOAD_GLOBALS)
+            self.globals = values
+
+    def save_globals(self) -> bytes:
+        """The values of all mutable globals; the same object as before if none has changed."""
+        if not self._globals_size:
+            self.globals = b""
+            return b""
+        self._run_free(wasm.SAVE_GLOBALS)
+        values = ctypes.string_at(self._scratch.base, self._globals_size)
+        if values != self.globals:
+            self.globals = values
+        assert self.globals is not None
+        return self.globals
+
+    def _run_free(self, export: str) -> None:
+        self.instance.set_fuel(1 << 40)
+        self.instance.call_leaf(export)
+
+    def commit(self) -> bytes:
+        """Make what was written the committed state, of both memories or of neither; returns the globals."""
+        values = self.save_globals()
+        stable = self.stable
+        if self._stable_same():
+            self.heap.commit()
+        else:
+            before = stable.memory.image()
+            stable.commit()
+            try:
+                self.heap.commit()
+            except BaseException:
+                stable.memory.restore(before)
+                raise
+        self._settled()
+        return values
+
+    def _stable_same(self) -> bool:
+        """Whether stable memory was not touched since the last commit or rollback; costs no look at its pages."""
+        touched = self._stable_touched or self._control[3] == self._control[0]
+        return not touched and self.stable.size == self.stable.memory.size and not self.stable.stale
+
+    def shared_stable(self) -> View:
+        """The view of stable memory, for another instance to write to as well."""
+        self._stable_touched = True
+        return self.stable
+
+    def _settled(self) -> None:
+        self.clean, self._stable_touched = True, False
+        self._control[3] = 0
+
+    def rollback(self) -> bool:
+        """Forget what was written; False if this live canister is of no more use."""
+        self.globals = None
+        heap, stable = self.heap.rollback(), self._stable_same() or self.stable.rollback()
+        if not (heap and stable):
+            self.clean = False
+            return False
+        self._settled()
+        return True
+
+    def refresh(self) -> bool:
+        """Show the memories' present bytes, also if something else has changed them; False if that cannot be."""
+        if not self.clean:
+            return self.rollback()
+        return self.heap.follow() and self.stable.follow()
+
+    def close(self, keep_views: bool = False) -> None:
+        """Free the instance, and the views unless another instance has taken them over."""
+        self.instance.close()
+        if not keep_views:
+            self.heap.close()
+            self.stable.close()
+
+
+class InstanceCache:
+    """The live canisters of one sandbox, most recently used last; at most a fixed number stay."""
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
+        self._live: OrderedDict[Principal, CanisterInstance] = OrderedDict()
+        self.used: set[Principal] = set()
+        """Canisters of which an instance was used, since it was last emptied."""
+
+    def open(self, state: CanisterState) -> CanisterInstance:
+        """The live canister that shows exactly `state`; the canister must have code."""
+        assert state.code is not None
+        self.used.add(state.id)
+        live = self._live.get(state.id)
+        if live is not None and not (_fits(live, state) and live.refresh()):
+            self.drop(state.id)
+            live = None
+        if live is None:
+            prepared = compile_module(state.code)
+            live = CanisterInstance(prepared, heap_view(state.heap, prepared), stable_view(state.stable))
+            self.adopt(state.id, live)
+        else:
+            self._live.move_to_end(state.id)
+        live.load_globals(state.globals)
+        return live
+
+    def adopt(self, canister_id: Principal, live: CanisterInstance) -> None:
+        """Keep `live` as the canister's own from now on, instead of any earlier one."""
+        self.used.add(canister_id)
+        if self._live.get(canister_id, live) is not live:
+            self.drop(canister_id)
+        self._live[canister_id] = live
+        self._live.move_to_end(canister_id)
+        while len(self._live) > self._kept:
+            self.drop(next(iter(self._live)))
+
+    def take(self, state: CanisterState) -> CanisterInstance:
+        """As `open`, for the caller alone: until it is given back, others get instances of their own."""
+        live = self.open(state)
+        del self._live[state.id]
+        return live
+
+    def give_back(self, canister_id: Principal, live: CanisterInstance) -> None:
+        """Forget what was written to a taken `live`, and keep it."""
+        if live.rollback() and not live.prepared.facts.uses_data_drop:
+            self.adopt(canister_id, live)
+        else:
+            live.close()
+
+    def release(self, canister_id: Principal, successor: CanisterInstance) -> None:
+        """Free the canister's instance, and those of its views that `successor` has not taken over."""
+        live = self._live.pop(canister_id)
+        live.instance.close()
+        for view, taken in ((live.heap, successor.heap), (live.stable, successor.stable)):
+            if view is not taken:
+                view.close()
+
+    def rollback(self, canister_id: Principal) -> None:
+        """Forget what the canister's message wrote."""
+        live = self._live.get(canister_id)
+        if live is not None and (not live.rollback() or live.prepared.facts.uses_data_drop):
+            self.drop(canister_id)
+
+    def drop(self, canister_id: Principal) -> None:
+        """Free the canister's instance and views, if there are any."""
+        live = self._live.pop(canister_id, None)
+        if live is not None:
+            live.close()
+
+    def drop_used(self) -> None:
+        """Free the instances used, in whatever state an interruption left them."""
+        for canister_id in self.used:
+            self.drop(canister_id)
+
+    def clear(self) -> None:
+        for canister_id in list(self._live):
+            self.drop(canister_id)
+
+
+def _fits(live: CanisterInstance, state: CanisterState) -> bool:
+    """Whether it is an instance of the state's module over the state's memories."""
+    code = state.code
+    return (
+        code is not None
+        and live.prepared.hash == code.hash
+        and live.heap.memory is state.heap
+        and live.stable.memory is state.stable
+    )
+
+
+@cache
+def _library(pointer: str) -> engine.Library:
+    """All host functions for modules with this pointer type."""
+    functions = {
+        row.name: engine.HostFunction(
+            row.params.replace("I", pointer),
+            row.results.replace("I", pointer),
+            table.bind(row),
+            system_call(row.name),
+        )
+        for row in table.SYSTEM_API
+        if row.function is not None
+    }
+    functions["fail"] = engine.HostFunction("i", "", _fail)
+    return engine.Library(engine.runtime(), functions, GuestTrap)
+
+
+os.register_at_fork(after_in_child=_library.cache_clear)
+
+
+def _fail(_: Execution, reason: int) -> None:
+    """What the stable memory functions call when they refuse."""
+    raise GuestTrap(*stable_api.FAILURES[reason])
+
+
+def _plain(pages: int) -> engine.PlainMemory:
+    return engine.PlainMemory(pages * WASM_PAGE, engine.RESERVED, engine.GUARD)

@@ -1,0 +1,1 @@
+"""Tables, pictures and JSON of what commands answer."""

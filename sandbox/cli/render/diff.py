@@ -1,0 +1,286 @@
+"""How a difference between two states looks: facts for JSON, tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from sandbox.cli.render import output, page_map
+from sandbox.cli.render.cells import SAMPLE, column, field_names
+from sandbox.pagestore.hash_tree import PAGE
+from sandbox.snapshots.diff import Diff, EntryDiff, MemoryDiff, ModuleDiff, StructureDiff
+from sandbox.snapshots.diff.modules import Names
+from sandbox.snapshots.diff.picture import STYLE, FateMap
+from sandbox.snapshots.inspect import picture
+from sandbox.snapshots.inspect.globals import GlobalValue
+from sandbox.snapshots.inspect.model import Cell
+from sandbox.snapshots.inspect.motoko.value import Node, shortened
+from sandbox.snapshots.inspect.target import InspectionTarget
+
+Looks = tuple[dict[str, Any], list[RenderableType]]
+_SHOWN = 48
+"""Bytes of a change that are shown."""
+_ITEMS = 100
+"""Items of a vector that are shown."""
+
+
+@dataclass(frozen=True)
+class DiffOptions:
+    """What is to be shown besides the tables. `limit`: of entries, globals and byte ranges each."""
+
+    limit: int = 20
+    bytes: bool = False
+    picture: bool = False
+    png: Path | None = None
+
+
+def render_diff(diff: Diff, show: DiffOptions) -> Looks:
+    """Everything that differs."""
+    facts: dict[str, Any] = {"a": dict(diff.old.fields), "b": dict(diff.new.fields), "different": bool(diff)}
+    parts: list[RenderableType] = []
+    for section in (_module, _globals, _memories, _fields, _structures, _bytes, _maps):
+        more, lines = section(diff, show)
+        facts |= more
+        if lines and parts:
+            parts.append(Text())
+        parts += lines
+    return facts, parts if diff or parts else [Text("No difference.")]
+
+
+def title(found: InspectionTarget) -> str:
+    """What it is, in a few words."""
+    fields = found.fields
+    if "file" in fields:
+        return str(fields["file"])
+    if "id" not in fields:
+        return f"canister {fields['canister_id']}, now"
+    snapshot_id, label = fields["id"], fields.get("label")
+    name = snapshot_id.hex() if isinstance(snapshot_id, bytes) else snapshot_id
+    return f"snapshot {name}" + (f" ({output.named(str(label))})" if label else "")
+
+
+# --- module
+
+
+def _module(diff: Diff, _: DiffOptions) -> Looks:
+    module = diff.module
+    if module is None:
+        return {"module": None}, []
+    names = {name: getattr(module, name) for name in ("imports", "exports", "metadata", "candid")}
+    hashes = [None if value is None else value.hex() for value in (module.before, module.after)]
+    facts = {
+        "before": hashes[0],
+        "after": hashes[1],
+        "sizes": module.sizes,
+        **{name: _names_facts(found) for name, found in names.items()},
+        "compatible": module.compatible,
+        "reason": module.reason or None,
+    }
+    before, after = (f"{name[:16]} ({size:,} bytes)" if name else "none" for name, size in _sized(hashes, module))
+    shown = {"module": f"{before} → {after}"}
+    shown |= {name: _names_text(found) for name, found in names.items() if found}
+    if module.compatible is not None:
+        shown["old clients"] = "can go on" if module.compatible else f"cannot go on: {output.visible(module.reason)}"
+    return {"module": facts}, [output.fields(shown)]
+
+
+def _sized(hashes: list[str | None], module: ModuleDiff) -> Iterator[tuple[str | None, int]]:
+    return zip(hashes, module.sizes, strict=True)
+
+
+def _names_facts(found: Names) -> dict[str, Any]:
+    return {"added": found.added, "removed": found.removed, "changed": found.changed}
+
+
+def _names_text(found: Names) -> str:
+    marked = (("+", found.added), ("-", found.removed), ("~", found.changed))
+    return output.visible(", ".join(f"{mark} {name}" for mark, names in marked for name in names))
+
+
+# --- globals and fields
+
+
+def _globals(diff: Diff, show: DiffOptions) -> Looks:
+    facts, rows = [], []
+    for each in diff.globals:
+        known = each.after or each.before
+        assert known is not None
+        before, after = (None if found is None else found.value for found in (each.before, each.after))
+        facts.append({"index": known.index, "name": known.name, "type": known.type, "before": before, "after": after})
+        rows.append((_index(known), output.visible(known.name or ""), known.type, _or_dash(before), _or_dash(after)))
+    lines: list[RenderableType] = []
+    if rows:
+        headers = ("global", "name", "type", "before", "after")
+        lines = [output.table(headers, rows[: show.limit], right=["before", "after"]), *_more(len(rows), show)]
+    return {"globals": facts}, lines
+
+
+def _index(found: GlobalValue) -> str:
+    return "?" if found.index is None else str(found.index)
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _more(count: int, show: DiffOptions) -> list[RenderableType]:
+    return [Text(f"and {count - show.limit:,} more (--limit)", "dim")] if count > show.limit else []
+
+
+def _fields(diff: Diff, _: DiffOptions) -> Looks:
+    facts = {each.name: {"before": each.before, "after": each.after} for each in diff.fields}
+    rows = [(each.name.replace("_", " "), *(_field(v) for v in (each.before, each.after))) for each in diff.fields]
+    return {"fields": facts}, [output.table(("field", "before", "after"), rows)] if rows else []
+
+
+def _field(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(item.hex()[:16] if isinstance(item, bytes) else str(item) for item in value) or "none"
+    return (value.hex() or "empty") if isinstance(value, bytes) else str(value)
+
+
+# --- memories
+
+
+def _named(diff: Diff) -> dict[str, MemoryDiff]:
+    return {"heap": diff.heap, "stable": diff.stable}
+
+
+def _memories(diff: Diff, _: DiffOptions) -> Looks:
+    found = _named(diff)
+    rows = []
+    for name, each in found.items():
+        counts = (f"{sum(length for _, length in runs) // PAGE:,}" for runs in _runs(each).values())
+        rows.append((name, output.size(each.before), output.size(each.after), *counts))
+    facts = {name: _memory_facts(each) for name, each in found.items()}
+    if not any(found.values()):
+        return facts, []
+    headers = ("memory", "before", "after", "pages changed", "added", "removed")
+    return facts, [output.table(headers, rows, right=headers[1:])]
+
+
+def _runs(found: MemoryDiff) -> Mapping[str, tuple[tuple[int, int], ...]]:
+    return {"changed": found.changed, "added": found.added, "removed": found.removed}
+
+
+def _memory_facts(found: MemoryDiff) -> dict[str, Any]:
+    pages = {name: sum(length for _, length in runs) // PAGE for name, runs in _runs(found).items()}
+    return {"before": found.before, "after": found.after, "pages": pages, "runs": _runs(found)}
+
+
+def _bytes(diff: Diff, show: DiffOptions) -> Looks:
+    if not show.bytes:
+        return {}, []
+    facts, rows = {}, []
+    for name, each in _named(diff).items():
+        changes = list(islice(each.byte_changes(), show.limit + 1))
+        more = len(changes) > show.limit
+        kept = changes[: show.limit]
+        facts[name] = {
+            "changes": [{"offset": c.offset, "before": c.before, "after": c.after} for c in kept],
+            "more": more,
+        }
+        rows += [(name, f"{c.offset:#010x}", str(len(c.before)), _clipped(c.before), _clipped(c.after)) for c in kept]
+        rows += [(name, "and more (--limit)", "", "", "")] if more else []
+    if not rows:
+        return {"bytes": facts}, []
+    return {"bytes": facts}, [output.table(("memory", "from", "bytes", "before", "after"), rows, right=["bytes"])]
+
+
+def _clipped(data: bytes) -> str:
+    return data[:_SHOWN].hex() + ("..." if len(data) > _SHOWN else "")
+
+
+def _maps(diff: Diff, show: DiffOptions) -> Looks:
+    drawn = {name: FateMap(each) for name, each in _named(diff).items() if max(each.before, each.after)}
+    facts: dict[str, Any] = {}
+    lines: list[RenderableType] = []
+    if show.png is not None and drawn:
+        facts["map"] = {"file": str(show.png), "pages_per_point": picture.write_png(drawn, show.png, STYLE)}
+        lines.append(Text(f"map written to {show.png}", "green"))
+    if show.picture:
+        for name, each in drawn.items():
+            lines += [Text(name, "bold"), *page_map.shown(each, STYLE)]
+    return facts, lines
+
+
+# --- structures
+
+
+def _structures(diff: Diff, show: DiffOptions) -> Looks:
+    names = tuple({*field_names(diff.old), *field_names(diff.new)})
+    facts: list[dict[str, Any]] = []
+    lines: list[RenderableType] = []
+    for each in diff.structures:
+        more, shown = _structure(each, names, show)
+        facts.append(more)
+        lines += shown
+    return {"structures": facts}, lines
+
+
+def _structure(found: StructureDiff, names: tuple[str, ...], show: DiffOptions) -> Looks:
+    before, after = found.counts
+    counts = {"added": found.added, "removed": found.removed, "changed": found.changed}
+    facts: dict[str, Any] = {"name": found.name, "kind": found.kind, "before": before, "after": after, **counts}
+    facts |= {"problem": found.problem, "damages": list(found.damages)}
+    if found.problem is not None:
+        return facts, [Text(f"{found.name}: {found.kind}: {found.problem}")]
+    numbers = " → ".join("none" if count is None else f"{count:,}" for count in found.counts)
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    heading = f"{found.name}: {found.kind}, {numbers} entries: {told}"
+    some, sample = found.entries[: show.limit], found.entries[:SAMPLE]
+    keys = _keys(some, sample, names)
+    values = _values(some, sample, names)
+    facts["entries"] = [
+        {"key": key, "before": was, "after": now}
+        for key, (was, _), (now, _) in zip((key for key, _ in keys), *values, strict=True)
+    ]
+    rows = [
+        ("+" if entry.before is None else "-" if entry.after is None else "~", key, was, now)
+        for entry, (_, key), (_, was), (_, now) in zip(some, keys, *values, strict=True)
+    ]
+    table = output.table(("", "key", "before", "after"), rows)
+    damages = [Text(damage, "bold red") for damage in found.damages]
+    damages += [Text("what cannot be read is not compared", "dim")] if damages else []
+    return facts, [Text(heading, "bold"), *damages, *([table] if rows else []), *_more(len(found.entries), show)]
+
+
+Readable = list[tuple[Any, str]]
+"""As JSON and as text."""
+
+
+def _keys(entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]) -> Readable:
+    keys = [entry.key for entry in entries]
+    cells = [key for key in keys if not isinstance(key, int | str)]
+    if len(cells) < len(keys):
+        return [(key, str(key)) for key in keys]
+    return _read(cells, [entry.key for entry in sample if not isinstance(entry.key, int | str)], names)
+
+
+def _values(
+    entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]
+) -> tuple[Readable, Readable]:
+    """Before and after, all read in one form."""
+    pairs = [(entry.before, entry.after) for entry in entries]
+    read = iter(_read(_cells(entries), _cells(sample), names))
+    found = [[(None, "") if cell is None else next(read) for cell in pair] for pair in pairs]
+    return [pair[0] for pair in found], [pair[1] for pair in found]
+
+
+def _cells(entries: Iterable[EntryDiff]) -> list[Cell]:
+    return [cell for entry in entries for cell in (entry.before, entry.after) if cell is not None]
+
+
+def _read(cells: list[Cell], sample: list[Cell], names: tuple[str, ...]) -> Readable:
+    plain = [cell for cell in cells if not isinstance(cell, Node)]
+    if not cells or len(plain) not in (0, len(cells)):
+        return [(str(cell), str(cell)) for cell in cells]
+    cells = [shortened(cell, _ITEMS) if isinstance(cell, Node) else cell for cell in cells]
+    found = column(cells, names, sample=sample)
+    return list(zip(found.json, found.text, strict=True))

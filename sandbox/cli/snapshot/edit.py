@@ -1,0 +1,115 @@
+"""`snapshot edit`: a new snapshot that differs from another on purpose, and says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from sandbox.cli.app import App, Command, with_app
+from sandbox.cli.calls import FILE
+from sandbox.cli.render import output
+from sandbox.cli.render.snapshot import snapshot_facts
+from sandbox.cli.snapshot.selector import resolve_snapshot
+
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+class Form(click.ParamType[Any]):
+    """Text that `parse` understands, or raises ValueError."""
+
+    def __init__(self, name: str, example: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._example = example
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._parse(value)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not {self.name}, such as {self._example}", ctx, param) from None
+
+
+def _patch(text: str) -> tuple[str, int, bytes]:
+    part, offset, data = text.split(":")
+    return _part(part), int(offset, 0), bytes.fromhex(data)
+
+
+def _value(text: str) -> tuple[int | str, int | float]:
+    name, equals, value = text.rpartition("=")
+    if not name or not equals:
+        raise ValueError(text)
+    try:
+        number: int | float = int(value, 0)
+    except ValueError:
+        number = float(value)
+    return int(name) if name.isdecimal() else name, number
+
+
+def _size(text: str) -> tuple[str, int]:
+    part, size = text.split("=")
+    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB|)", size)
+    if found is None:
+        raise ValueError(text)
+    return _part(part), int(found[1]) * _UNITS[found[2]]
+
+
+def _part(text: str) -> str:
+    if text not in ("heap", "stable"):
+        raise ValueError(text)
+    return text
+
+
+_PATCH = Form("PART:OFFSET:HEX", "stable:0x40:00ff", _patch)
+_GLOBAL = Form("INDEX=VALUE", "7=42", _value)
+_SIZE = Form("PART=SIZE", "heap=10MiB", _size)
+_HEX = Form("HEX", "00ff", bytes.fromhex)
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@click.option("--patch", "patches", type=_PATCH, multiple=True, help="Bytes of a memory, such as stable:0x40:00ff.")
+@click.option("--global", "values", type=_GLOBAL, multiple=True, help="A global of the module, such as 7=42.")
+@click.option("--resize", "sizes", type=_SIZE, multiple=True, help="A memory, such as heap=10MiB, before patches.")
+@click.option("--wasm", type=FILE, help="Another module, with the same globals.")
+@click.option("--certified-data", type=_HEX, help="What is certified.")
+@click.option("--label", metavar="TEXT", help="What to remember the new snapshot by.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="How many snapshots a canister of this state may have; kept for later.",
+)
+@with_app
+def edit(app: App, which: str, wasm: Path | None, label: str | None, keep: int | None, **options: Any) -> None:
+    """Make a new snapshot that is SNAPSHOT, an id or a label, with changes.
+
+    SNAPSHOT stays as it is, so there must be room for another (--keep). The new one is marked: `snapshot list` and
+    `snapshot inspect` tell what was edited. What could not run is refused.
+    """
+    edits: dict[str, Any] = {f"{part}_size": size for part, size in options["sizes"]}
+    for part in ("heap", "stable"):
+        edits[part] = [(offset, data) for name, offset, data in options["patches"] if name == part]
+    if wasm is not None:
+        edits["wasm"] = wasm.read_bytes()
+    if options["certified_data"] is not None:
+        edits["certified_data"] = options["certified_data"]
+    with app.session(max_snapshots=keep) as session:
+        parent = resolve_snapshot(session, which)
+        made = session.sandbox.snapshots.edit(parent.id, label, app.sender, globals=options["values"], **edits)
+        facts, title = snapshot_facts(made), session.title(made.canister_id)
+    app.emit(
+        facts,
+        Text.assemble(("made ", "green"), f"snapshot {made.id.hex()} of {title}, edited from {parent.id.hex()}"),
+        output.fields(
+            {
+                "label": label or "none",
+                "size": f"{made.total_size:,} bytes",
+                "checksum": made.checksum,
+                "edits": "\n".join(made.derived[-1].edits),
+            }
+        ),
+    )

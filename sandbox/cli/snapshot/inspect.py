@@ -1,0 +1,164 @@
+"""`snapshot inspect` and `snapshot query`: look into a snapshot without loading it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sandbox.cli import calls
+from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
+from sandbox.cli.failures import FAILED
+from sandbox.cli.render import inspection
+from sandbox.cli.render.inspect_options import InspectOptions
+from sandbox.cli.snapshot.selector import Ambiguous, resolve_file, resolve_snapshot
+from sandbox.errors import PrincipalError
+from sandbox.memory import Pool
+from sandbox.principal import Principal
+from sandbox.snapshots import portable
+from sandbox.snapshots.inspect.formats import FORMS
+from sandbox.snapshots.inspect.pages import SIZES
+from sandbox.snapshots.inspect.target import PARTS, InspectionTarget, inspection_target, opened_stable
+from sandbox.snapshots.portable.stable_image import read_stable_image
+
+
+class Range(click.ParamType[tuple[int, int]]):
+    """START:LENGTH, decimal or `0x` hexadecimal."""
+
+    name = "START:LENGTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        start, colon, length = str(value).partition(":")
+        try:
+            found = int(start, 0), int(length, 0) if colon else 256
+        except ValueError:
+            self.fail(f"{value!r} is not START:LENGTH, such as 0x1000:256", param, ctx)
+        if min(found) < 0:
+            self.fail(f"{value!r} is negative", param, ctx)
+        return found
+
+
+_FORM = click.Choice(sorted(FORMS))
+_OPTIONS: tuple[Callable[[F], F], ...] = (
+    click.option("--decode", "structures", is_flag=True, help="The data structures in stable memory."),
+    click.option("--region", metavar="N", help="One of them: its entries, or its bytes for the options below."),
+    click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Entries, items, texts."),
+    click.option("--key-form", type=_FORM, help="How keys are read; by default as their bytes suggest."),
+    click.option("--value-form", type=_FORM, help="How values are read."),
+    click.option("--globals", "values", is_flag=True, help="The globals of the module and their values."),
+    click.option("--candid", is_flag=True, help="The Candid interface of the module."),
+    click.option("--part", type=click.Choice(PARTS), help="Which bytes the options below are about [heap]"),
+    click.option("--strings", is_flag=True, help="Texts in it."),
+    click.option("--min-length", "least", type=click.IntRange(1), default=6, show_default=True, help="Of a text."),
+    click.option("--pattern", metavar="REGEX", help="Only texts in which it is found."),
+    click.option("--hexdump", type=Range(), help="Its bytes in hexadecimal."),
+    click.option("--picture", is_flag=True, help="The classes of its pages, as a map."),
+    click.option("--map", "png", type=click.Path(dir_okay=False, path_type=Path), help="The map as a PNG file."),
+    click.option(
+        "--page", type=click.Choice([str(size) for size in SIZES]), default="4096", show_default=True, help="For maps."
+    ),
+)
+
+
+def _options(function: F) -> F:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@_options
+@click.option("--stable-image", is_flag=True, help="SNAPSHOT is a file that holds a stable memory, raw or gzip.")
+@click.option("--wasm", type=calls.FILE, help="The module that wrote it.")
+@with_app
+def inspect(app: App, which: str, page: str, **options: Any) -> None:
+    """What SNAPSHOT holds, read without running its code: module, memories, data structures.
+
+    SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli, or the name or id of a canister,
+    whose present state it is then.
+    """
+    image, wasm = options.pop("stable_image"), options.pop("wasm")
+    selection = InspectOptions(page=int(page), **options)
+    if wasm is not None and not image:
+        raise Misuse("--wasm belongs to --stable-image")
+    if image:
+        stable = read_stable_image(Pool(), Path(which))
+        _show(app, opened_stable(stable, b"" if wasm is None else wasm.read_bytes()), selection)
+        return
+    path: Path | None = Path(which)
+    if not Path(which).exists():
+        with app.session(save=False) as session:
+            path = resolve_file(session, which)
+            if path is None:
+                _show(app, find(app, session, which), selection)
+    if path is None:
+        return
+    with portable.opened(path) as content:
+        _show(app, inspection_target(content), selection)
+
+
+def _show(app: App, found: InspectionTarget, selection: InspectOptions) -> None:
+    facts, parts = (
+        inspection.render_overview(found, selection)
+        if selection.overview
+        else inspection.render_selected(found, selection)
+    )
+    app.emit(facts, *parts)
+    if "entries" in facts and (facts.get("problem") or facts.get("damages")):
+        raise click.exceptions.Exit(FAILED)
+
+
+def find(app: App, session: Session, which: str) -> InspectionTarget:
+    """The snapshot meant by an id or a label, or the canister meant by a name or an id."""
+    try:
+        return session.sandbox.snapshots.inspect(resolve_snapshot(session, which).id, app.sender)
+    except Ambiguous:
+        raise
+    except Misuse as problem:
+        if session.names.get(which) is None and not _is_principal(which):
+            raise Misuse(f"{problem.message}, nor a canister") from None
+    return inspection_target(session.sandbox.state_of(session.principal(which)))
+
+
+def _is_principal(text: str) -> bool:
+    try:
+        Principal.from_text(text)
+    except PrincipalError:
+        return False
+    return True
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@click.argument("method")
+@click.argument("argument", metavar="[CANDID]", required=False)
+@click.option("--arg-file", "file", type=calls.FILE, help="A file that holds the argument.")
+@click.option("--did", type=calls.FILE, help="The interface, where the module does not carry it.")
+@click.option("--raw", is_flag=True, help="Argument and reply are bytes in hexadecimal, whatever they mean.")
+@with_app
+def query(app: App, which: str, **options: Any) -> None:
+    """Ask METHOD of SNAPSHOT: a query of the code and the bytes that it holds.
+
+    SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli. It is not loaded: nothing of the
+    canister changes. The time is that at which the snapshot was taken. A file is asked alone, without other canisters.
+    """
+    request = calls.Request(**options)
+    with app.session(save=False) as session:
+        snapshots = session.sandbox.snapshots
+        source: bytes | Path
+        path = resolve_file(session, which)
+        if path is not None:
+            source = path
+            with portable.opened(path) as content:
+                carried = inspection_target(content).metadata.get("candid:service")
+        else:
+            source = resolve_snapshot(session, which).id
+            carried = snapshots.inspect(source, app.sender).metadata.get("candid:service")
+        interface = calls.interface_of(carried, request.did)
+        result = calls.asked(
+            request, interface, lambda argument: snapshots.query(source, request.method, argument, app.sender)
+        )
+    calls.emit(app, result, request, interface)

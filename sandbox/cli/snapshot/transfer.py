@@ -1,0 +1,109 @@
+"""`snapshot download`, `snapshot upload`, and what `canister create --from` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.text import Text
+
+from sandbox.api import Canister
+from sandbox.cli.app import App, Command, Session, canister_argument, with_app
+from sandbox.cli.render import output
+from sandbox.cli.render.snapshot import snapshot_facts
+from sandbox.cli.snapshot.selector import resolve_snapshot
+from sandbox.snapshots import portable
+from sandbox.snapshots.portable import FORMATS, SUFFIX
+from sandbox.snapshots.portable import Progress as Tell
+from sandbox.snapshots.portable.files import part_of
+
+
+@click.command(cls=Command)
+@click.argument("which", metavar="SNAPSHOT")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="One file, or the directory of dfx and icp-cli [a directory, unless PATH ends in .icsnap].",
+)
+@with_app
+def download(app: App, which: str, path: Path, form: str | None) -> None:
+    """Write SNAPSHOT, an id or a label, to PATH: one file, or a directory as dfx and icp-cli make it.
+
+    Nothing is overwritten. After an interruption the same command goes on where it was.
+    """
+    chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
+    with app.session(save=False) as session:
+        found = resolve_snapshot(session, which)
+        with bar(app, "downloading") as tell, _interruption(app, path):
+            session.sandbox.snapshots.download(found.id, path, chosen, app.sender, tell)
+        title = session.title(found.canister_id)
+    unreadable = _unreadable_globals(path) if chosen == "dir" else ()
+    for index in unreadable:
+        app.note(f"dfx and icp-cli cannot read global {index} in metadata.json; sandbox.json has its bits")
+    facts = {"id": found.id, "canister_id": found.canister_id, "path": str(path), "format": chosen}
+    app.emit(
+        facts | {"unreadable_globals": unreadable},
+        Text.assemble(("downloaded ", "green"), f"snapshot {found.id.hex()} of {title} to {path}"),
+    )
+
+
+def _unreadable_globals(path: Path) -> tuple[int, ...]:
+    with portable.opened(path) as content:
+        return portable.unreadable_globals(content.fields)
+
+
+@click.command(cls=Command)
+@canister_argument
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@with_app
+def upload(app: App, canister: str, path: Path) -> None:
+    """Make a new snapshot of CANISTER from PATH: an .icsnap file, or a directory that dfx or icp-cli made.
+
+    The canister itself stays as it is: `snapshot load` brings it to the snapshot.
+    """
+    with app.session() as session:
+        target = session.canister(canister)
+        with bar(app, "uploading") as tell:
+            made = session.sandbox.snapshots.upload(target.id, path, app.sender, tell)
+        facts = snapshot_facts(made)
+        title = session.title(target.id)
+    app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
+
+
+def created(app: App, session: Session, source: str, how: dict[str, Any]) -> Canister:
+    """A new canister from a file, a directory, or a snapshot here by id or label."""
+    place: str | bytes | Path = Path(source)
+    if not Path(source).exists():
+        place = resolve_snapshot(session, source, "a file nor the id or the label of a snapshot").id
+    with bar(app, "creating") as tell:
+        return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=tell, **how)
+
+
+@contextmanager
+def bar(app: App, title: str) -> Iterator[Tell | None]:
+    """A progress bar on standard error, if that is a terminal."""
+    target = output.console(stderr=True)
+    if app.json or not target.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=target, transient=True) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _interruption(app: App, path: Path) -> Iterator[None]:
+    """Say what stays of a download that was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if part_of(path).exists():
+            app.note(f"{part_of(path)} stays: the same command goes on where it was")
+        raise

@@ -1,0 +1,138 @@
+"""What every transition works on: the subnet, its live canisters, and the environment that an execution sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sandbox import limits
+from sandbox.canister.entry_point import Callback, Outcome, run
+from sandbox.canister.failure import Failure
+from sandbox.canister.instances import CanisterInstance, InstanceCache
+from sandbox.canister.module import compile_module
+from sandbox.errors import ErrorCode, Reject, RejectCode
+from sandbox.execution import fees
+from sandbox.execution.logs import reads_logs
+from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
+from sandbox.ic0.state import Environment, Execution
+from sandbox.management.transition import Hooks
+from sandbox.principal import Principal
+from sandbox.state import CallContext, CanisterState, Subnet
+
+ENTRY = {
+    Mode.UPDATE: "canister_update",
+    Mode.REPLICATED_QUERY: "canister_query",
+    Mode.NON_REPLICATED_QUERY: "canister_query",
+    Mode.COMPOSITE_QUERY: "canister_composite_query",
+}
+_NO_SLOTS: dict[Principal, int] = {}
+_FREE: Mapping[str, Callable[..., int | None]] = {}
+_CHARGED = int(U | RQ | RY | RT | C | T)
+"""Modes whose execution is paid for by the canister."""
+
+
+@dataclass(slots=True)
+class ExecutionEnvironment:
+    """The one writer of a subnet. `on_log` is told what canisters print, as it happens; `printed` collects it."""
+
+    subnet: Subnet
+    instances: InstanceCache
+    on_log: Callable[[Principal, str], None] | None = None
+    hooks: Hooks = field(default_factory=Hooks)
+    printed: list[str] = field(default_factory=list)
+    _printed_bytes: int = 0
+    executed: int = 0
+    """Instructions executed so far."""
+    passed_on: Exception | None = None
+    """What the function that answers HTTP outcalls raised: the caller has been told, and it goes on to the user."""
+
+    def new_id(self) -> int:
+        """A number that was never used before."""
+        self.subnet.next_id += 1
+        return self.subnet.next_id
+
+    def execution(
+        self, state: CanisterState, mode: Mode, caller: Principal, arg: bytes = b"", context: CallContext | None = None
+    ) -> Execution:
+        """A fresh execution on `state`, for a call context if there is one."""
+        subnet, prices, reserved, frozen = self.subnet, _FREE, 0, 0
+        key = subnet.key
+        if subnet.costs != "free":
+            wasm64 = state.code is not None and compile_module(state.code).facts.is64
+            prices, frozen = fees.cost_model(subnet, wasm64), fees.frozen_cycles(subnet, state)
+            reserved = fees.prepayment(subnet, wasm64) if int(mode) & _CHARGED else 0
+        environment = Environment(
+            canister_id=state.id,
+            caller=caller,
+            time=subnet.time,
+            subnet_id=key.subnet_id,
+            controllers=frozenset(state.settings.controllers),
+            status=state.status.value,
+            version=state.version,
+            global_timer=state.global_timer,
+            root_key=key.public_key,
+            environment_variables=state.settings.environment_variables,
+            cycles=max(state.cycles - reserved, 0),
+            frozen_cycles=frozen,
+            cost_model=prices,
+            used_slots=subnet.slots.get(state.id, _NO_SLOTS),
+            available_callbacks=self._available_callbacks(state.id),
+            deadline=context.deadline if context is not None else 0,
+            call_context_instructions=context.instructions if context is not None else 0,
+        )
+        execution = Execution(mode, environment, arg)
+        if context is not None:
+            execution.available = context.available
+            execution.already_responded = context.responded
+        on_log = self.on_log
+        if on_log is not None:
+            execution.on_log = lambda text: on_log(state.id, text)
+        return execution
+
+    def _available_callbacks(self, canister_id: Principal) -> int:
+        """How many more calls the canister may make: as many as the subnet has room for, at least a guaranteed number
+        (`dfinity/ic` `rs/execution_environment/src/hypervisor.rs`)."""
+        subnet = self.subnet
+        shared = limits.CALLS_OPEN - len(subnet.callbacks)
+        if shared >= limits.CALLS_GUARANTEED:
+            return shared
+        own = sum(subnet.slots.get(canister_id, _NO_SLOTS).values())
+        return max(shared, limits.CALLS_GUARANTEED - own)
+
+    def traced(self, state: CanisterState, reader: Principal) -> bool:
+        """Whether an error of this canister carries its backtrace to `reader`."""
+        return self.subnet.backtraces and reads_logs(state, reader)
+
+    def run(
+        self, live: CanisterInstance, entry: str | Callback, execution: Execution, limit: int, heap_limit: int = 0
+    ) -> Outcome:
+        """Run an entry point of a live canister; the evidence is collected, nothing is committed."""
+        outcome = run(live, entry, execution, limit, heap_limit)
+        self.executed += outcome.instructions
+        if execution.logs:
+            self.collect(execution)
+        return outcome
+
+    def collect(self, execution: Execution) -> None:
+        """Keep what an execution printed, for the call's result; of very much, the newest."""
+        self.printed.extend(text.decode(errors="replace") for text in execution.logs)
+        self._printed_bytes += execution.printed
+        if self._printed_bytes > 2 * limits.PRINTED_KEPT:
+            del self.printed[: len(self.printed) // 2]
+            self._printed_bytes //= 2
+
+
+def no_method(method: str, kind: str) -> Failure:
+    """The canister exports no method of this kind by this name."""
+    return Failure(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Canister has no {kind} method '{method}'.")
+
+
+def expired() -> Reject:
+    """What a best-effort call gets when its deadline passes: nobody knows whether it was executed."""
+    return Reject(RejectCode.SYS_UNKNOWN, "Call deadline has expired.")
+
+
+def no_module() -> Failure:
+    """The canister is empty."""
+    text = "Attempted to execute a message, but the canister contains no Wasm module."
+    return Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)

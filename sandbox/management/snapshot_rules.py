@@ -1,0 +1,251 @@
+"""Take, load, list and delete snapshots: the rules of who may, when, and what changes (SPECIFICATION 6.5, 6.6).
+
+Taking copies nothing: a snapshot holds images of the two memories. Loading writes back the pages that differ. A load
+does not run start, init or hooks; status, settings, cycles and logs stay; timer and low-memory hook stay too, unless
+the snapshot was uploaded with them; the version goes up, never back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sandbox.errors import CandidTypeError, StateCorrupt
+from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
+from sandbox.management import rejects
+from sandbox.management.lifecycle import uninstalled
+from sandbox.management.load_parts import Parts, parts
+from sandbox.management.payment import BASE, charged, loading, making, paid
+from sandbox.management.settings import sees
+from sandbox.management.sizes import snapshot_size
+from sandbox.management.transition import ManagementContext, Transition, history
+from sandbox.memory import Memory
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Change, OpenCall, SnapshotState, Subnet
+from sandbox.store import restoration
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How a snapshot is taken. `replace_id`: the one to give up for it. `uninstall`: and then uninstall the code.
+
+    `limit`: a canister may have at least so many snapshots, whatever the sandbox allows (`Subnet.max_snapshots`). If it
+    may have 1, a new one takes the place of the old, of one alone: where there are several, because more were allowed
+    before or elsewhere, none goes. Those that policies take do not count.
+    """
+
+    label: str | None = None
+    replace_id: bytes | None = None
+    uninstall: bool = False
+    limit: int | None = None
+
+
+PLATFORM = Take(limit=SNAPSHOTS)
+
+
+def take_snapshot(
+    world: ManagementContext, canister_id: Principal, label: str | None = None, replace_id: bytes | None = None
+) -> Transition:
+    """`take` with the sandbox's own limit; the reply is the `SnapshotState`."""
+    return take(world, canister_id, Take(label, replace_id))
+
+
+def take(world: ManagementContext, canister_id: Principal, how: Take) -> Transition:
+    """A new snapshot of a canister with code, whatever its status; the reply is the `SnapshotState`."""
+    state = world.controlled(canister_id)
+    kept = remaining(world, state, how)
+    if state.code is None:
+        raise rejects.snapshot_of_empty(canister_id)
+    snapshot = present(world.subnet, state, how.label)
+    new = with_snapshot(state, kept, snapshot)
+    new = uninstalled(world, new) if how.uninstall else new
+    return Transition(canister=paid(world, state, new, making(snapshot)), reply=snapshot)
+
+
+def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
+    """The canister's present state as its next snapshot; copies nothing."""
+    return SnapshotState(
+        id=next_id(state),
+        canister_id=state.id,
+        label=checked_label(label),
+        taken_at=subnet.time,
+        canister_version=state.version,
+        code=state.code,
+        globals=state.globals,
+        heap=state.heap.image(),
+        stable=state.stable.image(),
+        certified_data=state.certified_data,
+        global_timer=state.global_timer,
+        low_memory_hook=state.low_memory_hook,
+        chunks=state.chunks,
+        open_calls=open_calls(subnet, state.id),
+    )
+
+
+def open_calls(subnet: Subnet, canister_id: Principal) -> tuple[OpenCall, ...]:
+    """The calls that the canister has not finished."""
+    found = (c for c in subnet.contexts.values() if c.canister_id == canister_id and not c.deleted)
+    return tuple(OpenCall(c.method, c.caller, c.outstanding) for c in found)
+
+
+def checked_label(label: object) -> str | None:
+    """The label of a new snapshot; `CandidTypeError` if it is none, of any kind that could not be kept."""
+    if label is None:
+        return None
+    if not isinstance(label, str):
+        raise CandidTypeError(f"a label is a text, not {label!r:.80}")
+    try:
+        label.encode()
+    except UnicodeEncodeError as error:
+        raise CandidTypeError(f"a label is a text: {label!r:.80} is not Unicode at {error.start}") from None
+    return label
+
+
+def with_snapshot(state: CanisterState, others: tuple[SnapshotState, ...], snapshot: SnapshotState) -> CanisterState:
+    """The canister with a new snapshot besides these; its number is used up."""
+    return replace(state, snapshots=(*others, snapshot), next_snapshot=state.next_snapshot + 1)
+
+
+def next_id(state: CanisterState) -> bytes:
+    """The id of the canister's next snapshot: a number that is never used again, then the canister's id."""
+    return state.next_snapshot.to_bytes(SNAPSHOT_ID, "big") + bytes(state.id)
+
+
+def remaining(world: ManagementContext, state: CanisterState, how: Take) -> tuple[SnapshotState, ...]:
+    """The snapshots that stay when one more is made; a reject if there is no room for it."""
+    most = max(world.subnet.max_snapshots, how.limit or 1)
+    if how.replace_id is not None:
+        old = own(world, state, how.replace_id)
+        return tuple(s for s in state.snapshots if s is not old)
+    others = tuple(s for s in state.snapshots if s.automatic)
+    count = len(state.snapshots) - len(others)
+    if most == count == 1:
+        return others
+    if count >= most:
+        raise rejects.too_many_snapshots(state.id, most)
+    return state.snapshots
+
+
+def load_snapshot(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
+    """The canister's module, globals, memories, chunk store and certified data are those of the snapshot."""
+    state = world.controlled(canister_id)
+    snapshot, owner = loadable(world, canister_id, snapshot_id)
+    return loaded(world, state, snapshot, owner)
+
+
+def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Transition:
+    """The canister as `load_snapshot` leaves it; rights are not looked at."""
+    if snapshot.via_hooks:
+        raise rejects.only_stable_memory(snapshot.id)
+    begun = charged(world, state, BASE)
+    content, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
+    heap, how_heap = restoration(snapshot.heap, state.heap, in_use, pool)
+    stable, how_stable = restoration(snapshot.stable, state.stable, in_use, pool)
+    new = replace(_with_parts(state, content), heap=heap, stable=stable)
+    new = replace(
+        new,
+        version=state.version + 1,
+        chunks=snapshot.chunks,
+        certified_data=snapshot.certified_data,
+        last_installed_at=world.subnet.time,
+        history=history(state, _entry(world, state, snapshot, owner)),
+        total_changes=state.total_changes + 1,
+    )
+    restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
+    grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
+    new = paid(world, begun, new, loading(world, snapshot, content.code), grown)
+    return Transition(canister=new, restored=restored)
+
+
+def loadable(
+    world: ManagementContext, canister_id: Principal, snapshot_id: bytes
+) -> tuple[SnapshotState, CanisterState]:
+    """A snapshot of a canister that the caller controls too, and this canister; `StateCorrupt` if it cannot be read."""
+    snapshot, owner = locate(world, canister_id, snapshot_id)
+    if world.caller not in owner.settings.controllers:
+        raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
+    return intact(snapshot), owner
+
+
+def lived_in(world: ManagementContext, but: Principal) -> set[Memory]:
+    """The memories of all canisters but one: it may not take them over."""
+    return {m for c in world.subnet.canisters.values() if c.id != but for m in (c.heap, c.stable)}
+
+
+def _with_parts(state: CanisterState, content: Parts) -> CanisterState:
+    timer, hook = content.global_timer, content.low_memory_hook
+    return replace(
+        state,
+        code=content.code,
+        globals=content.globals,
+        global_timer=state.global_timer if timer is None else timer,
+        low_memory_hook=state.low_memory_hook if hook is None else hook,
+    )
+
+
+def _entry(world: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Change:
+    return world.change(
+        state.version + 1,
+        "load_snapshot",
+        from_canister_id=owner.id if owner.id != state.id else None,
+        snapshot_id=snapshot.id,
+        canister_version=snapshot.canister_version,
+        taken_at_timestamp=snapshot.taken_at,
+        source=snapshot.source,
+    )
+
+
+def list_snapshots(world: ManagementContext, canister_id: Principal) -> tuple[SnapshotState, ...]:
+    """The canister's snapshots by id, oldest first; controllers, or whoever `snapshot_visibility` admits."""
+    return visible(world, canister_id).snapshots
+
+
+def visible(world: ManagementContext, canister_id: Principal) -> CanisterState:
+    """The canister, if the caller may see its snapshots."""
+    state = world.canister(canister_id)
+    if not sees(state, state.settings.snapshot_visibility, world.caller):
+        raise rejects.not_controller(state, world.caller)
+    return state
+
+
+def delete_snapshot(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
+    """The snapshot is gone; what only it held is freed."""
+    state = world.controlled(canister_id)
+    gone = own(world, state, snapshot_id)
+    new = replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone))
+    return Transition(canister=paid(world, state, new))
+
+
+def own(world: ManagementContext, state: CanisterState, snapshot_id: bytes) -> SnapshotState:
+    """The canister's own snapshot with this id."""
+    snapshot, owner = locate(world, state.id, snapshot_id)
+    if owner.id != state.id:
+        raise rejects.snapshot_of_another(snapshot_id, state.id)
+    return snapshot
+
+
+def locate(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:
+    """A snapshot of any canister, and the canister it belongs to."""
+    owner = world.subnet.canisters.get(owner_id(snapshot_id))
+    for snapshot in owner.snapshots if owner is not None else ():
+        if snapshot.id == snapshot_id:
+            assert owner is not None
+            return snapshot, owner
+    raise rejects.snapshot_not_found(snapshot_id, canister_id)
+
+
+def intact(snapshot: SnapshotState) -> SnapshotState:
+    """The snapshot; `StateCorrupt` if what is kept of it on disk cannot be read."""
+    if snapshot.damage is not None:
+        raise StateCorrupt(f"snapshot {snapshot.id.hex()} is damaged: {snapshot.damage}")
+    return snapshot
+
+
+def owner_id(snapshot_id: bytes) -> Principal:
+    """The canister that a snapshot with this id belongs to; the management canister for what is no id."""
+    owner = snapshot_id[SNAPSHOT_ID:]
+    return Principal(owner) if len(owner) <= 29 else Principal.management()
+
+
+def record(snapshot: SnapshotState) -> dict[str, object]:
+    """The `snapshot` record of the platform."""
+    return {"id": snapshot.id, "taken_at_timestamp": snapshot.taken_at, "total_size": snapshot_size(snapshot)}

@@ -1,0 +1,31 @@
+"""Methods that the platform's management canister has and this sandbox refuses by name, with the reason.
+
+Interface specification 0.66, "The IC management canister"; `list_canisters` and `canister_metrics` are queries too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_BITCOIN = "there is no Bitcoin network here; call a Bitcoin canister of your own"
+_VETKD = "keys of BLS12-381 for vetKD are not derived here"
+_NODES = "there are no nodes here whose metrics could be told"
+_METRICS = "cycles are not counted by what they were spent for"
+
+UNSUPPORTED: Final[dict[str, str]] = {
+    "vetkd_public_key": _VETKD,
+    "vetkd_derive_key": _VETKD,
+    "bitcoin_get_balance": _BITCOIN,
+    "bitcoin_get_utxos": _BITCOIN,
+    "bitcoin_send_transaction": _BITCOIN,
+    "bitcoin_get_current_fee_percentiles": _BITCOIN,
+    "bitcoin_get_block_headers": _BITCOIN,
+    "node_metrics_history": _NODES,
+    "subnet_metrics": _NODES,
+    "canister_metrics": _METRICS,
+    "list_canisters": "there are no subnet admins here, and nobody else may call it",
+    "flexible_http_request": "outcalls have one answer here; use http_request",
+}
+
+NOT_INGRESS: Final = frozenset(UNSUPPORTED) - {"canister_metrics"}
+"""Of these, the ones that users could not call by ingress on the platform either."""

@@ -1,0 +1,133 @@
+"""Snapshots that come from outside: the rules of `upload_canister_snapshot_metadata` (SPECIFICATION 6.3), and, of our
+own, the same with all bytes at once, into a canister that is there or as a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sandbox import limits
+from sandbox.canister.module import compile_module
+from sandbox.limits import WASM_PAGE
+from sandbox.management import rejects
+from sandbox.management.chunks import added
+from sandbox.management.lifecycle import create_canister
+from sandbox.management.load_parts import Globals
+from sandbox.management.payment import making, paid
+from sandbox.management.settings import SettingsUpdate
+from sandbox.management.snapshot_rules import PLATFORM, checked_label, loaded, next_id, remaining, with_snapshot
+from sandbox.management.transition import ManagementContext, Transition
+from sandbox.memory import Readable
+from sandbox.principal import Principal
+from sandbox.state import NO_CHUNKS, CanisterState, Derived, SnapshotState, Upload
+
+Images = tuple[Readable, Readable, Readable]
+"""The bytes of module (with zeros to whole Wasm pages), heap and stable memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """Everything about an uploaded snapshot but its memories. `globals`: type letters and bits; `global_timer`: 0 is
+    inactive, None not known. Ours: `label`, `chunks`, `via_hooks`, `derived`; `is64`: the module is known to have a
+    64-bit heap.
+    """
+
+    module_size: int
+    globals: Globals
+    heap_size: int
+    stable_size: int
+    certified_data: bytes
+    global_timer: int | None = None
+    low_memory_hook: str | None = None
+    label: str | None = None
+    chunks: tuple[bytes, ...] = ()
+    via_hooks: bool = False
+    derived: tuple[Derived, ...] = ()
+    is64: bool = False
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Of the images."""
+        return -(-self.module_size // WASM_PAGE) * WASM_PAGE, self.heap_size, self.stable_size
+
+
+@dataclass(frozen=True, slots=True)
+class NewCanister:
+    """How a canister is created: as `create_canister` takes it."""
+
+    settings: SettingsUpdate
+    specified_id: Principal | None
+    cycles: int
+
+
+def upload_whole(world: ManagementContext, canister_id: Principal, metadata: Uploading, images: Images) -> Transition:
+    """A new uploaded snapshot with its bytes; the reply is the `SnapshotState`."""
+    state, kept = admit(world, canister_id, metadata)
+    snapshot = uploaded(world, state, metadata, images)
+    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
+    return Transition(canister=new, reply=snapshot)
+
+
+def create_from_upload(world: ManagementContext, new: NewCanister, metadata: Uploading, images: Images) -> Transition:
+    """A new canister into which the snapshot is loaded; it keeps none. The reply is its id."""
+    created = create_canister(world, new.settings, new.specified_id, new.cycles)
+    assert created.canister is not None
+    _check(created.canister, metadata)
+    snapshot = uploaded(world, created.canister, metadata, images)
+    state = replace(created.canister, next_snapshot=1)
+    done = loaded(world, state, snapshot, state)
+    return replace(done, next_canister=created.next_canister, reply=created.reply)
+
+
+def uploaded(world: ManagementContext, state: CanisterState, metadata: Uploading, images: Images) -> SnapshotState:
+    """The canister's next snapshot, of these bytes."""
+    chunks = NO_CHUNKS
+    for chunk in metadata.chunks:
+        chunks, _ = added(chunks, chunk)
+    module, heap, stable = images
+    return SnapshotState(
+        id=next_id(state),
+        canister_id=state.id,
+        label=checked_label(metadata.label),
+        taken_at=world.subnet.time,
+        canister_version=state.version,
+        code=None,
+        globals=b"",
+        heap=heap,
+        stable=stable,
+        certified_data=metadata.certified_data,
+        global_timer=metadata.global_timer,
+        low_memory_hook=metadata.low_memory_hook,
+        chunks=chunks,
+        upload=Upload(module, metadata.module_size, metadata.globals),
+        via_hooks=metadata.via_hooks,
+        derived=metadata.derived,
+    )
+
+
+def admit(
+    world: ManagementContext, canister_id: Principal, metadata: Uploading, replace_id: bytes | None = None
+) -> tuple[CanisterState, tuple[SnapshotState, ...]]:
+    """The canister and the snapshots that it keeps; a reject if the caller may not upload this to it."""
+    state = world.controlled(canister_id)
+    _check(state, metadata)
+    return state, remaining(world, state, replace(PLATFORM, replace_id=replace_id))
+
+
+def _check(state: CanisterState, metadata: Uploading) -> None:
+    """`SnapshotMetadataError` of the replica, by its names."""
+    wasm64 = metadata.is64 or (state.code is not None and compile_module(state.code).facts.is64)
+    heap = limits.WASM64_MEMORY if wasm64 else limits.WASM32_MEMORY
+    checks = {
+        "WasmModuleEmpty": metadata.module_size == 0,
+        "WasmModuleTooLarge": metadata.module_size > limits.MODULE_SIZE,
+        "WasmMemoryNotPageAligned": metadata.heap_size % WASM_PAGE != 0,
+        "WasmMemoryTooLarge": metadata.heap_size > heap,
+        "StableMemoryNotPageAligned": metadata.stable_size % WASM_PAGE != 0,
+        "StableMemoryTooLarge": metadata.stable_size > limits.STABLE_MEMORY,
+        "ExportedGlobalsTooLarge": len(metadata.globals) > limits.GLOBALS,
+        "CertifiedDataTooLarge": len(metadata.certified_data) > limits.CERTIFIED_DATA,
+    }
+    for name, broken in checks.items():
+        if broken:
+            raise rejects.snapshot_metadata(name)

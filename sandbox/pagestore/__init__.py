@@ -1,0 +1,1 @@
+"""A write-once store of pages named by their hashes; knows no canister."""

@@ -1,0 +1,211 @@
+"""Adding a memory to the packs: what is not there yet, found by walking down its tree beside one that is there.
+
+Of a block at most half of whose pages have changed, only those pages are written, and over which block that is kept
+whole they lie. A branch is written after everything below it: what is finished, in however many packs, can stay, and is
+found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from sandbox.memory import Readable, Run
+from sandbox.pagestore.hash_tree import (
+    BLOCK,
+    EMPTY,
+    FANOUT,
+    KEY,
+    NO_PAGES,
+    PAGE,
+    PAGES_PER_BLOCK,
+    ZERO,
+    Change,
+    Node,
+    Pages,
+    Step,
+    Tree,
+    differing,
+    width,
+)
+from sandbox.pagestore.memory_trees import step, tree
+from sandbox.pagestore.objects import BRANCH, WHOLE_BLOCK, Objects, all_of, chosen, packed
+from sandbox.pagestore.pack_writer import PackWriter
+
+_MOST_PAGES: Final = PAGES_PER_BLOCK // 2
+"""So many pages of a block are kept one by one; more and the block is kept whole."""
+_LARGE: Final = 256 << 20
+"""A pack with more than so many bytes, not yet compressed, is finished, and another one begun."""
+
+
+class Source(NamedTuple):
+    """Where the bytes of a memory come from: `pieces` reads runs (as `Readable`), `pages` have been read already."""
+
+    pieces: Callable[[Iterable[Run]], Iterator[tuple[int, bytes]]]
+    size: int
+    pages: Pages = NO_PAGES
+
+
+_NOWHERE: Final = Source(lambda _: iter(()), 0)
+
+
+class Ingest:
+    """One pack in the making, or several."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._writer: PackWriter | None = None
+        self._here = objects.complete
+        self._added: set[bytes] = set()
+        self._based: dict[bytes, bytes] = {}
+
+    def memory(self, content: Readable, before: Tree | None) -> None:
+        """Keep the bytes of a memory; `before` is the tree of something that is here and probably similar."""
+        last, pages = step(content)
+        current = tree(content)
+        source = Source(content.pieces, content.size, pages)
+        old = before if before is not None and before.key in self._objects else EMPTY
+        if last is not None and last.before.key == old.key != ZERO:
+            self._step(last, source)
+        elif current.top is not None and self._is_new(current.key):
+            self._walk(current.top, old.top, 0, source)
+
+    def _step(self, made: Step, source: Source) -> None:
+        """Keep what a step made, if what it began with is here."""
+        top = made.after.top
+        if top is not None and self._is_new(top.key):
+            self._blocks(made.blocks, source)
+            for node in made.branches:
+                if node is top or self._is_new(node.key):
+                    self._branch(node)
+
+    def branch(self, made: Step, source: Source) -> None:
+        """Keep what a step made below a branch of level 2, the only one that it made; not yet what is above."""
+        node = made.branches[0]
+        if self._is_new(node.key):
+            self._blocks(made.blocks, source)
+            self._branch(node)
+            self._close_when_large()
+
+    def above(self, tree: Tree) -> None:
+        """Keep what is above the branches that have been kept one by one."""
+        if tree.top is not None and self._is_new(tree.key):
+            self._walk(tree.top, None, 0, _NOWHERE)
+
+    def finish(self) -> None:
+        """Everything is on the disk itself and can be read."""
+        pack = self._writer.finish() if self._writer is not None else None
+        self._writer = None
+        if pack is not None:
+            self._objects.admit(pack)
+
+    def abandon(self) -> None:
+        """Forget what was not finished."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    @property
+    def _out(self) -> PackWriter:
+        if self._writer is None:
+            self._writer = self._objects.writer()
+        return self._writer
+
+    def _is_new(self, key: bytes) -> bool:
+        """Whether a node is to be written, now."""
+        if key in self._added or key in self._here:
+            return False
+        self._added.add(key)
+        return True
+
+    def _walk(self, node: Node, old: Node | None, number: int, source: Source) -> None:
+        """Write a branch that is not here, and what below it is not. `old` is here."""
+        each = width(node.level - 1)
+        others = old.children if old is not None else (None,) * FANOUT
+        blocks: list[Change] = []
+        for child, other in zip(node.children, others, strict=True):
+            if child is not other and child is not None:
+                if node.level == 2:
+                    blocks.append((number, child, other, None if other is None else differing(child.keys, other.keys)))
+                elif self._is_new(child.key):
+                    self._walk(child, other, number, source)
+            number += each
+        self._blocks(blocks, source)
+        self._branch(node)
+        self._close_when_large()
+
+    def _close_when_large(self) -> None:
+        """Whatever is interrupted later, this much has not been in vain."""
+        if self._out.size >= _LARGE:
+            self.finish()
+
+    def _branch(self, node: Node) -> None:
+        self._out.add("node", [node.key], [BRANCH + packed(node.keys)])
+
+    def _blocks(self, changes: list[Change], source: Source) -> None:
+        """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
+        held, is_new, added = self._here.places["page"], self._is_new, self._added
+        keys: list[bytes] = []
+        pages: list[int] = []
+        partial: list[tuple[Node, bytes, Sequence[int]]] = []
+        whole: list[tuple[int, Node]] = []
+        for number, node, old, slots in changes:
+            if not is_new(node.key):
+                continue
+            if old is not None and slots is not None and len(slots) <= _MOST_PAGES:
+                partial.append((node, old.key, slots))
+                row = node.keys
+                for slot in slots:
+                    key = row[slot * KEY : slot * KEY + KEY]
+                    if key not in held and key not in added and key != ZERO:
+                        added.add(key)
+                        keys.append(key)
+                        pages.append(number * PAGES_PER_BLOCK + slot)
+            else:
+                whole.append((number, node))
+        if pages:
+            self._pages(keys, pages, source)
+        if whole:
+            self._whole(whole, source)
+        if partial:
+            self._partial(partial)
+
+    def _partial(self, blocks: list[tuple[Node, bytes, Sequence[int]]]) -> None:
+        """Write blocks by the key of what each was before and the pages that have changed: it will stand on the same
+        block that is kept whole, or on that one."""
+        based, known = self._based, self._here.bases
+        bases = [based.get(old) or known.get(old) for _, old, _ in blocks]
+        keys = [node.key for node, _, _ in blocks]
+        rows = [
+            chosen(node.keys, slots) if base is None else all_of(node.keys)
+            for (node, _, slots), base in zip(blocks, bases, strict=True)
+        ]
+        under = [base or old for (_, old, _), base in zip(blocks, bases, strict=True)]
+        based.update(zip(keys, under, strict=True))
+        self._out.add("delta", keys, rows, under)
+
+    def _pages(self, keys: list[bytes], numbers: list[int], source: Source) -> None:
+        """Write pages by their keys and numbers."""
+        found = source.pages.find(numbers)
+        if found is not None:
+            self._out.add_pages(keys, found)
+        else:
+            pieces = source.pieces((number * PAGE, PAGE) for number in numbers)
+            self._out.add("page", keys, [data for _, data in pieces])
+
+    def _whole(self, blocks: list[tuple[int, Node]], source: Source) -> None:
+        """Write blocks by their numbers."""
+        keys = [node.key for _, node in blocks]
+        self._out.add("node", keys, [WHOLE_BLOCK + packed(node.keys) for _, node in blocks])
+        starts = (number * BLOCK for number, _ in blocks)
+        pieces = source.pieces((start, min(BLOCK, source.size - start)) for start in starts)
+        for (_, node), (_, data) in zip(blocks, pieces, strict=True):
+            self._out.add("block", [node.key], [_without_zeros(data, node.keys)])
+
+
+def _without_zeros(data: bytes, keys: bytes) -> bytes:
+    """The pages of a block that are not zero."""
+    if ZERO not in keys:
+        return data
+    return b"".join(
+        data[at * PAGE : (at + 1) * PAGE] for at in range(PAGES_PER_BLOCK) if keys[at * KEY : at * KEY + KEY] != ZERO
+    )

@@ -1,0 +1,119 @@
+"""Bringing the content of a snapshot back into memories: what differs is written, or a fresh memory is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.memory import Image, Memory, Pool, Readable
+from sandbox.pagestore import memory_trees
+from sandbox.pagestore.hash_tree import BLOCK, PAGE, Node, blocks, changed_pages
+from sandbox.pagestore.stored_memory import Stored
+
+_MOST: Final = 64 << 20
+"""So many bytes are written over a memory at most; a bigger change fills a fresh one, piece by piece."""
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What is to be written over a memory so that it shows `content`; read and checked already."""
+
+    content: Stored
+    parts: tuple[tuple[int, bytes], ...]
+
+    def apply(self, memory: Memory) -> None:
+        """All or nothing."""
+        memory.patch(self.parts, self.content.size)
+        self.content.shown_by(memory)
+
+
+def restoration(
+    content: Readable, memory: Memory, in_use: Container[Memory], pool: Pool
+) -> tuple[Memory, Image | Patch | None]:
+    """The memory that will show `content`, and what is still to be done to it; None: it shows it already.
+
+    `memory` is the canister's own. Memories of other canisters (`in_use`) and `memory` itself are not touched: that is
+    for whoever carries it out. What is kept on disk has been read and checked when this returns.
+    """
+    if isinstance(content, Stored):
+        image = content.shown
+        if image is None:
+            return _from_disk(content, memory, pool)
+    else:
+        assert isinstance(content, Image)
+        image = content
+    if image.memory in in_use or not image.memory.writable:
+        return image.memory.fork(image), None
+    return image.memory, image
+
+
+def _from_disk(content: Stored, memory: Memory, pool: Pool) -> tuple[Memory, Patch | None]:
+    if memory.size and not memory.closed and memory.writable and memory_trees.is_known(memory):
+        pages = changed_pages(content.tree, memory_trees.tree(memory.image()))
+        if len(pages) * PAGE <= _MOST:
+            inside = [page for page in pages if page * PAGE < content.size]
+            return memory, Patch(content, tuple(_parts(content, inside)))
+    fresh = copied(content, pool)
+    content.shown_by(fresh)
+    return fresh, None
+
+
+def _parts(content: Stored, pages: list[int]) -> list[tuple[int, bytes]]:
+    wanted: dict[int, list[int]] = {}
+    for page in pages:
+        wanted.setdefault(page * PAGE // BLOCK, []).append(page)
+    parts = []
+    for number, inside in wanted.items():
+        block = content.block(number)
+        for page in inside:
+            at = page * PAGE - number * BLOCK
+            parts.append((page * PAGE, block[at : at + PAGE]))
+    return parts
+
+
+def showing(content: Readable, pool: Pool) -> Memory:
+    """A memory that shows the content now; others may live in it."""
+    image = content.shown if isinstance(content, Stored) else content
+    if image is None:
+        fresh = copied(content, pool)
+        assert isinstance(content, Stored)
+        content.shown_by(fresh)
+        return fresh
+    assert isinstance(image, Image)
+    return image.memory if image.same_as(image.memory.image()) else image.memory.fork(image)
+
+
+def copied(content: Readable, pool: Pool) -> Memory:
+    """A new memory with these bytes."""
+    memory = pool.memory(content.size)
+    pieces: Iterable[tuple[int, bytes]]
+    if isinstance(content, Stored):
+        pieces = (_read(content, group) for group in _groups(content))
+    else:
+        pieces = content.pieces(content.extents())
+    if pool.marked:
+        for offset, data in pieces:
+            memory.write(offset, data)
+    else:
+        memory.fill(pieces)
+    return memory
+
+
+def _groups(content: Stored) -> Iterator[list[tuple[int, Node]]]:
+    """Blocks that follow each other, a piece at a time."""
+    group: list[tuple[int, Node]] = []
+    for number, node in blocks(content.tree.top):
+        if group and (number != group[-1][0] + 1 or len(group) >= _PIECE // BLOCK):
+            yield group
+            group = []
+        group.append((number, node))
+    if group:
+        yield group
+
+
+def _read(content: Stored, group: list[tuple[int, Node]]) -> tuple[int, bytes]:
+    start = group[0][0] * BLOCK
+    data = b"".join([content.objects.block(node) for _, node in group])
+    return start, data[: content.size - start]

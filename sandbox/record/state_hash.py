@@ -1,0 +1,151 @@
+"""The hash of a whole subnet: everything that a canister could observe, now or later.
+
+Every field of every record counts, by the classes of `state`: one that is added is covered without a word here. Left
+out are answers that users have not taken, and where bytes lie. Memories count by the roots of their trees, so that it
+costs what was written since the last time; a canister that is the same value as then costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any
+
+import blake3
+import cbor2
+
+from sandbox import state as state_records
+from sandbox.limits import WASM_PAGE
+from sandbox.memory import Image, Memory, Pool
+from sandbox.pagestore.memory_trees import tree
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, Subnet, WasmModule, evolve
+from sandbox.state.savepoint import Queue
+from sandbox.store.checksum import memory_checksum, snapshot_checksum
+
+VERSION = 2
+"""Changes with every change of what is hashed that `hashing` does not notice by itself, and of what new canisters are
+made of (2: they have a limit for the heap)."""
+
+_LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters", "savepoints"})
+"""Fields of `Subnet` that no canister sees, or that say nothing new; canisters count one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A canister as it was hashed. The images keep the trees of its memories alive: the next hash starts there."""
+
+    state: CanisterState
+    digest: bytes
+    images: tuple[Image, Image]
+    snapshots: dict[int, bytes]
+    """Checksums by the identity of the records, which `state` keeps alive."""
+
+
+class StateHash:
+    """Hashes one subnet again and again, at the cost of what changed. While it lives, the first overwriting of a page
+    after a hash keeps the old page."""
+
+    def __init__(self) -> None:
+        self._known: dict[Principal, _Known] = {}
+
+    def copied(self) -> StateHash:
+        """Another that knows the same."""
+        twin = StateHash()
+        twin._known = dict(self._known)
+        return twin
+
+    def follow(self, subnet: Subnet) -> dict[Principal, bytes | None]:
+        """The canisters whose digest is another than the last time, with it; None for those that are gone."""
+        known, present = self._known, subnet.canisters
+        changed: dict[Principal, bytes | None] = {}
+        for canister_id, state in present.items():
+            before = known.get(canister_id)
+            if before is None or before.state is not state:
+                now = known[canister_id] = _hashed(state, before)
+                if before is None or before.digest != now.digest:
+                    changed[canister_id] = now.digest
+        if len(known) > len(present):
+            for canister_id in [c for c in known if c not in present]:
+                del known[canister_id]
+                changed[canister_id] = None
+        return changed
+
+    def whole(self, subnet: Subnet) -> bytes:
+        """32 bytes for all of it."""
+        self.follow(subnet)
+        digests = [[bytes(c), self._known[c].digest] for c in sorted(self._known)]
+        return _hash("state", [rest_hash(subnet), digests])
+
+
+def rest_hash(subnet: Subnet, *, counts: bool = True) -> bytes:
+    """The digest of everything but canisters: time, seed, open calls, messages, rules. Without `counts`, the
+    instructions that open calls have used so far do not count."""
+    record = {name: getattr(subnet, name) for name in _names(Subnet) if name not in _LEFT_OUT}
+    if not counts:
+        record["contexts"] = [evolve(context, instructions=0) for context in subnet.contexts.values()]
+    return _hash("subnet", _plain(record))
+
+
+@cache
+def hashing() -> str:
+    """How states are hashed: two hashes can be compared only if this is the same. It follows from the fields of all
+    records, and from the tree of a memory that is always the same."""
+    kinds = [kind for kind in vars(state_records).values() if isinstance(kind, type) and is_dataclass(kind)]
+    shape = sorted([kind.__name__, *_names(kind)] for kind in kinds)
+    sample = Pool().memory(5 * WASM_PAGE)
+    for page in (0, 3):
+        sample.write(page * WASM_PAGE + 5000, b"sample")
+    digest = _hash("hashing", [shape, memory_checksum(sample)])
+    sample.close()
+    return f"{VERSION}-{digest.hex()[:16]}"
+
+
+def _hashed(state: CanisterState, before: _Known | None) -> _Known:
+    images = (state.heap.image(), state.stable.image())
+    known = {} if before is None else before.snapshots
+    snapshots = {id(s): known.get(id(s)) or snapshot_checksum(s) for s in state.snapshots}
+    record = {name: getattr(state, name) for name in _names(CanisterState)}
+    record |= {"snapshots": list(snapshots.values()), "chunks": sorted(state.chunks)}  # a chunk's name is its SHA-256
+    return _Known(state, _hash("canister", _plain(record)), images, snapshots)
+
+
+def _plain(value: Any) -> Any:
+    """What CBOR can hold, the same for the same value."""
+    kind = type(value)
+    if kind in _AS_IS:
+        return value
+    if kind is tuple or kind is list or kind is Queue:
+        return [_plain(item) for item in value]
+    plain = _LEAVES.get(kind)
+    if plain is not None:
+        return plain(value)
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(kind):
+        return [kind.__name__, *[_plain(getattr(value, name)) for name in _names(kind)]]
+    if isinstance(value, Mapping):
+        return [[_plain(key), _plain(value[key])] for key in sorted(value)]
+    assert kind is frozenset, kind
+    return [_plain(item) for item in sorted(value)]
+
+
+_AS_IS = frozenset({int, str, bytes, bool, type(None)})
+_LEAVES: Mapping[type[Any], Callable[[Any], bytes]] = {
+    Memory: lambda memory: tree(memory.image()).root,
+    Image: lambda image: tree(image).root,
+    Principal: bytes,
+    WasmModule: lambda code: code.hash,
+}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _hash(purpose: str, value: Any) -> bytes:
+    key = f"canister-sandbox 2026 state hash {purpose}"
+    return blake3.blake3(cbor2.dumps(value), derive_key_context=key, max_threads=1).digest()

@@ -1,0 +1,148 @@
+"""Replay: the inputs of a record once more, on an empty sandbox in memory, until the first step that differs.
+
+Compared at each step are answers, logs, HTTP requests, the state of every canister that changed and of the rest.
+A record can be replayed by any later version of this program. Another version of the engine may count instructions
+differently, and another version of this program may hash states differently; neither is a fault: counts and hashes are
+compared only where they are made as when the record was made (`engine.counting`, `snapshots.state_hash.hashing`).
+Answers are always compared, also those that depend on counts.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sandbox.api import Sandbox
+from sandbox.engine import counting
+from sandbox.errors import RecordError
+from sandbox.execution import Input
+from sandbox.management.commands import Command
+from sandbox.principal import Principal
+from sandbox.record import Begin, Comparison, Difference, End, Header, Outcome, Step, Undo, described, read
+from sandbox.record.state_hash import hashing
+from sandbox.record.values import Sparse
+from sandbox.state import InstructionLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How it went. `steps`: how many were taken and had the same outcome; `difference`: what was different in the one
+    after them, `step`; `unfinished`: a step at the end whose outcome is not in the record, and was not taken.
+    """
+
+    steps: int
+    header: Header
+    end: End | None
+    step: str | None = None
+    difference: Difference | None = None
+    unfinished: str | None = None
+    state_hash: str = ""
+
+    @property
+    def counts_compared(self) -> bool:
+        """Whether instructions were compared."""
+        return self.header.counted_by == counting()
+
+    @property
+    def states_compared(self) -> bool:
+        """Whether the hashes of states were compared."""
+        return self.header.hashed_by == hashing()
+
+
+def replay(path: str | Path, *, strategy: str | None = None) -> Replay:
+    """Have the record in file `path` again; `RecordError` if it is none, of another format, or damaged.
+
+    `strategy`: as for `Sandbox`; it must not matter.
+    """
+    content = read(Path(path))
+    header = next(content)
+    assert isinstance(header, Header)
+    with _sandbox(header, strategy) as sandbox, _Stage(sandbox, header) as stage:
+        step: Step | None = None
+        for item in content:
+            if isinstance(item, End):
+                unfinished = None if step is None else described(step)
+                return Replay(stage.steps, header, item, unfinished=unfinished, state_hash=sandbox.state_hash())
+            if isinstance(item, Outcome):
+                if step is None:
+                    raise RecordError(f"{path}: after step {stage.steps} stands an outcome of nothing")
+                difference = stage.take(step, item)
+                if difference is not None:
+                    return Replay(stage.steps, header, None, described(step), difference)
+                step = None
+            else:
+                assert not isinstance(item, Header)
+                step = item
+    raise RecordError(f"{path} has no end")
+
+
+class _Stage:
+    """A sandbox on which steps are taken again; anchors left open are undone at the end."""
+
+    def __init__(self, sandbox: Sandbox, header: Header) -> None:
+        self.steps = 0
+        self._sandbox = sandbox
+        self._comparison = Comparison(header.counted_by == counting(), header.hashed_by == hashing())
+        self._anchors: list[AbstractContextManager[None]] = []
+        sandbox.watch(self._comparison)
+
+    def __enter__(self) -> _Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._comparison.close()
+        while self._anchors:
+            self._anchors.pop().__exit__(None, None, None)
+
+    def take(self, step: Step, expected: Outcome) -> Difference | None:
+        """Take a step; what was different, if anything."""
+        self._comparison.expect(expected)
+        try:
+            self._perform(step)
+        except Exception:
+            if not self._comparison.seen:
+                raise
+        if self._comparison.found is None:
+            self.steps += 1
+        return self._comparison.found
+
+    def _perform(self, step: Step) -> None:
+        if isinstance(step, Begin):
+            self._anchors.append(self._sandbox.anchor())
+            self._anchors[-1].__enter__()
+        elif not isinstance(step, Undo):
+            self._sandbox.perform(self._with_images(step))
+        elif self._anchors:
+            self._anchors.pop().__exit__(None, None, None)
+        else:
+            raise RecordError(f"after step {self.steps} an anchor is undone that never began")
+
+    def _with_images(self, step: Input) -> Input:
+        if not isinstance(step, Command):
+            return step
+        return replace(step, arguments=tuple(map(self._shown, step.arguments)))
+
+    def _shown(self, value: Any) -> Any:
+        """Memories of a record as images."""
+        if isinstance(value, Sparse):
+            return value.image(self._sandbox.pool)
+        return tuple(map(self._shown, value)) if type(value) is tuple else value
+
+
+def _sandbox(header: Header, strategy: str | None) -> Sandbox:
+    try:
+        sandbox = Sandbox(
+            seed=header.seed,
+            costs=header.costs,
+            max_snapshots=header.max_snapshots,
+            instruction_limits=InstructionLimits(**header.instruction_limits),
+            strategy=strategy,
+            backtraces=header.backtraces,
+            first_canister=Principal.from_index(header.next_canister),
+        )
+        sandbox.set_time(header.time)
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"no sandbox can begin as the record says: {error}") from error
+    return sandbox

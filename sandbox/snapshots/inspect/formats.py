@@ -1,0 +1,158 @@
+"""What bytes without a type probably mean: Candid, text, a number, or just bytes.
+
+Rust's `Storable` writes integers big-endian and texts as UTF-8 (`ic-stable-structures` `src/storable.rs`); records are
+whatever the program made them, often Candid. A column is read in one way if that fits all the cells that were looked
+at; a cell that it does not fit is shown in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sandbox import candid
+from sandbox.candid.labels import number_text
+from sandbox.errors import CandidError
+from sandbox.principal import MAX_LENGTH, Principal
+from sandbox.snapshots.inspect.source import Bytes
+
+MOST = 64 * 1024
+"""Of a longer cell only the start is read."""
+MOST_CANDID = 16 * 1024 * 1024
+"""The same for cells that are to be read as Candid, which takes all of them."""
+_NUMBERS = (1, 2, 4, 8, 16)
+
+_SELF_AUTHENTICATING, _CANISTER, _ANONYMOUS = 2, b"\1\1", b"\4"
+
+Names = Sequence[str]
+
+
+class FormatMismatch(Exception):
+    """The bytes do not have this form."""
+
+
+def _candid(data: bytes, names: Names) -> Any:
+    try:
+        return candid.decode_to_text(data, names=names)
+    except CandidError as error:
+        raise FormatMismatch(str(error)) from None
+
+
+def _text(data: bytes, _: Names) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise FormatMismatch(str(error)) from None
+    if not all(char.isprintable() or char in "\t\n\r" for char in text):
+        raise FormatMismatch("not printable")
+    return text
+
+
+def _number(order: Any, *, signed: bool) -> Callable[[bytes, Names], int]:
+    def read(data: bytes, _: Names) -> int:
+        if not 0 < len(data) <= 32:
+            raise FormatMismatch("not the length of a number")
+        return int.from_bytes(data, order, signed=signed)
+
+    return read
+
+
+def _float(data: bytes, _: Names) -> float:
+    if len(data) not in (4, 8):
+        raise FormatMismatch("not the length of a float")
+    [value] = struct.unpack(">d" if len(data) == 8 else ">f", data)
+    return float(value)
+
+
+def _principal(data: bytes, _: Names) -> Principal:
+    if len(data) > MAX_LENGTH:
+        raise FormatMismatch("too long for a principal")
+    return Principal(data)
+
+
+def _hex(data: bytes, _: Names) -> bytes:
+    return data
+
+
+FORMS: dict[str, Callable[[bytes, Names], Any]] = {
+    "candid": _candid,
+    "text": _text,
+    "nat": _number("big", signed=False),
+    "int": _number("big", signed=True),
+    "nat-le": _number("little", signed=False),
+    "int-le": _number("little", signed=True),
+    "float": _float,
+    "principal": _principal,
+    "hex": _hex,
+}
+"""How bytes can be read: numbers big-endian as Rust's `Storable` has them, or little-endian (`-le`)."""
+
+
+def guess_format(cells: Iterable[bytes], names: Names = ()) -> str:
+    """The form that fits all these cells."""
+    sample = list(cells)
+    filled = [cell for cell in sample if cell]
+    if not filled:
+        return "hex"
+    if all(cell[:4] == b"DIDL" for cell in filled) and _fits("candid", filled, names):
+        return "candid"
+    if all(map(_looks_like_principal, filled)) and any(len(cell) > 1 for cell in filled):
+        return "principal"
+    lengths = {len(cell) for cell in sample}
+    if _fits("text", filled, names) and (len(lengths) > 1 or not lengths <= set(_NUMBERS[:3])):
+        return "text"
+    return "nat" if len(lengths) == 1 and lengths <= set(_NUMBERS) else "hex"
+
+
+def _looks_like_principal(cell: bytes) -> bool:
+    """Whether this is the principal of a user, a canister, or the anonymous one, by its length and last bytes."""
+    match len(cell):
+        case 29:
+            return cell[-1] == _SELF_AUTHENTICATING
+        case 10:
+            return cell[-2:] == _CANISTER
+        case _:
+            return cell == _ANONYMOUS
+
+
+def _fits(form: str, cells: list[bytes], names: Names) -> bool:
+    try:
+        for cell in cells:
+            FORMS[form](cell, names)
+    except FormatMismatch:
+        return False
+    return True
+
+
+def value(cell: Bytes, form: str, names: Names = (), most: int = MOST) -> Any:
+    """The cell read in this form: text, a number, a principal; its bytes where the form does not fit, and of one longer
+    than `most` only the first `MOST`."""
+    data = cell.read(0, cell.size if cell.size <= most else MOST)
+    if cell.size > most:
+        if form != "text":
+            return data
+        data = _whole_characters(data)
+    try:
+        return FORMS[form](data, names)
+    except FormatMismatch:
+        return data
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Without the part of a character at the end."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return data[: error.start] if error.reason == "unexpected end of data" else data
+    return data
+
+
+def shown(found: Any, form: str, size: int) -> str:
+    """A value of `value` as text on one line or several."""
+    if isinstance(found, bytes):
+        text = found[:64].hex()
+        return f"{text}... ({size:,} bytes)" if size > 64 else text or "(empty)"
+    if isinstance(found, str) and form == "text":
+        return f"{found[:512]}... ({size:,} bytes)" if size > 512 else found
+    return number_text(found) if isinstance(found, int) else str(found)

@@ -1,0 +1,1 @@
+"""Stable variables of Motoko canisters, decoded from bytes."""

@@ -1,0 +1,367 @@
+"""Reading the values of Motoko's stable variables, one after the other, without recursion.
+
+A reader of a compound value is a generator: it asks for the parts it needs and is sent their trees, and one loop runs
+the innermost one. So nesting costs memory of ours, never the interpreter's stack. Only what is to be shown is kept;
+everything is read, because a value carries no length.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from sandbox.candid.types import (
+    BOOL,
+    EMPTY,
+    FUNC,
+    INT,
+    NAT,
+    NAT8,
+    NULL,
+    OPT,
+    PRIMITIVE_BY_OPCODE,
+    PRINCIPAL,
+    RECORD,
+    RESERVED,
+    SERVICE,
+    TEXT,
+    VARIANT,
+    VEC,
+)
+from sandbox.principal import MAX_LENGTH, Principal
+from sandbox.snapshots.inspect.motoko.skip import FlatTypes
+from sandbox.snapshots.inspect.motoko.value import (
+    Elided,
+    Node,
+    Opt,
+    Packed,
+    Record,
+    Region,
+    Same,
+    Scalar,
+    Var,
+    Variant,
+    Vec,
+)
+from sandbox.snapshots.inspect.motoko.wire import ALIAS, FIXED, Head, Stream, Type
+from sandbox.snapshots.inspect.source import InspectError, Plain
+
+MAX_NESTING = 100_000
+_FREE_VALUES = 200_000
+_VALUES_PER_BYTE = 8
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """How much of a value is kept: levels of nesting, items of a vector, bytes of a text, values in all.
+
+    `whole`: nothing may be left out. What is more than that is an InspectError, and values of flat types
+    (`motoko_flat`) are `Packed`.
+    """
+
+    depth: int = 48
+    items: int = 100
+    text: int = 4096
+    values: int = 100_000
+    whole: bool = False
+
+
+WHOLE = DecodeLimits(depth=10_000, items=1 << 40, text=1 << 24, values=1 << 22, whole=True)
+"""For comparing."""
+
+
+_Want = tuple[int, int]
+"""A type, and how many levels of it are kept."""
+_Reading = Generator[_Want, Node, Node]
+
+
+class Values:
+    """The values of one message. `shared` are the mutable things that were met more than once, in that order."""
+
+    def __init__(self, stream: Stream, head: Head, keep: DecodeLimits, flats: FlatTypes | None = None) -> None:
+        """`flats`: those of this message, where they are known."""
+        self._stream = stream
+        self._head = head
+        self._keep = keep
+        self._flats = flats or FlatTypes(head)
+        self._start = stream.place
+        self._met: dict[int, Var | None] = {}
+        self._values = 0
+        self._kept = 0
+        self.shared: list[Var] = []
+
+    def read(self, reference: int, depth: int | None = None) -> Node:
+        """The next value, of this type."""
+        return self._run((reference, self._keep.depth if depth is None else depth))
+
+    def fields(self, record: Type) -> Iterator[tuple[str | int, Node]]:
+        """The fields of a record that comes next, as they are reached; of one that is an option, what is in it."""
+        for label, reference in record.fields:
+            kind = None if reference < 0 else self._head.table[reference]
+            if kind is None or kind.kind != OPT:
+                yield label, self.read(reference)
+            else:
+                yield label, self.read(kind.inner) if self._some() else Scalar(None, "null")
+
+    def _run(self, want: _Want) -> Node:
+        first = self._plain(want)
+        return self._driven(self._compound(want)) if first is None else first
+
+    def _driven(self, reading: _Reading) -> Node:
+        readings = [reading]
+        value: Node | None = None
+        while readings:
+            try:
+                wanted = readings[-1].send(value) if value is not None else next(readings[-1])
+            except StopIteration as done:
+                readings.pop()
+                value = done.value
+                continue
+            value = self._plain(wanted)
+            if value is None:
+                if len(readings) >= MAX_NESTING:
+                    raise InspectError(f"values are nested more than {MAX_NESTING:,} levels, at {self._where}")
+                readings.append(self._compound(wanted))
+        assert value is not None
+        return value
+
+    @property
+    def _where(self) -> str:
+        return f"byte {self._stream.place:#x} of the saved variables"
+
+    def _spend(self, depth: int) -> bool:
+        """One more value; whether it is kept."""
+        self._values += 1
+        if self._values > _FREE_VALUES + _VALUES_PER_BYTE * (self._stream.place - self._start):
+            raise InspectError(f"there are more values than bytes, at {self._where}")
+        if depth <= 0 or self._kept >= self._keep.values:
+            if self._keep.whole:
+                raise InspectError(
+                    f"values are nested too deeply, or too many, to be read as a whole, at {self._where}"
+                )
+            return False
+        self._kept += 1
+        return True
+
+    def _packed(self, want: _Want) -> Node | None:
+        """The value as its bytes, or nothing of it; None if that is not wanted, or not possible."""
+        reference, depth = want
+        if depth > 0 and not self._keep.whole:
+            return None
+        flat = self._flats.get(reference)
+        raw = None if flat is None else self._stream.cut(flat.skip)
+        if flat is None or raw is None:
+            return None
+        if not self._spend(depth):
+            return _ELIDED
+        return Packed(raw, flat.kind, partial(self._unpacked, reference, raw))
+
+    def _unpacked(self, reference: int, raw: bytes) -> Node:
+        """One level of it: its parts are packed again."""
+        inner = Values(Stream(Plain(raw)), self._head, self._keep, self._flats)
+        return inner._driven(inner._compound((reference, self._keep.depth)))
+
+    # --- values without parts
+
+    def _plain(self, want: _Want) -> Node | None:
+        """The value, if its type has no parts; a vector of bytes is one."""
+        reference, depth = want
+        if reference >= 0:
+            kind = self._head.table[reference]
+            if kind.kind in (FUNC, SERVICE):
+                return self._function() if kind.kind == FUNC else self._principal("service")
+            if kind.kind != VEC or kind.inner != NAT8.opcode:
+                return self._packed(want)
+            self._spend(depth)
+            return self._blob("blob")
+        kept = self._spend(depth)
+        layout = FIXED.get(reference)
+        if layout is not None:
+            [value] = layout.unpack(self._stream.take(layout.size))
+            return Scalar(value, PRIMITIVE_BY_OPCODE[reference].name) if kept else _ELIDED
+        return self._primitive(reference, depth)
+
+    def _primitive(self, code: int, depth: int) -> Node:
+        stream = self._stream
+        if code == NAT.opcode:
+            return Scalar(stream.unsigned(), "nat")
+        if code == INT.opcode:
+            return Scalar(stream.signed(), "int")
+        if code == TEXT.opcode:
+            return self._text()
+        if code == BOOL.opcode:
+            byte = stream.byte()
+            if byte > 1:
+                raise InspectError(f"a bool before {self._where} is {byte}, neither 0 nor 1")
+            return Scalar(byte == 1, "bool")
+        if code in (NULL.opcode, RESERVED.opcode):
+            return Scalar(None, PRIMITIVE_BY_OPCODE[code].name)
+        if code == PRINCIPAL.opcode:
+            return self._principal("principal")
+        if code == EMPTY.opcode:
+            raise InspectError(f"a value of the type empty, which has none, at {self._where}")
+        return self._shared_region(depth)
+
+    def _text(self) -> Scalar:
+        size = self._stream.unsigned()
+        where = self._where
+        self._check_length(size)
+        raw = self._stream.head(size, self._keep.text, "a text")
+        try:
+            return Scalar(raw.decode("utf-8", "strict" if len(raw) == size else "ignore"), "text", size)
+        except UnicodeDecodeError:
+            raise InspectError(f"the text at {where} is not UTF-8") from None
+
+    def _blob(self, kind: str) -> Scalar:
+        size = self._stream.unsigned()
+        self._check_length(size)
+        return Scalar(self._stream.head(size, self._keep.text, "a blob"), kind, size)
+
+    def _check_length(self, size: int) -> None:
+        if self._keep.whole and size > self._keep.text:
+            raise InspectError(f"{size:,} bytes are too long to be read as a whole, at {self._where}")
+
+    def _principal(self, kind: str) -> Scalar:
+        self._transparent()
+        size = self._stream.unsigned()
+        if size > MAX_LENGTH:
+            raise InspectError(f"a principal of too many bytes before {self._where}")
+        return Scalar(Principal(self._stream.take(size)), kind)
+
+    def _function(self) -> Scalar:
+        self._transparent()
+        actor, method = self._principal("principal"), self._text()
+        return Scalar(f'func "{actor.value}".{method.value}', "func")
+
+    def _transparent(self) -> None:
+        if self._stream.byte() != 1:
+            raise InspectError(f"an opaque reference before {self._where}")
+
+    # --- values with parts
+
+    def _compound(self, want: _Want) -> _Reading:
+        reference, depth = want
+        kind = self._head.table[reference]
+        left = depth - 1 if self._spend(depth) else 0
+        return _COMPOUND[kind.kind](self, kind, left)
+
+    def _opt(self, kind: Type, left: int) -> _Reading:
+        if not self._some():
+            return Scalar(None, "null")
+        value = yield kind.inner, left
+        return Opt(value) if left else _ELIDED
+
+    def _some(self) -> bool:
+        """Whether there is something in an option that comes next."""
+        byte = self._stream.byte()
+        if byte > 1:
+            raise InspectError(f"an option before {self._where} is marked {byte}, neither 0 nor 1")
+        return byte == 1
+
+    def _vec(self, kind: Type, left: int) -> _Reading:
+        length = self._stream.unsigned()
+        items: list[Node] = []
+        for _ in range(min(length, self._keep.items) if left else 0):
+            item = yield kind.inner, left
+            items.append(item)
+        rest = length - len(items)
+        if rest and not self._skip(kind.inner, rest):
+            while rest:
+                rest -= self._jumped(kind.inner, rest)
+                if rest:
+                    yield kind.inner, 0
+                    rest -= 1
+        return Vec(tuple(items), length) if left else _ELIDED
+
+    def _skip(self, reference: int, count: int) -> bool:
+        """Go past plain numbers all at once; False for other types."""
+        layout = FIXED.get(reference)
+        if layout is not None:
+            self._stream.skip(layout.size * count, "a vector")
+        elif reference in (NAT.opcode, INT.opcode):
+            self._stream.skip_numbers(count)
+        else:
+            return False
+        self._values += count
+        return True
+
+    def _jumped(self, reference: int, count: int) -> int:
+        """Go past as many values as possible without reading them; how many."""
+        flat = self._flats.get(reference)
+        done = 0 if flat is None or not flat.least else self._stream.jump(flat.skip, count)
+        self._values += done
+        return done
+
+    def _record(self, kind: Type, left: int) -> _Reading:
+        fields: list[tuple[str | int, Node]] = []
+        for label, inner in kind.fields:
+            value = yield inner, left
+            if left:
+                fields.append((label, value))
+        return Record(tuple(fields)) if left else _ELIDED
+
+    def _variant(self, kind: Type, left: int) -> _Reading:
+        index = self._stream.unsigned()
+        if index >= len(kind.fields):
+            raise InspectError(f"a variant before {self._where} has the tag {index} of {len(kind.fields)}")
+        tag, inner = kind.fields[index]
+        value = yield inner, left
+        return Variant(tag, value) if left else _ELIDED
+
+    def _alias(self, kind: Type, left: int) -> _Reading:
+        found = self._met_again() or self._met_first(left)
+        if isinstance(found, Var):
+            found.value = yield kind.inner, left
+        return found if left else _ELIDED
+
+    def _shared_region(self, depth: int) -> Node:
+        found = self._met_again() or self._met_first(depth)
+        if isinstance(found, Var):
+            found.value = self._region()
+        return found if depth else _ELIDED
+
+    def _met_first(self, kept: int) -> Var:
+        """A mutable thing begins here; two words are left free for whoever reads it."""
+        var = Var(self._stream.place)
+        self._met[var.place] = var if kept else None
+        self._stream.take(8)
+        return var
+
+    def _met_again(self) -> Same | None:
+        """The thing that is referred to here; None if one begins."""
+        byte = self._stream.byte()
+        if byte > 1:
+            raise InspectError(f"a mutable value before {self._where} is marked {byte}, neither 0 nor 1")
+        if not byte:
+            return None
+        place = self._stream.place
+        return self._same(place + int.from_bytes(self._stream.take(4), "little", signed=True))
+
+    def _same(self, place: int) -> Same:
+        if place not in self._met:
+            raise InspectError(f"a reference before {self._where} leads to byte {place:#x}, where nothing mutable is")
+        var = self._met[place]
+        if var is None:
+            return Same(place)
+        if var.shared is None:
+            self.shared.append(var)
+            var.shared = len(self.shared)
+        return Same(var)
+
+    def _region(self) -> Region:
+        number, pages = struct.unpack("<QI", self._stream.take(12))
+        size = self._stream.unsigned()
+        raw = self._stream.head(size, 1 << 16, "the blocks of a region")
+        return Region(number, pages, tuple(struct.unpack(f"<{len(raw) // 2}H", raw[: len(raw) // 2 * 2])))
+
+
+_ELIDED = Elided("...")
+_COMPOUND = {
+    OPT: Values._opt,
+    VEC: Values._vec,
+    RECORD: Values._record,
+    VARIANT: Values._variant,
+    ALIAS: Values._alias,
+}

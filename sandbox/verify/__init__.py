@@ -1,7 +1,0 @@
-"""Checks that run whole scripts and records: the platform's classic drun scripts, and what a sandbox did before."""
-
-from sandbox.verify.drun import Answer, Drun, Modules
-from sandbox.verify.replay import Replay, replay
-from sandbox.verify.script import Line, ScriptError, octets, read_script
-
-__all__ = ["Answer", "Drun", "Line", "Modules", "Replay", "ScriptError", "octets", "read_script", "replay"]
