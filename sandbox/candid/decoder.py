@@ -25,7 +25,7 @@ from sandbox.candid.composite_readers import (
 )
 from sandbox.candid.labels import field_id, path_text
 from sandbox.candid.message import read_header
-from sandbox.candid.nesting import Nested, Plan, run
+from sandbox.candid.nesting import Nested, Plan, run, then
 from sandbox.candid.reader import (
     PRIMITIVE_READERS,
     STRUCT_CODES,
@@ -151,13 +151,16 @@ class _Builder:
             return self._planned(pair)
         return self.plans[pair] or Plan(self._forward(pair), None)
 
-    def _planned(self, pair: tuple[Type, Type]) -> Nested[Plan]:
+    def _planned(self, pair: tuple[Type, Type]) -> Nested[Plan] | Plan:
         self.plans[pair] = None
         if len(self.plans) > self.max_pairs:
             raise Malformed("the types of the message are too large")
-        plan: Plan = yield self._build(*pair)
-        self.plans[pair] = plan
-        return plan
+
+        def keep(plan: Plan) -> Plan:
+            self.plans[pair] = plan
+            return plan
+
+        return then(self._build(*pair), keep)
 
     def _forward(self, pair: tuple[Type, Type]) -> Read:
         plans = self.plans
@@ -205,10 +208,8 @@ class _Builder:
         except CandidTypeError as error:
             raise Malformed(str(error)) from None
 
-    def _ignored(self, wire: Type) -> Nested[Plan]:
-        if wire == RESERVED:
-            return Plan(read_null)
-        return ignoring((yield self.plan(wire, wire)))
+    def _ignored(self, wire: Type) -> Nested[Plan] | Plan:
+        return Plan(read_null) if wire == RESERVED else then(self.plan(wire, wire), ignoring)
 
     def _opt(self, wire: Type, expected: OptType) -> Nested[Plan]:
         if wire.nullable and not isinstance(wire, OptType):

@@ -16,7 +16,7 @@ from sandbox.candid.composite_writers import opt_writer, record_writer, variant_
 from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import path_text
 from sandbox.candid.message import MAGIC
-from sandbox.candid.nesting import Nested, Plan, run
+from sandbox.candid.nesting import Nested, Plan, run, then
 from sandbox.candid.types import (
     FUNC,
     FUNC_MODES,
@@ -140,11 +140,14 @@ class _Builder:
             return self._planned(found)
         return self.plans[found] or Plan(self._forward(found), None)
 
-    def _planned(self, found: Type) -> Nested[Plan]:
+    def _planned(self, found: Type) -> Nested[Plan] | Plan:
         self.plans[found] = None
-        plan: Plan = yield self._build(found)
-        self.plans[found] = plan
-        return plan
+
+        def keep(plan: Plan) -> Plan:
+            self.plans[found] = plan
+            return plan
+
+        return then(self._build(found), keep)
 
     def _forward(self, found: Type) -> Write:
         plans = self.plans
@@ -156,19 +159,22 @@ class _Builder:
 
         return forward
 
-    def _build(self, found: Type) -> Nested[Plan]:
+    def _build(self, found: Type) -> Nested[Plan] | Plan:
         match found:
             case OptType(inner):
-                return opt_writer((yield self.plan(inner)))
+                return then(self.plan(inner), opt_writer)
             case VecType(inner):
-                return vec_writer(found, (yield self.plan(inner)))
-            case RecordType(fields) | VariantType(fields):
-                parts: list[Plan] = []
-                for field in fields:
-                    parts.append((yield self.plan(field.type)))  # noqa: PERF401 - a comprehension cannot yield
-                return record_writer(found, parts) if isinstance(found, RecordType) else variant_writer(found, parts)
+                return then(self.plan(inner), lambda part: vec_writer(found, part))
+            case RecordType() | VariantType():
+                return self._build_fields(found)
             case FuncType():
                 return Plan(write_func)
             case ServiceType():
                 return Plan(write_service)
         return Plan(PRIMITIVE_WRITERS[found])
+
+    def _build_fields(self, found: RecordType | VariantType) -> Nested[Plan]:
+        parts: list[Plan] = []
+        for field in found.fields:
+            parts.append((yield self.plan(field.type)))  # noqa: PERF401 - a comprehension cannot yield
+        return record_writer(found, parts) if isinstance(found, RecordType) else variant_writer(found, parts)

@@ -13,10 +13,12 @@ from sandbox.errors import CandidSyntaxError
 
 _DIGITS = r"[0-9][0-9_]*"
 _HEX = r"[0-9a-fA-F][0-9a-fA-F_]*"
+_SPACE = r"(?>[ \t\r\n]+|//[^\n]*)*+"
 _TOKEN = re.compile(
     rf"""
-      (?P<space>  [ \t\r\n]+ | //[^\n]* )
-    | (?P<comment> /\* )
+    {_SPACE}
+    (?:
+      (?P<comment> /\* )
     | (?P<name>   [A-Za-z_][A-Za-z0-9_]* )
     | (?P<float>  [+-]?0[xX]{_HEX}(?:\.(?:{_HEX})?(?:[pP][+-]?{_DIGITS})?|[pP][+-]?{_DIGITS})
                 | [+-]?{_DIGITS}(?:\.(?:{_DIGITS})?(?:[eE][+-]?{_DIGITS})?|[eE][+-]?{_DIGITS})
@@ -24,9 +26,12 @@ _TOKEN = re.compile(
     | (?P<number> [+-]?(?:0[xX]{_HEX}|{_DIGITS}) )
     | (?P<text>   "[^"\\]*(?:\\.[^"\\]*)*" )
     | (?P<mark>   -> | == | != | !: | [{{}}()=;:,.] )
+    | (?P<end>    \Z )
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_SPACES = re.compile(_SPACE)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _ESCAPE = re.compile(rf"\\(?:u\{{({_HEX})\}}|([0-9a-fA-F]{{2}})|(.))", re.DOTALL)
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
@@ -67,18 +72,18 @@ def tokenize(source: Source) -> list[Token]:
     text, at = source.text, 0
     tokens: list[Token] = []
     _check_unicode(source)
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise source.error("unclosed string" if text[at] == '"' else f"unexpected character {text[at]!r}", at)
+    while match := _TOKEN.match(text, at):
         kind = match.lastgroup or ""
+        start = match.start(kind)
+        if kind == "end":
+            return [*tokens, Token("end", "", start), Token("end", "", start)]
         if kind == "comment":
-            at = _comment_end(source, at)
-            continue
-        if kind != "space":
-            tokens.append(Token(kind, match[0], at))
-        at = match.end()
-    return [*tokens, Token("end", "", at), Token("end", "", at)]
+            at = _comment_end(source, start)
+        else:
+            tokens.append(Token(kind, match[kind], start))
+            at = match.end()
+    at = _SPACES.match(text, at).end()  # type: ignore[union-attr]
+    raise source.error("unclosed string" if text[at] == '"' else f"unexpected character {text[at]!r}", at)
 
 
 def _check_unicode(source: Source) -> None:

@@ -10,7 +10,7 @@ So nesting costs memory, not stack, and ends at one bound, whatever the caller h
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from types import GeneratorType
 from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
@@ -22,6 +22,7 @@ MAX_TEXT_NESTING = 10 * MAX_NESTING
 _PLAIN_HEIGHT = 16
 
 T = TypeVar("T")
+R = TypeVar("R")
 Nested: TypeAlias = Generator[Any, Any, T]
 
 
@@ -64,6 +65,15 @@ def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
             call = value
             resume = call.send
             value = None
+
+
+def then(call: Any, make: Callable[[Any], R]) -> Nested[R] | R:
+    """`make` of the result of a call; at once where it is a result already."""
+    return _continued(call, make) if isinstance(call, GeneratorType) else make(call)
+
+
+def _continued(call: Nested[Any], make: Callable[[Any], R]) -> Nested[R]:
+    return make((yield call))
 
 
 class Plan(NamedTuple):

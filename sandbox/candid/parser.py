@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
-from sandbox.candid.labels import KEYWORDS, MAX_FIELD_ID
+from sandbox.candid.labels import KEYWORDS, MAX_FIELD_ID, field_id
 from sandbox.candid.lexer import Source, Token, integer, string_text, tokenize
-from sandbox.candid.nesting import Nested, run
+from sandbox.candid.nesting import Nested, run, then
 from sandbox.candid.types import (
     BLOB,
     FUNC_MODES,
@@ -134,6 +134,13 @@ class Parser:
         self.advance()
         return value
 
+    def label(self) -> tuple[int, str | None]:
+        """The id of a field, and its name if that is what is written."""
+        if self.token.kind == "number":
+            return self.field_number(), None
+        name = self.name()
+        return field_id(name), name
+
     # Types.
 
     def type(self) -> Type:
@@ -165,61 +172,47 @@ class Parser:
             built: Type = yield build(self)
             return built
 
-    def _opt(self) -> Nested[Type]:
-        return OptType((yield self.type_call()))
+    def _opt(self) -> Nested[Type] | Type:
+        return then(self.type_call(), OptType)
 
-    def _vec(self) -> Nested[Type]:
-        return VecType((yield self.type_call()))
+    def _vec(self) -> Nested[Type] | Type:
+        return then(self.type_call(), VecType)
 
     def _record(self) -> Nested[Type]:
         following = 0
 
-        def field() -> Nested[Field]:
+        def field() -> Nested[Field] | Field:
             nonlocal following
-            made: Field
-            if self.token.kind == "number":
-                made = yield self._numbered_field()
-            elif self.token.kind in ("name", "text") and self.sees(":", ahead=1):
-                made = yield self._named_field()
-            else:
-                made = Field(following, (yield self.type_call()))
-            following = made.id + 1
-            return made
+            number, name = following, None
+            if self.token.kind == "number" or (self.token.kind in ("name", "text") and self.sees(":", ahead=1)):
+                number, name = self.label()
+                self.expect(":")
+            following = number + 1
+            return then(self.type_call(), lambda found: Field(number, found, name))
 
         return RecordType(tuple((yield self.separated("{", ";", "}", field))))
 
     def _variant(self) -> Nested[Type]:
-        def case() -> Nested[Field]:
-            return self._numbered_field(NULL) if self.token.kind == "number" else self._named_field(NULL)
+        def case() -> Nested[Field] | Field:
+            number, name = self.label()
+            if not self.accept(":"):
+                return Field(number, NULL, name)
+            return then(self.type_call(), lambda found: Field(number, found, name))
 
         return VariantType(tuple((yield self.separated("{", ";", "}", case))))
-
-    def _numbered_field(self, default: Type | None = None) -> Nested[Field]:
-        number = self.field_number()
-        return Field(number, (yield self._field_type(default)))
-
-    def _named_field(self, default: Type | None = None) -> Nested[Field]:
-        name = self.name()
-        return Field.named(name, (yield self._field_type(default)))
-
-    def _field_type(self, default: Type | None) -> Nested[Type] | Type:
-        if default is not None and not self.sees(":"):
-            return default
-        self.expect(":")
-        return self.type_call()
 
     def _types(self) -> Nested[tuple[tuple[Type, ...], tuple[str | None, ...]]]:
         seen: set[str] = set()
 
-        def argument() -> Nested[tuple[Type, str | None]]:
-            if not (self.token.kind in ("name", "text") and self.sees(":", ahead=1)):
-                return (yield self.type_call()), None
-            at, name = self.token.at, self.name()
-            if name in seen:
-                self.fail(f"the argument name {name} is used twice", at)
-            seen.add(name)
-            self.expect(":")
-            return (yield self.type_call()), name
+        def argument() -> Nested[tuple[Type, str | None]] | tuple[Type, str | None]:
+            name = None
+            if self.token.kind in ("name", "text") and self.sees(":", ahead=1):
+                at, name = self.token.at, self.name()
+                if name in seen:
+                    self.fail(f"the argument name {name} is used twice", at)
+                seen.add(name)
+                self.expect(":")
+            return then(self.type_call(), lambda found: (found, name))
 
         pairs = yield self.separated("(", ",", ")", argument)
         return tuple(t for t, _ in pairs), tuple(name for _, name in pairs) if seen else ()
@@ -242,11 +235,11 @@ class Parser:
         with self._rejecting(at):
             return ServiceType(tuple((yield self.separated("{", ";", "}", self._method))))
 
-    def _method(self) -> Nested[tuple[str, Type]]:
+    def _method(self) -> Nested[tuple[str, Type]] | tuple[str, Type]:
         name = self.name()
         self.expect(":")
         if self.sees("("):
-            return name, (yield self._func())
+            return then(self._func(), lambda found: (name, found))
         self.references.append(self.token)
         self.method_references.append(self.token)
         return name, NamedType(self.identifier(), self.env)

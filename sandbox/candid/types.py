@@ -9,14 +9,14 @@ Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Types" (opcodes).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import ClassVar
 
 from sandbox.candid.labels import MAX_FIELD_ID, field_id, key_id, name_text, number_text
 from sandbox.candid.layout import Doc, braced, parenthesised, render
-from sandbox.candid.nesting import Nested, run
+from sandbox.candid.nesting import Nested, run, then
 from sandbox.errors import CandidTypeError
 
 
@@ -53,16 +53,17 @@ class Type:
     _parts: ClassVar[tuple[str, ...]] = ()
     _hash: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((type(self), *self.parts())))
-
     def __hash__(self) -> int:
-        return self._hash
+        try:
+            return self._hash
+        except AttributeError:
+            _keep_hashes(self)
+            return self._hash
 
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return isinstance(other, Type) and self._hash == other._hash and equal(self, other)
+        return isinstance(other, Type) and hash(self) == hash(other) and equal(self, other)
 
     def __reduce__(self) -> tuple[type[Type], tuple[object, ...]]:
         return type(self), tuple([getattr(self, item.name) for item in fields(self)])  # type: ignore[arg-type]
@@ -70,6 +71,10 @@ class Type:
     def parts(self) -> tuple[object, ...]:
         """All that makes this type differ from others of its class."""
         return tuple([getattr(self, name) for name in self._parts])
+
+    def inner_types(self) -> Iterable[Type]:
+        """The types that this one is made of; a name is not made of its definition."""
+        return ()
 
     def resolve(self) -> Type:
         """The type behind a name; any other type is itself."""
@@ -151,8 +156,11 @@ class OptType(Type):
 
     _parts: ClassVar = ("inner",)
 
-    def laid_out(self) -> Nested[Doc]:
-        return ("opt ", (yield self.inner.laid_out()))
+    def inner_types(self) -> Iterable[Type]:
+        return (self.inner,)
+
+    def laid_out(self) -> Nested[Doc] | Doc:
+        return then(self.inner.laid_out(), lambda doc: ("opt ", doc))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,8 +171,11 @@ class VecType(Type):
 
     _parts: ClassVar = ("inner",)
 
-    def laid_out(self) -> Nested[Doc]:
-        return "blob" if self.inner == NAT8 else ("vec ", (yield self.inner.laid_out()))
+    def inner_types(self) -> Iterable[Type]:
+        return (self.inner,)
+
+    def laid_out(self) -> Nested[Doc] | Doc:
+        return "blob" if self.inner == NAT8 else then(self.inner.laid_out(), lambda doc: ("vec ", doc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +211,6 @@ class RecordType(Type):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _ordered(self.fields))
-        Type.__post_init__(self)
 
     @classmethod
     def of(cls, **fields: Type) -> RecordType:
@@ -210,6 +220,9 @@ class RecordType(Type):
     def is_tuple(self) -> bool:
         """Whether the labels are exactly the numbers from 0, and there are any."""
         return bool(self.fields) and all(f.id == n and f.name is None for n, f in enumerate(self.fields))
+
+    def inner_types(self) -> Iterable[Type]:
+        return [part.type for part in self.fields]
 
     def laid_out(self) -> Nested[Doc]:
         items: list[Doc] = []
@@ -228,11 +241,13 @@ class VariantType(Type):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", _ordered(self.fields))
-        Type.__post_init__(self)
 
     @classmethod
     def of(cls, **fields: Type) -> VariantType:
         return cls(tuple(Field.named(name, type) for name, type in fields.items()))
+
+    def inner_types(self) -> Iterable[Type]:
+        return [part.type for part in self.fields]
 
     def laid_out(self) -> Nested[Doc]:
         items: list[Doc] = []
@@ -267,6 +282,9 @@ class FuncType(Type):
         args = yield arguments_laid_out(self.args, self.arg_names)
         return (args, " -> ", (yield arguments_laid_out(self.results, self.result_names)), modes)
 
+    def inner_types(self) -> Iterable[Type]:
+        return self.args + self.results
+
     def laid_out(self) -> Nested[Doc]:
         return ("func ", (yield self.signature()))
 
@@ -284,7 +302,6 @@ class ServiceType(Type):
             if one == other:
                 raise CandidTypeError(f"the method {name_text(one)} is defined twice")
         object.__setattr__(self, "methods", ordered)
-        Type.__post_init__(self)
 
     def body(self) -> Nested[Doc]:
         """The methods in braces."""
@@ -293,6 +310,9 @@ class ServiceType(Type):
             doc = yield kind.signature() if isinstance(kind, FuncType) else kind.laid_out()
             items.append((f"{name_text(name)} : ", doc))
         return braced(items)
+
+    def inner_types(self) -> Iterable[Type]:
+        return [kind for _, kind in self.methods]
 
     def laid_out(self) -> Nested[Doc]:
         return ("service ", (yield self.body()))
@@ -355,6 +375,19 @@ def arguments_laid_out(types: tuple[Type, ...], names: tuple[str | None, ...] = 
     return parenthesised(items)
 
 
+def _keep_hashes(found: Type) -> None:
+    """Give a type its hash, and all that it is made of first."""
+    waiting = [found]
+    while waiting:
+        last = waiting[-1]
+        missing = [inner for inner in last.inner_types() if not hasattr(inner, "_hash")]
+        if missing:
+            waiting += missing
+            continue
+        object.__setattr__(last, "_hash", hash((type(last), *last.parts())))
+        waiting.pop()
+
+
 def equal(one: Type, other: Type, *, by_name: bool = True) -> bool:
     """Whether two types have the same parts all the way down; without `by_name`, whatever the names of definitions are.
 
@@ -372,7 +405,7 @@ def equal(one: Type, other: Type, *, by_name: bool = True) -> bool:
             met.add((id(a), id(b)))
             if not by_name:
                 a, b = a.resolve(), b.resolve()
-            elif a._hash != b._hash:
+            elif hash(a) != hash(b):
                 return False
             if type(a) is not type(b):
                 return False

@@ -9,16 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.candid.labels import field_id
 from sandbox.candid.lexer import Source, floating, integer, string_bytes
-from sandbox.candid.nesting import Nested, run
+from sandbox.candid.nesting import Nested, run, then
 from sandbox.candid.parser import Parser
 from sandbox.candid.types import Env
 from sandbox.errors import PrincipalError
 from sandbox.principal import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Literal:
     """A value as written, at offset `at` of the source.
 
@@ -32,7 +31,7 @@ class Literal:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Member:
     """A field of a record or the case of a variant; the name is None where a number or nothing is written."""
 
@@ -97,8 +96,8 @@ class ValueParser(Parser):
         self.expect(")")
         return inner
 
-    def _opt_value(self, at: int) -> Nested[Literal]:
-        return Literal("opt", (yield self._value()), at)
+    def _opt_value(self, at: int) -> Nested[Literal] | Literal:
+        return then(self._value(), lambda value: Literal("opt", value, at))
 
     def _vec_value(self, at: int) -> Nested[Literal]:
         return Literal("vec", (yield self.separated("{", ";", "}", self.annotated)), at)
@@ -107,33 +106,32 @@ class ValueParser(Parser):
         following = 0
         seen: set[int] = set()
 
-        def member() -> Nested[Member]:
+        def member() -> Nested[Member] | Member:
             nonlocal following
             start = self.token.at
-            made: Member
+            number, name = following, None
             if self.token.kind in ("number", "name", "text") and self.sees("=", ahead=1):
-                made = yield self._member()
-            else:
-                made = Member(following, None, (yield self.annotated()))
-            if made.id in seen:
-                self.fail(f"the field {made.label} is given twice", start)
-            seen.add(made.id)
-            following = made.id + 1
-            return made
+                number, name = self.label()
+                self.expect("=")
+            if number in seen:
+                self.fail(f"the field {number if name is None else name} is given twice", start)
+            seen.add(number)
+            following = number + 1
+            return then(self.annotated(), lambda value: Member(number, name, value))
 
         return Literal("record", (yield self.separated("{", ";", "}", member)), at)
 
     def _variant_value(self, at: int) -> Nested[Literal]:
-        cases = yield self.separated("{", ";", "}", self._member)
+        cases = yield self.separated("{", ";", "}", self._case)
         if len(cases) != 1:
             self.fail("a variant has exactly one case", at)
         return Literal("variant", cases[0], at)
 
-    def _member(self) -> Nested[Member]:
+    def _case(self) -> Nested[Member] | Member:
         at = self.token.at
-        number, name = (self.field_number(), None) if self.token.kind == "number" else (0, self.name())
-        value = (yield self.annotated()) if self.accept("=") else Literal("null", None, at)
-        return Member(number if name is None else field_id(name), name, value)
+        number, name = self.label()
+        value = self.annotated() if self.accept("=") else Literal("null", None, at)
+        return then(value, lambda value: Member(number, name, value))
 
     def _blob_value(self, at: int) -> Literal:
         if self.token.kind != "text":

@@ -13,7 +13,7 @@ from typing import Any
 from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text, number_text, quoted
 from sandbox.candid.layout import Doc, alone, braced, parenthesised, render
-from sandbox.candid.nesting import Nested, run
+from sandbox.candid.nesting import Nested, run, then
 from sandbox.candid.types import (
     FLOAT32,
     FLOAT64,
@@ -72,10 +72,12 @@ class _Printer:
                 return f'func "{value.principal}".{name_text(value.method)}'
         return f"null : {found}"
 
-    def _opt(self, value: Any, inner: Type) -> Nested[Doc]:
-        doc = yield self.doc(value.value if isinstance(value, Some) else value, inner)
-        annotated = isinstance(inner, PrimType) and doc.endswith(f" : {inner.name}")
-        return f"opt ({doc})" if annotated else ("opt ", doc)
+    def _opt(self, value: Any, inner: Type) -> Nested[Doc] | Doc:
+        content = value.value if isinstance(value, Some) else value
+        if isinstance(inner, PrimType):
+            text = _primitive_text(content, inner)
+            return f"opt ({text})" if text.endswith(f" : {inner.name}") else f"opt {text}"
+        return then(self.doc(content, inner), lambda doc: ("opt ", doc))
 
     def _vec(self, value: Any, inner: Type) -> Nested[Doc]:
         items: list[Doc] = []
@@ -98,12 +100,12 @@ class _Printer:
             self.labels[found] = [(part.key, f"{part.label} = ", part.type.resolve()) for part in found.fields]
         return self.labels[found]
 
-    def _variant(self, value: dict[str, Any], found: VariantType) -> Nested[Doc]:
+    def _variant(self, value: dict[str, Any], found: VariantType) -> Nested[Doc] | Doc:
         ((tag, content),) = value.items()
         case = next(case for case in found.fields if case.key == tag)
         if case.type.resolve() == NULL:
             return ("variant ", alone(case.label))
-        return ("variant ", alone((f"{case.label} = ", (yield self.doc(content, case.type)))))
+        return then(self.doc(content, case.type), lambda doc: ("variant ", alone((f"{case.label} = ", doc))))
 
 
 def _primitive_text(value: Any, found: Type) -> str:

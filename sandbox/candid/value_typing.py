@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.candid.labels import clipped, name_text
 from sandbox.candid.lexer import Source
-from sandbox.candid.nesting import Nested, run
+from sandbox.candid.nesting import Nested, run, then
 from sandbox.candid.reader import STRUCT_CODES
 from sandbox.candid.subtyping import subtype
 from sandbox.candid.types import (
@@ -119,17 +119,18 @@ class Typist:
                 self.checked.add(id(literal))
         return (yield self.value(inner, found))
 
-    def _opt(self, literal: Literal, inner: Type) -> Nested[Any]:
+    def _opt(self, literal: Literal, inner: Type) -> Any:
         content = literal.content if literal.kind == "opt" else literal
         if literal.kind != "opt" and inner.nullable:
             raise _unfit(literal, OptType(inner))
+        wrap = Some if inner.nullable else _itself
+        return then(self.value(content, inner), wrap) if self.exact else self._opt_or_null(content, inner, wrap)
+
+    def _opt_or_null(self, content: Literal, inner: Type, wrap: Callable[[Any], Any]) -> Nested[Any]:
         try:
-            value = yield self.value(content, inner)
+            return wrap((yield self.value(content, inner)))
         except _Misfit:
-            if self.exact:
-                raise
             return None
-        return Some(value) if inner.nullable else value
 
     def _vec(self, literal: Literal, found: VecType) -> Nested[Any]:
         inner = found.inner.resolve()
@@ -155,13 +156,17 @@ class Typist:
             raise _Misfit(f"unknown field {name_text(member.label)}; the fields are: {known}", member.value.at)
         return tuple(values.values()) if found.is_tuple else values
 
-    def _variant(self, literal: Literal, found: VariantType) -> Nested[Any]:
+    def _variant(self, literal: Literal, found: VariantType) -> Any:
         member: Member = literal.content
-        for case in found.fields:
-            if case.id == member.id:
-                return {case.key: (yield self.value(member.value, case.type))}
+        case = next((case for case in found.fields if case.id == member.id), None)
+        if case is not None:
+            return then(self.value(member.value, case.type), lambda value: {case.key: value})
         known = ", ".join(case.label for case in found.fields) or "none"
         raise _Misfit(f"unknown variant case {name_text(member.label)}; the cases are: {known}", literal.at)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _primitive(literal: Literal, found: PrimType) -> Any:
@@ -191,52 +196,65 @@ def _unfit(literal: Literal, found: Type) -> _Misfit:
 
 def infer(literal: Literal, source: Source) -> Type:
     """The type of a literal that stands alone: whole numbers are int, others float64."""
-    return run(_inferred(literal, source))
+    return run(_Inference(source).type(literal))
 
 
-def _inferred(literal: Literal, source: Source) -> Nested[Type] | Type:
-    if literal.kind == "annotated":
-        annotation: Type = literal.content[1]
-        return annotation
-    infer_parts = _COMPOSITE_TYPES.get(literal.kind)
-    return _LONE_TYPES[literal.kind] if infer_parts is None else infer_parts(literal.content, source)
+class _Inference:
+    """Types of literals; equal ones are mostly one object, which makes comparing them quick."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.made: dict[tuple[Any, ...], Type] = {}
+
+    def type(self, literal: Literal) -> Nested[Type] | Type:
+        content = literal.content
+        match literal.kind:
+            case "annotated":
+                annotation: Type = content[1]
+                return annotation
+            case "opt":
+                return then(self.type(content), self._opt)
+            case "vec":
+                return self._vec(content)
+            case "record":
+                return self._record(content)
+            case "variant":
+                return then(self.type(content.value), lambda found: self._fields(VariantType, [content], [found]))
+        return _LONE_TYPES[literal.kind]
+
+    def _opt(self, inner: Type) -> Type:
+        return self._once(OptType, (id(inner),), lambda: OptType(inner))
+
+    def _vec(self, items: list[Literal]) -> Nested[Type]:
+        element: Type = EMPTY
+        for item in items:
+            joined = yield join(element, (yield self.type(item)))
+            if joined is None:
+                place = self.source.place(item.at)
+                raise CandidTypeError(f"{place}: this element has another type than those before it")
+            element = joined
+        return self._once(VecType, (id(element),), lambda: VecType(element))
+
+    def _record(self, members: list[Member]) -> Nested[Type]:
+        types: list[Type] = []
+        for member in members:
+            types.append((yield self.type(member.value)))  # noqa: PERF401 - a comprehension cannot yield
+        return self._fields(RecordType, members, types)
+
+    def _fields(self, make: Callable[[tuple[Field, ...]], Type], members: list[Member], types: list[Type]) -> Type:
+        key = tuple([(member.id, member.name, id(found)) for member, found in zip(members, types, strict=True)])
+        return self._once(
+            make, key, lambda: make(tuple(Field(m.id, t, m.name) for m, t in zip(members, types, strict=True)))
+        )
+
+    def _once(self, kind: Any, parts: tuple[Any, ...], make: Callable[[], Type]) -> Type:
+        """The type that was made of the same objects before, else a new one, which keeps them alive."""
+        key = (kind, parts)
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
 
-def _inferred_opt(content: Literal, source: Source) -> Nested[Type]:
-    return OptType((yield _inferred(content, source)))
-
-
-def _inferred_vec(items: list[Literal], source: Source) -> Nested[Type]:
-    element: Type = EMPTY
-    for item in items:
-        joined = yield join(element, (yield _inferred(item, source)))
-        if joined is None:
-            raise CandidTypeError(f"{source.place(item.at)}: this element has another type than those before it")
-        element = joined
-    return VecType(element)
-
-
-def _inferred_fields(members: list[Member], source: Source) -> Nested[tuple[Field, ...]]:
-    fields: list[Field] = []
-    for member in members:
-        fields.append(Field(member.id, (yield _inferred(member.value, source)), member.name))  # noqa: PERF401
-    return tuple(fields)
-
-
-def _inferred_record(members: list[Member], source: Source) -> Nested[Type]:
-    return RecordType((yield _inferred_fields(members, source)))
-
-
-def _inferred_variant(member: Member, source: Source) -> Nested[Type]:
-    return VariantType((yield _inferred_fields([member], source)))
-
-
-_COMPOSITE_TYPES: dict[str, Callable[[Any, Source], Nested[Type]]] = {
-    "opt": _inferred_opt,
-    "vec": _inferred_vec,
-    "record": _inferred_record,
-    "variant": _inferred_variant,
-}
 _LONE_TYPES: dict[str, Type] = {
     "null": NULL,
     "bool": BOOL,
@@ -270,9 +288,8 @@ def join(one: Type, other: Type) -> Nested[Type | None] | Type | None:
     return one if subtype(other, one) else other if subtype(one, other) else None
 
 
-def _joined_parts(make: Callable[[Type], Type], one: Type, other: Type) -> Nested[Type | None]:
-    inner = yield join(one, other)
-    return None if inner is None else make(inner)
+def _joined_parts(make: Callable[[Type], Type], one: Type, other: Type) -> Nested[Type | None] | Type | None:
+    return then(join(one, other), lambda inner: None if inner is None else make(inner))
 
 
 def _joined_fields(
