@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Final
 
+from sandbox.errors import StateCorrupt
 from sandbox.memory import Image, Memory, Readable, Run, host
 from sandbox.pagestore.hash_tree import EMPTY, NO_PAGES, PAGE, Pages, Step, Tree, page_keys
 
@@ -62,7 +63,17 @@ def known_tree(image: Image) -> Tree | None:
 
 
 def _renewed(image: Image) -> tuple[Tree, Pages]:
+    """From the memory's last tree; from nothing where that is kept on disk and is damaged there."""
     known = _latest.get(image.memory)
+    try:
+        return _stepped(image, known)
+    except StateCorrupt:
+        if known is None:
+            raise
+        return _stepped(image, None)
+
+
+def _stepped(image: Image, known: _Known | None) -> tuple[Tree, Pages]:
     base = known.image() if known is not None else None
     if known is not None and base is not None:
         before, runs = known.tree, image.changed_since(base)

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox.errors import StateCorrupt
 from sandbox.memory import Image, Memory, Pool, Readable
 from sandbox.pagestore import memory_trees
 from sandbox.pagestore.hash_tree import BLOCK, PAGE, Node, blocks, changed_pages
@@ -51,13 +52,21 @@ def restoration(
 
 def _from_disk(content: Stored, memory: Memory, pool: Pool) -> tuple[Memory, Patch | None]:
     if memory.size and not memory.closed and memory.writable and memory_trees.is_known(memory):
-        pages = changed_pages(content.tree, memory_trees.tree(memory.image()))
-        if len(pages) * PAGE <= _MOST:
+        pages = _differing(content, memory)
+        if pages is not None and len(pages) * PAGE <= _MOST:
             inside = [page for page in pages if page * PAGE < content.size]
             return memory, Patch(content, tuple(_parts(content, inside)))
     fresh = copied(content, pool)
     content.shown_by(fresh)
     return fresh, None
+
+
+def _differing(content: Stored, memory: Memory) -> list[int] | None:
+    """The pages in which the memory differs; None if a tree is damaged on the disk, be it only the memory's."""
+    try:
+        return changed_pages(content.tree, memory_trees.tree(memory.image()))
+    except StateCorrupt:
+        return None
 
 
 def _parts(content: Stored, pages: list[int]) -> list[tuple[int, bytes]]:

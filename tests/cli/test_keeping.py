@@ -216,5 +216,5 @@ def test_stop_of_one_that_cannot_be_stopped_says_why_and_is_kept(with_canister: 
         stopping = [Principal.management(), "stop_canister", identified(canister.id)]
         sandbox.submit(canister, "forward", encode("(principal, text, blob)", stopping))
         sandbox.tick()
-    assert "forward waits for aaaaa-aa.stop_canister" in cli("canister", "stop", "people", code=1)
+    assert "waits for aaaaa-aa.stop_canister" in cli("canister", "stop", "people", code=1)
     assert cli.json("canister", "status", "people")["status"] == "stopping"

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import pytest
 
-from sandbox import RawState, Sandbox, Snapshot
+from sandbox import Canister, RawState, Sandbox, Snapshot
 from sandbox.errors import StateCorrupt, StateError, StateWarning
 from sandbox.pagestore.pack import Pack
 from tests.management.methods import by_user
 from tests.snapshots.writer import tell, writer
+from tests.store.live import canister, flip, live_state, opened
 
 PLACES = 200
 FEW = 4
@@ -238,3 +239,30 @@ def test_a_frame_that_claims_to_be_larger_takes_no_memory(world: World) -> None:
         for bit in range(8):
             with fault(world, {name: flipped(world.files[name], place, bit)}), suppress(StateCorrupt):
                 assert pack.frame(0) is not None, "a bit that says nothing about the content"
+
+
+def test_an_intact_snapshot_is_loaded_although_what_the_memory_stands_on_is_damaged(tmp_path: Path) -> None:
+    """The live memory differs by a few pages from a snapshot whose pack is damaged; the other is in another pack."""
+    live, loaded = live_state(tmp_path / "state"), 0
+    for pack in (live.path / "packs").iterdir():
+        for place in range(40, pack.stat().st_size, 97):
+            flip(pack, place)
+            with suppress(StateError), opened(live.path) as sandbox:
+                victim = canister(sandbox, live.victim)
+                assert victim.raw_state() == live.saved
+                intact = {label: sandbox.snapshots.verify(found).intact for label, found in live.snapshots.items()}
+                for label in [label for label in intact if intact[label]]:
+                    with sandbox.anchor():
+                        loads(victim, live.snapshots[label])
+                        assert victim.raw_state() == live.kept[label]
+                    loaded += not all(intact.values())
+                sandbox.state_hash()
+            flip(pack, place)
+    assert loaded > 0
+
+
+def loads(victim: Canister, snapshot: bytes) -> None:
+    try:
+        victim.load_snapshot(snapshot)
+    except StateError as error:
+        raise AssertionError("an intact snapshot was refused") from error
