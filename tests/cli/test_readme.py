@@ -1,4 +1,4 @@
-"""What the README shows is run: its Python in one go, its shell sessions with their output."""
+"""README and guide are run: the Python of each in one go, the shell sessions with their output."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from tests.cli.conftest import FIXTURES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDE = (ROOT / "sandbox" / "GUIDE.md").read_text("utf-8")
+DOCUMENTS = pytest.mark.parametrize("document", [README, GUIDE], ids=["README", "GUIDE"])
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -37,24 +39,43 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "console"}
-    assert len(blocks("python")) >= 8
-    assert len(blocks("console")) == 5
+    assert set(re.findall(r"^```(\w+)$", GUIDE, re.MULTILINE)) == {"python", "console"}
+    assert (len(blocks(README, "python")), len(blocks(README, "console"))) == (6, 2)
+    assert len(blocks(GUIDE, "python")) >= 12
+    assert len(blocks(GUIDE, "console")) == 5
 
 
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    for base, document in (
+        (ROOT, README),
+        (ROOT / "sandbox", GUIDE),
+        (ROOT / "sandbox", (ROOT / "sandbox/README.md").read_text()),
+    ):
+        for target in re.findall(r"\]\(([^)]+)\)", document.replace("\n", " ")):
+            file, _, anchor = target.partition("#")
+            path = base / file
+            assert path.exists(), target
+            if anchor:
+                titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, target
+
+
+@DOCUMENTS
 @pytest.mark.usefixtures("elsewhere")
-def test_python_examples() -> None:
+def test_python_examples(document: str) -> None:
     names: dict[str, object] = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), names)
+    for block in blocks(document, "python"):
+        exec(compile(block, "example", "exec"), names)
 
 
 def test_set_up_is_exactly_two_commands() -> None:
-    assert blocks("sh") == ["./scripts/demo\n./scripts/test\n"]
+    assert blocks(README, "sh") == ["./scripts/demo\n./scripts/test\n"]
     for script in ("demo", "test"):
         assert os.access(ROOT / "scripts" / script, os.X_OK)
 
 
-def test_shell_sessions(elsewhere: Path) -> None:
+@DOCUMENTS
+def test_shell_sessions(document: str, elsewhere: Path) -> None:
     bin_directory = elsewhere / "bin"
     bin_directory.mkdir()
     command = bin_directory / "canister-sandbox"
@@ -63,7 +84,7 @@ def test_shell_sessions(elsewhere: Path) -> None:
     (bin_directory / "python").symlink_to(sys.executable)
     path = f"{bin_directory}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    for line, expected in _sessions():
+    for line, expected in _sessions(document):
         shown = _piped(line, environment) if "|" in line else _direct(line)
         assert fnmatch.fnmatchcase(shown, expected), f"$ {line}\n{shown}\nis not\n{expected}"
 
@@ -80,10 +101,10 @@ def _piped(line: str, environment: dict[str, str]) -> str:
     ).stdout
 
 
-def _sessions() -> list[tuple[str, str]]:
+def _sessions(document: str) -> list[tuple[str, str]]:
     """Commands, and patterns of what they print: `...` stands for anything."""
     found = []
-    for part in "".join(blocks("console")).split("$ canister-sandbox ")[1:]:
+    for part in "".join(blocks(document, "console")).split("$ canister-sandbox ")[1:]:
         line, _, expected = part.partition("\n")
         pattern = re.sub(r"([*?\[])", r"[\1]", expected).replace("...", "*")
         found.append((f"canister-sandbox {line}", pattern))
@@ -91,7 +112,7 @@ def _sessions() -> list[tuple[str, str]]:
 
 
 def test_commands_of_the_table_exist() -> None:
-    table = "\n".join(re.findall(r"^\| (`.*?) \|", README, re.MULTILINE))
+    table = "\n".join(re.findall(r"^\| (`.*?) \|", GUIDE, re.MULTILINE))
     for word in [
         "demo",
         "identity",
@@ -130,7 +151,7 @@ def test_the_strategy_of_other_platforms_can_be_tried() -> None:
 
 
 def test_what_never_ends_traps() -> None:
-    assert "InstructionLimits(update=100_000_000)" in README
+    assert "InstructionLimits(update=100_000_000)" in GUIDE
     canister = Sandbox(instruction_limits=InstructionLimits(update=100_000_000)).create_canister()
     canister.install(FIXTURES / "counter.enhanced.wasm")
     for method, args, code in (("spin", (), "IC0522"), ("recurse_forever", (), "IC0502"), ("grow", (10**7,), "IC0522")):
