@@ -35,6 +35,15 @@ from enum import IntEnum
 from typing import Any
 
 
+def of_system(error: Exception) -> None:
+    """Raise a `TimeoutError` of the user's again: an alarm's exception is an OSError, too, and says nothing of a file.
+
+    For handlers of OSError; those of the system have a number.
+    """
+    if isinstance(error, TimeoutError) and error.errno is None:
+        raise error
+
+
 class SandboxError(Exception):
     """Base of every error that this package raises on purpose."""
 

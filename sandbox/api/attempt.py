@@ -64,7 +64,8 @@ class Attempts:
         self._subnet = subnet
         self._machines = instances
         self._anchors: tuple[Anchor, ...] = ()
-        self._ending: Anchor | None = None
+        self.ending: Anchor | None = None
+        """The anchor whose end is due; `settle` undoes what was done since it began."""
 
     def inside(self, frame: FrameType | None) -> bool:
         """Whether the attempt that began last still runs, further out on the stack of `frame`."""
@@ -80,8 +81,8 @@ class Attempts:
 
     def settle(self) -> None:
         """Finish what was interrupted while it was taken back; free if there is nothing."""
-        if (self.running is not None or self._ending is not None) and not self.inside(sys._getframe(1)):
-            running, ending = self.running, self._ending
+        if (self.running is not None or self.ending is not None) and not self.inside(sys._getframe(1)):
+            running, ending = self.running, self.ending
             if running is not None:
                 self.undo(running)
                 self.running = None
@@ -116,17 +117,12 @@ class Attempts:
             self.watcher.back_to(attempt.position)
 
     def begin_anchor(self) -> Anchor:
-        """The present moment, to which `end_anchor` goes back."""
+        """The present moment, to which `settle` goes back when it is `ending`."""
         if self.watcher is not None:
             self.watcher.begin(self._subnet)
         anchor = Anchor(moment(self._subnet), self._subnet.pool.mark(), self.watcher)
         self._anchors = (*self._anchors, anchor)
         return anchor
-
-    def end_anchor(self, anchor: Anchor) -> None:
-        """Undo everything since the anchor began."""
-        self._ending = anchor
-        self._end(anchor)
 
     def _end(self, anchor: Anchor) -> None:
         if anchor in self._anchors:
@@ -135,7 +131,7 @@ class Attempts:
             self._anchors = self._anchors[: self._anchors.index(anchor)]
             if self.watcher is not None:
                 self.watcher.undo(self._subnet, known=self.watcher is anchor.watcher)
-        self._ending = None
+        self.ending = None
 
 
 def whole(method: Method) -> Method:
@@ -145,8 +141,9 @@ def whole(method: Method) -> Method:
     @wraps(method)
     def attempted(self: Any, *args: Any, **options: Any) -> Any:
         sandbox = self._sandbox
-        with sandbox.gate:
-            attempts: Attempts = sandbox.attempts
+        gate, attempts = sandbox.gate, sandbox.attempts
+        outside = gate.__enter__()
+        try:
             if attempts.running is not None and attempts.inside(sys._getframe()):
                 return method(self, *args, **options)
             attempts.settle()
@@ -164,5 +161,9 @@ def whole(method: Method) -> Method:
                 raise
             attempts.running = attempt.frame = None
             return value
+        finally:  # no call here: an exception that came now would find the attempt kept
+            gate.depth = outside
+            if outside <= 0:
+                gate.claim = {}
 
     return attempted  # type: ignore[return-value]

@@ -26,24 +26,29 @@ class Gate:
     code of this package, and takes the gate over if not.
     """
 
-    __slots__ = ("__weakref__", "_claim", "_depth", "_process")
+    __slots__ = ("__weakref__", "_process", "claim", "depth")
 
     def __init__(self) -> None:
-        self._claim: dict[str, int] = {}
-        self._depth = 0
+        self.claim: dict[str, int] = {}
+        """The thread inside, empty if there is none. Assigning an empty one and setting `depth` leaves the gate without
+        a call that a signal could interrupt."""
+        self.depth = 0
+        """How often the thread inside has entered."""
         self._process: int | None = None
         fork.own(self)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> int:
+        """Enter; the depth before."""
         me = get_ident()
-        if self._claim.setdefault(_OWNER, me) != me:  # one step: it is claimed as a whole or not at all
+        if self.claim.setdefault(_OWNER, me) != me:  # one step: it is claimed as a whole or not at all
             self._take_over(me)
-        self._depth += 1
+        self.depth += 1
+        return self.depth - 1
 
     def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if self._depth <= 0:
-            self._claim.pop(_OWNER, None)
+        self.depth -= 1
+        if self.depth <= 0:
+            self.claim, self.depth = {}, 0
 
     @property
     def foreign(self) -> bool:
@@ -53,17 +58,17 @@ class Gate:
     def disown(self, process: int) -> None:
         """Refuse every thread of this process from now on."""
         self._process = process
-        self._claim, self._depth = {_OWNER: _NOBODY}, _NEVER
+        self.claim, self.depth = {_OWNER: _NOBODY}, _NEVER
 
     def _take_over(self, me: int) -> None:
         """Claim the gate in place of a thread that an exception threw out of it; else `SandboxError`."""
         if self._process is not None:
             raise SandboxError(f"this sandbox belongs to process {self._process}: make or open one in this process")
-        owner = self._claim.get(_OWNER, me)
+        owner = self.claim.get(_OWNER, me)
         if owner != me and _runs_here(owner):
             names = [thread.name for thread in threading.enumerate() if thread.ident == owner]
             raise SandboxError(f"this sandbox is in use by thread {names[0] if names else owner}")
-        self._claim[_OWNER], self._depth = me, 0
+        self.claim, self.depth = {_OWNER: me}, 0
 
 
 def _runs_here(thread: int) -> bool:

@@ -470,9 +470,9 @@ class Sandbox:
         try:
             yield
         finally:
+            self.attempts.ending = anchor  # no call: however this is interrupted, the anchor ends before anything else
             with self.gate:
                 self.attempts.settle()
-                self.attempts.end_anchor(anchor)
 
     @exclusive
     def state_hash(self) -> str:

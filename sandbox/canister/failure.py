@@ -72,10 +72,9 @@ def of_engine_trap(trap: EngineTrap, facts: ModuleFacts | None, limit: int) -> F
 
 
 def of_host_failure(failure: HostFailure, facts: ModuleFacts | None) -> Failure:
-    """A host function raised: a `GuestTrap` is the guest's doing, everything else is ours and goes on."""
-    if isinstance(failure.cause, GuestTrap):
-        return of_guest_trap(failure.cause, facts, failure.frames)
-    raise failure.cause
+    """A system call raised a `GuestTrap`."""
+    assert isinstance(failure.cause, GuestTrap)
+    return of_guest_trap(failure.cause, facts, failure.frames)
 
 
 def instruction_limit(limit: int) -> Failure:

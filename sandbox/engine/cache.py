@@ -8,13 +8,14 @@ leaves nothing half-written under a final name.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import tempfile
 from pathlib import Path
 
 import blake3
+
+from sandbox.errors import of_system
 
 _HEADER = b"canister-sandbox code 2\n"
 _DIGEST = 32
@@ -35,7 +36,8 @@ def load(where: Path, name: str) -> bytes | None:
         if not _is_ours(os.stat(where)):
             return None
         descriptor = os.open(where / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        of_system(error)
         return None
     try:
         status = os.fstat(descriptor)
@@ -43,7 +45,8 @@ def load(where: Path, name: str) -> bytes | None:
             return None
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read()
-    except OSError:
+    except OSError as error:
+        of_system(error)
         return None
     finally:
         os.close(descriptor)
@@ -56,7 +59,7 @@ def load(where: Path, name: str) -> bytes | None:
 
 def store(where: Path, name: str, code: bytes) -> None:
     """Keep `code`; a directory that cannot be written to or is not the user's own is left alone: it is only a cache."""
-    with contextlib.suppress(OSError):
+    try:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(os.stat(where)):
             return
@@ -66,9 +69,11 @@ def store(where: Path, name: str, code: bytes) -> None:
                 file.write(_HEADER + _digest(name, code))
                 file.write(code)
             os.replace(temporary, where / name)
-        except OSError:
+        except BaseException:
             os.unlink(temporary)
             raise
+    except OSError as error:
+        of_system(error)
 
 
 def _digest(name: str, code: bytes) -> bytes:

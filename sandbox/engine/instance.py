@@ -23,6 +23,7 @@ from sandbox.errors import EngineError
 
 _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
 _WORDS = 16
+_ALL = 1 << 63
 _LOT = 100_000
 """Instructions that host functions may owe before they are taken from the fuel: that is too dear for every call."""
 
@@ -51,7 +52,7 @@ class Support:
 class Library:
     """Functions of the host for any number of instances: each is made once, when a module first imports it.
 
-    `trap`: what they raise on purpose, to end the guest. Any other exception goes before it.
+    `trap`: what they raise on purpose, to end the guest. Any other exception goes before it, and out as it is.
     """
 
     def __init__(
@@ -95,6 +96,11 @@ class Context:
         self.raised: list[BaseException] = []
         """What was raised where only the engine was the caller."""
 
+    def remember(self, error: BaseException) -> None:
+        """Keep an exception that no frame can be given; the guest ends with its next call of a host function."""
+        self.raised.append(error)
+        self.owed = _ALL
+
 
 class _Running(threading.local):
     """The instance that runs in this thread, the innermost if a host function runs another one."""
@@ -108,7 +114,7 @@ _running = _Running()
 def _remember(error: BaseException) -> None:
     context = _running.context
     assert context is not None
-    context.raised.append(error)
+    context.remember(error)
 
 
 class Instance:
@@ -130,7 +136,7 @@ class Instance:
         self._functions: dict[str, tuple[Any, int]] = {}
         self.set_fuel(1 << 62)
         memories = [memory for part in support for memory in part.memories]
-        with library.runtime.memories(memories, self._raised.append) as kept:
+        with library.runtime.memories(memories, self.context.remember) as kept:
             linker = library.linker([*(part.compiled for part in support), compiled])
             names = dict.fromkeys(module for module, _ in compiled.imports)
             try:
@@ -230,7 +236,7 @@ class Instance:
         others = [error for error in self._raised if not isinstance(error, self._library.trap)]
         cause = next(iter(others or self._raised), None)
         self._raised.clear()
-        if isinstance(cause, Exception):
+        if isinstance(cause, self._library.trap):
             raise HostFailure(cause, frames)
         if cause is not None:
             raise cause

@@ -116,7 +116,8 @@ class Runtime:
             try:
                 yield kept
             finally:
-                self._pending, self._handed_out, self._remember = [], None, _forget
+                if self._handed_out is kept:  # what was interrupted may end while another is under way
+                    self._pending, self._handed_out, self._remember = [], None, _forget
 
     def _new_memory(self, minimum: int, reserved: int, guard: int, out: Any) -> int:
         kept = self._handed_out

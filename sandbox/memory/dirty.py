@@ -16,7 +16,7 @@ import sys
 import weakref
 from typing import Final, Protocol
 
-from sandbox.errors import Unsupported
+from sandbox.errors import Unsupported, of_system
 from sandbox.memory import host
 from sandbox.memory.host import PAGE, Run
 from sandbox.memory.store import Store, extents
@@ -249,8 +249,8 @@ def choose(name: str | None, trial: Store) -> Strategy:
             strategy = STRATEGIES[candidate]()
             if _works(strategy, trial):
                 return strategy
-        except OSError:
-            continue
+        except OSError as error:
+            of_system(error)
     raise Unsupported(f"memory strategy {name!r} on this machine")
 
 

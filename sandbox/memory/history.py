@@ -70,7 +70,9 @@ class Image:
         self._history = history
 
     def __del__(self) -> None:
-        self._history.forget(self._delta)
+        history = getattr(self, "_history", None)
+        if history is not None:  # otherwise an exception came before it was finished
+            history.forget(self._delta)
 
     @property
     def size(self) -> int:
@@ -107,6 +109,27 @@ class Image:
         return self.memory.changed_between(self, other)
 
 
+class _Section:
+    """What two threads may not do at once. An image that dies within is retired afterwards.
+
+    If an exception comes where the section begins or ends, its thread can enter it again all the same.
+    """
+
+    __slots__ = ("busy", "lock")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self.busy = True
+
+    def __exit__(self, *_: object) -> None:
+        self.busy = False
+        self.lock.release()
+
+
 class History:
     """The chain of one memory."""
 
@@ -114,7 +137,7 @@ class History:
         self.deltas: list[UndoPages] = []
         self._store = store
         self._latest: weakref.ref[Image] | None = None
-        self._lock = threading.Lock()
+        self._section = _Section()
         self._dead: list[UndoPages] = []
 
     def take(self, memory: Memory) -> Image:
@@ -123,7 +146,7 @@ class History:
         if image is None:
             delta = UndoPages(memory.size)
             image = Image(memory, delta, self)
-            with self._lock:
+            with self._section:
                 self.deltas.append(delta)
             self._latest = weakref.ref(image)
         return image
@@ -133,7 +156,7 @@ class History:
         self._latest = None
         if not self.deltas:
             return
-        with self._lock:
+        with self._section:
             newest = self.deltas[-1] if self.deltas else UndoPages(0)
             pages, fd, origin = newest.pages, self._store.fd, self._store.origin
             for run in newest.missing(runs):
@@ -156,7 +179,7 @@ class History:
             start = self._store.origin + new
             lost = host.data_runs(self._store.fd, start, start + old - new)
             self.save([(new + offset, length) for offset, length in lost])
-            with self._lock:
+            with self._section:
                 if self.deltas:
                     self.deltas[-1].low = min(self.deltas[-1].low, new)
 
@@ -165,7 +188,7 @@ class History:
 
         A page past `low` that is not among them was zero or past the end. The dict is not the caller's.
         """
-        with self._lock:
+        with self._section:
             start = self.deltas.index(image._delta)
             end = len(self.deltas) if until is None else self.deltas.index(until._delta)
             chain = self.deltas[start:end]
@@ -191,12 +214,12 @@ class History:
 
     def order(self, a: Image, b: Image) -> tuple[Image, Image]:
         """The two, the older one first."""
-        with self._lock:
+        with self._section:
             return (a, b) if self.deltas.index(a._delta) <= self.deltas.index(b._delta) else (b, a)
 
     def returned_to(self, image: Image) -> None:
         """The committed bytes are the newest image's again: nothing needs to be held for it."""
-        with self._lock:
+        with self._section:
             delta = image._delta
             delta.pages.clear()
             delta.low = delta.size
@@ -208,10 +231,13 @@ class History:
         self._sweep()
 
     def _sweep(self) -> None:
-        while self._dead and not self._lock.locked():
-            with self._lock:  # nothing else gives it back when an exception comes between taking it and the next step
+        section = self._section
+        while self._dead and not section.busy and section.lock.acquire(blocking=False):
+            try:
                 if self._dead:
                     self._retire(self._dead.pop())
+            finally:
+                section.lock.release()
 
     def _retire(self, delta: UndoPages) -> None:
         if delta not in self.deltas:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from sandbox.errors import StateError
+from sandbox.errors import StateError, of_system
 
 Run = tuple[int, int]
 """An offset and a length in bytes."""
@@ -64,6 +64,7 @@ _VECTOR: Final = 1024
 
 def failure(error: OSError, action: str, where: str) -> StateError:
     """A clear error for a failed system call: what was tried, where, and why it could not be done."""
+    of_system(error)
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         reason = f"no space left ({reason})"
@@ -210,6 +211,7 @@ def data_runs(fd: int, start: int, end: int) -> list[Run]:
                 break
             position = min(os.lseek(fd, data, os.SEEK_HOLE), end)
         except OSError as error:
+            of_system(error)
             if error.errno == errno.ENXIO:  # no data after this point
                 break
             runs.append((position - start, end - position))

@@ -7,7 +7,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final
 
-from sandbox.errors import StateError
+from sandbox.errors import StateError, of_system
 from sandbox.memory import host
 from sandbox.memory.host import PAGE, Run
 from sandbox.memory.store import SLOT
@@ -91,7 +91,8 @@ class View:
             else:
                 host.map_zeros(start, size - self.size)
                 self._apart = True
-        except OSError:
+        except OSError as error:
+            of_system(error)
             return False
         self.size = size
         return True
@@ -102,9 +103,9 @@ class View:
         self.size = size
         try:
             self._map(2 * size)
-        except OSError:
+        except BaseException:
             self.size, self._unmap = old_size, old
-            return False
+            raise
         for offset, length in dirty:
             ctypes.memmove(self.base + offset, old_base + offset, length)
         old()

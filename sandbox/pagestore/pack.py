@@ -24,7 +24,7 @@ import cbor2
 import zstandard
 from blake3 import blake3
 
-from sandbox.errors import StateCorrupt
+from sandbox.errors import StateCorrupt, of_system
 from sandbox.pagestore.hash_tree import split
 
 HEADER: Final = b"canister-sandbox pack 1\n"
@@ -70,6 +70,7 @@ class Pack:
         try:
             return Pack(path, *_read_index(path))
         except (OSError, ValueError, KeyError, TypeError, struct.error, zstandard.ZstdError) as error:
+            of_system(error)
             raise StateCorrupt(f"the pack {path} cannot be read: {error}") from error
 
     def __eq__(self, other: object) -> bool:
@@ -104,6 +105,7 @@ class Pack:
                 raise ValueError(f"it says another size than {content} bytes")
             data = _decompressor().decompress(packed, max_output_size=content)
         except (OSError, ValueError, zstandard.ZstdError) as error:
+            of_system(error)
             raise StateCorrupt(f"frame {number} of the pack {self.path} cannot be read: {error}") from error
         if len(data) != content:
             raise StateCorrupt(f"frame {number} of the pack {self.path} is torn: {len(data)} of {content} bytes")

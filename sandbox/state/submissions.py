@@ -62,9 +62,10 @@ class Submissions(Table[bytes, Submission]):
             self.answered[request_id] = None
 
     def __delitem__(self, request_id: bytes) -> None:
-        del self.ids[self[request_id].number]
-        self.answered.pop(request_id, None)
+        number = self[request_id].number
         super().__delitem__(request_id)
+        self.ids.pop(number, None)
+        self.answered.pop(request_id, None)
         self.changed.add(request_id)
 
     def take_back(self, savepoint: Savepoint) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from blake3 import blake3
 
-from sandbox.errors import StateCorrupt, StateError
+from sandbox.errors import StateCorrupt, StateError, of_system
 from sandbox.memory import Journal, Memory, Pool, Run, host
 from sandbox.pagestore.hash_tree import PAGE, PAGES_PER_BLOCK, ZERO_PAGE, Pages, blocks, split
 from sandbox.pagestore.memory_trees import known_tree, whole_pages
@@ -99,7 +99,8 @@ def seal_of(file: Path) -> Seal:
     """The seal of a file; empty if there is none."""
     try:
         found = os.stat(file)
-    except OSError:
+    except OSError as error:
+        of_system(error)
         return []
     return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
 
@@ -148,6 +149,7 @@ class Checks:
         try:
             memory = self._pool.open(name)
         except (OSError, StateError) as error:
+            of_system(error)
             size = record[0] if record else seal[0] - seal[0] % host.PAGE if seal else 0
             reason = str(error) if seal else f"its file {file} is missing"
             return self._pool.damaged(name, size, _damage(part, reason))
@@ -175,7 +177,8 @@ class Checks:
             return known, True
         try:
             table = self._pool.open(name, unmarked=True)
-        except (OSError, StateError):
+        except (OSError, StateError) as error:
+            of_system(error)
             return known, False
         return replace(known, table=table), table.size == table_size(size)
 

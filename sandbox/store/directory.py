@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sandbox import fork
-from sandbox.errors import StateCorrupt, StateError
+from sandbox.errors import StateCorrupt, StateError, of_system
 from sandbox.memory import Journal, Memory, Pool
 from sandbox.memory.host import sync
 from sandbox.pagestore.prune import Pruned
@@ -112,14 +112,17 @@ class StateDirectory:
         except BaseException as error:
             self.settle()
             if isinstance(error, OSError):
+                of_system(error)
                 raise StateError(f"{self.path} cannot be saved: {error}") from error
             raise
+        self._modules = {code.hash.hex() for code in _codes(subnet)}
         self._note_generations(subnet)
         self.checks.saved(checks)
         try:
             self._clear_away(subnet, manifest)
             self._forget_snapshots(known)
         except OSError as error:
+            of_system(error)
             raise StateError(f"{self.path} was saved, but could not be cleared up: {error}") from error
         self._reserve.keep(2 * len(manifest) + _SPARE)
 
@@ -206,6 +209,7 @@ class StateDirectory:
         try:
             return self._prune()
         except OSError as error:
+            of_system(error)
             raise StateError(f"{self.path} cannot be pruned; what is needed is all there: {error}") from error
 
     def _prune(self) -> Pruned:

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from sandbox.errors import StateError, StateLocked
+from sandbox.errors import StateError, StateLocked, of_system
 
 
 def locked(path: Path, timeout: float, *, shared: bool) -> int:
@@ -23,6 +23,7 @@ def locked(path: Path, timeout: float, *, shared: bool) -> int:
             path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        of_system(error)
         raise StateError(f"{path} cannot be used as a state directory: {error}") from error
     try:
         _wait(path, descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, timeout)

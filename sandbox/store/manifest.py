@@ -16,7 +16,7 @@ import cbor2
 from blake3 import blake3
 
 from sandbox import wasm
-from sandbox.errors import InvalidModule, StateCorrupt
+from sandbox.errors import InvalidModule, StateCorrupt, of_system
 from sandbox.memory import Readable
 from sandbox.pagestore.envelope import FileKind, contents, is_of, unwrap, wrap
 from sandbox.pagestore.hash_tree import ZERO
@@ -146,6 +146,7 @@ def load(path: Path, module: Modules) -> Manifest:
     try:
         content = path.read_bytes()
     except OSError as error:
+        of_system(error)
         raise StateCorrupt(f"the manifest {path} cannot be read: {error}") from error
     body, digest = unwrap(_MANIFEST, path, content)
     if digest is None or not path.name.endswith(digest.hex()):
@@ -164,7 +165,8 @@ def contradictions(path: Path, module: Modules) -> list[str] | None:
     """The parts of a damaged manifest that contradict their own digests; None if it cannot be read at all."""
     try:
         return _contradictions(contents(path.read_bytes()), module)
-    except OSError:
+    except OSError as error:
+        of_system(error)
         return None
 
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.errors import StateCorrupt, StateError
+from sandbox.errors import StateCorrupt, StateError, of_system
 from sandbox.limits import SNAPSHOT_ID
 from sandbox.memory import Readable
 from sandbox.memory.host import sync
@@ -79,6 +79,7 @@ class Repository:
                 (path / name).mkdir(parents=True, exist_ok=True)
             self.objects = Objects(path / "packs", packs, read_only=read_only)
         except OSError as error:
+            of_system(error)
             raise StateError(f"{path} cannot be used as a repository: {error}") from error
         self._modules: dict[bytes, bytes] = {}
         self._held: weakref.WeakSet[Stored] = weakref.WeakSet()
@@ -104,6 +105,7 @@ class Repository:
                     self.keep_module(code)
             return [self._write(snapshot) for snapshot in snapshots]
         except OSError as error:
+            of_system(error)
             raise StateError(f"{self.path} cannot keep the snapshots: {error}") from error
         finally:
             addition.abandon()
@@ -140,6 +142,7 @@ class Repository:
             yield addition
             addition.finish()
         except OSError as error:
+            of_system(error)
             raise StateError(f"{self.path} cannot keep what arrives: {error}") from error
         finally:
             addition.abandon()
@@ -193,6 +196,7 @@ class Repository:
             try:
                 known = file.read_bytes()
             except OSError as error:
+                of_system(error)
                 raise StateCorrupt(f"the module {file} cannot be read: {error}") from error
             if hashlib.sha256(known).digest() != digest:
                 raise StateCorrupt(f"the module {file} contradicts its name, which is its SHA-256")

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 import cbor2
 
-from sandbox.errors import StateCorrupt
+from sandbox.errors import StateCorrupt, of_system
 from sandbox.pagestore.durable_files import put_in_place
 from sandbox.pagestore.envelope import FileKind, unwrap, wrap
 
@@ -115,6 +115,7 @@ def _read(file: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
+        of_system(error)
         raise StateCorrupt(f"{file} cannot be read: {error}") from error
     if not isinstance(record, dict) or not isinstance(record.get("generation"), int):
         raise StateCorrupt(f"{file} contradicts its checksum")
