@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.cli.app import Misuse
+from sandbox.cli.options import Misuse
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
 
 

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox.candid.labels import quoted
-from sandbox.cli.app import Misuse
+from sandbox.cli.options import Misuse
 from sandbox.cli.render import output
 from sandbox.cli.render import page_map as maps
 from sandbox.cli.render.cells import SAMPLE, column, field_names, node_cell
