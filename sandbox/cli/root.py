@@ -16,27 +16,19 @@ from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
 
 COMMANDS = {
     "canister": LazyCommand("sandbox.cli.canister", "canister", "Create, install, call and manage canisters."),
-    "demo": LazyCommand(
-        "sandbox.cli.demo", "demo", "Three real canisters run, break, and come back: nothing is faked, nothing is kept."
-    ),
-    "drun": LazyCommand(
-        "sandbox.cli.drun", "drun", "Run the drun script SCRIPT (- for standard input) on a subnet of its own."
-    ),
+    "demo": LazyCommand("sandbox.cli.demo", "demo", "Run three real canisters, break them, and restore every byte."),
+    "drun": LazyCommand("sandbox.cli.drun", "drun", "Run the drun script SCRIPT on a subnet of its own."),
     "identity": LazyCommand(
-        "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the one given with --as."
+        "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the user given with --as."
     ),
     "replay": LazyCommand(
-        "sandbox.cli.replay",
-        "replay",
-        "Take the steps of RECORD, a file made by `Sandbox.record`, once more, and report the first that differs.",
+        "sandbox.cli.replay", "replay", "Repeat the steps of RECORD and report the first difference."
     ),
     "snapshot": LazyCommand(
-        "sandbox.cli.snapshot.commands",
-        "snapshot",
-        "Take, load, list and delete snapshots, carry them out and in, look into them.",
+        "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
-    "state": LazyCommand("sandbox.cli.state", "state", "Look after the directory in which the state is kept."),
-    "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Look at modules without running them."),
+    "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
+    "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Inspect modules without running them."),
 }
 
 

@@ -77,7 +77,7 @@ def test_recovery_by_label_when_the_file_is_gone(counter: Cli) -> None:
 
 def test_accepting_damage_says_it(counter: Cli) -> None:
     damage(counter)
-    assert "--accept-damage goes without" in counter(
+    assert "--accept-damage cannot be combined" in counter(
         "canister", "recover", "counter", "--snapshot", "one", "--accept-damage", code=2
     )
     assert "page 0x1 (of 64 KiB)" in counter("canister", "recover", "counter", "--accept-damage")
