@@ -82,4 +82,4 @@ def test_accepting_damage_says_it(counter: Cli) -> None:
     )
     assert "page 0x1 (of 64 KiB)" in counter("canister", "recover", "counter", "--accept-damage")
     assert counter("canister", "query", "counter", "get").strip() == "(2 : nat)"
-    assert "nothing of counter" in counter("canister", "recover", "counter", "--accept-damage")
+    assert "is not damaged" in counter("canister", "recover", "counter", "--accept-damage")
