@@ -1,4 +1,4 @@
-"""The command line `canister-sandbox`: thin; every rule lives in a floor below.
+"""The command line `canister-sandbox`. It holds no rules of the platform; those are in the packages below.
 
 Exit codes: 0 done; 1 the check failed or the canister rejected; 2 misuse, or a state that cannot be used.
 """
@@ -11,8 +11,10 @@ from sandbox.cli.root import root
 
 
 def main() -> None:
-    """The entry point. An interrupt ends the process at once, also in the middle of a canister's message: the state is
-    then what it was before the command."""
+    """Run the command line, as the entry point of the process.
+
+    An interrupt ends the process at once, also within a message of a canister. The state is then as before the command.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     root()
 

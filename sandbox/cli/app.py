@@ -1,13 +1,13 @@
-"""What every command shares: where the state is, who acts, how results look."""
+"""The environment of a command: the state, the user who acts, and the output of results."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from functools import update_wrapper
+from typing import Any, cast
 
 import click
 from rich.console import RenderableType
@@ -16,45 +16,30 @@ from rich.text import Text
 from sandbox.api import Canister, Sandbox
 from sandbox.api.identity import identity
 from sandbox.cli.names import Names
+from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
 from sandbox.errors import CallRejected, PrincipalError, StateWarning
 from sandbox.principal import Principal
 
-DEFAULT_STATE = Path(".canister-sandbox")
+__all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "user", "with_app"]
 
 
-class Misuse(click.ClickException):
-    """The command as given makes no sense; nothing was done."""
-
-    exit_code = 2
-
-
-@dataclass
-class App:
-    """The shared options of one run, and how to reach the state and the terminal."""
-
-    state: Path = DEFAULT_STATE
-    user: str = "default"
-    output: str = "text"
-    lock_timeout: float = 10.0
+class App(SharedOptions):
+    """The shared options of one run, with access to the state and the terminal."""
 
     @property
     def sender(self) -> Principal:
         return user(self.user)
 
-    @property
-    def json(self) -> bool:
-        return self.output == "json"
-
     def emit(self, facts: object, *parts: RenderableType) -> None:
-        """The result: `facts` as JSON, or `parts` for people."""
+        """Print the result: `facts` as JSON, or `parts` for people."""
         if self.json:
             output.print_json(facts)
         else:
             output.show(*parts)
 
     def note(self, text: str) -> None:
-        """A remark for people, beside the result."""
+        """Print a remark for people on standard error; nothing with `--output json`."""
         if not self.json:
             output.show(Text(text, "dim"), stderr=True)
 
@@ -62,10 +47,10 @@ class App:
     def session(
         self, *, create: bool = False, save: bool = True, max_snapshots: int | None = None
     ) -> Iterator[Session]:
-        """The state, locked; made if absent and `create`.
+        """Open and lock the state; `create` it if absent, else an absent state is an empty one in memory.
 
-        Saved at the end, also after a reject, whose log records then stay. Any other exception leaves it as it was.
-        Without `save` nothing is to change: it is opened read-only.
+        It is saved at the end, also after a reject, whose log records stay. After any other exception it is not saved.
+        Without `save` it is opened read-only.
         """
         rejection: CallRejected | None = None
         with closing(self._open(create, not save, max_snapshots)) as sandbox:
@@ -141,78 +126,17 @@ class Session:
 
 
 def user(name: str) -> Principal:
-    """The principal of the user with this name, which may be any text but none at all."""
+    """Return the principal of the user with this name. Misuse if the name is empty or blank."""
     if not name.strip():
         raise Misuse("the name of a user cannot be empty")
     return identity(name)
 
 
-def _remember(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
-        app = context.ensure_object(App)
-        if value is not None:
-            setattr(app, field, value)
-
-    return callback
-
-
-SHARED = (
-    (
-        "--state",
-        "state",
-        click.Path(file_okay=False, path_type=Path),
-        "DIR",
-        "Where the state is kept [.canister-sandbox]",
-    ),
-    ("--as", "user", str, "NAME", "Who acts: a user, by any name; 'anonymous' is nobody [default]"),
-    ("--output", "output", click.Choice(["text", "json"]), None, "How results are printed [text]"),
-    ("--lock-timeout", "lock_timeout", click.FloatRange(0), "SECONDS", "How long to wait for another process [10]"),
-)
-
-
-def _shared(*, hidden: bool) -> list[click.Parameter]:
-    return [
-        click.Option(
-            [flag, f"shared_{field}"],
-            type=kind,
-            metavar=metavar,
-            help=text,
-            hidden=hidden,
-            expose_value=False,
-            callback=_remember(field),
-        )
-        for flag, field, kind, metavar, text in SHARED
-    ]
-
-
-_HIDDEN = _shared(hidden=True)
-
-
-class Command(click.Command):
-    """A command that understands the shared options too."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), *_HIDDEN]
-
-
-class Group(click.Group):
-    """A group of such commands; the outermost one lists the shared options in its help."""
-
-    command_class = Command
-    group_class: type | None = type
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), *(_HIDDEN if ctx.parent else _shared(hidden=False))]
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
 def with_app(function: F) -> F:
-    """The `App` as first argument."""
-    return cast(F, click.pass_obj(function))
+    """Pass the `App` of the run as the first argument."""
 
+    def run(*args: Any, **options: Any) -> Any:
+        context = click.get_current_context()
+        return context.invoke(function, App(**vars(context.ensure_object(SharedOptions))), *args, **options)
 
-def canister_argument(function: F) -> F:
-    """CANISTER: a name or an id."""
-    return click.argument("canister", metavar="CANISTER")(function)
+    return cast(F, update_wrapper(run, function))

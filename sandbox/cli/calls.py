@@ -1,4 +1,4 @@
-"""`install`, `call` and `query`: Candid text in, Candid text or JSON out."""
+"""The commands `canister install`, `call` and `query`: Candid text in, Candid text or JSON out."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from sandbox.api.typed import is_query as is_query_function
 from sandbox.canister.module import submitted_module
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
-from sandbox.cli.render.diff import DiffOptions, Looks, render_diff
+from sandbox.cli.render.diff import DiffOptions, render_diff
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DID_HELP = "File with the Candid interface [the metadata candid:service of the module]"
+RAW_HELP = "Read the argument and print the reply as bytes in hexadecimal, not as Candid."
 
 
 @dataclass(frozen=True)
 class Request:
-    """A call as the command line gives it."""
+    """The method and argument of a call, from the command line."""
 
     method: str
     argument: str | None
@@ -37,6 +39,7 @@ class Request:
     raw: bool
 
     def text(self) -> str:
+        """Return the argument as Candid text, `()` if none is given."""
         if self.argument is not None and self.file is not None:
             raise Misuse("give the argument or --arg-file, not both")
         return read_text(self.file) if self.file else self.argument or "()"
@@ -46,28 +49,29 @@ class Request:
 @canister_argument
 @click.argument("file", type=FILE)
 @click.option("--mode", type=click.Choice(["install", "reinstall", "upgrade"]), default="install", show_default=True)
-@click.option("--arg", metavar="CANDID", help="The argument, such as '(record { greeting = \"Hi\" })'.")
-@click.option("--arg-file", type=FILE, help="A file that holds the argument.")
-@click.option("--did", type=FILE, help="The interface, where the module does not carry it.")
-@click.option("--skip-pre-upgrade", is_flag=True, help="Upgrade without asking the old module to save its data.")
+@click.option("--arg", metavar="CANDID", help="The argument in Candid, such as '(record { greeting = \"Hi\" })'.")
+@click.option("--arg-file", type=FILE, help="File with the argument in Candid.")
+@click.option("--did", type=FILE, help=DID_HELP)
+@click.option("--skip-pre-upgrade", is_flag=True, help="Upgrade without running pre_upgrade of the old module.")
 @click.option(
     "--wasm-memory-persistence",
     type=click.Choice(["keep", "replace"]),
-    help="Whether an upgrade keeps the heap; by default it does with enhanced orthogonal persistence.",
+    help="Whether an upgrade keeps the heap [keep for Motoko with enhanced orthogonal persistence, else replace]",
 )
 @with_app
 def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> None:
-    """Install the module FILE (raw or gzip) into CANISTER, replace it, or upgrade to it."""
+    """Install, reinstall or upgrade CANISTER with the module FILE, raw or gzip."""
     skip, persistence = options["skip_pre_upgrade"], options["wasm_memory_persistence"]
     if mode != "upgrade" and (skip or persistence):
-        raise Misuse("--skip-pre-upgrade and --wasm-memory-persistence belong to --mode upgrade")
+        raise Misuse("--skip-pre-upgrade and --wasm-memory-persistence require --mode upgrade")
     wasm = file.read_bytes()
     with app.session() as session:
         target = session.canister(canister)
         argument = init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
         if mode == "upgrade":
-            how = {"skip_pre_upgrade": skip} | ({"wasm_memory_persistence": persistence} if persistence else {})
-            result = target.upgrade(wasm, argument, app.sender, **how)
+            upgrade_options = {"skip_pre_upgrade": skip}
+            upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
+            result = target.upgrade(wasm, argument, app.sender, **upgrade_options)
         else:
             result = target.install(wasm, argument, mode, app.sender)
         title, digest = session.title(target.id), submitted_module(wasm).hash
@@ -80,7 +84,7 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
 
 
 def init_argument(wasm: bytes, request: Request) -> bytes:
-    """The bytes of an installation argument, by the types that the module declares."""
+    """Encode an installation argument with the types that the module declares."""
     if request.argument is None and request.file is None:
         return EMPTY_ARGUMENT
     try:
@@ -95,9 +99,9 @@ def _call_options(function: F) -> F:
         canister_argument,
         click.argument("method"),
         click.argument("argument", metavar="[CANDID]", required=False),
-        click.option("--arg-file", "file", type=FILE, help="A file that holds the argument."),
-        click.option("--did", type=FILE, help="The interface, where the module does not carry it."),
-        click.option("--raw", is_flag=True, help="Argument and reply are bytes in hexadecimal, whatever they mean."),
+        click.option("--arg-file", "file", type=FILE, help="File with the argument in Candid."),
+        click.option("--did", type=FILE, help=DID_HELP),
+        click.option("--raw", is_flag=True, help=RAW_HELP),
         with_app,
     ]
     for option in reversed(options):
@@ -106,13 +110,14 @@ def _call_options(function: F) -> F:
 
 
 @click.command(cls=Command)
-@click.option("--update", is_flag=True, help="An update call, even if the interface says that METHOD is a query.")
-@click.option("--diff", is_flag=True, help="Show what the call changed in CANISTER.")
+@click.option("--update", is_flag=True, help="Make an update call, even if the interface declares METHOD as a query.")
+@click.option("--diff", is_flag=True, help="Show the changes of the call in CANISTER.")
 @_call_options
 def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
-    """Call METHOD of CANISTER, or of the management canister aaaaa-aa, with an argument such as '(1, "x")'.
+    """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
-    A method that the interface declares as a query is called as one.
+    CANISTER may be the management canister, aaaaa-aa. A method that the interface declares as a query is called as a
+    query.
     """
     _perform(app, canister, Request(**options), as_query=False if update else None, diff=diff)
 
@@ -120,7 +125,7 @@ def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> N
 @click.command(cls=Command)
 @_call_options
 def query(app: App, canister: str, **options: Any) -> None:
-    """Query METHOD of CANISTER: nothing of what it does remains."""
+    """Query METHOD of CANISTER; all changes are discarded."""
     _perform(app, canister, Request(**options), as_query=True)
 
 
@@ -132,7 +137,7 @@ def _perform(app: App, canister: str, request: Request, as_query: bool | None, d
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
         if diff and isinstance(target, Management):
-            raise Misuse("--diff shows what changes in a canister, and aaaaa-aa has nothing")
+            raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
         changes = target.changes() if diff and isinstance(target, Canister) else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
         changed = None if changes is None else render_diff(changes.diff, DiffOptions())
@@ -140,7 +145,7 @@ def _perform(app: App, canister: str, request: Request, as_query: bool | None, d
 
 
 def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | Management, candid.Interface | None]:
-    """Who is called, and its interface."""
+    """Return the canister to call and its interface, if known."""
     if session.principal(name) == Management.id:
         return session.sandbox.management, session.sandbox.management.interface
     target = session.canister(name)
@@ -148,7 +153,10 @@ def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | M
 
 
 def asked(request: Request, interface: candid.Interface | None, ask: Callable[[bytes], CallResult]) -> CallResult:
-    """What `ask` answers to the argument, encoded as the interface says; a reject names the methods there are."""
+    """Encode the argument for the interface, and return the result of `ask`.
+
+    CallRejected: for an unknown method, its message lists the methods of the interface.
+    """
     argument = _argument(request, interface.methods.get(request.method) if interface else None)
     try:
         return ask(argument)
@@ -161,9 +169,9 @@ def emit(
     result: CallResult,
     request: Request,
     interface: candid.Interface | None,
-    changed: Looks | None = None,
+    changed: output.Rendered | None = None,
 ) -> None:
-    """The answer, as Candid text, JSON, or bytes; and what the call changed."""
+    """Print the reply as Candid text, JSON, or bytes, then the changes of the call."""
     function = interface.methods.get(request.method) if interface else None
     facts, parts = _answer(app, result, request, interface, function)
     if request.raw:
@@ -175,7 +183,7 @@ def emit(
 
 
 def interface_of(metadata: bytes | None, did: Path | None) -> candid.Interface | None:
-    """The interface in a file, else the one that a module carries."""
+    """Return the interface in the file, or else the one in the module's `candid:service` metadata."""
     if did is not None:
         return candid.load_did(did)
     return None if metadata is None else candid.parse_did(metadata.decode("utf-8", "replace"))
@@ -193,7 +201,7 @@ def _argument(request: Request, function: candid.FuncType | None) -> bytes:
 
 
 def _with_methods(error: CallRejected, interface: candid.Interface | None) -> CallRejected:
-    """Where the canister has no such method, say which ones its interface has."""
+    """Add the methods of the interface to the reject of an unknown method; return any other reject as it is."""
     if error.error_code is not ErrorCode.CANISTER_METHOD_NOT_FOUND or interface is None:
         return error
     known = ", ".join(interface.methods) or "none"
@@ -208,7 +216,7 @@ def _answer(
     interface: candid.Interface | None,
     function: candid.FuncType | None,
 ) -> tuple[dict[str, Any], list[RenderableType]]:
-    """The reply at the types of the interface, else at its own, else as bytes."""
+    """Decode the reply with the types of the interface, else with its own types, else leave it as bytes."""
     reply = result.reply or b""
     facts: dict[str, Any] = {
         "canister_id": result.canister_id,
@@ -243,7 +251,7 @@ def _decode(
 
 
 def read_text(file: Path) -> str:
-    """The text in a file that the user named."""
+    """Return the text of a file given by the user. Misuse if it is not UTF-8."""
     try:
         return file.read_text("utf-8")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""`canister`: the life of a canister."""
+"""The `canister` commands: create, install, call and manage canisters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.cli.calls import call, install, query
 from sandbox.cli.names import problem_with
 from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
-from sandbox.cli.snapshot.transfer import created
+from sandbox.cli.snapshot.transfer import create_from
 from sandbox.cli.state import recover
 from sandbox.errors import StillWaiting
 from sandbox.principal import Principal
@@ -24,23 +24,27 @@ from sandbox.wasm import decode_module, read_facts
 def canister() -> None:
     """Create, install, call and manage canisters.
 
-    CANISTER is an id, or the name given at creation. An argument is Candid text such as '(1, "x")'.
+    CANISTER is an id, or the name given at creation. Arguments are Candid text such as '(1, "x")'.
     """
 
 
 @canister.command()
 @click.argument("name", required=False)
-@click.option("--id", "canister_id", metavar="ID", help="The id that it shall have.")
-@click.option("--cycles", type=click.IntRange(0, (1 << 128) - 1), help="What it owns at first.")
+@click.option("--id", "canister_id", metavar="ID", help="Id of the new canister [the next free one]")
+@click.option("--cycles", type=click.IntRange(0, (1 << 128) - 1), help="Its initial balance in cycles.")
 @click.option(
-    "--from", "source", metavar="SNAPSHOT", help="Its state: a file, a directory, or a snapshot by id or label."
+    "--from",
+    "source",
+    metavar="SNAPSHOT",
+    help="Its initial state: an .icsnap file, a snapshot directory, or the id or label of a snapshot [empty]",
 )
 @setting_options
 @with_app
 def create(app: App, name: str | None, source: str | None, **options: Any) -> None:
-    """Create a canister, and call it NAME from now on; its controller is the user who acts.
+    """Create a canister, and give it the name NAME.
 
-    It is empty, unless --from says whose state it has.
+    Its controller is the user given with --as, unless --controller is given. It is empty, unless --from gives a
+    snapshot whose state it gets.
     """
     problem = None if name is None else problem_with(name)
     if problem is not None:
@@ -49,17 +53,20 @@ def create(app: App, name: str | None, source: str | None, **options: Any) -> No
     with app.session(create=True) as session:
         taken = None if name is None else session.names.get(name)
         if taken is not None:
-            raise Misuse(f"there is a canister named {name!r} already: {taken}")
-        how = _how(session, sender, options)
-        made = session.sandbox.create_canister(**how) if source is None else created(app, session, source, how)
+            raise Misuse(f"a canister named {name!r} exists already: {taken}")
+        arguments = _creation(session, sender, options)
+        if source is None:
+            made = session.sandbox.create_canister(**arguments)
+        else:
+            made = create_from(app, session, source, arguments)
         if name is not None:
             session.names.add(name, made.id)
         title = session.title(made.id)
     app.emit({"canister_id": made.id, "name": name}, Text.assemble(("created ", "green"), title))
 
 
-def _how(session: Session, sender: Principal, options: dict[str, Any]) -> dict[str, Any]:
-    """How a canister is created, from the options."""
+def _creation(session: Session, sender: Principal, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of `create_canister` that the options give."""
     canister_id, cycles = options.pop("canister_id"), options.pop("cycles")
     update = chosen(session, options)
     return {
@@ -75,8 +82,8 @@ def _how(session: Session, sender: Principal, options: dict[str, Any]) -> dict[s
 def list_(app: App) -> None:
     """List all canisters."""
     with app.session(save=False) as session:
-        found = [(session.names.of(c.id), c.status()) for c in session.sandbox.canisters()]
-    facts = [{"name": name, **_summary(status)} for name, status in found]
+        statuses = [(session.names.of(c.id), c.status()) for c in session.sandbox.canisters()]
+    facts = [{"name": name, **_summary(status)} for name, status in statuses]
     headers = ("name", "id", "status", "module", "heap", "stable", "snapshots")
     rows = [
         (
@@ -88,7 +95,7 @@ def list_(app: App) -> None:
             output.size(status.stable_size),
             output.size(status.snapshots_size),
         )
-        for name, status in found
+        for name, status in statuses
     ]
     if rows:
         app.emit(facts, output.Listing(headers, rows, headers[4:]))
@@ -100,22 +107,22 @@ def list_(app: App) -> None:
 @canister_argument
 @with_app
 def status(app: App, canister: str) -> None:
-    """Show what CANISTER is now: status, module, sizes, settings."""
+    """Show the status, module, memory sizes and settings of CANISTER."""
     with app.session(save=False) as session:
         target = session.canister(canister)
-        found, name = target.status(app.sender), session.names.of(target.id)
-    settings = settings_facts(found.settings)
-    summary = {"name": name, **_summary(found)}
+        current, name = target.status(app.sender), session.names.of(target.id)
+    settings = settings_facts(current.settings)
+    summary = {"name": name, **_summary(current)}
     text = {
-        "canister": f"{name} ({found.canister_id})" if name else str(found.canister_id),
-        "status": found.status,
-        "version": found.version,
-        "module": found.module_hash.hex() if found.module_hash else "none",
-        "heap": _bytes(found.heap_size),
-        "stable memory": _bytes(found.stable_size),
-        "snapshots": _bytes(found.snapshots_size),
-        "memory in all": _bytes(found.memory_size),
-        "cycles": f"{found.cycles:,}",
+        "canister": f"{name} ({current.canister_id})" if name else str(current.canister_id),
+        "status": current.status,
+        "version": current.version,
+        "module": current.module_hash.hex() if current.module_hash else "none",
+        "heap": _bytes(current.heap_size),
+        "stable memory": _bytes(current.stable_size),
+        "snapshots": _bytes(current.snapshots_size),
+        "total memory": _bytes(current.memory_size),
+        "cycles": f"{current.cycles:,}",
     }
     app.emit({**summary, "settings": settings}, output.fields(text | settings_text(settings)))
 
@@ -139,7 +146,7 @@ def _summary(status: CanisterStatus) -> dict[str, Any]:
 
 
 def _simple(name: str, done: str, text: str) -> click.Command:
-    """A command that does one thing to a canister and has nothing else to say."""
+    """Return a command that calls `Canister.<name>` and prints `done`, the participle."""
 
     @with_app
     def run(app: App, canister: str) -> None:
@@ -149,7 +156,7 @@ def _simple(name: str, done: str, text: str) -> click.Command:
             title = session.title(target.id)
             try:
                 getattr(target, name)(app.sender)
-            except StillWaiting as waiting:  # what was done stays, and is saved
+            except StillWaiting as waiting:  # the state of the wait is saved, then the error is raised
                 unfinished = waiting
         if unfinished is not None:
             raise unfinished
@@ -162,7 +169,7 @@ def _simple(name: str, done: str, text: str) -> click.Command:
 @canister_argument
 @with_app
 def logs(app: App, canister: str) -> None:
-    """Print the log of CANISTER: what it printed, and its traps; the newest 4 KiB."""
+    """Print the log of CANISTER, at most the newest 4 KiB: debug output and traps."""
     with app.session(save=False) as session:
         records = session.canister(canister).logs(app.sender)
     texts = [record.content.decode("utf-8", "replace") for record in records]
@@ -186,7 +193,10 @@ def _log_line(index: int, text: str) -> Text:
 @click.argument("name", required=False)
 @with_app
 def metadata(app: App, canister: str, name: str | None) -> None:
-    """Print the metadata section NAME of the module of CANISTER, such as candid:service; without NAME, list all."""
+    """Print or list the metadata sections of the module of CANISTER.
+
+    NAME is the section to print, such as candid:service. Without NAME, all sections are listed.
+    """
     with app.session(save=False) as session:
         target = session.canister(canister)
         content = None if name is None else target.metadata(name)
@@ -210,8 +220,8 @@ def _sections(session: Session, canister: str) -> list[tuple[str, str, int]]:
     facts = read_facts(decode_module(code.submitted))
     return [
         (name, kind, len(content))
-        for kind, found in (("public", facts.public_metadata), ("private", facts.private_metadata))
-        for name, content in found.items()
+        for kind, named in (("public", facts.public_metadata), ("private", facts.private_metadata))
+        for name, content in named.items()
     ]
 
 
@@ -221,9 +231,9 @@ for command in (
     query,
     settings,
     recover,
-    _simple("start", "started", "Start CANISTER: it takes calls again."),
-    _simple("stop", "stopped", "Stop CANISTER: it takes no calls until it is started."),
-    _simple("uninstall", "uninstalled", "Remove module and memory of CANISTER; its snapshots and settings stay."),
-    _simple("delete", "deleted", "Delete CANISTER, which must be stopped, and its snapshots, for good."),
+    _simple("start", "started", "Start CANISTER, so that it accepts calls again."),
+    _simple("stop", "stopped", "Stop CANISTER, so that it accepts no calls until it is started."),
+    _simple("uninstall", "uninstalled", "Remove the module and memory of CANISTER; snapshots and settings stay."),
+    _simple("delete", "deleted", "Delete CANISTER, which must be stopped, with its snapshots. This cannot be undone."),
 ):
     canister.add_command(command)

@@ -1,4 +1,4 @@
-"""`drun`: run a script of the platform's first command-line runner."""
+"""The command `drun`: run a script of drun, the runner of the platform's test scripts."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ _COSTS = {"application": "mainnet", "system": "free"}
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=".",
     metavar="DIR",
-    help="Where the modules are that the script names; for a/b.mo the compiled a/b.wasm is taken [.]",
+    help="Directory of the modules that the script names; a/b.mo stands for the compiled a/b.wasm [.]",
 )
-@click.option("--id", "first", default=str(FIRST), metavar="ID", help=f"The canister that $ID stands for [{FIRST}]")
+@click.option("--id", "first", default=str(FIRST), metavar="ID", help=f"Canister id that $ID stands for [{FIRST}]")
 @click.option(
     "--subnet-type",
     type=click.Choice(sorted(_COSTS)),
     default="system",
-    help="On an application subnet canisters pay the published fees [system]",
+    help="Type of the subnet: on an application subnet canisters pay the published fees [system]",
 )
 @with_app
 def drun(app: App, script: BinaryIO, modules: Path, first: str, subnet_type: str) -> None:
-    """Run the drun script SCRIPT (- for standard input) on a subnet of its own.
+    """Run the drun script SCRIPT on a subnet of its own.
 
-    One command a line:
+    SCRIPT is a file, or - for standard input.
+
+    Each line is one command:
 
     \b
       create                   a new canister (implied if the script has none)
@@ -52,8 +54,9 @@ def drun(app: App, script: BinaryIO, modules: Path, first: str, subnet_type: str
     ARG is 0x4449444c0000, or "DIDL\\x00\\x00" with the escapes \\xHH, \\bBBBBBBBB, \\" and \\\\.
     $ID stands for the first canister, $PRINCIPAL for its id as an argument of stop_canister.
 
-    Answers are printed as drun prints them, what canisters print goes to standard error. The sender is anonymous, and
-    a controller. The exit code is 0 also if canisters rejected: compare the output with what is expected.
+    Answers are printed in the format of drun; debug output of canisters goes to standard error. The sender is the
+    anonymous principal, which is a controller of the canisters. The exit code is 0 even if canisters reject: compare
+    the output with the expected output.
     """
     text = _text(script.read())
     on_print, costs = None if app.json else _print, _COSTS[subnet_type]

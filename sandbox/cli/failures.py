@@ -1,4 +1,4 @@
-"""Which exception ends a run with which exit code, and what is said about it."""
+"""The exit code and the error text for each exception that ends a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILED, MISUSE, INTERRUPTED = 1, 2, 130
 
 @dataclass(frozen=True)
 class Report:
-    """`kind`: rejected, failed, misuse, state or interrupted."""
+    """A failure to print. `kind`: rejected, failed, misuse or interrupted; `facts`: more fields for JSON."""
 
     code: int
     kind: str
@@ -34,13 +34,13 @@ class Report:
 
 
 class CheckFailed(click.ClickException):
-    """A check that the user asked for says no."""
+    """A failed check that the user asked for."""
 
     exit_code = FAILED
 
 
 def report(error: BaseException) -> Report | None:
-    """What to tell about an exception that belongs to the command line; None: a defect, to be shown as it is."""
+    """Return the report of an exception; None if it is a defect of this program, to be raised with its traceback."""
     match error:
         case CallRejected():
             return Report(FAILED, "rejected", error.message, _reject_facts(error))
@@ -54,7 +54,7 @@ def report(error: BaseException) -> Report | None:
         ):
             return Report(FAILED, "failed", str(error))
         case click.UsageError():
-            hint = f"\n{error.ctx.command_path} --help says more" if error.ctx else ""
+            hint = f"\n{error.ctx.command_path} --help shows the usage" if error.ctx else ""
             return Report(MISUSE, "misuse", error.format_message() + hint)
         case click.ClickException():
             return Report(error.exit_code, "failed" if error.exit_code == FAILED else "misuse", error.format_message())
@@ -67,15 +67,15 @@ def report(error: BaseException) -> Report | None:
     return None
 
 
-def show(found: Report, *, json: bool) -> None:
-    """On standard error for people; as JSON on standard output."""
+def show(failure: Report, *, json: bool) -> None:
+    """Print a report on standard error for people, or on standard output as JSON."""
     if json:
-        output.print_json({"error": {"kind": found.kind, "message": found.message, **found.facts}})
+        output.print_json({"error": {"kind": failure.kind, "message": failure.message, **failure.facts}})
         return
-    if found.kind == "rejected":
-        output.show(*_reject_text(found), stderr=True)
+    if failure.kind == "rejected":
+        output.show(*_reject_text(failure), stderr=True)
     else:
-        output.show(Text.assemble(("error: ", "bold red"), found.message), stderr=True)
+        output.show(Text.assemble(("error: ", "bold red"), failure.message), stderr=True)
 
 
 def _reject_facts(error: CallRejected) -> dict[str, Any]:
@@ -91,13 +91,13 @@ def _reject_facts(error: CallRejected) -> dict[str, Any]:
     return facts
 
 
-def _reject_text(found: Report) -> list[Text]:
-    code = f" {found.facts['error_code']}" if found.facts["error_code"] else ""
+def _reject_text(failure: Report) -> list[Text]:
+    code = f" {failure.facts['error_code']}" if failure.facts["error_code"] else ""
     head = Text.assemble(
-        ("rejected: ", "bold red"), (f"{found.facts['reject_name']} ({found.facts['reject_code']}){code}", "bold")
+        ("rejected: ", "bold red"), (f"{failure.facts['reject_name']} ({failure.facts['reject_code']}){code}", "bold")
     )
-    parts = [head, Text(found.message.rstrip())]
-    trace = found.facts["backtrace"]
-    if trace and "Canister Backtrace:" not in found.message:
+    parts = [head, Text(failure.message.rstrip())]
+    trace = failure.facts["backtrace"]
+    if trace and "Canister Backtrace:" not in failure.message:
         parts.append(Text("\n".join(("Canister Backtrace:", *trace))))
     return parts

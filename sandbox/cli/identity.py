@@ -1,21 +1,20 @@
-"""`identity`: the principals of users."""
+"""The command `identity`: the principals of users."""
 
 from __future__ import annotations
 
 import click
 
-from sandbox.cli.app import App, Command, with_app
-from sandbox.cli.app import user as principal_of
+from sandbox.cli.app import App, Command, user, with_app
 
 
 @click.command(cls=Command)
 @click.argument("name", required=False)
 @with_app
 def identity(app: App, name: str | None) -> None:
-    """Print the principal of user NAME, or of the one given with --as.
+    """Print the principal of user NAME, or of the user given with --as.
 
-    A name is all that a user is: the same name is the same principal everywhere.
+    A principal depends on the name alone: the same name gives the same principal in every state.
     """
-    who = app.user if name is None else name
-    principal = principal_of(who)
-    app.emit({"name": who, "principal": principal}, str(principal))
+    user_name = app.user if name is None else name
+    principal = user(user_name)
+    app.emit({"name": user_name, "principal": principal}, str(principal))

@@ -1,4 +1,4 @@
-"""`replay`: what a sandbox did, once more."""
+"""The command `replay`: repeat the recorded steps of a sandbox."""
 
 from __future__ import annotations
 
@@ -22,52 +22,54 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("record", type=FILE)
 @with_app
 def replay(app: App, record: Path) -> int:
-    """Take the steps of RECORD, a file made by `Sandbox.record`, once more, and report the first that differs.
+    """Repeat the steps of RECORD and report the first difference.
 
-    Everything happens in memory, from nothing; no state is read or changed. At each step answers, logs, HTTP requests
-    and the state of every canister are compared; counts of instructions only if the same engine counted them, states
-    only if the same version hashed them. It says so if they are not.
+    RECORD is a file made by `Sandbox.record`. Everything happens in memory, in a new sandbox; no state directory is
+    read or changed. Each step compares answers, logs, HTTP requests and the state of every canister. Instruction
+    counts are compared only if the same engine counted them, and states only if the same version hashed them;
+    otherwise a line of the output says that they are not compared.
 
-    Exit codes: 0 all steps have the same outcome; 1 one differs; 2 the file is not a record of this format, or damaged.
+    Exit codes: 0 all steps have the same outcome; 1 a step differs; 2 the file is damaged or not a record of this
+    format.
     """
-    found = replayed(record)
-    app.emit(_facts(found), *_lines(found))
-    return FAILED if found.difference is not None else 0
+    result = replayed(record)
+    app.emit(_facts(result), *_lines(result))
+    return FAILED if result.difference is not None else 0
 
 
-def _facts(found: Replay) -> dict[str, Any]:
+def _facts(result: Replay) -> dict[str, Any]:
     return {
-        "same": found.difference is None,
-        "steps": found.steps,
-        "complete": found.end is not None and found.end.whole,
-        "end": None if found.end is None else found.end.why,
-        "unfinished": found.unfinished,
-        "instructions_compared": found.counts_compared,
-        "states_compared": found.states_compared,
-        "counted_by": found.header.counted_by,
-        "state_hash": found.state_hash or None,
-        "step": found.step,
-        "difference": None if found.difference is None else asdict(found.difference),
+        "same": result.difference is None,
+        "steps": result.steps,
+        "complete": result.end is not None and result.end.whole,
+        "end": None if result.end is None else result.end.why,
+        "unfinished": result.unfinished,
+        "instructions_compared": result.counts_compared,
+        "states_compared": result.states_compared,
+        "counted_by": result.header.counted_by,
+        "state_hash": result.state_hash or None,
+        "step": result.step,
+        "difference": None if result.difference is None else asdict(result.difference),
     }
 
 
-def _lines(found: Replay) -> list[Text]:
+def _lines(result: Replay) -> list[Text]:
     lines = []
-    if not found.counts_compared:
-        counted = f"recorded with {found.header.counted_by}, replayed with {counting()}"
+    if not result.counts_compared:
+        counted = f"recorded with {result.header.counted_by}, replayed with {counting()}"
         lines.append(Text(f"counts of instructions are not compared: {counted}", "yellow"))
-    if not found.states_compared:
+    if not result.states_compared:
         lines.append(Text("states are not compared, only answers and logs: another version hashed them", "yellow"))
-    if found.difference is not None:
-        what, expected, came = found.difference.what, found.difference.expected, found.difference.came
-        lines.append(Text(f"step {found.steps + 1} differs: {found.step}", "red"))
-        return [*lines, Text(f"{what}\n  recorded  {expected}\n  now       {came}")]
-    assert found.end is not None
-    lines.append(Text(f"the same: {found.steps} steps", "green"))
-    if not found.end.whole:
-        lines.append(Text(f"the record ends there: {found.end.why}", "yellow"))
-    elif found.end.why != "closed":
-        lines.append(Text(f"the record ends there: {found.end.why}"))
-    if found.unfinished is not None:
-        lines.append(Text(f"begun and not finished when it was made, not replayed: {found.unfinished}", "yellow"))
-    return [*lines, Text(f"state hash {found.state_hash}")]
+    if result.difference is not None:
+        difference = result.difference
+        lines.append(Text(f"step {result.steps + 1} differs: {result.step}", "red"))
+        return [*lines, Text(f"{difference.what}\n  recorded  {difference.expected}\n  now       {difference.came}")]
+    assert result.end is not None
+    lines.append(Text(f"the same: {result.steps} steps", "green"))
+    if not result.end.whole:
+        lines.append(Text(f"the record ends there: {result.end.why}", "yellow"))
+    elif result.end.why != "closed":
+        lines.append(Text(f"the record ends there: {result.end.why}"))
+    if result.unfinished is not None:
+        lines.append(Text(f"not replayed, unfinished when the record ended: {result.unfinished}", "yellow"))
+    return [*lines, Text(f"state hash {result.state_hash}")]

@@ -1,4 +1,4 @@
-"""The outermost command: shared options, and one place where every failure gets its text and exit code."""
+"""The outermost command: the table of commands, and the text and exit code of every failure."""
 
 from __future__ import annotations
 
@@ -12,54 +12,73 @@ from typing import Any
 import click
 
 from sandbox import __version__
-from sandbox.cli import failures
-from sandbox.cli.app import App, Group, Misuse
-from sandbox.cli.canister import canister
-from sandbox.cli.demo import demo
-from sandbox.cli.drun import drun
-from sandbox.cli.identity import identity
-from sandbox.cli.replay import replay
-from sandbox.cli.snapshot.commands import snapshot
-from sandbox.cli.state import state
-from sandbox.cli.wasm import wasm
+from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
+
+COMMANDS = {
+    "canister": LazyCommand("sandbox.cli.canister", "canister", "Create, install, call and manage canisters."),
+    "demo": LazyCommand("sandbox.cli.demo", "demo", "Run three real canisters, break them, and restore every byte."),
+    "drun": LazyCommand("sandbox.cli.drun", "drun", "Run the drun script SCRIPT on a subnet of its own."),
+    "identity": LazyCommand(
+        "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the user given with --as."
+    ),
+    "replay": LazyCommand(
+        "sandbox.cli.replay", "replay", "Repeat the steps of RECORD and report the first difference."
+    ),
+    "snapshot": LazyCommand(
+        "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
+    ),
+    "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
+    "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Inspect modules without running them."),
+}
 
 
-class Root(Group):
-    """Runs a command and ends with its exit code."""
+class Root(LazyGroup):
+    """The outermost group: runs a command and ends the process with its exit code."""
+
+    lazy = COMMANDS
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args)
-        app = App()
+        shared = SharedOptions()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        options |= {"standalone_mode": False, "obj": app}
+        options |= {"standalone_mode": False, "obj": shared}
         try:
             _check_text(arguments)
             code = super().main(arguments, *rest, **options)
-            sys.exit(code if isinstance(code, int) else 0)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+            code = 0
         except click.exceptions.Exit as error:
-            sys.exit(error.exit_code)
+            code = error.exit_code
         except BaseException as error:
-            found = failures.report(error)
-            if found is None:
+            code = _show_failure(error, json=shared.json or _wants_json(arguments))
+            if code is None:
                 raise
-            failures.show(found, json=app.json or _wants_json(arguments))
-            sys.exit(found.code)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_failure(error: BaseException, *, json: bool) -> int | None:
+    """Print an exception and return the exit code; None, with nothing printed, if it is a defect of this program."""
+    from sandbox.cli import failures  # imported late: it brings rich and the inspection of snapshots
+
+    report = failures.report(error)
+    if report is None:
+        return None
+    failures.show(report, json=json)
+    return report.code
 
 
 def _check_text(arguments: Sequence[str]) -> None:
-    """Bytes that are not UTF-8 reach Python as lone surrogates, which nothing below can encode."""
+    """Refuse arguments that are not UTF-8. Python passes their bytes as lone surrogates, which cannot be encoded."""
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             raise Misuse(f"{argument!r} is not UTF-8")
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    """Whether JSON was asked for, where the options themselves could not be understood."""
+    """Return whether JSON is requested, for errors in the options themselves."""
     return "--output=json" in arguments or ("--output", "json") in pairwise(arguments)
 
 
@@ -72,7 +91,3 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def root() -> None:
     """Run real Internet Computer canisters, break them, and bring every byte back."""
-
-
-for command in (demo, canister, snapshot, state, wasm, drun, replay, identity):
-    root.add_command(command)

@@ -1,4 +1,4 @@
-"""Settings of a canister: one table from which options, help and output derive."""
+"""The settings of a canister: one table that options, help and output are derived from."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sandbox.cli.render.output import fields
 from sandbox.state import Settings, Visibility
 
 NUMBERS = {
-    "compute_allocation": "Percent of a core, 0 to 100.",
-    "memory_allocation": "Bytes.",
-    "freezing_threshold": "Seconds.",
-    "reserved_cycles_limit": "Cycles.",
-    "minimum_incoming_canister_call_cycles": "Cycles.",
-    "wasm_memory_limit": "Bytes of heap; 0: no limit. A new canister has 3 GiB.",
-    "wasm_memory_threshold": "Bytes.",
+    "compute_allocation": "Compute allocation in percent of a core, 0 to 100.",
+    "memory_allocation": "Reserved memory in bytes; 0: none.",
+    "freezing_threshold": "Freezing threshold in seconds.",
+    "reserved_cycles_limit": "Largest reserved balance in cycles.",
+    "minimum_incoming_canister_call_cycles": "Cycles that a call from a canister must carry.",
+    "wasm_memory_limit": "Largest heap in bytes; 0: no limit. A new canister has 3 GiB.",
+    "wasm_memory_threshold": "Remaining heap in bytes below which on_low_wasm_memory runs.",
 }
 VISIBILITIES = ("log_visibility", "snapshot_visibility", "status_visibility")
 
@@ -29,14 +29,18 @@ def _flag(name: str) -> str:
 
 
 def setting_options(function: F) -> F:
-    """An option for every setting."""
+    """Add an option for every setting."""
     options: list[Callable[[F], F]] = [
         click.option(
-            "--controller", "controllers", multiple=True, metavar="WHO", help="Replaces all; may be repeated."
+            "--controller",
+            "controllers",
+            multiple=True,
+            metavar="WHO",
+            help="A controller; may be repeated. Replaces all controllers.",
         ),
         *(click.option(_flag(name), name, type=int, help=text) for name, text in NUMBERS.items()),
         *(
-            click.option(_flag(name), name, metavar="WHO", help="controllers, public, or viewers with commas.")
+            click.option(_flag(name), name, metavar="WHO", help="controllers, public, or viewers separated by commas.")
             for name in VISIBILITIES
         ),
         click.option(
@@ -44,7 +48,7 @@ def setting_options(function: F) -> F:
             "environment_variables",
             multiple=True,
             metavar="NAME=VALUE",
-            help="Replaces all; may be repeated; '' removes all.",
+            help="A variable; may be repeated. Replaces all variables; '' removes all.",
         ),
     ]
     for option in reversed(options):
@@ -53,7 +57,7 @@ def setting_options(function: F) -> F:
 
 
 def chosen(session: Session, options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the options give, as the platform wants them."""
+    """Return the settings that the options give, as arguments of `update_settings`."""
     update = {name: options[name] for name in NUMBERS if options[name] is not None}
     if options["controllers"]:
         update["controllers"] = [session.who(text) for text in options["controllers"]]
@@ -71,7 +75,7 @@ def chosen(session: Session, options: dict[str, Any]) -> dict[str, Any]:
 @setting_options
 @with_app
 def settings(app: App, canister: str, **options: Any) -> None:
-    """Show the settings of CANISTER, or change those that are given."""
+    """Show the settings of CANISTER, or change the given ones."""
     with app.session() as session:
         target = session.canister(canister)
         update = chosen(session, options)
@@ -81,16 +85,16 @@ def settings(app: App, canister: str, **options: Any) -> None:
     app.emit(facts, fields(settings_text(facts)))
 
 
-def settings_facts(found: Settings) -> dict[str, Any]:
-    """All settings by name."""
-    facts = asdict(found) | {"controllers": list(found.controllers)}
+def settings_facts(current: Settings) -> dict[str, Any]:
+    """Return all settings by name, for JSON."""
+    facts = asdict(current) | {"controllers": list(current.controllers)}
     for name in VISIBILITIES:
-        facts[name] = _visibility(getattr(found, name))
-    return facts | {"environment_variables": dict(found.environment_variables)}
+        facts[name] = _visibility(getattr(current, name))
+    return facts | {"environment_variables": dict(current.environment_variables)}
 
 
 def settings_text(facts: dict[str, Any]) -> dict[str, object]:
-    """The same for people."""
+    """Return the settings by label, for people."""
     lines: dict[str, object] = {}
     for name, value in facts.items():
         label = name.replace("_", " ")
@@ -103,10 +107,10 @@ def settings_text(facts: dict[str, Any]) -> dict[str, object]:
     return lines
 
 
-def _visibility(found: Visibility) -> str | list[str]:
-    if found.public:
+def _visibility(visibility: Visibility) -> str | list[str]:
+    if visibility.public:
         return "public"
-    return [str(viewer) for viewer in found.allowed_viewers] or "controllers"
+    return [str(viewer) for viewer in visibility.allowed_viewers] or "controllers"
 
 
 def _variable(text: str) -> tuple[str, str]:

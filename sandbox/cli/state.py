@@ -1,4 +1,4 @@
-"""`state check` and `canister recover`: damage of the files, and ways back."""
+"""The commands `state check` and `canister recover`: damaged files, and recovery from them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from sandbox.errors import StateCorrupt
 
 @click.group(cls=Group)
 def state() -> None:
-    """Look after the directory in which the state is kept."""
+    """Check the files of the state directory."""
 
 
 @state.command()
 @click.option("--deep", is_flag=True, help="Read every byte of memories, snapshots, packs and modules.")
 @with_app
 def check(app: App, deep: bool) -> None:
-    """Look for damaged files. Exit code 1 if there are any.
+    """Look for damaged files, and exit with code 1 if there are any.
 
     Opening the state reads its manifest, all records, the modules of canisters, the manifests of snapshots, and every
-    page of a memory whose file something else has written to since the last save. Beyond that, the check looks at the
-    index of every pack and at the top of what every snapshot needs of packs and modules. With --deep, every byte is
-    read, also of memories whose files look untouched.
+    page of a memory whose file another program has written to since the last save. The check then also reads the
+    index of every pack, and for every snapshot its module and the root nodes of its memories. With --deep, every byte
+    is read, also of memories whose files look unchanged.
     """
     try:
         with app.session(save=False) as session:
-            found = session.sandbox.check(deep=deep)
-            rows = [(_owner(session, p.canister_id), p.part, output.one_line(p.why)) for p in found.problems]
+            result = session.sandbox.check(deep=deep)
+            rows = [(_owner(session, p.canister_id), p.part, output.one_line(p.why)) for p in result.problems]
     except StateCorrupt as error:
         app.emit({"intact": False, "deep": deep, "error": str(error)}, Text(f"damaged: {error}", "bold red"))
         raise click.exceptions.Exit(FAILED) from None
-    app.emit(_facts(found), *_texts(found, rows))
-    if not found.intact:
+    app.emit(_facts(result), *_texts(result, rows))
+    if not result.intact:
         raise click.exceptions.Exit(FAILED)
 
 
@@ -47,31 +47,32 @@ def _owner(session: Session, canister_id: Any) -> str:
     return "" if canister_id is None else session.names.of(canister_id) or str(canister_id)
 
 
-def _facts(found: StateCheck) -> dict[str, Any]:
-    problems = [{"canister_id": p.canister_id, "part": p.part, "why": p.why} for p in found.problems]
-    return {"intact": found.intact, "deep": found.deep, "unchecked": found.unchecked, "problems": problems}
+def _facts(result: StateCheck) -> dict[str, Any]:
+    problems = [{"canister_id": p.canister_id, "part": p.part, "why": p.why} for p in result.problems]
+    return {"intact": result.intact, "deep": result.deep, "unchecked": result.unchecked, "problems": problems}
 
 
-def _texts(found: StateCheck, rows: list[tuple[str, str, str]]) -> list[Any]:
+def _texts(result: StateCheck, rows: list[tuple[str, str, str]]) -> list[Any]:
     texts: list[Any] = [output.Listing(("canister", "part", "why"), rows)] if rows else [Text("intact", "green")]
-    if found.unchecked:
-        texts.append(Text(f"{found.unchecked} memories have no checks before the next save", "dim"))
+    if result.unchecked:
+        texts.append(Text(f"{result.unchecked} memories have no checks before the next save", "dim"))
     return texts
 
 
 @click.command(cls=Command)
 @canister_argument
-@click.option("--snapshot", "which", metavar="SNAPSHOT", help="An id or a label [the newest that is intact]")
-@click.option("--accept-damage", is_flag=True, help="Take no snapshot: go on with the bytes that are left.")
+@click.option("--snapshot", "which", metavar="SNAPSHOT", help="Snapshot to load, by id or label [the newest intact]")
+@click.option("--accept-damage", is_flag=True, help="Load no snapshot: keep the damaged memory as it is.")
 @with_app
 def recover(app: App, canister: str, which: str | None, accept_damage: bool) -> None:
-    """Bring CANISTER back from a snapshot when its memory on disk is damaged, torn or missing.
+    """Restore CANISTER, whose memory on disk is damaged, from a snapshot.
 
-    What it did after the snapshot is lost. With --accept-damage it stays what it is, damaged bytes included and zeros
-    where nothing is left, and every damage is printed: nobody knows what its code makes of that.
+    All changes after the snapshot are lost. With --accept-damage the canister keeps its memory instead, with the
+    damaged bytes, and with zeros where bytes are missing. Every damage is printed; the behaviour of the canister's
+    code on such bytes is unpredictable.
     """
     if which is not None and accept_damage:
-        raise Misuse("--accept-damage goes without --snapshot")
+        raise Misuse("--accept-damage cannot be combined with --snapshot")
     with app.session() as session:
         target = session.canister(canister)
         title = session.title(target.id)
@@ -79,7 +80,7 @@ def recover(app: App, canister: str, which: str | None, accept_damage: bool) -> 
             accepted = target.accept_damage()
             facts: dict[str, Any] = {"canister_id": target.id, "accepted": accepted}
             texts = [Text.assemble(("accepted ", "bold red"), damage) for damage in accepted]
-            texts = texts or [Text(f"nothing of {title} is damaged")]
+            texts = texts or [Text(f"the memory of {title} is not damaged")]
         else:
             wanted = None if which is None else resolve_snapshot(session, which).id
             taken = target.recover(wanted, app.sender)

@@ -1,4 +1,4 @@
-"""`wasm`: look at a module without running it."""
+"""The `wasm` commands: inspect a module without running it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from sandbox.wasm import decode_module, describe, read_facts
 
 @click.group(cls=Group)
 def wasm() -> None:
-    """Look at modules without running them."""
+    """Inspect modules without running them."""
 
 
 @wasm.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @with_app
 def inspect(app: App, file: Path) -> None:
-    """What the module FILE contains, and whether the platform would take it."""
+    """Show the contents of the module FILE, and whether the platform accepts it.
+
+    Exit code 1 if the platform refuses it.
+    """
     submitted = file.read_bytes()
     facts = describe(read_facts(decode_module(submitted)))
     problem = _problem(submitted)
@@ -56,7 +59,7 @@ def _parts(facts: dict[str, Any]) -> list[RenderableType]:
         "SHA-256": facts["sha256"],
         "size": f"{facts['size']:,} bytes, code {facts['code_bytes']:,} in {facts['functions']:,} functions",
         "kind": ", ".join(filter(None, (pointer, bits))),
-        "heap": "none" if memory is None else f"{memory['minimum']} pages of 64 KiB at least",
+        "heap": "none" if memory is None else f"at least {memory['minimum']} pages of 64 KiB",
         "globals": f"{facts['globals']['mutable']} mutable, {facts['globals']['immutable']} immutable",
         "data": f"{data['active']} active and {data['passive']} passive segments, {data['bytes']:,} bytes",
         "start": facts["start"] or "none",

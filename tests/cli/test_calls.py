@@ -172,7 +172,7 @@ def test_the_management_canister_is_called_like_any_other(with_canister: Make) -
     assert status["reply"][0]["status"] == {"running": None}
     assert "IC0512" in cli("--as", "eve", "canister", "call", "aaaaa-aa", "load_canister_snapshot", asked, code=1)
     assert "take_canister_snapshot" in cli("canister", "call", "aaaaa-aa", "take_canister", code=1)
-    assert "aaaaa-aa has nothing" in cli("canister", "call", "aaaaa-aa", "take_canister", "--diff", code=2)
+    assert "aaaaa-aa has no state" in cli("canister", "call", "aaaaa-aa", "take_canister", "--diff", code=2)
 
 
 def _escaped(digits: str) -> str:

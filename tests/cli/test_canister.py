@@ -141,7 +141,7 @@ def test_enhanced_persistence_keeps_the_heap_unless_told_otherwise(with_canister
 def test_upgrade_options_belong_to_upgrades(with_canister: Make) -> None:
     cli = with_canister("c", "counter.classical")
     install = ("canister", "install", "c", module("counter.classical"))
-    assert "belong to --mode upgrade" in cli(*install, "--skip-pre-upgrade", code=2)
+    assert "require --mode upgrade" in cli(*install, "--skip-pre-upgrade", code=2)
 
 
 def test_start_stop_delete(with_canister: Make) -> None:

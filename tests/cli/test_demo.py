@@ -29,7 +29,7 @@ def test_every_proof_holds(cli: Cli) -> None:
         assert by_proof["trap undone"]["reject"]["error_code"] == "IC0503"
         assert "post_upgrade refuses on purpose" in by_proof["trap undone"]["reject"]["message"]
         assert by_proof["trap undone"]["reject"]["backtrace"]
-        assert by_proof["loss found"]["lost_fields"] == {"email": 500}
+        assert by_proof["loss detected"]["lost_fields"] == {"email": 500}
         parts = {part["part"]: part for part in by_proof["rollback 2"]["parts"]}
         assert list(parts) == ["module", "globals", "heap", "stable"]
         assert all(p["sha256"] == p["sha256_after_rollback"] and p["identical"] for p in parts.values())
@@ -67,7 +67,7 @@ def test_a_proof_that_fails_is_shown_and_ends_with_1(cli: Cli, monkeypatch: pyte
 def test_a_story_that_breaks_off_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "ROLES", (replace(ROLES[1], good=ROLES[1].drops),))
     text = cli("demo", code=1)
-    assert "FAILED broke off: the service has no method active_count" in text
+    assert "FAILED aborted: the service has no method active_count" in text
 
 
 def test_without_fixtures(cli: Cli, tmp_path: Path) -> None:

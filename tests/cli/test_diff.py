@@ -54,8 +54,8 @@ def test_by_every_name(registry: Cli, tmp_path: Path) -> None:
     facts = [registry.json("snapshot", "diff", *way) for way in ways]
     same = ("globals", "heap", "stable", "fields", "structures")
     assert all({name: each[name] for name in same} == {name: facts[0][name] for name in same} for each in facts)
-    assert "say what" in registry("snapshot", "diff", file, code=2)
-    assert "say what" in registry("snapshot", "diff", "registry", code=2)
+    assert "B is missing" in registry("snapshot", "diff", file, code=2)
+    assert "B is missing" in registry("snapshot", "diff", "registry", code=2)
     assert "neither the id nor the label" in registry("snapshot", "diff", "no", code=2)
 
 

@@ -150,7 +150,7 @@ def test_a_bare_stable_memory_is_decoded_with_the_module_that_wrote_it(
     file.write_bytes(pack(stable.read(0, stable.size)))
     shown = cli("snapshot", "inspect", str(file), "--stable-image", "--wasm", module("people_v1.classical"), "--decode")
     assert "var edits : Nat = 0 : nat" in shown
-    assert "--wasm belongs to --stable-image" in cli(
+    assert "--wasm requires --stable-image" in cli(
         "snapshot", "inspect", "x", "--wasm", module("people_v1.classical"), code=2
     )
 
@@ -162,7 +162,7 @@ def test_what_is_not_there_is_said(people: Cli) -> None:
     assert "there is: memory 0, memory 1" in people("snapshot", "inspect", "thirty", "--region", "9", code=2)
     assert "is not inside" in people("snapshot", "inspect", "thirty", "--hexdump", "0:99999999999", code=1)
     assert "is not START:LENGTH" in people("snapshot", "inspect", "thirty", "--hexdump", "here", code=2)
-    assert "no regular expression" in people("snapshot", "inspect", "thirty", "--strings", "--pattern", "(", code=2)
+    assert "not a regular expression" in people("snapshot", "inspect", "thirty", "--strings", "--pattern", "(", code=2)
 
 
 def test_a_label_of_several_snapshots_names_none(people: Cli) -> None:

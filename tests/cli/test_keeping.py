@@ -103,7 +103,7 @@ def test_retain_and_prune(people: Cli) -> None:
     assert "pruned" in shown
     assert "pruned" in people("snapshot", "prune")
     assert "at least one --keep rule" in people("snapshot", "retain", "people", code=2)
-    assert "is no time such as" in people("snapshot", "retain", "people", "--keep-within", "5", code=2)
+    assert "is not a time such as" in people("snapshot", "retain", "people", "--keep-within", "5", code=2)
     assert "IC0512" in people("--as", "bob", "snapshot", "retain", "people", "--keep-last", "1", code=1)
 
 
@@ -122,7 +122,7 @@ def test_policy(people: Cli) -> None:
     people("snapshot", "policy", "--not-before-upgrade")
     assert people.json("snapshot", "policy", "people")["before_upgrade"] is False
     assert "last 2, within 3600 s" in people("snapshot", "policy", "people", "--keep-last", "2", "--keep-within", "1h")
-    assert "no other option" in people("snapshot", "policy", "--none", "--every", "1h", code=2)
+    assert "cannot be combined with other options" in people("snapshot", "policy", "--none", "--every", "1h", code=2)
     people("canister", "create", "other")
     people("canister", "install", "other", module("counter.classical"))
     assert [s["label"] for s in people.json("snapshot", "list", "other")] == ["installed"]
@@ -179,7 +179,7 @@ def test_open_calls_are_reported_and_recorded(waiting: Cli) -> None:
     assert waiting.json("canister", "status", "people")["status"] == "running"
     assert waiting("snapshot", "verify", "--all").count("intact") == 1
     result = waiting.run("snapshot", "load", "people", "--no-stop")
-    assert "1 calls were not finished (forward): their answers will come to what was loaded" in result.stderr
+    assert "1 calls were not finished (forward): their answers will arrive at the loaded state" in result.stderr
     assert waiting.json("snapshot", "load", "people")["open_calls"] == facts["open_calls"]
     with Sandbox.open(waiting.state) as sandbox:
         sandbox.run_until_idle()

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from sandbox import CallRejected, Canister, InstructionLimits, Principal, Sandbox
 from sandbox.cli import root
 from sandbox.cli.canister import canister
+from sandbox.cli.root import COMMANDS
 from sandbox.cli.snapshot.commands import snapshot
 from tests.cli.conftest import FIXTURES
 
@@ -124,7 +125,7 @@ def test_commands_of_the_table_exist() -> None:
         *snapshot.commands,
     ]:
         assert re.search(rf"\b{word}\b", table), word
-    assert {"demo", "canister", "snapshot", "state", "wasm", "drun", "replay", "identity"} == set(root.commands)
+    assert {"demo", "canister", "snapshot", "state", "wasm", "drun", "replay", "identity"} == set(COMMANDS)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_a_torn_record_says_where_it_ends(cli: Cli, record: Path) -> None:
     record.write_bytes(record.read_bytes()[:-200])
     shown = cli("replay", str(record))
     assert "the same: 44 steps\nthe record ends there: torn at byte" in shown
-    assert "begun and not finished when it was made, not replayed: start_canister of" in shown
+    assert "not replayed, unfinished when the record ended: start_canister of" in shown
 
 
 @pytest.mark.parametrize("content", [b"", b"canister-sandbox record 9\n", b"canister-sandbox record 1\nxx"])

@@ -215,12 +215,12 @@ def test_the_argument_of_a_module_without_an_interface(source: str, cli: Cli, tm
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--wasm", "FILE"], "--wasm, --arg, --arg-file and --did belong to"),
-        (["--arg", "()"], "--wasm, --arg, --arg-file and --did belong to"),
-        (["--arg-file", "FILE"], "--wasm, --arg, --arg-file and --did belong to"),
-        (["--did", "FILE"], "--wasm, --arg, --arg-file and --did belong to"),
+        (["--wasm", "FILE"], "--wasm, --arg, --arg-file and --did require"),
+        (["--arg", "()"], "--wasm, --arg, --arg-file and --did require"),
+        (["--arg-file", "FILE"], "--wasm, --arg, --arg-file and --did require"),
+        (["--did", "FILE"], "--wasm, --arg, --arg-file and --did require"),
         (["--via-hooks", "--arg", "()", "--arg-file", "FILE"], "--arg-file, not both"),
-        (["--skip-pre-upgrade"], "--skip-pre-upgrade belongs to --via-hooks"),
+        (["--skip-pre-upgrade"], "--skip-pre-upgrade requires --via-hooks"),
         (["--via-hooks", "--stable-image", "FILE"], "not both"),
         (["00", "--stable-image", "FILE"], "not both"),
     ],

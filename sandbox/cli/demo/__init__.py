@@ -1,4 +1,4 @@
-"""`demo`: real canisters run, break, and come back."""
+"""The command `demo`: real canisters are broken and restored."""
 
 from sandbox.cli.demo.command import demo
 

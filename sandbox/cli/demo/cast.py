@@ -1,4 +1,4 @@
-"""Who plays: three real canisters, the versions of each, and the people that they keep."""
+"""The canisters of the demo, their versions, and the records that they store."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ _LAST = ("Allen", "Dijkstra", "Hamilton", "Hopper", "Johnson", "Knuth", "Lamport
 
 @dataclass(frozen=True)
 class Role:
-    """One canister: its first version, what it is upgraded to, and, where there is one, the version that cannot save
-    its own data. File names in the fixtures."""
+    """The modules of one canister, as file names of the fixtures.
+
+    `v1` is installed first. The upgrades to `traps` and `drops` trap or lose data, the one to `good` is correct.
+    `pretraps`, if any, is a first version whose pre_upgrade traps.
+    """
 
     title: str
     v1: str
@@ -28,6 +31,7 @@ class Role:
     pretraps: str | None = None
 
     def modules(self) -> list[str]:
+        """Return the names of all modules."""
         return [name for name in (self.v1, self.traps, self.drops, self.good, self.pretraps) if name]
 
 
@@ -50,12 +54,12 @@ ROLES = (
 
 
 def missing(folder: Path) -> list[str]:
-    """Modules that the demo needs and `folder` does not have."""
+    """Return the names of the modules that `folder` lacks."""
     return [name for role in ROLES for name in role.modules() if not (folder / name).is_file()]
 
 
 def person(index: int) -> dict[str, Any]:
-    """The `index`th person, as the canisters take them."""
+    """Return the record of a person, as an argument of `add`; the same for the same index."""
     first, last = _FIRST[index % len(_FIRST)], _LAST[index // len(_FIRST) % len(_LAST)]
     return {
         "name": f"{first} {last}",

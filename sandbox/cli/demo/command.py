@@ -1,9 +1,10 @@
-"""`demo`: plays every act, shows or reports it, and says by its exit code whether all proofs hold."""
+"""The command `demo`: play every act, print the steps, and exit with 1 unless all proofs hold."""
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.demo.cast import FIXTURES, ROLES, Role, missing
 from sandbox.cli.demo.facts import Step
-from sandbox.cli.demo.show import Teller
+from sandbox.cli.demo.show import StoryPrinter
 from sandbox.cli.demo.story import Act
 from sandbox.cli.render import output
 
@@ -24,51 +25,52 @@ Acts = list[tuple[Role, list[Step]]]
     "--fixtures",
     type=click.Path(file_okay=False, path_type=Path),
     default=FIXTURES,
-    help="Where the modules are [fixtures/wasm of the repository]",
+    help="Directory of the modules [fixtures/wasm of the repository]",
 )
 @with_app
 def demo(app: App, fixtures: Path) -> None:
-    """Three real canisters run, break, and come back: nothing is faked, nothing is kept.
+    """Run three real canisters, break them, and restore every byte.
 
-    Each is filled with a few thousand records, gets a snapshot, is upgraded to versions that trap or lose data, is
-    rolled back, and its module, globals, heap and stable memory are proved to be what they were, byte for byte.
+    Each canister is filled with a few thousand records, gets a snapshot, is upgraded to versions that trap or lose
+    data, and is rolled back. Its module, globals, heap and stable memory are then compared with the snapshot, byte for
+    byte. Everything happens in memory; no state directory is read or changed.
     """
     absent = missing(fixtures)
     if absent:
         raise Misuse(
             f"the demo needs the modules of the repository; {fixtures} lacks {', '.join(absent[:3])}"
-            f"{' and others' if len(absent) > 3 else ''}. Run it from a checkout, or say where they are with --fixtures"
+            f"{' and others' if len(absent) > 3 else ''}. Run it from a checkout, or give --fixtures"
         )
     start = time.perf_counter()
-    acts = _play_quietly(fixtures) if app.json else _play_aloud(fixtures, start)
+    acts = _play(fixtures) if app.json else _play_and_print(fixtures, start)
     if app.json:
         output.print_json(_facts(acts, time.perf_counter() - start))
     if not _hold(acts):
         raise click.exceptions.Exit(1)
 
 
-def _play_aloud(fixtures: Path, start: float) -> Acts:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that the terminal is left as it was found
-    with Teller() as teller:
+def _play_and_print(fixtures: Path, start: float) -> Acts:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that the spinner restores the terminal
+    with StoryPrinter() as printer:
         acts: Acts = []
         for role in ROLES:
-            teller.chapter(role)
+            printer.chapter(role)
             steps: list[Step] = []
             acts.append((role, steps))
-            Act(role, fixtures, teller.doing, _both(steps, teller)).play()
-        teller.finish(acts, time.perf_counter() - start)
+            Act(role, fixtures, printer.activity, _append_and_print(steps, printer)).play()
+        printer.summary(acts, time.perf_counter() - start)
     return acts
 
 
-def _both(steps: list[Step], teller: Teller) -> Any:
-    def tell(step: Step) -> None:
+def _append_and_print(steps: list[Step], printer: StoryPrinter) -> Callable[[Step], None]:
+    def report(step: Step) -> None:
         steps.append(step)
-        teller.tell(step)
+        printer.step(step)
 
-    return tell
+    return report
 
 
-def _play_quietly(fixtures: Path) -> Acts:
+def _play(fixtures: Path) -> Acts:
     acts: Acts = []
     for role in ROLES:
         steps: list[Step] = []

@@ -1,4 +1,4 @@
-"""What the story finds out, and how two states are compared."""
+"""The steps of the story as data, and the comparison of states."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PARTS = ("module", "globals", "heap", "stable")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a canister at the snapshot, at its worst, and after the rollback."""
+    """One part of a canister: in the snapshot, after the bad upgrade, and after the rollback. Sizes in bytes."""
 
     name: str
     size: int
     digest: str
     broken_size: int
     changed: bool
-    """Whether the bad upgrade and what came after it had changed this part."""
+    """Whether the bad upgrade and the calls after it changed this part."""
     restored_digest: str
     identical: bool
-    """Whether the bytes after the rollback are those of the snapshot, each of them."""
+    """Whether all bytes after the rollback equal those of the snapshot."""
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the story. `proof`: what it proves, and `holds` whether it does; None where nothing is proved."""
+    """One step of the story. `proof`: the name of its proof, if any; `holds`: whether the proof holds."""
 
     title: str
     seconds: float
@@ -53,17 +53,19 @@ class Step:
     numbers: dict[str, Any] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"step": self.title, "seconds": round(self.seconds, 6)}
+        """Return the step for JSON."""
+        result: dict[str, Any] = {"step": self.title, "seconds": round(self.seconds, 6)}
         if self.proof is not None:
-            found |= {"proof": self.proof, "holds": self.holds}
+            result |= {"proof": self.proof, "holds": self.holds}
         if self.reject is not None:
-            found["reject"] = reject_facts(self.reject)
+            result["reject"] = reject_facts(self.reject)
         if self.parts:
-            found["parts"] = [part.facts() for part in self.parts]
-        return found | self.numbers
+            result["parts"] = [part.facts() for part in self.parts]
+        return result | self.numbers
 
 
 def reject_facts(reject: CallRejected) -> dict[str, Any]:
+    """Return a reject for JSON."""
     return {
         "reject_code": int(reject.reject_code),
         "reject_name": reject.reject_code.name,
@@ -74,13 +76,13 @@ def reject_facts(reject: CallRejected) -> dict[str, Any]:
 
 
 def reject_text(reject: CallRejected) -> str:
-    """What the canister said, without the platform's words around it."""
+    """Return the canister's own message, without the platform's text around it."""
     return reject.message.partition("\n")[0].partition(": ")[2]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the canister says about its data."""
+    """The answers of a canister to queries about its data."""
 
     size: int
     checksum: int
@@ -94,7 +96,7 @@ class Answers:
 
 
 def lost_fields(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """For each field of the old records, how many records do not have its value any more; only fields that lost."""
+    """Count, for each field, the records whose old value is gone; fields without losses are left out."""
     losses: dict[str, int] = {}
     for number, old in enumerate(before):
         new = after[number] if number < len(after) else {}
@@ -105,12 +107,12 @@ def lost_fields(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]
 
 
 def compare(before: RawState, broken: RawState, restored: RawState) -> tuple[Part, ...]:
-    """All parts, byte for byte."""
-    found = []
+    """Compare all parts byte for byte."""
+    parts = []
     for name in PARTS:
         old, worst, new = (getattr(state, name) or b"" for state in (before, broken, restored))
-        found.append(Part(name, len(old), _digest(old), len(worst), worst != old, _digest(new), new == old))
-    return tuple(found)
+        parts.append(Part(name, len(old), _digest(old), len(worst), worst != old, _digest(new), new == old))
+    return tuple(parts)
 
 
 def _digest(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The story on a terminal, or as plain lines in a pipe."""
+"""Print the story on a terminal, or as plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from sandbox.cli.render import output
 from sandbox.errors import CallRejected
 
 WIDTH = 100
+"""Largest width used of a terminal, in columns."""
 
 
-class Teller:
-    """Shows steps as they come; between them, on a terminal, what is going on."""
+class StoryPrinter:
+    """Prints each step when it is done; in the meantime, on a terminal, a spinner with the current activity."""
 
     def __init__(self) -> None:
         self.console: Console = output.console()
@@ -29,7 +30,7 @@ class Teller:
             self.console.width = min(self.console.width, WIDTH)
         self._status: Status | None = None
 
-    def __enter__(self) -> Teller:
+    def __enter__(self) -> StoryPrinter:
         self._print(Text("Real canisters run, break, and come back.", "bold"))
         if self.lively:
             self._status = self.console.status("", spinner="dots")
@@ -40,18 +41,21 @@ class Teller:
         if self._status is not None:
             self._status.stop()
 
-    def doing(self, text: str) -> None:
+    def activity(self, text: str) -> None:
+        """Set the text beside the spinner."""
         if self._status is not None:
             self._status.update(Text(text, "dim"))
 
     def chapter(self, role: Role) -> None:
+        """Print the heading of a canister."""
         if self.lively:
             self.console.print()
             self.console.print(Rule(Text(role.title, "bold"), align="left", style="dim"))
         else:
             self._print(Text(f"\n{role.title}"))
 
-    def tell(self, step: Step) -> None:
+    def step(self, step: Step) -> None:
+        """Print a step with its reject, details and table of parts."""
         self._print(self._headline(step))
         if step.reject is not None:
             self._print(*map(_indented, _reject_lines(step.reject)))
@@ -59,8 +63,8 @@ class Teller:
         if step.parts:
             self._print(_indented(_parts_table(step.parts)))
 
-    def finish(self, acts: Sequence[tuple[Role, Sequence[Step]]], seconds: float) -> None:
-        """The proofs of all canisters in one table, and the verdict."""
+    def summary(self, acts: Sequence[tuple[Role, Sequence[Step]]], seconds: float) -> None:
+        """Print the proofs of all canisters as one table, and whether all hold."""
         if self._status is not None:
             self._status.stop()
         names = list(dict.fromkeys(s.proof for _, steps in acts for s in steps if s.proof))

@@ -14,22 +14,24 @@ from sandbox.errors import CallRejected, SandboxError
 
 
 class Act:
-    """One canister's part. `doing` is told what is going on; the steps are handed to `tell` as they are done."""
+    """The story of one canister. `activity` is called with the current activity, `report` with each finished step."""
 
-    def __init__(self, role: Role, fixtures: Path, doing: Callable[[str], None], tell: Callable[[Step], None]) -> None:
+    def __init__(
+        self, role: Role, fixtures: Path, activity: Callable[[str], None], report: Callable[[Step], None]
+    ) -> None:
         self.role = role
         self.fixtures = fixtures
         self.sandbox = Sandbox()
-        self.doing = doing
-        self.tell = tell
+        self.activity = activity
+        self.report = report
 
     def play(self) -> None:
-        """From the first installation to the good upgrade."""
+        """Play all steps, from the first installation to the good upgrade."""
         with self.sandbox:
             try:
                 self._play()
             except SandboxError as error:
-                self.tell(Step(f"broke off: {error}", 0, proof="whole story", holds=False))
+                self.report(Step(f"aborted: {error}", 0, proof="whole story", holds=False))
 
     def _play(self) -> None:
         canister = self.sandbox.create_canister()
@@ -43,14 +45,14 @@ class Act:
             self._pre_upgrade_that_traps(self.role.pretraps)
 
     def _module(self, name: str) -> Path:
-        self.doing(name)
+        self.activity(name)
         return self.fixtures / name
 
     def _fill(self, canister: Canister) -> None:
         clock = _Clock()
         canister.install(self._module(self.role.v1))
         for first in range(0, PEOPLE, BATCH):
-            self.doing(f"add_many: {first:,} of {PEOPLE:,} people")
+            self.activity(f"add_many: {first:,} of {PEOPLE:,} people")
             canister.call("add_many", [person(k) for k in range(first, min(first + BATCH, PEOPLE))])
         for index in range(EDITS):
             canister.call("set_age", index * 7, 30 + index)
@@ -82,7 +84,7 @@ class Act:
             reject = error
         seconds = clock.seconds()
         unchanged = self.sandbox.raw_state(canister) == raw
-        self.tell(
+        self.report(
             Step(
                 f"upgrade to {self.role.traps}: clears the data, then traps in post_upgrade",
                 seconds,
@@ -109,11 +111,11 @@ class Act:
         details += [
             f"person 7: {name} was {before.people[7][name]!r}, is {after.people[7][name]!r}" for name in example
         ]
-        self.tell(
+        self.report(
             Step(
-                f"upgrade to {self.role.drops}: succeeds, and nobody complains",
+                f"upgrade to {self.role.drops}: succeeds, but loses data",
                 seconds,
-                proof="loss found",
+                proof="loss detected",
                 holds=bool(lost) and after.checksum != before.checksum,
                 details=tuple(details),
                 numbers={"lost_fields": lost, "checksum_before": before.checksum, "checksum_after": after.checksum},
@@ -133,7 +135,7 @@ class Act:
         seconds = clock.seconds()
         parts = compare(raw, broken, self.sandbox.raw_state(canister))
         identical = all(part.identical for part in parts)
-        self.tell(
+        self.report(
             Step(
                 title,
                 seconds,
@@ -148,13 +150,13 @@ class Act:
         clock = _Clock()
         newcomer = person(PEOPLE)
         new_id = canister.call("add", newcomer)
-        found = canister.call("get", new_id)
+        added = canister.call("get", new_id)
         works = (
-            new_id == before.size and found == {"id": new_id, **newcomer} and canister.call("size") == before.size + 1
+            new_id == before.size and added == {"id": new_id, **newcomer} and canister.call("size") == before.size + 1
         )
-        self.tell(
+        self.report(
             Step(
-                f"works on: person {new_id:,} added and found, {before.edits} edits still counted",
+                f"works on: person {new_id:,} added and read back, {before.edits} edits still counted",
                 clock.seconds(),
                 proof="works on",
                 holds=works and canister.call("edit_count") == before.edits,
@@ -169,7 +171,7 @@ class Act:
         after = Answers.of(canister)
         lost, active = lost_fields(before.people, after.people), canister.call("active_count")
         kept = not lost and (after.size, after.checksum, after.edits) == (before.size, before.checksum, before.edits)
-        self.tell(
+        self.report(
             Step(
                 f"upgrade to {self.role.good}: nothing is lost",
                 seconds,
@@ -185,7 +187,7 @@ class Act:
         )
 
     def _pre_upgrade_that_traps(self, name: str) -> None:
-        """A second canister, whose old code cannot save its data."""
+        """Play the upgrade of a second canister, whose pre_upgrade traps."""
         canister = self.sandbox.create_canister()
         canister.install(self._module(name))
         canister.call("add_many", [person(k) for k in range(BATCH)])
@@ -202,7 +204,7 @@ class Act:
         canister.call("set_pretrap", False)
         canister.upgrade(self._module(self.role.good))
         kept = not lost_fields(before.people, Answers.of(canister).people)
-        self.tell(
+        self.report(
             Step(
                 f"upgrade from {name}: clears the data, then traps in pre_upgrade",
                 seconds,
@@ -220,7 +222,7 @@ class Act:
         )
 
     def _skip_pre_upgrade(self, canister: Canister, before: Answers) -> str:
-        """What becomes of the data when the old code is not asked to save it; tried and undone."""
+        """Upgrade with skip_pre_upgrade, undo it, and return a text about the remaining data."""
         with self.sandbox.anchor():
             try:
                 canister.upgrade(self._module(self.role.good), skip_pre_upgrade=True)
@@ -229,10 +231,10 @@ class Act:
                 return f"rejected, {error.error_code}: {reject_text(error)}"
         if left == before.size:
             return f"the upgrade succeeds, all {left:,} people are there (they live in the heap, which is kept)"
-        return f"the upgrade succeeds, {left:,} of {before.size:,} people are there: nobody had saved them"
+        return f"the upgrade succeeds, {left:,} of {before.size:,} people are there: pre_upgrade did not save them"
 
     def _done(self, title: str, clock: _Clock, **numbers: Any) -> None:
-        self.tell(Step(title, clock.seconds(), numbers=numbers))
+        self.report(Step(title, clock.seconds(), numbers=numbers))
 
 
 class _Clock:
@@ -244,5 +246,5 @@ class _Clock:
 
 
 def _unchanged(same: bool, when: str) -> str:
-    what = "identical" if same else "DIFFERENT"
-    return f"{when}: module, globals, heap and stable memory {what}, byte for byte"
+    result = "identical" if same else "DIFFERENT"
+    return f"{when}: module, globals, heap and stable memory {result}, byte for byte"

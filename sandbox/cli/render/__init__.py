@@ -1,1 +1,1 @@
-"""Tables, pictures and JSON of what commands answer."""
+"""Results of commands as tables, pictures and JSON."""

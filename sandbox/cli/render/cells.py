@@ -1,4 +1,4 @@
-"""Keys and values of data structures, as text and as JSON."""
+"""Render keys and values of data structures as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 SAMPLE = 32
-"""So many cells tell in what form a column is read, however many are shown."""
+"""Cells from which the format of a column is guessed, however many are shown."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """`form`: how bytes were read; None for values whose type is known."""
+    """The cells of one column. `form`: the format in which bytes were read; None for values with a known type."""
 
     form: str | None
     text: list[str]
@@ -30,10 +30,10 @@ class Column:
 def column(
     cells: Sequence[Cell], names: tuple[str, ...], form: str | None = None, sample: Sequence[Cell] | None = None
 ) -> Column:
-    """Cells of one kind, read in one form: the given one, or one that fits those of `sample`, else these.
+    """Render cells of one kind, all in one format: `form`, or else a guess from `sample`, or else from `cells`.
 
-    As JSON, a cell that is too long to be read as a whole is `{"start": ..., "size": ...}`: one of more than 64 KiB, of
-    16 MiB where Candid is asked for.
+    A cell above 64 KiB, or above 16 MiB for the form `candid`, is not read as a whole. Its JSON is `{"start": ...,
+    "size": ...}`, with the size in bytes.
     """
     nodes = [cell for cell in cells if isinstance(cell, Node)]
     if nodes:
@@ -47,12 +47,12 @@ def column(
 
 
 def _text(value: Any, form: str, cell: Bytes, most: int) -> str:
-    shown = formats.shown(value, form, cell.size)
-    return f"{shown}: too long to be read as Candid" if form == "candid" and cell.size > most else shown
+    text = formats.shown(value, form, cell.size)
+    return f"{text}: too long to be read as Candid" if form == "candid" and cell.size > most else text
 
 
 def _form(sample: Sequence[Cell], names: tuple[str, ...]) -> str:
-    """What fits those that can be read as a whole, or where there are none, their beginnings."""
+    """Guess the format from the cells that can be read as a whole, or else from the beginnings of all."""
     cells = [cell for cell in sample[:SAMPLE] if not isinstance(cell, Node)]
     whole = [cell for cell in cells if cell.size <= formats.MOST] or cells
     return formats.guess_format([cell.read(0, min(cell.size, formats.MOST)) for cell in whole], names)
@@ -63,13 +63,13 @@ def _json(value: Any, cell: Bytes, most: int) -> Any:
 
 
 def node_cell(node: Node) -> str:
-    """A value; names and types as they are."""
+    """Return a decoded value as text; names and types are not quoted."""
     return str(node.value) if isinstance(node, Scalar) and node.type in ("name", "type") else node_text(node)
 
 
-def field_names(found: InspectionTarget) -> tuple[str, ...]:
-    """The names that the module's interface uses: Candid in memory has only their hashes."""
-    text = found.metadata.get("candid:service")
+def field_names(target: InspectionTarget) -> tuple[str, ...]:
+    """Return the field names in the module's interface; Candid in memory has only their hashes."""
+    text = target.metadata.get("candid:service")
     try:
         return tuple(candid.parse_did(text.decode("utf-8", "replace")).field_names()) if text else ()
     except CandidError:

@@ -1,4 +1,4 @@
-"""How a difference between two states looks: facts for JSON, tables for people."""
+"""Render the difference between two states: facts for JSON, tables for people."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ from sandbox.snapshots.inspect.model import Cell
 from sandbox.snapshots.inspect.motoko.value import Node, shortened
 from sandbox.snapshots.inspect.target import InspectionTarget
 
-Looks = tuple[dict[str, Any], list[RenderableType]]
 _SHOWN = 48
-"""Bytes of a change that are shown."""
+"""Most bytes of a change that are shown."""
 _ITEMS = 100
-"""Items of a vector that are shown."""
+"""Most items of a vector that are shown."""
 
 
 @dataclass(frozen=True)
 class DiffOptions:
-    """What is to be shown besides the tables. `limit`: of entries, globals and byte ranges each."""
+    """The options of `snapshot diff`. `limit`: most entries, globals and byte ranges shown, each."""
 
     limit: int = 20
     bytes: bool = False
@@ -40,12 +39,12 @@ class DiffOptions:
     png: Path | None = None
 
 
-def render_diff(diff: Diff, show: DiffOptions) -> Looks:
-    """Everything that differs."""
+def render_diff(diff: Diff, options: DiffOptions) -> output.Rendered:
+    """Render all sections of a difference that are not empty."""
     facts: dict[str, Any] = {"a": dict(diff.old.fields), "b": dict(diff.new.fields), "different": bool(diff)}
     parts: list[RenderableType] = []
     for section in (_module, _globals, _memories, _fields, _structures, _bytes, _maps):
-        more, lines = section(diff, show)
+        more, lines = section(diff, options)
         facts |= more
         if lines and parts:
             parts.append(Text())
@@ -53,9 +52,9 @@ def render_diff(diff: Diff, show: DiffOptions) -> Looks:
     return facts, parts if diff or parts else [Text("No difference.")]
 
 
-def title(found: InspectionTarget) -> str:
-    """What it is, in a few words."""
-    fields = found.fields
+def title(target: InspectionTarget) -> str:
+    """Return the name of a file, snapshot or canister for a heading."""
+    fields = target.fields
     if "file" in fields:
         return str(fields["file"])
     if "id" not in fields:
@@ -68,7 +67,7 @@ def title(found: InspectionTarget) -> str:
 # --- module
 
 
-def _module(diff: Diff, _: DiffOptions) -> Looks:
+def _module(diff: Diff, _: DiffOptions) -> output.Rendered:
     module = diff.module
     if module is None:
         return {"module": None}, []
@@ -78,62 +77,63 @@ def _module(diff: Diff, _: DiffOptions) -> Looks:
         "before": hashes[0],
         "after": hashes[1],
         "sizes": module.sizes,
-        **{name: _names_facts(found) for name, found in names.items()},
+        **{name: _names_facts(change) for name, change in names.items()},
         "compatible": module.compatible,
         "reason": module.reason or None,
     }
     before, after = (f"{name[:16]} ({size:,} bytes)" if name else "none" for name, size in _sized(hashes, module))
-    shown = {"module": f"{before} → {after}"}
-    shown |= {name: _names_text(found) for name, found in names.items() if found}
+    pairs = {"module": f"{before} → {after}"}
+    pairs |= {name: _names_text(change) for name, change in names.items() if change}
     if module.compatible is not None:
-        shown["old clients"] = "can go on" if module.compatible else f"cannot go on: {output.visible(module.reason)}"
-    return {"module": facts}, [output.fields(shown)]
+        reason = output.visible(module.reason)
+        pairs["old clients"] = "can go on" if module.compatible else f"cannot go on: {reason}"
+    return {"module": facts}, [output.fields(pairs)]
 
 
 def _sized(hashes: list[str | None], module: ModuleDiff) -> Iterator[tuple[str | None, int]]:
     return zip(hashes, module.sizes, strict=True)
 
 
-def _names_facts(found: Names) -> dict[str, Any]:
-    return {"added": found.added, "removed": found.removed, "changed": found.changed}
+def _names_facts(change: Names) -> dict[str, Any]:
+    return {"added": change.added, "removed": change.removed, "changed": change.changed}
 
 
-def _names_text(found: Names) -> str:
-    marked = (("+", found.added), ("-", found.removed), ("~", found.changed))
+def _names_text(change: Names) -> str:
+    marked = (("+", change.added), ("-", change.removed), ("~", change.changed))
     return output.visible(", ".join(f"{mark} {name}" for mark, names in marked for name in names))
 
 
 # --- globals and fields
 
 
-def _globals(diff: Diff, show: DiffOptions) -> Looks:
+def _globals(diff: Diff, options: DiffOptions) -> output.Rendered:
     facts, rows = [], []
     for each in diff.globals:
         known = each.after or each.before
         assert known is not None
-        before, after = (None if found is None else found.value for found in (each.before, each.after))
+        before, after = (None if state is None else state.value for state in (each.before, each.after))
         facts.append({"index": known.index, "name": known.name, "type": known.type, "before": before, "after": after})
         rows.append((_index(known), output.visible(known.name or ""), known.type, _or_dash(before), _or_dash(after)))
     lines: list[RenderableType] = []
     if rows:
         headers = ("global", "name", "type", "before", "after")
-        lines = [output.table(headers, rows[: show.limit], right=["before", "after"]), *_more(len(rows), show)]
+        lines = [output.table(headers, rows[: options.limit], right=["before", "after"]), *_more(len(rows), options)]
     return {"globals": facts}, lines
 
 
-def _index(found: GlobalValue) -> str:
-    return "?" if found.index is None else str(found.index)
+def _index(value: GlobalValue) -> str:
+    return "?" if value.index is None else str(value.index)
 
 
 def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _more(count: int, show: DiffOptions) -> list[RenderableType]:
-    return [Text(f"and {count - show.limit:,} more (--limit)", "dim")] if count > show.limit else []
+def _more(count: int, options: DiffOptions) -> list[RenderableType]:
+    return [Text(f"and {count - options.limit:,} more (--limit)", "dim")] if count > options.limit else []
 
 
-def _fields(diff: Diff, _: DiffOptions) -> Looks:
+def _fields(diff: Diff, _: DiffOptions) -> output.Rendered:
     facts = {each.name: {"before": each.before, "after": each.after} for each in diff.fields}
     rows = [(each.name.replace("_", " "), *(_field(v) for v in (each.before, each.after))) for each in diff.fields]
     return {"fields": facts}, [output.table(("field", "before", "after"), rows)] if rows else []
@@ -148,45 +148,45 @@ def _field(value: object) -> str:
 # --- memories
 
 
-def _named(diff: Diff) -> dict[str, MemoryDiff]:
+def _memories_of(diff: Diff) -> dict[str, MemoryDiff]:
     return {"heap": diff.heap, "stable": diff.stable}
 
 
-def _memories(diff: Diff, _: DiffOptions) -> Looks:
-    found = _named(diff)
+def _memories(diff: Diff, _: DiffOptions) -> output.Rendered:
+    memories = _memories_of(diff)
     rows = []
-    for name, each in found.items():
+    for name, each in memories.items():
         counts = (f"{sum(length for _, length in runs) // PAGE:,}" for runs in _runs(each).values())
         rows.append((name, output.size(each.before), output.size(each.after), *counts))
-    facts = {name: _memory_facts(each) for name, each in found.items()}
-    if not any(found.values()):
+    facts = {name: _memory_facts(each) for name, each in memories.items()}
+    if not any(memories.values()):
         return facts, []
     headers = ("memory", "before", "after", "pages changed", "added", "removed")
     return facts, [output.table(headers, rows, right=headers[1:])]
 
 
-def _runs(found: MemoryDiff) -> Mapping[str, tuple[tuple[int, int], ...]]:
-    return {"changed": found.changed, "added": found.added, "removed": found.removed}
+def _runs(memory: MemoryDiff) -> Mapping[str, tuple[tuple[int, int], ...]]:
+    return {"changed": memory.changed, "added": memory.added, "removed": memory.removed}
 
 
-def _memory_facts(found: MemoryDiff) -> dict[str, Any]:
-    pages = {name: sum(length for _, length in runs) // PAGE for name, runs in _runs(found).items()}
-    return {"before": found.before, "after": found.after, "pages": pages, "runs": _runs(found)}
+def _memory_facts(memory: MemoryDiff) -> dict[str, Any]:
+    pages = {name: sum(length for _, length in runs) // PAGE for name, runs in _runs(memory).items()}
+    return {"before": memory.before, "after": memory.after, "pages": pages, "runs": _runs(memory)}
 
 
-def _bytes(diff: Diff, show: DiffOptions) -> Looks:
-    if not show.bytes:
+def _bytes(diff: Diff, options: DiffOptions) -> output.Rendered:
+    if not options.bytes:
         return {}, []
     facts, rows = {}, []
-    for name, each in _named(diff).items():
-        changes = list(islice(each.byte_changes(), show.limit + 1))
-        more = len(changes) > show.limit
-        kept = changes[: show.limit]
+    for name, each in _memories_of(diff).items():
+        changes = list(islice(each.byte_changes(), options.limit + 1))
+        more = len(changes) > options.limit
+        first = changes[: options.limit]
         facts[name] = {
-            "changes": [{"offset": c.offset, "before": c.before, "after": c.after} for c in kept],
+            "changes": [{"offset": c.offset, "before": c.before, "after": c.after} for c in first],
             "more": more,
         }
-        rows += [(name, f"{c.offset:#010x}", str(len(c.before)), _clipped(c.before), _clipped(c.after)) for c in kept]
+        rows += [(name, f"{c.offset:#010x}", str(len(c.before)), _clipped(c.before), _clipped(c.after)) for c in first]
         rows += [(name, "and more (--limit)", "", "", "")] if more else []
     if not rows:
         return {"bytes": facts}, []
@@ -197,44 +197,44 @@ def _clipped(data: bytes) -> str:
     return data[:_SHOWN].hex() + ("..." if len(data) > _SHOWN else "")
 
 
-def _maps(diff: Diff, show: DiffOptions) -> Looks:
-    drawn = {name: FateMap(each) for name, each in _named(diff).items() if max(each.before, each.after)}
+def _maps(diff: Diff, options: DiffOptions) -> output.Rendered:
+    drawn = {name: FateMap(each) for name, each in _memories_of(diff).items() if max(each.before, each.after)}
     facts: dict[str, Any] = {}
     lines: list[RenderableType] = []
-    if show.png is not None and drawn:
-        facts["map"] = {"file": str(show.png), "pages_per_point": picture.write_png(drawn, show.png, STYLE)}
-        lines.append(Text(f"map written to {show.png}", "green"))
-    if show.picture:
+    if options.png is not None and drawn:
+        facts["map"] = {"file": str(options.png), "pages_per_point": picture.write_png(drawn, options.png, STYLE)}
+        lines.append(Text(f"map written to {options.png}", "green"))
+    if options.picture:
         for name, each in drawn.items():
-            lines += [Text(name, "bold"), *page_map.shown(each, STYLE)]
+            lines += [Text(name, "bold"), *page_map.lines(each, STYLE)]
     return facts, lines
 
 
 # --- structures
 
 
-def _structures(diff: Diff, show: DiffOptions) -> Looks:
+def _structures(diff: Diff, options: DiffOptions) -> output.Rendered:
     names = tuple({*field_names(diff.old), *field_names(diff.new)})
     facts: list[dict[str, Any]] = []
     lines: list[RenderableType] = []
     for each in diff.structures:
-        more, shown = _structure(each, names, show)
+        more, parts = _structure(each, names, options)
         facts.append(more)
-        lines += shown
+        lines += parts
     return {"structures": facts}, lines
 
 
-def _structure(found: StructureDiff, names: tuple[str, ...], show: DiffOptions) -> Looks:
-    before, after = found.counts
-    counts = {"added": found.added, "removed": found.removed, "changed": found.changed}
-    facts: dict[str, Any] = {"name": found.name, "kind": found.kind, "before": before, "after": after, **counts}
-    facts |= {"problem": found.problem, "damages": list(found.damages)}
-    if found.problem is not None:
-        return facts, [Text(f"{found.name}: {found.kind}: {found.problem}")]
-    numbers = " → ".join("none" if count is None else f"{count:,}" for count in found.counts)
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-    heading = f"{found.name}: {found.kind}, {numbers} entries: {told}"
-    some, sample = found.entries[: show.limit], found.entries[:SAMPLE]
+def _structure(structure: StructureDiff, names: tuple[str, ...], options: DiffOptions) -> output.Rendered:
+    before, after = structure.counts
+    counts = {"added": structure.added, "removed": structure.removed, "changed": structure.changed}
+    facts: dict[str, Any] = {"name": structure.name, "kind": structure.kind, "before": before, "after": after, **counts}
+    facts |= {"problem": structure.problem, "damages": list(structure.damages)}
+    if structure.problem is not None:
+        return facts, [Text(f"{structure.name}: {structure.kind}: {structure.problem}")]
+    numbers = " → ".join("none" if count is None else f"{count:,}" for count in structure.counts)
+    changes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    heading = f"{structure.name}: {structure.kind}, {numbers} entries: {changes}"
+    some, sample = structure.entries[: options.limit], structure.entries[:SAMPLE]
     keys = _keys(some, sample, names)
     values = _values(some, sample, names)
     facts["entries"] = [
@@ -246,13 +246,13 @@ def _structure(found: StructureDiff, names: tuple[str, ...], show: DiffOptions) 
         for entry, (_, key), (_, was), (_, now) in zip(some, keys, *values, strict=True)
     ]
     table = output.table(("", "key", "before", "after"), rows)
-    damages = [Text(damage, "bold red") for damage in found.damages]
-    damages += [Text("what cannot be read is not compared", "dim")] if damages else []
-    return facts, [Text(heading, "bold"), *damages, *([table] if rows else []), *_more(len(found.entries), show)]
+    damages = [Text(damage, "bold red") for damage in structure.damages]
+    damages += [Text("unreadable parts are not compared", "dim")] if damages else []
+    return facts, [Text(heading, "bold"), *damages, *([table] if rows else []), *_more(len(structure.entries), options)]
 
 
 Readable = list[tuple[Any, str]]
-"""As JSON and as text."""
+"""Cells, each as JSON and as text."""
 
 
 def _keys(entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]) -> Readable:
@@ -266,11 +266,11 @@ def _keys(entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tupl
 def _values(
     entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]
 ) -> tuple[Readable, Readable]:
-    """Before and after, all read in one form."""
+    """Return the values before and after, all read in one format."""
     pairs = [(entry.before, entry.after) for entry in entries]
     read = iter(_read(_cells(entries), _cells(sample), names))
-    found = [[(None, "") if cell is None else next(read) for cell in pair] for pair in pairs]
-    return [pair[0] for pair in found], [pair[1] for pair in found]
+    read_pairs = [[(None, "") if cell is None else next(read) for cell in pair] for pair in pairs]
+    return [pair[0] for pair in read_pairs], [pair[1] for pair in read_pairs]
 
 
 def _cells(entries: Iterable[EntryDiff]) -> list[Cell]:
@@ -282,5 +282,5 @@ def _read(cells: list[Cell], sample: list[Cell], names: tuple[str, ...]) -> Read
     if not cells or len(plain) not in (0, len(cells)):
         return [(str(cell), str(cell)) for cell in cells]
     cells = [shortened(cell, _ITEMS) if isinstance(cell, Node) else cell for cell in cells]
-    found = column(cells, names, sample=sample)
-    return list(zip(found.json, found.text, strict=True))
+    rendered = column(cells, names, sample=sample)
+    return list(zip(rendered.json, rendered.text, strict=True))

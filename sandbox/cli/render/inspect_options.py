@@ -1,4 +1,4 @@
-"""What `snapshot inspect` is asked to show."""
+"""The options of `snapshot inspect`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.cli.app import Misuse
+from sandbox.cli.options import Misuse
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
 
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """What is to be shown: the options of `inspect`, by their names."""
+    """The values of the options, by parameter name."""
 
     part: str | None
     region: str | None
@@ -32,10 +32,11 @@ class InspectOptions:
 
     @property
     def regex(self) -> re.Pattern[str] | None:
+        """The compiled --pattern. Misuse if it is not a regular expression."""
         try:
             return None if self.pattern is None else re.compile(self.pattern)
         except re.error as error:
-            raise Misuse(f"--pattern {self.pattern!r} is no regular expression: {error}") from None
+            raise Misuse(f"--pattern {self.pattern!r} is not a regular expression: {error}") from None
 
     @property
     def keep(self) -> DecodeLimits:
@@ -43,11 +44,11 @@ class InspectOptions:
 
     @property
     def about_bytes(self) -> bool:
-        """Whether bytes are asked for, not what they mean."""
+        """Whether raw bytes are requested, rather than decoded values."""
         return bool(self.strings or self.hexdump or self.picture or self.png)
 
     @property
     def overview(self) -> bool:
-        """Nothing in particular was asked for."""
-        particular = (self.strings, self.hexdump, self.picture, self.png, self.structures, self.values, self.candid)
-        return not any(particular) and self.region is None
+        """Whether no option selects a part to show."""
+        selections = (self.strings, self.hexdump, self.picture, self.png, self.structures, self.values, self.candid)
+        return not any(selections) and self.region is None

@@ -1,4 +1,4 @@
-"""How what was found inside a snapshot looks: facts for JSON, tables and lines for people."""
+"""Render the contents of a snapshot: facts for JSON, tables and lines for people."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox.candid.labels import quoted
-from sandbox.cli.app import Misuse
+from sandbox.cli.options import Misuse
 from sandbox.cli.render import output
 from sandbox.cli.render import page_map as maps
 from sandbox.cli.render.cells import SAMPLE, column, field_names, node_cell
 from sandbox.cli.render.inspect_options import InspectOptions
+from sandbox.cli.render.output import Rendered
 from sandbox.snapshots.inspect import picture
 from sandbox.snapshots.inspect.globals import GlobalValue
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
@@ -26,23 +27,21 @@ from sandbox.snapshots.inspect.source import Bytes, Damaged, InspectError, summa
 from sandbox.snapshots.inspect.target import InspectionTarget
 from sandbox.wasm import describe
 
-Rendered = tuple[dict[str, Any], list[RenderableType]]
 
-
-def render_overview(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    """What it is, what its module offers, what its memories hold."""
-    drawn = {name: page_map(found.part(name), selection.page) for name in ("heap", "stable")}
+def render_overview(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    """Render the fields, the module and a summary of the memories."""
+    drawn = {name: page_map(target.part(name), selection.page) for name in ("heap", "stable")}
     facts: dict[str, Any] = {
-        "fields": dict(found.fields),
-        "module": None if found.facts is None else describe(found.facts),
+        "fields": dict(target.fields),
+        "module": None if target.facts is None else describe(target.facts),
         **{name: _map_facts(each) for name, each in drawn.items()},
     }
-    decoded = _decoded(found, selection)
-    facts |= decoded.facts
-    shown: dict[str, object] = {name.replace("_", " "): _field(name, value) for name, value in found.fields.items()}
-    shown |= {name: output.visible(str(value)) for name, value in _module(facts["module"], found).items()}
-    shown |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in drawn.items()}
-    return facts, [output.fields({k: v for k, v in shown.items() if v not in (None, "", b"")}), *decoded.summary()]
+    structures = _decoded(target, selection)
+    facts |= structures.facts
+    pairs: dict[str, object] = {name.replace("_", " "): _field(name, value) for name, value in target.fields.items()}
+    pairs |= {name: output.visible(str(value)) for name, value in _module(facts["module"], target).items()}
+    pairs |= {name: f"{output.size(each.size)}: {_counts(each)}" for name, each in drawn.items()}
+    return facts, [output.fields({k: v for k, v in pairs.items() if v not in (None, "", b"")}), *structures.summary()]
 
 
 def _field(name: str, value: object) -> object:
@@ -60,39 +59,41 @@ def _field(name: str, value: object) -> object:
 
 
 def _step(step: dict[str, Any]) -> str:
-    """One line of the history of an edited snapshot."""
+    """Return one line of the history of an edited snapshot."""
     if not isinstance(step.get("edits"), list):
         return str(step)
     return f"from {step.get('parent')}: {', '.join(map(str, step['edits']))}"
 
 
-def _module(facts: dict[str, Any] | None, found: InspectionTarget) -> dict[str, object]:
+def _module(facts: dict[str, Any] | None, target: InspectionTarget) -> dict[str, object]:
     if facts is None:
-        return {"module": "none" if not found.module.size else f"{found.module.size:,} bytes that are no module yet"}
+        return {
+            "module": "none" if not target.module.size else f"{target.module.size:,} bytes that are not a module yet"
+        }
     methods: dict[str, list[str]] = facts["methods"]
     offered = {f"{kind.replace('_', ' ')} methods": ", ".join(names) for kind, names in methods.items() if names}
     kind = "wasm64" if facts["memory"] and facts["memory"]["is64"] else "wasm32"
     enhanced = ", enhanced orthogonal persistence" if facts["enhanced_orthogonal_persistence"] else ""
     count = facts["globals"]
     return {
-        "module": f"SHA-256 {facts['sha256']}, {found.module.size:,} bytes, {kind}{enhanced}",
+        "module": f"SHA-256 {facts['sha256']}, {target.module.size:,} bytes, {kind}{enhanced}",
         **offered,
         "globals": f"{count['mutable']} mutable, {count['immutable']} immutable",
-        "metadata": ", ".join(found.metadata),
+        "metadata": ", ".join(target.metadata),
     }
 
 
-def _counts(found: PageMap) -> str:
-    counts = ", ".join(f"{count:,} {label}" for label, count in found.counts.items() if count)
-    return f"{found.pages:,} pages of {found.page // 1024} KiB" + (f" ({counts})" if counts else "")
+def _counts(drawn: PageMap) -> str:
+    counts = ", ".join(f"{count:,} {label}" for label, count in drawn.counts.items() if count)
+    return f"{drawn.pages:,} pages of {drawn.page // 1024} KiB" + (f" ({counts})" if counts else "")
 
 
-def _map_facts(found: PageMap) -> dict[str, Any]:
-    return {"size": found.size, "page": found.page, "pages": found.pages, "classes": found.counts}
+def _map_facts(drawn: PageMap) -> dict[str, Any]:
+    return {"size": drawn.size, "page": drawn.page, "pages": drawn.pages, "classes": drawn.counts}
 
 
-def render_selected(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    """What the options ask for, in a fixed order."""
+def render_selected(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    """Render the parts that the options select, in a fixed order."""
     facts: dict[str, Any] = {}
     parts: list[RenderableType] = []
     steps = (
@@ -106,32 +107,32 @@ def render_selected(found: InspectionTarget, selection: InspectOptions) -> Rende
     )
     for wanted, step in steps:
         if wanted:
-            more, lines = step(found, selection)
+            more, lines = step(target, selection)
             facts |= more
             parts += lines
     return facts, parts
 
 
-def _candid(found: InspectionTarget, _: InspectOptions) -> Rendered:
-    text = found.metadata.get("candid:service")
+def _candid(target: InspectionTarget, _: InspectOptions) -> Rendered:
+    text = target.metadata.get("candid:service")
     if text is None:
         return {"candid": None}, [Text("The module has no candid:service metadata.")]
-    shown = text.decode("utf-8", "replace")
-    return {"candid": shown}, [Text(output.visible(shown.rstrip("\n")))]
+    service = text.decode("utf-8", "replace")
+    return {"candid": service}, [Text(output.visible(service.rstrip("\n")))]
 
 
-def _globals(found: InspectionTarget, _: InspectOptions) -> Rendered:
-    values = found.globals
+def _globals(target: InspectionTarget, _: InspectOptions) -> Rendered:
+    values = target.globals
     rows = [(_index(g), g.name or "", g.type, "yes" if g.mutable else "no", g.value, hex(g.bits)) for g in values]
     facts = [{"index": g.index, "name": g.name, "type": g.type, "mutable": g.mutable, "value": g.value} for g in values]
     headers = ("index", "name", "type", "mutable", "value", "bits")
-    told = [tuple(output.visible(str(cell)) for cell in row) for row in rows]
-    table = output.table(headers, told, right=["value"]) if rows else Text("No globals.")
+    cells = [tuple(output.visible(str(cell)) for cell in row) for row in rows]
+    table = output.table(headers, cells, right=["value"]) if rows else Text("No globals.")
     return {"globals": facts}, [table]
 
 
-def _index(found: GlobalValue) -> str:
-    return "?" if found.index is None else str(found.index)
+def _index(value: GlobalValue) -> str:
+    return "?" if value.index is None else str(value.index)
 
 
 # --- structures
@@ -139,19 +140,21 @@ def _index(found: GlobalValue) -> str:
 
 @dataclass(frozen=True)
 class _Structures:
+    """The structures decoded from stable memory; `decoded` is None, with a `problem`, if there are none."""
+
     facts: dict[str, Any]
-    found: Decoded | None
+    decoded: Decoded | None
     problem: str | None
 
     def summary(self) -> list[RenderableType]:
-        """A heading, the notes, a table of the parts."""
-        if self.found is None:
+        """Return a heading, the notes, and a table of the parts."""
+        if self.decoded is None:
             return [Text(f"stable memory: {self.problem}")]
-        about = ", ".join(f"{name} {value}" for name, value in self.found.facts.items())
-        lines: list[RenderableType] = [Text(f"{self.found.layout}{f': {about}' if about else ''}", "bold")]
-        lines += [Text(note, "dim") for note in self.found.notes]
-        if self.found.parts:
-            lines.append(output.table(("part", "kind", "entries", "size", ""), map(_part_row, self.found.parts)))
+        about = ", ".join(f"{name} {value}" for name, value in self.decoded.facts.items())
+        lines: list[RenderableType] = [Text(f"{self.decoded.layout}{f': {about}' if about else ''}", "bold")]
+        lines += [Text(note, "dim") for note in self.decoded.notes]
+        if self.decoded.parts:
+            lines.append(output.table(("part", "kind", "entries", "size", ""), map(_part_row, self.decoded.parts)))
         return lines
 
 
@@ -164,9 +167,9 @@ def _part_row(part: Part) -> tuple[object, ...]:
     return part.name, part.kind, count, output.size(part.data.size), output.one_line(about)
 
 
-def _decoded(found: InspectionTarget, selection: InspectOptions) -> _Structures:
+def _decoded(target: InspectionTarget, selection: InspectOptions) -> _Structures:
     try:
-        decoded = found.decode(selection.keep)
+        decoded = target.decode(selection.keep)
     except InspectError as error:
         return _Structures({"decoded": None, "problem": str(error)}, None, str(error))
     parts = [
@@ -185,19 +188,19 @@ def _decoded(found: InspectionTarget, selection: InspectOptions) -> _Structures:
     return _Structures({"decoded": facts}, decoded, None)
 
 
-def _structures(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    decoded = _decoded(found, selection)
-    parts = decoded.summary()
+def _structures(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    structures = _decoded(target, selection)
+    parts = structures.summary()
     for name in ("variables", "values"):
-        told = decoded.found.part(name) if decoded.found is not None else None
-        if told is not None and told.problem is None:
-            facts, lines = _declarations(told)
-            return {**decoded.facts, **facts}, parts + lines
-    return decoded.facts, parts
+        part = structures.decoded.part(name) if structures.decoded is not None else None
+        if part is not None and part.problem is None:
+            facts, lines = _declarations(part)
+            return {**structures.facts, **facts}, parts + lines
+    return structures.facts, parts
 
 
 def _declarations(part: Part) -> Rendered:
-    """All values that have names of their own, as declarations; `--limit` is for what is in them."""
+    """Render named values as declarations, all of them: `--limit` applies to the items within each."""
     facts: list[dict[str, Any]] = []
     lines: list[RenderableType] = []
     for row in part.rows():
@@ -210,9 +213,9 @@ def _declarations(part: Part) -> Rendered:
     return {"count": part.count, "entries": facts}, lines
 
 
-def _region(found: InspectionTarget, selection: InspectOptions) -> Part:
+def _region(target: InspectionTarget, selection: InspectOptions) -> Part:
     assert selection.region is not None
-    decoded = found.decode(selection.keep)
+    decoded = target.decode(selection.keep)
     part = decoded.part(selection.region)
     if part is None:
         known = ", ".join(each.name for each in decoded.parts) or "none"
@@ -220,26 +223,26 @@ def _region(found: InspectionTarget, selection: InspectOptions) -> Part:
     return part
 
 
-def _entries(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    part = _region(found, selection)
+def _entries(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    part = _region(target, selection)
     if part.problem is not None:
         raise InspectError(f"{part.name}: {part.problem}")
     heading = Text(f"{part.name}: {part.kind}" + ("" if part.count is None else f", {part.count:,} entries"), "bold")
     if part.name in ("variables", "values"):
         return _declarations(part)
     if not part.columns:
-        return {"part": part.name, "kind": part.kind}, [heading, *_hexdump(found, selection)[1]]
-    facts, lines = _rows(found, part, selection)
+        return {"part": part.name, "kind": part.kind}, [heading, *_hexdump(target, selection)[1]]
+    facts, lines = _rows(target, part, selection)
     return {"part": part.name, "kind": part.kind, **facts}, [heading, *lines]
 
 
-def _rows(found: InspectionTarget, part: Part, selection: InspectOptions) -> Rendered:
+def _rows(target: InspectionTarget, part: Part, selection: InspectOptions) -> Rendered:
     sample, ended = _some(part, max(selection.limit, SAMPLE))
     rows = sample[: selection.limit]
     more = part.count is not None and part.count > len(rows)
     problem = None if len(rows) == selection.limit or isinstance(ended, Damaged) else ended
     damages = ended.damages if isinstance(ended, Damaged) else part.checked.damages
-    names = field_names(found)
+    names = field_names(target)
     forms = {"key": selection.key_form, "value": selection.value_form}
     columns = [
         column([row[n] for row in rows], names, forms.get(name), [row[n] for row in sample])
@@ -259,30 +262,30 @@ def _rows(found: InspectionTarget, part: Part, selection: InspectOptions) -> Ren
 
 
 def _some(part: Part, most: int) -> tuple[list[Row], InspectError | None]:
-    """The first entries, and why there are no more where the bytes are damaged."""
-    found: list[Row] = []
+    """Return the first entries, and the error that ended them if the bytes are damaged."""
+    rows: list[Row] = []
     try:
-        found.extend(islice(part.rows(), most))
+        rows.extend(islice(part.rows(), most))
     except InspectError as error:
-        return found, error
-    return found, None
+        return rows, error
+    return rows, None
 
 
 # --- bytes
 
 
-def _bytes(found: InspectionTarget, selection: InspectOptions) -> tuple[str, Bytes]:
+def _bytes(target: InspectionTarget, selection: InspectOptions) -> tuple[str, Bytes]:
     if selection.region is not None:
         if selection.part not in (None, "stable"):
-            raise Misuse("--region is a part of stable memory; --part says otherwise")
-        part = _region(found, selection)
+            raise Misuse("--region is a part of stable memory; leave out --part or use --part stable")
+        part = _region(target, selection)
         return part.name, part.data
     name = selection.part or "heap"
-    return name, found.part(name)
+    return name, target.part(name)
 
 
-def _picture(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    name, source = _bytes(found, selection)
+def _picture(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    name, source = _bytes(target, selection)
     drawn = page_map(source, selection.page)
     facts: dict[str, Any] = {"part": name, "map": _map_facts(drawn)}
     lines: list[RenderableType] = [Text(f"{name}: {_counts(drawn)}", "bold")]
@@ -291,12 +294,12 @@ def _picture(found: InspectionTarget, selection: InspectOptions) -> Rendered:
         facts["png"] = {"file": str(selection.png), "pages_per_point": each[name]}
         lines.append(Text(f"map written to {selection.png}", "green"))
     if selection.picture:
-        lines += maps.shown(drawn)
+        lines += maps.lines(drawn)
     return facts, lines
 
 
-def _strings(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    name, source = _bytes(found, selection)
+def _strings(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    name, source = _bytes(target, selection)
     every = strings(source, selection.least, selection.regex)
     texts = list(islice(every, selection.limit))
     more = next(every, None) is not None
@@ -307,8 +310,8 @@ def _strings(found: InspectionTarget, selection: InspectOptions) -> Rendered:
     return {"part": name, "strings": facts, "more": more}, lines or [Text("No texts.")]
 
 
-def _hexdump(found: InspectionTarget, selection: InspectOptions) -> Rendered:
-    name, source = _bytes(found, selection)
+def _hexdump(target: InspectionTarget, selection: InspectOptions) -> Rendered:
+    name, source = _bytes(target, selection)
     offset, length = selection.hexdump or (0, min(256, source.size))
     facts: dict[str, Any] = {"part": name, "offset": offset, "length": length}
     if length <= 1 << 20:

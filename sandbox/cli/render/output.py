@@ -1,4 +1,4 @@
-"""How results look: text for people, in colour on a terminal and plain in a pipe, or one JSON document."""
+"""Print results: text for people, in colour on a terminal and plain in a pipe, or one JSON document."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ from sandbox.candid.nesting import Nested, run
 from sandbox.principal import Principal
 
 _PIPE_WIDTH = 100_000
-"""Nothing is wrapped, cut or ruled in a pipe."""
+"""Width of the console in a pipe, in columns: no line is wrapped or cut."""
 
 _LABEL = 60
+"""Longest label within a line, in characters."""
+
+Rendered = tuple[dict[str, Any], list[RenderableType]]
+"""A result twice: facts for JSON, and parts to print for people."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _JSON_LEVELS = 64
-"""Deeper levels of a document are not indented: its size is to be linear in what it says."""
+"""Deeper levels of a document are not indented, so that its size is linear in its content."""
 
 _THEME = Theme({"candid.string": "green", "candid.number": "cyan", "candid.word": "dim", "candid.name": "bold"})
 
@@ -47,17 +51,17 @@ class CandidHighlighter(RegexHighlighter):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console on the present standard output or error."""
-    found = Console(stderr=stderr, highlight=False, theme=_THEME)
-    if not found.is_terminal:
-        found.width = _PIPE_WIDTH
-    return found
+    """Return a console on the current standard output or error."""
+    target = Console(stderr=stderr, highlight=False, theme=_THEME)
+    if not target.is_terminal:
+        target.width = _PIPE_WIDTH
+    return target
 
 
 def coloured() -> bool:
-    """Whether standard output shows colours: it is a terminal that has them, and NO_COLOR is not set."""
-    found = console()
-    return found.is_terminal and found.color_system is not None and not found.no_color
+    """Return whether standard output shows colours: a terminal that has them, with NO_COLOR not set."""
+    target = console()
+    return target.is_terminal and target.color_system is not None and not target.no_color
 
 
 def show(*parts: RenderableType, stderr: bool = False) -> None:
@@ -74,16 +78,17 @@ def show(*parts: RenderableType, stderr: bool = False) -> None:
 
 
 def print_json(facts: object) -> None:
+    """Print one JSON document on standard output."""
     click.echo(json_text(to_json(facts)))
 
 
 def candid(text: str) -> Text:
-    """Candid text in colour."""
+    """Return Candid text in colour."""
     return CandidHighlighter()(Text(text))
 
 
 def table(headers: Iterable[str], rows: Iterable[Iterable[object]], right: Iterable[str] = ()) -> Table:
-    """Rows under headers; the columns named in `right` hold numbers."""
+    """Return a table; the columns named in `right` are aligned to the right."""
     lines = box.SIMPLE_HEAD if console().is_terminal else None
     result = Table(box=lines, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for header in headers:
@@ -95,7 +100,7 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[object]], right: Itera
 
 @dataclass(frozen=True)
 class Listing:
-    """Things by their ids: a table where there is room for it, else one thing after the other: no id is cut."""
+    """Rows as a table if its width fits, else one below the other as fields, so that no id is cut."""
 
     headers: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
@@ -113,7 +118,7 @@ class Listing:
 
 
 def fields(pairs: Mapping[str, object]) -> Table:
-    """Names and values, one a line."""
+    """Return names and values, one pair a line."""
     result = Table.grid(padding=(0, 2))
     result.add_column(style="bold")
     result.add_column(overflow="fold")
@@ -126,14 +131,14 @@ _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _harmless(value: object) -> Text:
-    """As text without what begins a command to a terminal: labels, logs and rejects are the words of canisters."""
+    """Replace control characters, which labels, logs and rejects of canisters could send to the terminal."""
     text = value.copy() if isinstance(value, Text) else Text(str(value))
     text.plain = _COMMANDS.sub("\ufffd", text.plain)
     return text
 
 
 def size(count: int) -> str:
-    """`6.8 MiB`."""
+    """Return a size in bytes with a binary unit, such as `6.8 MiB`."""
     if count < 1024:
         return f"{count} B"
     power = min(int(math.log2(count) // 10), 4)
@@ -141,8 +146,8 @@ def size(count: int) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """JSON of what the sandbox answers with: bytes in hexadecimal, principals as text, numbers that JSON has no
-    notation for as text, an option of an option as a list of none or one."""
+    """Convert a value to JSON types: bytes to hexadecimal, principals, NaN and infinities to text, nested options to
+    lists of at most one item. TypeError for any other class."""
     return run(_to_json(value))
 
 
@@ -186,7 +191,7 @@ def _fields_to_json(fields: Mapping[Any, Any]) -> Nested[dict[str, Any]]:
 
 
 def json_text(value: Any) -> str:
-    """A JSON document, indented by two at each level, from a certain depth on without line breaks."""
+    """Return a JSON document, indented by two spaces a level up to _JSON_LEVELS."""
     out: list[str] = []
     run(_write_json(out, value, 0))
     return "".join(out)
@@ -212,16 +217,16 @@ def _write_parts(out: list[str], value: dict[str, Any] | list[Any], level: int) 
 
 
 def visible(text: str) -> str:
-    """Text of a guest without what a terminal would take as a command."""
+    """Replace unprintable characters of a canister's text; line breaks and tabs stay."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
 
 
 def one_line(text: str) -> str:
-    """Text for a table cell: line breaks and what is not printable become spaces."""
+    """Return text for a table cell: line breaks and unprintable characters become spaces."""
     return re.sub("\n+", " ", "".join(char if char.isprintable() else "\n" for char in text)).strip()
 
 
 def named(label: str) -> str:
-    """The label of a snapshot within a line, the end of a long one left out."""
+    """Return a label for use within a line, cut to _LABEL characters."""
     text = one_line(label)
     return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"

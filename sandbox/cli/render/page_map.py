@@ -15,14 +15,14 @@ _ROWS = 16
 _COLUMNS = 64
 
 
-def shown(found: Map, style: Style = CLASSES) -> Iterator[Text]:
-    """In colours, or by signs where there are none; and what they mean."""
-    return _coloured(found, style) if output.coloured() else _plain(found, style)
+def lines(drawn: Map, style: Style = CLASSES) -> Iterator[Text]:
+    """Yield the lines of a map, in colours or else in signs, then the legend."""
+    return _coloured(drawn, style) if output.coloured() else _plain(drawn, style)
 
 
-def _coloured(found: Map, style: Style) -> Iterator[Text]:
+def _coloured(drawn: Map, style: Style) -> Iterator[Text]:
     columns = min(128, shutil.get_terminal_size().columns)
-    for line in picture.lines(found, columns, _ROWS, style):
+    for line in picture.lines(drawn, columns, _ROWS, style):
         text = Text()
         for upper, lower in line:
             under = "" if lower is None else f" on {_rgb(picture.colour(lower, style))}"
@@ -38,7 +38,7 @@ def _rgb(colour: Colour) -> str:
     return f"rgb({colour[0]},{colour[1]},{colour[2]})"
 
 
-def _plain(found: Map, style: Style) -> Iterator[Text]:
+def _plain(drawn: Map, style: Style) -> Iterator[Text]:
     columns = min(_COLUMNS, shutil.get_terminal_size().columns)
-    yield from map(Text, picture.signs(found, columns, _ROWS, style))
+    yield from map(Text, picture.signs(drawn, columns, _ROWS, style))
     yield Text("  ".join(f"{look.sign} {look.label}" for look in style.looks.values()))

@@ -1,4 +1,4 @@
-"""What the command line tells of a snapshot."""
+"""Facts about snapshots, for JSON."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from sandbox.api import Snapshot
 from sandbox.state import OpenCall
 
 
-def snapshot_facts(found: Snapshot) -> dict[str, Any]:
-    """For JSON."""
+def snapshot_facts(snapshot: Snapshot) -> dict[str, Any]:
+    """Return everything that is known about a snapshot without reading it."""
     return {
-        "id": found.id,
-        "canister_id": found.canister_id,
-        "taken_on": found.taken_on,
-        "label": found.label,
-        "total_size": found.total_size,
-        "via_hooks": found.via_hooks,
-        "derived": [asdict(step) for step in found.derived],
-        "checksum": found.checksum if found.damage is None else None,
-        "open_calls": calls_facts(found.open_calls),
-        "automatic": found.automatic,
-        "damage": found.damage,
+        "id": snapshot.id,
+        "canister_id": snapshot.canister_id,
+        "taken_on": snapshot.taken_on,
+        "label": snapshot.label,
+        "total_size": snapshot.total_size,
+        "via_hooks": snapshot.via_hooks,
+        "derived": [asdict(step) for step in snapshot.derived],
+        "checksum": snapshot.checksum if snapshot.damage is None else None,
+        "open_calls": calls_facts(snapshot.open_calls),
+        "automatic": snapshot.automatic,
+        "damage": snapshot.damage,
     }
 
 
 def calls_facts(calls: tuple[OpenCall, ...]) -> list[dict[str, Any]]:
-    """For JSON: calls that were not finished."""
+    """Return the fields of open calls."""
     return [asdict(call) for call in calls]

@@ -1,1 +1,1 @@
-"""The `snapshot` commands."""
+"""The `snapshot` commands, by topic."""

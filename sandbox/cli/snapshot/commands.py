@@ -1,4 +1,4 @@
-"""`snapshot`: keep the state of a canister and bring it back."""
+"""The group `snapshot`, and its commands `take`, `load`, `list` and `delete`."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from sandbox.errors import StillWaiting
 from sandbox.state import OpenCall
 
 _HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum")
-_NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister meanwhile.")
+_NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister first.")
 
 
 @click.group(cls=Group)
 def snapshot() -> None:
-    """Take, load, list and delete snapshots, carry them out and in, look into them."""
+    """Take, load, inspect, compare and manage snapshots of canisters."""
 
 
 @snapshot.command()
 @canister_argument
-@click.option("--label", metavar="TEXT", help="What to remember it by.")
+@click.option("--label", metavar="TEXT", help="Label of the new snapshot.")
 @click.option(
     "--keep",
     type=click.IntRange(1),
-    help="How many snapshots a canister of this state may have; kept for later. With 1, the default, a new one "
-    "replaces the old.",
+    help="Set how many snapshots each canister of this state may have. With 1, the default, a new one replaces the "
+    "old.",
 )
-@click.option("--via-hooks", is_flag=True, help="Keep only stable memory, as the canister's own pre_upgrade leaves it.")
+@click.option("--via-hooks", is_flag=True, help="Take stable memory alone, after pre_upgrade of the canister.")
 @_NO_STOP
 @with_app
 def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks: bool, no_stop: bool) -> None:
-    """Keep the present state of CANISTER.
+    """Take a snapshot of CANISTER.
 
-    A running canister is stopped before and started again afterwards, which its version shows. With --via-hooks the
-    hook runs on a copy; with --no-stop too, nothing of CANISTER changes.
+    A running canister is stopped first and started again afterwards, which increments its version. With --via-hooks,
+    pre_upgrade runs on a copy; together with --no-stop, CANISTER does not change at all.
     """
     with app.session(max_snapshots=keep) as session:
         target = session.canister(canister)
@@ -71,7 +71,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
         ),
     )
     if taken.open_calls:
-        app.note(f"{_unfinished(taken.open_calls)}: loaded later, they are not part of it")
+        app.note(f"{_unfinished(taken.open_calls)}: they are not part of the snapshot")
     for snapshot_id in sorted(gone):
         app.note(f"it replaces snapshot {snapshot_id} (--keep 2 keeps both)")
 
@@ -83,25 +83,25 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
 @_NO_STOP
 @with_app
 def load(app: App, canister: str, which: str | None, no_stop: bool, **options: Any) -> None:
-    """Bring CANISTER back to SNAPSHOT, an id or a label; not needed where it has only one.
+    """Load SNAPSHOT, an id or a label, into CANISTER.
 
-    Module, globals, heap, stable memory and certified data are then what they were. A running canister is stopped
-    before and started again afterwards.
+    SNAPSHOT may be left out if CANISTER has one snapshot only. The module, globals, heap, stable memory and certified
+    data of the snapshot replace those of CANISTER. A running canister is stopped first and started again afterwards.
 
-    With --via-hooks, or from a file with --stable-image, it is an upgrade from stable memory: a fresh instance runs
-    post_upgrade over it.
+    With --via-hooks or --stable-image, loading is an upgrade from stable memory instead: a fresh instance of the
+    module runs post_upgrade over it.
     """
-    how = HookOptions.of(options)
-    if how.stable_image is not None and which is not None:
+    hooks = HookOptions.of(options)
+    if hooks.stable_image is not None and which is not None:
         raise Misuse("give SNAPSHOT or --stable-image, not both")
     with app.session() as session:
         target = session.canister(canister)
-        source = str(how.stable_image) if how.stable_image else _which(session, target, which)
+        source = str(hooks.stable_image) if hooks.stable_image else _which(session, target, which)
         with _stopped(app, target, no_stop):
             unfinished = target.open_calls
-            result = how.load(session, target, source, app.sender)
+            result = hooks.load(session, target, source, app.sender)
         title = session.title(target.id)
-    what = how.stable_image.name if how.stable_image else f"snapshot {source}"
+    source_text = hooks.stable_image.name if hooks.stable_image else f"snapshot {source}"
     app.emit(
         {
             "canister_id": target.id,
@@ -110,10 +110,10 @@ def load(app: App, canister: str, which: str | None, no_stop: bool, **options: A
             "logs": result.logs,
             "open_calls": calls_facts(unfinished),
         },
-        Text.assemble(("loaded ", "green"), f"{what} into {title}", how.told(result)),
+        Text.assemble(("loaded ", "green"), f"{source_text} into {title}", hooks.instructions_text(result)),
     )
     if unfinished:
-        app.note(f"{_unfinished(unfinished)}: their answers will come to what was loaded")
+        app.note(f"{_unfinished(unfinished)}: their answers will arrive at the loaded state")
 
 
 @snapshot.command(name="list")
@@ -124,9 +124,9 @@ def list_(app: App, canister: str | None) -> None:
     with app.session(save=False) as session:
         targets = session.sandbox.canisters() if canister is None else [session.canister(canister)]
         sender = None if canister is None else app.sender
-        found = [s for target in targets for s in target.list_snapshots(sender)]
-        facts = [snapshot_facts(s) for s in found]
-        rows = [_row(session, s) for s in found]
+        snapshots = [s for target in targets for s in target.list_snapshots(sender)]
+        facts = [snapshot_facts(s) for s in snapshots]
+        rows = [_row(session, s) for s in snapshots]
     if rows:
         app.emit(facts, output.Listing(_HEADERS, rows, ("open calls", "size")))
     else:
@@ -146,8 +146,10 @@ def delete(app: App, which: str) -> None:
 
 @contextmanager
 def _stopped(app: App, target: Canister, no_stop: bool) -> Iterator[None]:
-    """Within, the canister is stopped if it was running, or stopping while calls are open; afterwards it runs again,
-    whatever happened."""
+    """Stop a running canister for the duration of the block, and start it again, also after an exception.
+
+    With open calls it is `stopping`, not `stopped`, within the block.
+    """
     if no_stop or target.status().status != "running":
         yield
         return
@@ -165,15 +167,18 @@ def _unfinished(calls: tuple[OpenCall, ...]) -> str:
 
 
 def _which(session: Session, target: Canister, which: str | None) -> str:
-    """The id meant by an id, a label, or nothing. What is not known here is left to the platform to refuse."""
+    """Return the snapshot id for an id, a label, or None if there is one snapshot only.
+
+    An unknown id is returned as it is: the platform rejects it. Misuse for other text, or if None is ambiguous.
+    """
     own = target.list_snapshots()
     if which is None:
         if len(own) != 1:
             raise Misuse(f"which snapshot? {session.title(target.id)} has {known(own)}")
         return own[0].id.hex()
-    found = find_by_label(own, which)
-    if found is not None:
-        return found
+    labelled = find_by_label(own, which)
+    if labelled is not None:
+        return labelled
     try:
         return bytes.fromhex(which).hex()
     except ValueError:
@@ -184,16 +189,16 @@ def _ids(target: Canister) -> set[str]:
     return {s.id.hex() for s in target.list_snapshots()}
 
 
-def _row(session: Session, found: Snapshot) -> tuple[object, ...]:
+def _row(session: Session, snapshot: Snapshot) -> tuple[object, ...]:
     return (
-        found.id.hex(),
-        session.names.of(found.canister_id) or found.canister_id,
-        output.one_line(found.label or ""),
-        ("stable memory" if found.via_hooks else "everything") + (", edited" if found.derived else ""),
-        found.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
-        len(found.open_calls),
-        output.size(found.total_size),
-        found.checksum[:16] if found.damage is None else Text("damaged", "bold red"),
+        snapshot.id.hex(),
+        session.names.of(snapshot.canister_id) or snapshot.canister_id,
+        output.one_line(snapshot.label or ""),
+        ("stable memory" if snapshot.via_hooks else "everything") + (", edited" if snapshot.derived else ""),
+        snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
+        len(snapshot.open_calls),
+        output.size(snapshot.total_size),
+        snapshot.checksum[:16] if snapshot.damage is None else Text("damaged", "bold red"),
     )
 
 

@@ -1,4 +1,4 @@
-"""`snapshot diff`: what differs between two states."""
+"""The command `snapshot diff`: the differences between two states."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from sandbox.cli.snapshot.selector import Ambiguous, resolve_file, resolve_snaps
 from sandbox.snapshots.diff import Diff
 
 _OPTIONS: tuple[Callable[[F], F], ...] = (
-    click.option("--bytes", is_flag=True, help="The bytes that differ."),
-    click.option("--picture", is_flag=True, help="A map of the pages that differ."),
-    click.option("--map", "png", type=click.Path(dir_okay=False, path_type=Path), help="The map as a PNG file."),
-    click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Entries, globals, bytes."),
+    click.option("--bytes", is_flag=True, help="Show the bytes that differ."),
+    click.option("--picture", is_flag=True, help="Show a map of the pages that differ."),
+    click.option("--map", "png", type=click.Path(dir_okay=False, path_type=Path), help="Write the map to a PNG file."),
+    click.option(
+        "--limit", type=click.IntRange(1), default=20, show_default=True, help="Most entries, globals and bytes shown."
+    ),
 )
 
 
 def show_options(function: F) -> F:
-    """What of a difference is shown; `Show` takes them as keywords."""
+    """Add the options of `DiffOptions`."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -37,24 +39,24 @@ def show_options(function: F) -> F:
 @show_options
 @with_app
 def diff(app: App, one: str, two: str | None, **options: Any) -> None:
-    """What differs from A to B, of which nothing is loaded and no code runs.
+    """Show the differences from A to B.
 
-    Each is a snapshot (id or label), an .icsnap file or a directory of dfx and icp-cli, or a canister (name or id) as
-    it is now. Without B, it is the canister that snapshot A is of.
+    A and B are each a snapshot (id or label), an .icsnap file, a snapshot directory of dfx or icp-cli, or a canister
+    (name or id) in its current state. Without B, snapshot A is compared with its canister. Nothing is loaded, and no
+    code of a canister runs.
     """
     with app.session(save=False) as session:
         old = _source(session, one)
         if two is None and not isinstance(old, Snapshot):
-            raise Misuse(f"say what {one} is to be compared with")
+            raise Misuse(f"B is missing: give the state to compare {one} with")
         new = None if two is None else _source(session, two)
-        found = session.sandbox.snapshots.diff(old, new, app.sender)
-        emit(app, found, DiffOptions(**options))
+        emit(app, session.sandbox.snapshots.diff(old, new, app.sender), DiffOptions(**options))
 
 
-def emit(app: App, found: Diff, show: DiffOptions) -> None:
-    """The difference, under what it is a difference of."""
-    facts, parts = render_diff(found, show)
-    app.emit(facts, Text(f"{title(found.old)} → {title(found.new)}", "bold"), *parts)
+def emit(app: App, difference: Diff, options: DiffOptions) -> None:
+    """Print a difference, under a title that names both states."""
+    facts, parts = render_diff(difference, options)
+    app.emit(facts, Text(f"{title(difference.old)} → {title(difference.new)}", "bold"), *parts)
 
 
 def _source(session: Session, which: str) -> Source:

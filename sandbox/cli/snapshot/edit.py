@@ -1,4 +1,4 @@
-"""`snapshot edit`: a new snapshot that differs from another on purpose, and says so."""
+"""The command `snapshot edit`: make a changed copy of a snapshot, which records its edits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 class Form(click.ParamType[Any]):
-    """Text that `parse` understands, or raises ValueError."""
+    """The type of an option whose text `parse` converts; ValueError of `parse` becomes a usage error."""
 
     def __init__(self, name: str, example: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -52,10 +52,10 @@ def _value(text: str) -> tuple[int | str, int | float]:
 
 def _size(text: str) -> tuple[str, int]:
     part, size = text.split("=")
-    found = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB|)", size)
-    if found is None:
+    match = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB|)", size)
+    if match is None:
         raise ValueError(text)
-    return _part(part), int(found[1]) * _UNITS[found[2]]
+    return _part(part), int(match[1]) * _UNITS[match[2]]
 
 
 def _part(text: str) -> str:
@@ -72,23 +72,27 @@ _HEX = Form("HEX", "00ff", bytes.fromhex)
 
 @click.command(cls=Command)
 @click.argument("which", metavar="SNAPSHOT")
-@click.option("--patch", "patches", type=_PATCH, multiple=True, help="Bytes of a memory, such as stable:0x40:00ff.")
-@click.option("--global", "values", type=_GLOBAL, multiple=True, help="A global of the module, such as 7=42.")
-@click.option("--resize", "sizes", type=_SIZE, multiple=True, help="A memory, such as heap=10MiB, before patches.")
-@click.option("--wasm", type=FILE, help="Another module, with the same globals.")
-@click.option("--certified-data", type=_HEX, help="What is certified.")
-@click.option("--label", metavar="TEXT", help="What to remember the new snapshot by.")
+@click.option(
+    "--patch", "patches", type=_PATCH, multiple=True, help="Overwrite bytes of a memory, such as stable:0x40:00ff."
+)
+@click.option("--global", "values", type=_GLOBAL, multiple=True, help="Set a global of the module, such as 7=42.")
+@click.option(
+    "--resize", "sizes", type=_SIZE, multiple=True, help="Resize a memory before the patches, such as heap=10MiB."
+)
+@click.option("--wasm", type=FILE, help="Replace the module by one with the same globals.")
+@click.option("--certified-data", type=_HEX, help="Set the certified data.")
+@click.option("--label", metavar="TEXT", help="Label of the new snapshot.")
 @click.option(
     "--keep",
     type=click.IntRange(1),
-    help="How many snapshots a canister of this state may have; kept for later.",
+    help="Set how many snapshots each canister of this state may have.",
 )
 @with_app
 def edit(app: App, which: str, wasm: Path | None, label: str | None, keep: int | None, **options: Any) -> None:
-    """Make a new snapshot that is SNAPSHOT, an id or a label, with changes.
+    """Make a changed copy of SNAPSHOT, an id or a label.
 
-    SNAPSHOT stays as it is, so there must be room for another (--keep). The new one is marked: `snapshot list` and
-    `snapshot inspect` tell what was edited. What could not run is refused.
+    SNAPSHOT does not change, so --keep must allow one more. `snapshot list` marks the new snapshot as edited, and
+    `snapshot inspect` lists the edits. Edits that a canister could not run with are refused.
     """
     edits: dict[str, Any] = {f"{part}_size": size for part, size in options["sizes"]}
     for part in ("heap", "stable"):

@@ -1,4 +1,4 @@
-"""The options of `snapshot load` that make it an upgrade from a stable memory."""
+"""The options of `snapshot load` that make it an upgrade from stable memory."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from sandbox.principal import Principal
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
-        "--via-hooks", is_flag=True, help="Load only stable memory, and run post_upgrade of a fresh instance."
+        "--via-hooks", is_flag=True, help="Load stable memory alone, and run post_upgrade of a fresh instance."
     ),
     click.option(
         "--stable-image",
         type=FILE,
-        help="Load a file that holds a stable memory, raw or gzip, instead of a snapshot.",
+        help="Load a file with the bytes of a stable memory, raw or gzip, instead of a snapshot.",
     ),
-    click.option("--wasm", type=FILE, help="With either: run this module instead of the one that is there."),
+    click.option("--wasm", type=FILE, help="With either: run this module instead of that of the snapshot or canister."),
     click.option("--arg", metavar="CANDID", help="With either: the argument of post_upgrade."),
-    click.option("--arg-file", type=FILE, help="With either: a file that holds the argument."),
-    click.option("--did", type=FILE, help="With either: the interface, where the module does not carry it."),
+    click.option("--arg-file", type=FILE, help="With either: file with the argument of post_upgrade."),
+    click.option("--did", type=FILE, help="With either: file with the Candid interface [candid:service of the module]"),
     click.option(
         "--skip-pre-upgrade",
         is_flag=True,
-        help="With --via-hooks of a plain snapshot: do not ask its module to save first; what only its heap holds is "
-        "lost.",
+        help="With --via-hooks of a full snapshot: do not run pre_upgrade of its module; data that is only in the heap "
+        "is lost.",
     ),
 )
 
 
 def hook_options(command: F) -> F:
-    """Give a command these options; `HookOptions.of` takes them from its keywords."""
+    """Add the options of `HookOptions`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -47,7 +47,7 @@ def hook_options(command: F) -> F:
 
 @dataclass(frozen=True)
 class HookOptions:
-    """What of a load the user chose."""
+    """The values of the options."""
 
     via_hooks: bool
     stable_image: Path | None
@@ -59,21 +59,21 @@ class HookOptions:
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> HookOptions:
-        """`Misuse` if they contradict each other."""
-        found = cls(**options)
-        if found.via_hooks and found.stable_image:
+        """Check the values of the options. Misuse if they contradict each other."""
+        chosen = cls(**options)
+        if chosen.via_hooks and chosen.stable_image:
             raise Misuse("give --via-hooks for a snapshot, or --stable-image for a file, not both")
-        given = found.wasm or found.arg is not None or found.arg_file or found.did
-        if given and not (found.via_hooks or found.stable_image):
-            raise Misuse("--wasm, --arg, --arg-file and --did belong to --via-hooks or --stable-image")
-        if found.arg is not None and found.arg_file:
+        upgrade_only = chosen.wasm or chosen.arg is not None or chosen.arg_file or chosen.did
+        if upgrade_only and not (chosen.via_hooks or chosen.stable_image):
+            raise Misuse("--wasm, --arg, --arg-file and --did require --via-hooks or --stable-image")
+        if chosen.arg is not None and chosen.arg_file:
             raise Misuse("give --arg or --arg-file, not both")
-        if found.skip_pre_upgrade and not found.via_hooks:
-            raise Misuse("--skip-pre-upgrade belongs to --via-hooks")
-        return found
+        if chosen.skip_pre_upgrade and not chosen.via_hooks:
+            raise Misuse("--skip-pre-upgrade requires --via-hooks")
+        return chosen
 
     def load(self, session: Session, target: Canister, source: str, sender: Principal) -> CallResult:
-        """Load the snapshot with the id `source`, or the file."""
+        """Load the stable image, or else the snapshot with the id `source`, and return the result of post_upgrade."""
         snapshots = session.sandbox.snapshots
         if not (self.via_hooks or self.stable_image):
             return target.load_snapshot(source, sender)
@@ -84,9 +84,9 @@ class HookOptions:
             argument = init_argument(module, Request("", self.arg, self.arg_file, self.did, raw=False))
         if self.stable_image:
             return snapshots.load_stable_image(target.id, self.stable_image, wasm, argument, sender)
-        how = {"wasm": wasm, "arg": argument, "skip_pre_upgrade": self.skip_pre_upgrade}
-        return target.load_snapshot(source, sender, via_hooks=True, **how)
+        upgrade = {"wasm": wasm, "arg": argument, "skip_pre_upgrade": self.skip_pre_upgrade}
+        return target.load_snapshot(source, sender, via_hooks=True, **upgrade)
 
-    def told(self, result: CallResult) -> str:
-        """What a line about the load says more."""
+    def instructions_text(self, result: CallResult) -> str:
+        """Return the suffix of the `loaded` line: the instruction count if hooks ran, else nothing."""
         return f", {result.instructions:,} instructions" if self.via_hooks or self.stable_image else ""

@@ -1,4 +1,4 @@
-"""`snapshot inspect` and `snapshot query`: look into a snapshot without loading it."""
+"""The commands `snapshot inspect` and `snapshot query`: read a snapshot without loading it."""
 
 from __future__ import annotations
 
@@ -25,39 +25,49 @@ from sandbox.snapshots.portable.stable_image import read_stable_image
 
 
 class Range(click.ParamType[tuple[int, int]]):
-    """START:LENGTH, decimal or `0x` hexadecimal."""
+    """START:LENGTH in bytes, decimal or `0x` hexadecimal; 256 bytes without LENGTH."""
 
     name = "START:LENGTH"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         start, colon, length = str(value).partition(":")
         try:
-            found = int(start, 0), int(length, 0) if colon else 256
+            result = int(start, 0), int(length, 0) if colon else 256
         except ValueError:
             self.fail(f"{value!r} is not START:LENGTH, such as 0x1000:256", param, ctx)
-        if min(found) < 0:
+        if min(result) < 0:
             self.fail(f"{value!r} is negative", param, ctx)
-        return found
+        return result
 
 
 _FORM = click.Choice(sorted(FORMS))
 _OPTIONS: tuple[Callable[[F], F], ...] = (
-    click.option("--decode", "structures", is_flag=True, help="The data structures in stable memory."),
-    click.option("--region", metavar="N", help="One of them: its entries, or its bytes for the options below."),
-    click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Entries, items, texts."),
-    click.option("--key-form", type=_FORM, help="How keys are read; by default as their bytes suggest."),
-    click.option("--value-form", type=_FORM, help="How values are read."),
-    click.option("--globals", "values", is_flag=True, help="The globals of the module and their values."),
-    click.option("--candid", is_flag=True, help="The Candid interface of the module."),
-    click.option("--part", type=click.Choice(PARTS), help="Which bytes the options below are about [heap]"),
-    click.option("--strings", is_flag=True, help="Texts in it."),
-    click.option("--min-length", "least", type=click.IntRange(1), default=6, show_default=True, help="Of a text."),
-    click.option("--pattern", metavar="REGEX", help="Only texts in which it is found."),
-    click.option("--hexdump", type=Range(), help="Its bytes in hexadecimal."),
-    click.option("--picture", is_flag=True, help="The classes of its pages, as a map."),
-    click.option("--map", "png", type=click.Path(dir_okay=False, path_type=Path), help="The map as a PNG file."),
+    click.option("--decode", "structures", is_flag=True, help="Decode the data structures in stable memory."),
     click.option(
-        "--page", type=click.Choice([str(size) for size in SIZES]), default="4096", show_default=True, help="For maps."
+        "--region", metavar="N", help="Select one structure: show its entries, or use its bytes for the options below."
+    ),
+    click.option(
+        "--limit", type=click.IntRange(1), default=20, show_default=True, help="Most entries, items and texts shown."
+    ),
+    click.option("--key-form", type=_FORM, help="Format of keys [guessed from their bytes]"),
+    click.option("--value-form", type=_FORM, help="Format of values [guessed from their bytes]"),
+    click.option("--globals", "values", is_flag=True, help="List the globals of the module and their values."),
+    click.option("--candid", is_flag=True, help="Print the Candid interface of the module."),
+    click.option("--part", type=click.Choice(PARTS), help="Part that the options below read [heap]"),
+    click.option("--strings", is_flag=True, help="List the texts in the part."),
+    click.option(
+        "--min-length", "least", type=click.IntRange(1), default=6, show_default=True, help="Shortest text listed."
+    ),
+    click.option("--pattern", metavar="REGEX", help="List only texts that match."),
+    click.option("--hexdump", type=Range(), help="Show bytes in hexadecimal."),
+    click.option("--picture", is_flag=True, help="Show a map of the classes of pages."),
+    click.option("--map", "png", type=click.Path(dir_okay=False, path_type=Path), help="Write the map to a PNG file."),
+    click.option(
+        "--page",
+        type=click.Choice([str(size) for size in SIZES]),
+        default="4096",
+        show_default=True,
+        help="Page size of maps, in bytes.",
     ),
 )
 
@@ -71,19 +81,21 @@ def _options(function: F) -> F:
 @click.command(cls=Command)
 @click.argument("which", metavar="SNAPSHOT")
 @_options
-@click.option("--stable-image", is_flag=True, help="SNAPSHOT is a file that holds a stable memory, raw or gzip.")
-@click.option("--wasm", type=calls.FILE, help="The module that wrote it.")
+@click.option(
+    "--stable-image", is_flag=True, help="Read SNAPSHOT as a file with the bytes of a stable memory, raw or gzip."
+)
+@click.option("--wasm", type=calls.FILE, help="With --stable-image: the module that wrote it.")
 @with_app
 def inspect(app: App, which: str, page: str, **options: Any) -> None:
-    """What SNAPSHOT holds, read without running its code: module, memories, data structures.
+    """Show the module, memories and data structures of SNAPSHOT.
 
-    SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli, or the name or id of a canister,
-    whose present state it is then.
+    SNAPSHOT is an id or a label, an `.icsnap` file, a snapshot directory of dfx or icp-cli, or the name or id of a
+    canister, for its current state. Nothing is loaded, and no code of a canister runs.
     """
     image, wasm = options.pop("stable_image"), options.pop("wasm")
     selection = InspectOptions(page=int(page), **options)
     if wasm is not None and not image:
-        raise Misuse("--wasm belongs to --stable-image")
+        raise Misuse("--wasm requires --stable-image")
     if image:
         stable = read_stable_image(Pool(), Path(which))
         _show(app, opened_stable(stable, b"" if wasm is None else wasm.read_bytes()), selection)
@@ -100,11 +112,11 @@ def inspect(app: App, which: str, page: str, **options: Any) -> None:
         _show(app, inspection_target(content), selection)
 
 
-def _show(app: App, found: InspectionTarget, selection: InspectOptions) -> None:
+def _show(app: App, target: InspectionTarget, selection: InspectOptions) -> None:
     facts, parts = (
-        inspection.render_overview(found, selection)
+        inspection.render_overview(target, selection)
         if selection.overview
-        else inspection.render_selected(found, selection)
+        else inspection.render_selected(target, selection)
     )
     app.emit(facts, *parts)
     if "entries" in facts and (facts.get("problem") or facts.get("damages")):
@@ -112,7 +124,7 @@ def _show(app: App, found: InspectionTarget, selection: InspectOptions) -> None:
 
 
 def find(app: App, session: Session, which: str) -> InspectionTarget:
-    """The snapshot meant by an id or a label, or the canister meant by a name or an id."""
+    """Return the snapshot with this id or label, or else the current state of the canister with this name or id."""
     try:
         return session.sandbox.snapshots.inspect(resolve_snapshot(session, which).id, app.sender)
     except Ambiguous:
@@ -135,15 +147,16 @@ def _is_principal(text: str) -> bool:
 @click.argument("which", metavar="SNAPSHOT")
 @click.argument("method")
 @click.argument("argument", metavar="[CANDID]", required=False)
-@click.option("--arg-file", "file", type=calls.FILE, help="A file that holds the argument.")
-@click.option("--did", type=calls.FILE, help="The interface, where the module does not carry it.")
-@click.option("--raw", is_flag=True, help="Argument and reply are bytes in hexadecimal, whatever they mean.")
+@click.option("--arg-file", "file", type=calls.FILE, help="File with the argument in Candid.")
+@click.option("--did", type=calls.FILE, help=calls.DID_HELP)
+@click.option("--raw", is_flag=True, help=calls.RAW_HELP)
 @with_app
 def query(app: App, which: str, **options: Any) -> None:
-    """Ask METHOD of SNAPSHOT: a query of the code and the bytes that it holds.
+    """Query METHOD of SNAPSHOT, with the code and the memory in it.
 
-    SNAPSHOT is an id or a label, an `.icsnap` file or a directory of dfx and icp-cli. It is not loaded: nothing of the
-    canister changes. The time is that at which the snapshot was taken. A file is asked alone, without other canisters.
+    SNAPSHOT is an id or a label, an `.icsnap` file, or a snapshot directory of dfx or icp-cli. It is not loaded, and
+    no canister changes. The time of the query is the time at which the snapshot was taken. In a file or directory, the
+    query cannot call other canisters.
     """
     request = calls.Request(**options)
     with app.session(save=False) as session:
@@ -153,11 +166,11 @@ def query(app: App, which: str, **options: Any) -> None:
         if path is not None:
             source = path
             with portable.opened(path) as content:
-                carried = inspection_target(content).metadata.get("candid:service")
+                service = inspection_target(content).metadata.get("candid:service")
         else:
             source = resolve_snapshot(session, which).id
-            carried = snapshots.inspect(source, app.sender).metadata.get("candid:service")
-        interface = calls.interface_of(carried, request.did)
+            service = snapshots.inspect(source, app.sender).metadata.get("candid:service")
+        interface = calls.interface_of(service, request.did)
         result = calls.asked(
             request, interface, lambda argument: snapshots.query(source, request.method, argument, app.sender)
         )

@@ -1,4 +1,4 @@
-"""`snapshot download`, `snapshot upload`, and what `canister create --from` does."""
+"""The commands `snapshot download` and `upload`, and the work of `canister create --from`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from sandbox.cli.render.snapshot import snapshot_facts
 from sandbox.cli.snapshot.selector import resolve_snapshot
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import FORMATS, SUFFIX
-from sandbox.snapshots.portable import Progress as Tell
 from sandbox.snapshots.portable.files import part_of
 
 
@@ -29,27 +28,28 @@ from sandbox.snapshots.portable.files import part_of
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
-    help="One file, or the directory of dfx and icp-cli [a directory, unless PATH ends in .icsnap].",
+    help="One file, or a directory as of dfx and icp-cli [dir, unless PATH ends in .icsnap]",
 )
 @with_app
 def download(app: App, which: str, path: Path, form: str | None) -> None:
-    """Write SNAPSHOT, an id or a label, to PATH: one file, or a directory as dfx and icp-cli make it.
+    """Write SNAPSHOT, an id or a label, to a file or directory.
 
-    Nothing is overwritten. After an interruption the same command goes on where it was.
+    A directory has the format of dfx and icp-cli. Nothing is overwritten. After an interruption, the same command
+    continues.
     """
     chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
     with app.session(save=False) as session:
-        found = resolve_snapshot(session, which)
-        with bar(app, "downloading") as tell, _interruption(app, path):
-            session.sandbox.snapshots.download(found.id, path, chosen, app.sender, tell)
-        title = session.title(found.canister_id)
+        snapshot = resolve_snapshot(session, which)
+        with bar(app, "downloading") as progress, _interruption(app, path):
+            session.sandbox.snapshots.download(snapshot.id, path, chosen, app.sender, progress)
+        title = session.title(snapshot.canister_id)
     unreadable = _unreadable_globals(path) if chosen == "dir" else ()
     for index in unreadable:
         app.note(f"dfx and icp-cli cannot read global {index} in metadata.json; sandbox.json has its bits")
-    facts = {"id": found.id, "canister_id": found.canister_id, "path": str(path), "format": chosen}
+    facts = {"id": snapshot.id, "canister_id": snapshot.canister_id, "path": str(path), "format": chosen}
     app.emit(
         facts | {"unreadable_globals": unreadable},
-        Text.assemble(("downloaded ", "green"), f"snapshot {found.id.hex()} of {title} to {path}"),
+        Text.assemble(("downloaded ", "green"), f"snapshot {snapshot.id.hex()} of {title} to {path}"),
     )
 
 
@@ -63,47 +63,51 @@ def _unreadable_globals(path: Path) -> tuple[int, ...]:
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @with_app
 def upload(app: App, canister: str, path: Path) -> None:
-    """Make a new snapshot of CANISTER from PATH: an .icsnap file, or a directory that dfx or icp-cli made.
+    """Make a new snapshot of CANISTER from a file or directory.
 
-    The canister itself stays as it is: `snapshot load` brings it to the snapshot.
+    PATH is an .icsnap file, or a snapshot directory of dfx or icp-cli. CANISTER itself does not change until `snapshot
+    load` loads the snapshot.
     """
     with app.session() as session:
         target = session.canister(canister)
-        with bar(app, "uploading") as tell:
-            made = session.sandbox.snapshots.upload(target.id, path, app.sender, tell)
+        with bar(app, "uploading") as progress:
+            made = session.sandbox.snapshots.upload(target.id, path, app.sender, progress)
         facts = snapshot_facts(made)
         title = session.title(target.id)
     app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
 
 
-def created(app: App, session: Session, source: str, how: dict[str, Any]) -> Canister:
-    """A new canister from a file, a directory, or a snapshot here by id or label."""
+def create_from(app: App, session: Session, source: str, arguments: dict[str, Any]) -> Canister:
+    """Create a canister from a file, a directory, or a snapshot of this state by id or label.
+
+    `arguments`: further keyword arguments of `create_canister`.
+    """
     place: str | bytes | Path = Path(source)
     if not Path(source).exists():
         place = resolve_snapshot(session, source, "a file nor the id or the label of a snapshot").id
-    with bar(app, "creating") as tell:
-        return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=tell, **how)
+    with bar(app, "creating") as progress:
+        return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=progress, **arguments)
 
 
 @contextmanager
-def bar(app: App, title: str) -> Iterator[Tell | None]:
-    """A progress bar on standard error, if that is a terminal."""
+def bar(app: App, title: str) -> Iterator[portable.Progress | None]:
+    """Show a progress bar on standard error; None if that is no terminal, or with `--output json`."""
     target = output.console(stderr=True)
     if app.json or not target.is_terminal:
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=target, transient=True) as shown:
-        task = shown.add_task(title, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    with Progress(*columns, TimeRemainingColumn(), console=target, transient=True) as drawn:
+        task = drawn.add_task(title, total=None)
+        yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
 @contextmanager
 def _interruption(app: App, path: Path) -> Iterator[None]:
-    """Say what stays of a download that was interrupted."""
+    """Print the name of the partial file of a download that is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
         if part_of(path).exists():
-            app.note(f"{part_of(path)} stays: the same command goes on where it was")
+            app.note(f"{part_of(path)} is kept: the same command continues")
         raise

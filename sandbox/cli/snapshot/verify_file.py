@@ -1,4 +1,4 @@
-"""`snapshot verify` of a file or a directory: everything is read, and compared with the checksums that it carries."""
+"""`snapshot verify` of a file or a directory: read every byte and compare it with the checksums in the file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from sandbox.snapshots import portable
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """`checksums`: whether all bytes have one; in a directory that another tool made, only sizes and chunks can be
-    checked. `why`: what is not as it should be."""
+    """The result of verifying one file or directory.
+
+    `checksums`: whether the file has checksums of all bytes; in a directory of another tool, only sizes and chunks can
+    be checked. `why`: the fault, or None.
+    """
 
     path: Path
     checksums: bool
@@ -31,15 +34,15 @@ class VerifiedFile:
         return {"file": str(self.path), "intact": self.intact, "checksums": self.checksums, "why": self.why}
 
     @property
-    def told(self) -> Text:
+    def text(self) -> Text:
         if self.why is not None:
             return Text(output.one_line(self.why), "bold red")
-        plain = "" if self.checksums else ", as far as can be told: it carries no checksums"
+        plain = "" if self.checksums else ", as far as sizes and chunks show: it carries no checksums"
         return Text.assemble(str(self.path), "  ", ("intact", "green"), plain)
 
 
 def verified_file(path: Path, progress: portable.Progress | None) -> VerifiedFile:
-    """Read all of it. A file that is not there is an error of the caller; one that is damaged is an answer."""
+    """Read and check all bytes. A damaged file is a result with `why`; SnapshotFileError if it does not exist."""
     checksums = True
     try:
         with portable.opened(path) as content:
