@@ -20,8 +20,8 @@ from sandbox.snapshots.diff.picture import STYLE, FateMap
 from sandbox.snapshots.inspect import picture
 from sandbox.snapshots.inspect.globals import GlobalValue
 from sandbox.snapshots.inspect.model import Cell
-from sandbox.snapshots.inspect.motoko.value import Node, shortened
 from sandbox.snapshots.inspect.target import InspectionTarget
+from sandbox.snapshots.inspect.value import Node, shortened
 
 Looks = tuple[dict[str, Any], list[RenderableType]]
 _SHOWN = 48

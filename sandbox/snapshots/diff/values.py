@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from sandbox.candid.labels import name_text
-from sandbox.snapshots.inspect.motoko.value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
+from sandbox.snapshots.inspect.value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
 
 Difference = tuple[str, Node | None, Node | None]
 """A place such as `people[3].email`, what was there and what is there; None: nothing."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
-from sandbox.snapshots.inspect.motoko.value import Scalar
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import Bytes
+from sandbox.snapshots.inspect.value import Scalar
 
 MAGIC = b"DIDL"
 NOTE = "A Candid message at the start of stable memory, as ic_cdk's stable_save writes it in pre_upgrade."

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sandbox.snapshots.inspect.motoko.value import Node
 from sandbox.snapshots.inspect.source import Bytes
+from sandbox.snapshots.inspect.value import Node
 
 Cell = Bytes | Node
 """Bytes whose type is not known, or a value that is."""

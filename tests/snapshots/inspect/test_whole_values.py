@@ -14,9 +14,9 @@ from sandbox import Sandbox
 from sandbox.candid import Type, encode
 from sandbox.snapshots.inspect import InspectError, Plain
 from sandbox.snapshots.inspect.motoko.reader import WHOLE, DecodeLimits, Values
-from sandbox.snapshots.inspect.motoko.value import Elided, Node, node_json, shortened
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import PIECE
+from sandbox.snapshots.inspect.value import Elided, Node, node_json, shortened
 from tests.candid.test_laws import typed_values
 from tests.conftest import fixture, wat
 from tests.snapshots.inspect.images import Sparse

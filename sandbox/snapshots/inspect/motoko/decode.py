@@ -12,9 +12,9 @@ from sandbox.snapshots.inspect.motoko.layout import Layout, read_layout
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
 from sandbox.snapshots.inspect.motoko.regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko.stable_types import StableTypes, candid_name
-from sandbox.snapshots.inspect.motoko.value import Scalar
 from sandbox.snapshots.inspect.motoko.wire import Head, Stream, Type, read_head
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
+from sandbox.snapshots.inspect.value import Scalar
 
 LAYOUT = "Motoko"
 SAVED = (

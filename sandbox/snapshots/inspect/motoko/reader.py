@@ -32,7 +32,9 @@ from sandbox.candid.types import (
 )
 from sandbox.principal import MAX_LENGTH, Principal
 from sandbox.snapshots.inspect.motoko.skip import FlatTypes
-from sandbox.snapshots.inspect.motoko.value import (
+from sandbox.snapshots.inspect.motoko.wire import ALIAS, FIXED, Head, Stream, Type
+from sandbox.snapshots.inspect.source import InspectError, Plain
+from sandbox.snapshots.inspect.value import (
     Elided,
     Node,
     Opt,
@@ -45,8 +47,6 @@ from sandbox.snapshots.inspect.motoko.value import (
     Variant,
     Vec,
 )
-from sandbox.snapshots.inspect.motoko.wire import ALIAS, FIXED, Head, Stream, Type
-from sandbox.snapshots.inspect.source import InspectError, Plain
 
 MAX_NESTING = 100_000
 _FREE_VALUES = 200_000

@@ -1,4 +1,4 @@
-"""Values of Motoko's stable variables, as trees cut to what is to be shown, and their text.
+"""Values of Candid and of Motoko's stable variables, as trees cut to what is to be shown, and their text.
 
 Text is Candid's where Candid has the notation; what it lacks is written as Motoko writes it: `var` before what is
 mutable, and `region 16 (6 pages)`. A mutable thing that occurs again is `#n` where it was `#n = var ...` at first.
