@@ -131,12 +131,12 @@ class Tree:
         """The tree after these pages (ascending, inside `size`) got these keys, and the size became `size`."""
         return self.step(size, pages, keys).after
 
-    def step(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Step:
+    def step(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> TreeStep:
         """The same, and what has changed by it."""
         before = self if size >= self.size or self.top is None else Tree(_cut(self.top, -(-size // PAGE)), size)
         growth = _Growth(pages, keys)
         top = growth.branch(before.top, LEVELS, 0, len(pages)) if pages else before.top
-        return Step(before, Tree(top, size), growth.blocks, growth.branches)
+        return TreeStep(before, Tree(top, size), growth.blocks, growth.branches)
 
 
 EMPTY: Final = Tree(None, 0)
@@ -148,7 +148,7 @@ Change = tuple[int, Node, "Node | None", "Sequence[int] | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TreeStep:
     """From the tree `before` to `after`: blocks that became others and still hold something, in order, and the branches
     over all that has changed, each after those below it."""
 

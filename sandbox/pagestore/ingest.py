@@ -23,12 +23,12 @@ from sandbox.pagestore.hash_tree import (
     Change,
     Node,
     Pages,
-    Step,
     Tree,
+    TreeStep,
     differing,
     width,
 )
-from sandbox.pagestore.memory_trees import step, tree
+from sandbox.pagestore.memory_trees import update
 from sandbox.pagestore.objects import BRANCH, WHOLE_BLOCK, Objects, all_of, chosen, packed
 from sandbox.pagestore.pack_writer import PackWriter
 
@@ -38,7 +38,7 @@ _LARGE: Final = 256 << 20
 """A pack with more than so many bytes, not yet compressed, is finished, and another one begun."""
 
 
-class Source(NamedTuple):
+class PageSource(NamedTuple):
     """Where the bytes of a memory come from: `pieces` reads runs (as `Readable`), `pages` have been read already."""
 
     pieces: Callable[[Iterable[Run]], Iterator[tuple[int, bytes]]]
@@ -46,7 +46,7 @@ class Source(NamedTuple):
     pages: Pages = NO_PAGES
 
 
-_NOWHERE: Final = Source(lambda _: iter(()), 0)
+_NOWHERE: Final = PageSource(lambda _: iter(()), 0)
 
 
 class Ingest:
@@ -61,16 +61,15 @@ class Ingest:
 
     def memory(self, content: Readable, before: Tree | None) -> None:
         """Keep the bytes of a memory; `before` is the tree of something that is here and probably similar."""
-        last, pages = step(content)
-        current = tree(content)
-        source = Source(content.pieces, content.size, pages)
+        current, last, pages = update(content)
+        source = PageSource(content.pieces, content.size, pages)
         old = before if before is not None and before.key in self._objects else EMPTY
         if last is not None and last.before.key == old.key != ZERO:
             self._step(last, source)
         elif current.top is not None and self._is_new(current.key):
             self._walk(current.top, old.top, 0, source)
 
-    def _step(self, made: Step, source: Source) -> None:
+    def _step(self, made: TreeStep, source: PageSource) -> None:
         """Keep what a step made, if what it began with is here."""
         top = made.after.top
         if top is not None and self._is_new(top.key):
@@ -79,7 +78,7 @@ class Ingest:
                 if node is top or self._is_new(node.key):
                     self._branch(node)
 
-    def branch(self, made: Step, source: Source) -> None:
+    def branch(self, made: TreeStep, source: PageSource) -> None:
         """Keep what a step made below a branch of level 2, the only one that it made; not yet what is above."""
         node = made.branches[0]
         if self._is_new(node.key):
@@ -117,7 +116,7 @@ class Ingest:
         self._added.add(key)
         return True
 
-    def _walk(self, node: Node, old: Node | None, number: int, source: Source) -> None:
+    def _walk(self, node: Node, old: Node | None, number: int, source: PageSource) -> None:
         """Write a branch that is not here, and what below it is not. `old` is here."""
         each = width(node.level - 1)
         others = old.children if old is not None else (None,) * FANOUT
@@ -141,7 +140,7 @@ class Ingest:
     def _branch(self, node: Node) -> None:
         self._out.add("node", [node.key], [BRANCH + packed(node.keys)])
 
-    def _blocks(self, changes: list[Change], source: Source) -> None:
+    def _blocks(self, changes: list[Change], source: PageSource) -> None:
         """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
         held, is_new, added = self._here.places["page"], self._is_new, self._added
         keys: list[bytes] = []
@@ -183,7 +182,7 @@ class Ingest:
         based.update(zip(keys, under, strict=True))
         self._out.add("delta", keys, rows, under)
 
-    def _pages(self, keys: list[bytes], numbers: list[int], source: Source) -> None:
+    def _pages(self, keys: list[bytes], numbers: list[int], source: PageSource) -> None:
         """Write pages by their keys and numbers."""
         found = source.pages.find(numbers)
         if found is not None:
@@ -192,7 +191,7 @@ class Ingest:
             pieces = source.pieces((number * PAGE, PAGE) for number in numbers)
             self._out.add("page", keys, [data for _, data in pieces])
 
-    def _whole(self, blocks: list[tuple[int, Node]], source: Source) -> None:
+    def _whole(self, blocks: list[tuple[int, Node]], source: PageSource) -> None:
         """Write blocks by their numbers."""
         keys = [node.key for _, node in blocks]
         self._out.add("node", keys, [WHOLE_BLOCK + packed(node.keys) for _, node in blocks])

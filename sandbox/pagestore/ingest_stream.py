@@ -8,7 +8,7 @@ from typing import Final
 
 from sandbox.memory import Run
 from sandbox.pagestore.hash_tree import BLOCK, FANOUT, Pages, Tree
-from sandbox.pagestore.ingest import Ingest, Source
+from sandbox.pagestore.ingest import Ingest, PageSource
 
 _WINDOW: Final = BLOCK * FANOUT
 """What a branch of level 2 covers: so much is gathered before it is written."""
@@ -54,4 +54,4 @@ class IngestStream:
                 return ((offset, bytes(content[offset - start : offset - start + length])) for offset, length in runs)
 
             if made.branches:
-                self._addition.branch(made, Source(pieces, self._size))
+                self._addition.branch(made, PageSource(pieces, self._size))
