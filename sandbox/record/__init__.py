@@ -3,7 +3,7 @@
 `Recording` writes one; `read` yields what is in a file; `Watcher` is what sees inputs and outcomes, whoever it is.
 """
 
-from sandbox.record.compare import Comparison, Difference, described
+from sandbox.record.compare import Comparison, Divergence, described
 from sandbox.record.file import End, Header, read
 from sandbox.record.recording import Recording
 from sandbox.record.watch import Begin, Outcome, Position, Step, Undo, Watcher, watched
@@ -11,7 +11,7 @@ from sandbox.record.watch import Begin, Outcome, Position, Step, Undo, Watcher, 
 __all__ = [
     "Begin",
     "Comparison",
-    "Difference",
+    "Divergence",
     "End",
     "Header",
     "Outcome",

@@ -19,7 +19,7 @@ _SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Divergence:
     """`what`: outcalls, answer, submitted (answers to submitted calls), logs, instructions, state of a canister, state
     of the subnet."""
 
@@ -35,7 +35,7 @@ class Comparison(Watcher):
     def __init__(self, counts: bool, states: bool) -> None:
         super().__init__()
         self.expected: Outcome | None = None
-        self.found: Difference | None = None
+        self.found: Divergence | None = None
         self.seen = False
         """Whether the step with the expected outcome was taken."""
         self._counts, self._states = counts, states
@@ -71,21 +71,21 @@ def _again(request: HttpRequest, answers: Iterator[list[Any]]) -> Mapping[str, A
     return dict(answer[0])
 
 
-def _evidence(expected: Outcome, came: Outcome, counts: bool) -> Iterator[Difference]:
+def _evidence(expected: Outcome, came: Outcome, counts: bool) -> Iterator[Divergence]:
     """What differs of all that can be shown, the cause before its consequences."""
     names = ["outcalls", "answer", "submitted", "logs", *(["instructions"] if counts else [])]
     for name in names:
         one, two = getattr(expected, name), getattr(came, name)
         if one != two:
-            yield Difference(name, _SHOWS[name](one), _SHOWS[name](two))
+            yield Divergence(name, _SHOWS[name](one), _SHOWS[name](two))
 
 
-def _states(expected: Outcome, came: Outcome) -> Iterator[Difference]:
+def _states(expected: Outcome, came: Outcome) -> Iterator[Divergence]:
     for raw in sorted(expected.canisters.keys() | came.canisters.keys()):
         if expected.canisters.get(raw, "") != came.canisters.get(raw, ""):
-            yield Difference(f"state of canister {Principal(raw)}", _state(expected, raw), _state(came, raw))
+            yield Divergence(f"state of canister {Principal(raw)}", _state(expected, raw), _state(came, raw))
     if expected.subnet != came.subnet:
-        yield Difference("state of the subnet", expected.subnet.hex(), came.subnet.hex())
+        yield Divergence("state of the subnet", expected.subnet.hex(), came.subnet.hex())
 
 
 def _state(outcome: Outcome, raw: bytes) -> str:

@@ -20,7 +20,7 @@ from sandbox.errors import RecordError
 from sandbox.execution import Input
 from sandbox.management.commands import Command
 from sandbox.principal import Principal
-from sandbox.record import Begin, Comparison, Difference, End, Header, Outcome, Step, Undo, described, read
+from sandbox.record import Begin, Comparison, Divergence, End, Header, Outcome, Step, Undo, described, read
 from sandbox.record.state_hash import hashing
 from sandbox.record.values import Sparse
 from sandbox.state import InstructionLimits
@@ -36,7 +36,7 @@ class Replay:
     header: Header
     end: End | None
     step: str | None = None
-    difference: Difference | None = None
+    difference: Divergence | None = None
     unfinished: str | None = None
     state_hash: str = ""
 
@@ -96,7 +96,7 @@ class _Stage:
         while self._anchors:
             self._anchors.pop().__exit__(None, None, None)
 
-    def take(self, step: Step, expected: Outcome) -> Difference | None:
+    def take(self, step: Step, expected: Outcome) -> Divergence | None:
         """Take a step; what was different, if anything."""
         self._comparison.expect(expected)
         try:

@@ -57,7 +57,7 @@ class StateDirectory:
         self._lock = locked(path, lock_timeout, shared=read_only)
         try:
             saved = state_manifest.read(path)
-            self._record: state_manifest.Record = saved.record if saved else {}
+            self._record: state_manifest.StateRecord = saved.record if saved else {}
             self.warning = saved.warning if saved else None
             self.generation: int = self._record.get("generation", 0)
             self.pool = Pool(path / "memories", strategy, read_only=read_only)

@@ -43,9 +43,9 @@ _SHORT: Final = 8
 _NAMES: Final = {"code": "module", "taken_at": "taken_on"}
 """Parts by the names that people know."""
 
-Content = Callable[[int, bytes], Readable]
+MemorySource = Callable[[int, bytes], Readable]
 """A memory by its size and the key of its top node."""
-Modules = Callable[[bytes], bytes]
+ModuleSource = Callable[[bytes], bytes]
 """A module by its SHA-256; `StateCorrupt` if it cannot be read."""
 
 
@@ -111,7 +111,7 @@ def _content(content: Readable) -> list[Any]:
     return [known.size, known.key]
 
 
-def decode(manifest: Manifest, content: Content, module: Modules) -> SnapshotState:
+def decode(manifest: Manifest, content: MemorySource, module: ModuleSource) -> SnapshotState:
     """The snapshot; modules and chunks are looked up by their SHA-256."""
     record = manifest.record
     upload, code = record["upload"], record["code"]
@@ -131,7 +131,7 @@ def decode(manifest: Manifest, content: Content, module: Modules) -> SnapshotSta
     )
 
 
-def _upload(item: list[Any], content: Content) -> Upload:
+def _upload(item: list[Any], content: MemorySource) -> Upload:
     memory, size, values = item
     return Upload(content(*memory), size, tuple((kind, bits) for kind, bits in values))
 
@@ -141,7 +141,7 @@ def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
     return wrap(_MANIFEST, cbor2.dumps({"record": record, "digests": digests(record)}))
 
 
-def load(path: Path, module: Modules) -> Manifest:
+def load(path: Path, module: ModuleSource) -> Manifest:
     """A manifest, checked by its digest; `StateCorrupt` names the first part that is not what it was."""
     try:
         content = path.read_bytes()
@@ -160,7 +160,7 @@ def is_manifest(file: Path) -> bool:
     return file.is_file() and is_of(_MANIFEST, file)
 
 
-def contradictions(path: Path, module: Modules) -> list[str] | None:
+def contradictions(path: Path, module: ModuleSource) -> list[str] | None:
     """The parts of a damaged manifest that contradict their own digests; None if it cannot be read at all."""
     try:
         return _contradictions(contents(path.read_bytes()), module)
@@ -168,7 +168,7 @@ def contradictions(path: Path, module: Modules) -> list[str] | None:
         return None
 
 
-def _contradictions(body: bytes, module: Modules) -> list[str] | None:
+def _contradictions(body: bytes, module: ModuleSource) -> list[str] | None:
     try:
         content = cbor2.loads(body)
         return _differing(content["digests"], content["record"], module)
@@ -176,18 +176,18 @@ def _contradictions(body: bytes, module: Modules) -> list[str] | None:
         return None
 
 
-def differing(snapshot: SnapshotState, kept: Manifest, module: Modules) -> list[str]:
+def differing(snapshot: SnapshotState, kept: Manifest, module: ModuleSource) -> list[str]:
     """The parts of a snapshot that are not what its manifest says; a field that an old one lacks has its default."""
     return _differing(digests(encode(snapshot, kept.checksum)), _DEFAULTS | kept.record, module)
 
 
-def _differing(one: dict[str, bytes], record: dict[str, Any], module: Modules) -> list[str]:
+def _differing(one: dict[str, bytes], record: dict[str, Any], module: ModuleSource) -> list[str]:
     other = digests(record)
     parts = [_NAMES.get(n, n) for n in dict.fromkeys((*other, *one)) if one.get(n) != other.get(n)]
     return _numbered(parts, record["code"], module) if any(name.startswith(_SAVED) for name in parts) else parts
 
 
-def _numbered(parts: list[str], code: bytes, module: Modules) -> list[str]:
+def _numbered(parts: list[str], code: bytes, module: ModuleSource) -> list[str]:
     """Globals by their numbers in the module, as everywhere else, if it can be read: a manifest counts the mutable ones
     alone."""
     try:

@@ -31,13 +31,13 @@ _FILE, _COPY = "manifest", "manifest.copy"
 _JOURNAL: Final = re.compile(r"journal-(\d+)")
 _FOLDERS: Final = ("memories", "modules", "packs", "snapshots")
 
-Record = dict[str, Any]
+StateRecord = dict[str, Any]
 
 
 class Saved(NamedTuple):
     """What was saved last; `warning` where the manifest is not what it was and its copy is used."""
 
-    record: Record
+    record: StateRecord
     warning: str | None = None
 
 
@@ -65,12 +65,12 @@ def read(path: Path) -> Saved | None:
     return None
 
 
-def present(path: Path) -> Record | None:
+def present(path: Path) -> StateRecord | None:
     """The record in the manifest itself, None if there is no file; `StateCorrupt` if it is damaged."""
     return _read(path / _FILE)
 
 
-def write(path: Path, record: Record) -> bytes:
+def write(path: Path, record: StateRecord) -> bytes:
     """Replace the manifest, all or nothing; its bytes, for `write_copy` when the directory is on the disk."""
     content, _ = wrap(KIND, cbor2.dumps(record))
     put_in_place(path / _FILE, content)
@@ -95,7 +95,7 @@ def void_journals(path: Path, generation: int) -> list[Path]:
     ]
 
 
-def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[Record | None, str]:
+def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[StateRecord | None, str]:
     """The record in a file, if its generation `belongs` to the memories; otherwise None, and why."""
     try:
         record = _read(file)
@@ -108,7 +108,7 @@ def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[Record | None, 
     return record, ""
 
 
-def _read(file: Path) -> Record | None:
+def _read(file: Path) -> StateRecord | None:
     try:
         body, digest = unwrap(KIND, file, file.read_bytes())
         record = cbor2.loads(body) if digest is not None else None

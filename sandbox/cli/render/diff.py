@@ -15,7 +15,7 @@ from sandbox.cli.render import output, page_map
 from sandbox.cli.render.cells import SAMPLE, column, field_names
 from sandbox.pagestore.hash_tree import PAGE
 from sandbox.snapshots.diff import Diff, EntryDiff, MemoryDiff, ModuleDiff, StructureDiff
-from sandbox.snapshots.diff.modules import Names
+from sandbox.snapshots.diff.modules import NameChanges
 from sandbox.snapshots.diff.picture import STYLE, FateMap
 from sandbox.snapshots.inspect import picture
 from sandbox.snapshots.inspect.globals import GlobalValue
@@ -94,11 +94,11 @@ def _sized(hashes: list[str | None], module: ModuleDiff) -> Iterator[tuple[str |
     return zip(hashes, module.sizes, strict=True)
 
 
-def _names_facts(found: Names) -> dict[str, Any]:
+def _names_facts(found: NameChanges) -> dict[str, Any]:
     return {"added": found.added, "removed": found.removed, "changed": found.changed}
 
 
-def _names_text(found: Names) -> str:
+def _names_text(found: NameChanges) -> str:
     marked = (("+", found.added), ("-", found.removed), ("~", found.changed))
     return output.visible(", ".join(f"{mark} {name}" for mark, names in marked for name in names))
 

@@ -17,7 +17,7 @@ from sandbox.pagestore.hash_tree import EMPTY, PAGE, ZERO_PAGE, Tree, changed_ki
 from sandbox.pagestore.memory_trees import tree, whole_pages
 from sandbox.pagestore.stored_memory import Stored
 from sandbox.snapshots.inspect.source import Bytes
-from sandbox.snapshots.portable.content import Part
+from sandbox.snapshots.portable.content import ContentPart
 
 _PIECE: Final = 1 << 20
 _DIFFERENT: Final = re.compile(rb"[^\0]+(?:\0{1,7}[^\0]+)*")
@@ -120,7 +120,7 @@ def _differing(old: Bytes, new: Bytes) -> Iterable[Page]:
 
 
 @tree.register
-def _(content: Part) -> Tree:
+def _(content: ContentPart) -> Tree:
     """Of a file; all of it is read."""
     runs = whole_pages(content.extents(), -(-content.size // PAGE) * PAGE)
     numbers, keys = page_keys(

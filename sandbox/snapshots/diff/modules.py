@@ -13,7 +13,7 @@ _CANDID = "candid:service"
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NameChanges:
     """What came, what went, and what is there under the same name but different."""
 
     added: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class Names:
         return bool(self.added or self.removed or self.changed)
 
     @classmethod
-    def of(cls, before: dict[str, object], after: dict[str, object]) -> Names:
+    def of(cls, before: dict[str, object], after: dict[str, object]) -> NameChanges:
         """In the order in which they stand."""
         return cls(
             tuple(name for name in after if name not in before),
@@ -45,10 +45,10 @@ class ModuleDiff:
     before: bytes | None
     after: bytes | None
     sizes: tuple[int, int]
-    imports: Names
-    exports: Names
-    metadata: Names
-    candid: Names
+    imports: NameChanges
+    exports: NameChanges
+    metadata: NameChanges
+    candid: NameChanges
     compatible: bool | None
     reason: str = ""
 
@@ -65,9 +65,9 @@ def compare_modules(old: InspectionTarget, new: InspectionTarget) -> ModuleDiff 
         before=hashes[0],
         after=hashes[1],
         sizes=(len(texts[0]), len(texts[1])),
-        imports=Names.of(_imports(one), _imports(two)),
-        exports=Names.of(_exports(one), _exports(two)),
-        metadata=Names.of(dict(old.metadata), dict(new.metadata)),
+        imports=NameChanges.of(_imports(one), _imports(two)),
+        exports=NameChanges.of(_exports(one), _exports(two)),
+        metadata=NameChanges.of(dict(old.metadata), dict(new.metadata)),
         candid=_methods(old, new),
         compatible=None if verdict is None else verdict.holds,
         reason="" if verdict is None else verdict.reason,
@@ -93,12 +93,12 @@ def _interface(opened: InspectionTarget) -> candid.Interface | None:
         return None
 
 
-def _methods(old: InspectionTarget, new: InspectionTarget) -> Names:
+def _methods(old: InspectionTarget, new: InspectionTarget) -> NameChanges:
     """Methods whose types are not the same, however they are written."""
     interfaces = _interface(old), _interface(new)
     before, after = ({} if each is None else each.methods for each in interfaces)
     same = {name for name in after if name in before and candid.same_type(before[name], after[name])}
-    return Names.of(
+    return NameChanges.of(
         {name: name in same for name in before},
         dict.fromkeys(after, True),
     )

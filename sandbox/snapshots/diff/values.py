@@ -8,13 +8,13 @@ from itertools import zip_longest
 from sandbox.candid.labels import name_text
 from sandbox.snapshots.inspect.value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
 
-Difference = tuple[str, Node | None, Node | None]
+ValueDifference = tuple[str, Node | None, Node | None]
 """A place such as `people[3].email`, what was there and what is there; None: nothing."""
 
 
-def differences(place: str, old: Node | None, new: Node | None) -> Iterator[Difference]:
+def differences(place: str, old: Node | None, new: Node | None) -> Iterator[ValueDifference]:
     """All of them, in order; of long or deep ones only what `shortened` leaves."""
-    waiting: list[Difference] = [(place, old, new)]
+    waiting: list[ValueDifference] = [(place, old, new)]
     while waiting:
         where, was, now = waiting.pop()
         if isinstance(was, Packed) and isinstance(now, Packed) and was == now:
@@ -35,7 +35,7 @@ def _shown(node: Node | None) -> Node | None:
     return None if node is None else shortened(node)
 
 
-def _parts(place: str, old: Node, new: Node) -> list[Difference] | None:
+def _parts(place: str, old: Node, new: Node) -> list[ValueDifference] | None:
     """The parts of two values of the same shape; None: they are to be taken as a whole."""
     match old, new:
         case Record(), Record():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, ValueReader
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.inspect.value import Scalar
@@ -20,7 +20,7 @@ def decode_candid(stable: Bytes, names: Mapping[int, str], keep: DecodeLimits) -
 
     def rows() -> Iterator[Row]:
         stream = Stream(stable)
-        values = Values(stream, read_head(stream, names), keep)
+        values = ValueReader(stream, read_head(stream, names), keep)
         for number, reference in enumerate(head.arguments):
             yield Scalar(str(number), "name"), values.read(reference)
 

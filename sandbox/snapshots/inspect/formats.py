@@ -25,21 +25,21 @@ _NUMBERS = (1, 2, 4, 8, 16)
 
 _SELF_AUTHENTICATING, _CANISTER, _ANONYMOUS = 2, b"\1\1", b"\4"
 
-Names = Sequence[str]
+FieldNames = Sequence[str]
 
 
 class FormatMismatch(Exception):
     """The bytes do not have this form."""
 
 
-def _candid(data: bytes, names: Names) -> Any:
+def _candid(data: bytes, names: FieldNames) -> Any:
     try:
         return candid.decode_to_text(data, names=names)
     except CandidError as error:
         raise FormatMismatch(str(error)) from None
 
 
-def _text(data: bytes, _: Names) -> str:
+def _text(data: bytes, _: FieldNames) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -49,8 +49,8 @@ def _text(data: bytes, _: Names) -> str:
     return text
 
 
-def _number(order: Any, *, signed: bool) -> Callable[[bytes, Names], int]:
-    def read(data: bytes, _: Names) -> int:
+def _number(order: Any, *, signed: bool) -> Callable[[bytes, FieldNames], int]:
+    def read(data: bytes, _: FieldNames) -> int:
         if not 0 < len(data) <= 32:
             raise FormatMismatch("not the length of a number")
         return int.from_bytes(data, order, signed=signed)
@@ -58,24 +58,24 @@ def _number(order: Any, *, signed: bool) -> Callable[[bytes, Names], int]:
     return read
 
 
-def _float(data: bytes, _: Names) -> float:
+def _float(data: bytes, _: FieldNames) -> float:
     if len(data) not in (4, 8):
         raise FormatMismatch("not the length of a float")
     [value] = struct.unpack(">d" if len(data) == 8 else ">f", data)
     return float(value)
 
 
-def _principal(data: bytes, _: Names) -> Principal:
+def _principal(data: bytes, _: FieldNames) -> Principal:
     if len(data) > MAX_LENGTH:
         raise FormatMismatch("too long for a principal")
     return Principal(data)
 
 
-def _hex(data: bytes, _: Names) -> bytes:
+def _hex(data: bytes, _: FieldNames) -> bytes:
     return data
 
 
-FORMS: dict[str, Callable[[bytes, Names], Any]] = {
+FORMS: dict[str, Callable[[bytes, FieldNames], Any]] = {
     "candid": _candid,
     "text": _text,
     "nat": _number("big", signed=False),
@@ -89,7 +89,7 @@ FORMS: dict[str, Callable[[bytes, Names], Any]] = {
 """How bytes can be read: numbers big-endian as Rust's `Storable` has them, or little-endian (`-le`)."""
 
 
-def guess_format(cells: Iterable[bytes], names: Names = ()) -> str:
+def guess_format(cells: Iterable[bytes], names: FieldNames = ()) -> str:
     """The form that fits all these cells."""
     sample = list(cells)
     filled = [cell for cell in sample if cell]
@@ -116,7 +116,7 @@ def _looks_like_principal(cell: bytes) -> bool:
             return cell == _ANONYMOUS
 
 
-def _fits(form: str, cells: list[bytes], names: Names) -> bool:
+def _fits(form: str, cells: list[bytes], names: FieldNames) -> bool:
     try:
         for cell in cells:
             FORMS[form](cell, names)
@@ -125,7 +125,7 @@ def _fits(form: str, cells: list[bytes], names: Names) -> bool:
     return True
 
 
-def value(cell: Bytes, form: str, names: Names = (), most: int = MOST) -> Any:
+def value(cell: Bytes, form: str, names: FieldNames = (), most: int = MOST) -> Any:
     """The cell read in this form: text, a number, a principal; its bytes where the form does not fit, and of one longer
     than `most` only the first `MOST`."""
     data = cell.read(0, cell.size if cell.size <= most else MOST)

@@ -18,7 +18,7 @@ from sandbox.snapshots.portable.history import history_of
 from sandbox.state import CanisterState, SnapshotState
 
 PARTS = ("heap", "stable", "module")
-Values = Callable[[wasm.ModuleFacts | None], list[GlobalValue]]
+GlobalsReader = Callable[[wasm.ModuleFacts | None], list[GlobalValue]]
 """The globals, given the module."""
 
 
@@ -30,7 +30,7 @@ class InspectionTarget:
     stable: Bytes
     module: Bytes
     fields: Mapping[str, object]
-    _globals: Values
+    _globals: GlobalsReader
 
     def part(self, name: str) -> Bytes:
         """One of `PARTS`."""
@@ -123,7 +123,7 @@ def _snapshot(source: SnapshotState) -> InspectionTarget:
             source.heap, source.stable, module, fields, lambda facts: uploaded_globals(facts, upload.globals)
         )
     code = b"" if source.code is None else source.code.submitted
-    values: Values = (lambda _: []) if source.via_hooks else _saved(source.globals)
+    values: GlobalsReader = (lambda _: []) if source.via_hooks else _saved(source.globals)
     return InspectionTarget(source.heap, source.stable, Plain(code), fields, values)
 
 
@@ -142,5 +142,5 @@ def _canister(source: CanisterState) -> InspectionTarget:
     return InspectionTarget(heap, stable, Plain(code), fields, _saved(source.globals))
 
 
-def _saved(values: bytes) -> Values:
+def _saved(values: bytes) -> GlobalsReader:
     return lambda facts: [] if facts is None else globals_of(facts, values)

@@ -16,7 +16,7 @@ from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE, STABLE_MEMORY, WASM6
 from sandbox.memory import Readable, Run
 from sandbox.memory.host import read_padded
 from sandbox.snapshots.portable import fields, layout
-from sandbox.snapshots.portable.content import Content, Part, check_range, corrupt
+from sandbox.snapshots.portable.content import Content, ContentPart, check_range, corrupt
 from sandbox.snapshots.portable.files import opened_file
 from sandbox.snapshots.portable.layout import END_SIZE, FIELDS, HEAD_SIZE, HEADER, HEADER_SIZE, LONGEST, MAGIC, Head
 from sandbox.snapshots.portable.windows import PAGE, WINDOW, Window, expanded, length_of, page_runs
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     offset: int
 
 
-class Reader:
+class BlockReader:
     """An open file: blocks by their places. It closes with its last user."""
 
     _fd = -1
@@ -106,10 +106,10 @@ class Reader:
             raise SnapshotFileError(f"{self.path} cannot be read at byte {offset}: {error.strerror}") from error
 
 
-class ArchivePart(Part):
+class ArchivePart(ContentPart):
     """One part of a file: its windows, of which a few are kept."""
 
-    def __init__(self, reader: Reader, name: str, size: int, places: list[Place]) -> None:
+    def __init__(self, reader: BlockReader, name: str, size: int, places: list[Place]) -> None:
         self.size = size
         self._reader = reader
         self._name = name
@@ -160,7 +160,7 @@ class ArchivePart(Part):
 class Archive(Content):
     """A snapshot in an `.icsnap` file."""
 
-    reader: Reader
+    reader: BlockReader
 
     def close(self) -> None:
         self.reader.close()
@@ -168,7 +168,7 @@ class Archive(Content):
 
 def open_archive(path: Path) -> Archive:
     """Open a file; its index and its fields are checked."""
-    reader = Reader(path)
+    reader = BlockReader(path)
     try:
         places = reader.places()
         if not places or places[0].head[:3] != (FIELDS, 0, 0) or places[0].head.length > LONGEST:
@@ -198,7 +198,7 @@ def _record(path: Path, body: bytes) -> dict[str, Any]:
     return record
 
 
-def _parts(reader: Reader, record: dict[str, Any], places: list[Place]) -> dict[str, Readable]:
+def _parts(reader: BlockReader, record: dict[str, Any], places: list[Place]) -> dict[str, Readable]:
     """The parts, once it is sure that every block lies in one of them, in order and inside."""
     names = _sizes(record.get("parts"), reader.path)
     of_part: list[list[Place]] = [[] for _ in names]

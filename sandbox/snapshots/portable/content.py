@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all, zeros not counted; what it raises ends the transfer."""
 
 
-class Part(ABC):
+class ContentPart(ABC):
     """Bytes that are read where they lie; what a memory's image offers (`Readable`) for what is not in a memory."""
 
     size: int
@@ -42,7 +42,7 @@ class Part(ABC):
                 yield offset, self.read(offset, length)
 
 
-class Blob(Part):
+class Blob(ContentPart):
     """Bytes at hand."""
 
     def __init__(self, data: bytes) -> None:
@@ -57,7 +57,7 @@ class Blob(Part):
         return [(0, len(self.data))] if self.data else []
 
 
-class Clipped(Part):
+class Clipped(ContentPart):
     """The first `size` bytes of an image."""
 
     def __init__(self, image: Readable, size: int) -> None:
@@ -155,7 +155,7 @@ def of_state(snapshot: SnapshotState, checksum: bytes | None = None) -> Content:
         via_hooks=snapshot.via_hooks,
         history=history_of(snapshot.derived),
     )
-    module: Part = Blob(code.submitted) if code is not None else Blob(b"")
+    module: ContentPart = Blob(code.submitted) if code is not None else Blob(b"")
     if upload is not None:
         module = Clipped(upload.module, upload.module_size)
     chunks = {digest: Blob(chunk) for digest, chunk in snapshot.chunks.items()}

@@ -19,7 +19,7 @@ from sandbox.limits import CHUNK_SIZE
 from sandbox.memory import Readable, Run
 from sandbox.memory.host import clipped, data_runs, read_padded
 from sandbox.snapshots.portable import extras, metadata
-from sandbox.snapshots.portable.content import Blob, Content, Part, check_range, corrupt, whole
+from sandbox.snapshots.portable.content import Blob, Content, ContentPart, check_range, corrupt, whole
 from sandbox.snapshots.portable.files import check_inside, opened_file
 
 METADATA: Final = "metadata.json"
@@ -30,7 +30,7 @@ _UNFINISHED: Final = ".download_progress.json"
 _SMALL: Final = 1 << 26
 
 
-class FilePart(Part):
+class FilePart(ContentPart):
     """A file of `directory`, sparse or not. It closes with its last user."""
 
     _fd = -1

@@ -16,6 +16,8 @@ U64: Final = (1 << 64) - 1
 HOOKS: Final = ("condition_not_satisfied", "ready", "executed")
 WIDTHS: Final = {"i": 32, "l": 64, "f": 32, "d": 64, "v": 128}
 """Bits of a global by the letter of its type."""
+TYPE_NAMES: Final = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
+"""The specification's names of the types of globals, by their letters."""
 
 
 def encode(fields: Fields) -> dict[str, Any]:

@@ -18,11 +18,10 @@ from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_
 from sandbox.management.load_parts import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
 from sandbox.snapshots.portable.decimals import spelled
-from sandbox.snapshots.portable.fields import HOOKS, WIDTHS, Taker
+from sandbox.snapshots.portable.fields import HOOKS, TYPE_NAMES, WIDTHS, Taker
 from sandbox.state.snapshot import TAKEN, UPLOADED
 
-_TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-_LETTERS = {tag: letter for letter, tag in _TAGS.items()}
+_LETTERS = {tag: letter for letter, tag in TYPE_NAMES.items()}
 _FLOATS = {"f": ("<f", "<I"), "d": ("<d", "<Q")}
 
 
@@ -47,7 +46,7 @@ def encode(content: Content) -> bytes:
         "source": {fields.source: None},
         "taken_at_timestamp": fields.taken_at,
         "wasm_module_size": content.module.size,
-        "globals": [{_TAGS[letter]: _number(letter, bits)} for letter, bits in fields.globals],
+        "globals": [{TYPE_NAMES[letter]: _number(letter, bits)} for letter, bits in fields.globals],
         "wasm_memory_size": content.heap.size,
         "stable_memory_size": content.stable.size,
         "wasm_chunk_store": [{"hash": list(digest)} for digest in sorted(content.chunks)],

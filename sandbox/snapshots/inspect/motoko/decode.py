@@ -9,7 +9,7 @@ from sandbox.canister import motoko_versions as versions
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko.layout import Layout, read_layout
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, ValueReader
 from sandbox.snapshots.inspect.motoko.regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko.stable_types import StableTypes, candid_name
 from sandbox.snapshots.inspect.motoko.wire import Head, Stream, Type, read_head
@@ -88,7 +88,7 @@ def _rows(data: Bytes, types: StableTypes, keep: DecodeLimits) -> Iterator[Row]:
     """Name, declared type and value; what is shared between variables is numbered, so all are read first."""
     stream = Stream(data)
     head = read_head(stream, types.names)
-    values = Values(stream, head, keep)
+    values = ValueReader(stream, head, keep)
     declared = {candid_name(found.name): found for found in types.variables.values()}
     rows: dict[str, Row] = {}
     for label, value in values.fields(_main(head)):

@@ -77,7 +77,7 @@ _Want = tuple[int, int]
 _Reading = Generator[_Want, Node, Node]
 
 
-class Values:
+class ValueReader:
     """The values of one message. `shared` are the mutable things that were met more than once, in that order."""
 
     def __init__(self, stream: Stream, head: Head, keep: DecodeLimits, flats: FlatTypes | None = None) -> None:
@@ -160,7 +160,7 @@ class Values:
 
     def _unpacked(self, reference: int, raw: bytes) -> Node:
         """One level of it: its parts are packed again."""
-        inner = Values(Stream(Plain(raw)), self._head, self._keep, self._flats)
+        inner = ValueReader(Stream(Plain(raw)), self._head, self._keep, self._flats)
         return inner._driven(inner._compound((reference, self._keep.depth)))
 
     # --- values without parts
@@ -290,7 +290,7 @@ class Values:
     def _jumped(self, reference: int, count: int) -> int:
         """Go past as many values as possible without reading them; how many."""
         flat = self._flats.get(reference)
-        done = 0 if flat is None or not flat.least else self._stream.jump(flat.skip, count)
+        done = 0 if flat is None or not flat.min_size else self._stream.jump(flat.skip, count)
         self._values += done
         return done
 
@@ -359,9 +359,9 @@ class Values:
 
 _ELIDED = Elided("...")
 _COMPOUND = {
-    OPT: Values._opt,
-    VEC: Values._vec,
-    RECORD: Values._record,
-    VARIANT: Values._variant,
-    ALIAS: Values._alias,
+    OPT: ValueReader._opt,
+    VEC: ValueReader._vec,
+    RECORD: ValueReader._record,
+    VARIANT: ValueReader._variant,
+    ALIAS: ValueReader._alias,
 }
