@@ -5,7 +5,7 @@ from sandbox.pagestore.hash_tree import PAGE, PAGES_PER_BLOCK
 from sandbox.pagestore.memory_trees import remember, tree, update
 
 
-def test_an_update_is_the_same_however_often_and_by_whom_it_is_asked_for():
+def test_an_update_is_the_same_however_often_and_by_whom_it_is_asked_for() -> None:
     memory = Pool().memory(64 * PAGE)
     memory.write(5 * PAGE, b"first")
     before = memory.image()
@@ -24,7 +24,7 @@ def test_an_update_is_the_same_however_often_and_by_whom_it_is_asked_for():
         assert [number for number, *_ in step.blocks] == [1]
 
 
-def test_no_step_leads_to_a_tree_that_was_registered():
+def test_no_step_leads_to_a_tree_that_was_registered() -> None:
     memory = Pool().memory(64 * PAGE)
     memory.write(0, b"one")
     before = memory.image()
@@ -39,7 +39,7 @@ def test_no_step_leads_to_a_tree_that_was_registered():
     assert update(image) == (known.tree, None, update(image).pages)
 
 
-def test_pages_come_with_the_call_that_reads_them():
+def test_pages_come_with_the_call_that_reads_them() -> None:
     memory = Pool().memory(64 * PAGE)
     memory.write(3 * PAGE, b"content")
     image = memory.image()
