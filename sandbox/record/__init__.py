@@ -1,6 +1,7 @@
-"""Records of a sandbox: every input and what came of it, written as it happens, to be had again.
+"""Records of a sandbox: every input and its outcome, written as it happens, for replay.
 
-`Recording` writes one; `read` yields what is in a file; `Watcher` is what sees inputs and outcomes, whoever it is.
+`Recording` writes one; `read` yields the steps and outcomes of a file; `Watcher` is the base class of observers of
+inputs and outcomes.
 """
 
 from sandbox.record.compare import Comparison, Divergence, described

@@ -1,4 +1,4 @@
-"""Reads an `.icsnap` file where it lies: a page costs the window around it. Every block is checked when it is read."""
+"""Read an `.icsnap` file in place: a page costs the window around it. Every block is checked when it is read."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from sandbox.snapshots.portable.layout import END_SIZE, FIELDS, HEAD_SIZE, HEADE
 from sandbox.snapshots.portable.windows import PAGE, WINDOW, Window, expanded, length_of, page_runs
 
 _KEPT: Final = 4
-"""Windows kept in memory, so that reading on does not decompress twice."""
+"""Decompressed windows kept in memory for sequential reading."""
 
 
 _DECOMPRESSOR = zstandard.ZstdDecompressor()
 
 
 class Place(NamedTuple):
-    """A block's head, and where in the file its body lies."""
+    """A block's head, and the offset of its body in the file."""
 
     head: Head
     offset: int
 
 
 class BlockReader:
-    """An open file: blocks by their places. It closes with its last user."""
+    """An open file: blocks by their places. It is closed with its last reference."""
 
     _fd = -1
 
@@ -53,7 +53,7 @@ class BlockReader:
         self.close()
 
     def places(self) -> list[Place]:
-        """All blocks by the index, which is checked, as is that they fill the file."""
+        """Read and check the index; return all blocks, which must fill the file."""
         size = os.fstat(self._fd).st_size
         header = self._read(0, min(HEADER_SIZE, size))
         if len(header) < HEADER_SIZE or layout.read_header(header)[0] != MAGIC:
@@ -86,7 +86,7 @@ class BlockReader:
         return index
 
     def body(self, place: Place, name: str) -> bytes:
-        """The bytes of a block as stored, checked against the index and the head before them."""
+        """Return the stored bytes of a block, checked against the index and the head before them."""
         raw = self._read(place.offset - HEAD_SIZE, HEAD_SIZE + place.head.length)
         body = raw[HEAD_SIZE:]
         if raw[:HEAD_SIZE] != place.head.packed() or place.head.hash(body) != place.head.digest:
@@ -94,7 +94,7 @@ class BlockReader:
         return body
 
     def check_open(self) -> None:
-        """SnapshotFileError after `close`."""
+        """Raise SnapshotFileError after `close`."""
         if self._fd < 0:
             raise SnapshotFileError(f"{self.path} was closed")
 
@@ -107,7 +107,7 @@ class BlockReader:
 
 
 class ArchivePart(ContentPart):
-    """One part of a file: its windows, of which a few are kept."""
+    """One part of a file, read by windows, of which a few are kept."""
 
     def __init__(self, reader: BlockReader, name: str, size: int, places: list[Place]) -> None:
         self.size = size
@@ -134,7 +134,7 @@ class ArchivePart(ContentPart):
         return [run for place in self._places for run in page_runs(place.head.window, place.head.pages, self.size)]
 
     def _window(self, number: int) -> bytes | None:
-        """None where everything is zero."""
+        """Return a window, None if it is all zero."""
         known = self._kept.get(number)
         if known is not None:
             return known
@@ -199,7 +199,7 @@ def _record(path: Path, body: bytes) -> dict[str, Any]:
 
 
 def _parts(reader: BlockReader, record: dict[str, Any], places: list[Place]) -> dict[str, Readable]:
-    """The parts, once it is sure that every block lies in one of them, in order and inside."""
+    """Return the parts; checks that every block lies inside one of them, in order."""
     names = _sizes(record.get("parts"), reader.path)
     of_part: list[list[Place]] = [[] for _ in names]
     previous = (-1, -1)
@@ -246,7 +246,7 @@ def _allowed(name: str, size: int) -> bool:
 
 
 def decompressed(body: bytes, size: int) -> bytes | None:
-    """The content of a zstd frame if it has `size` bytes, which is known before anything is made room for."""
+    """Return the content of a zstd frame if it has `size` bytes, else None; the size is checked before allocating."""
     try:
         if zstandard.frame_content_size(body) != size:
             return None

@@ -1,10 +1,10 @@
-"""The directory of dfx and icp-cli (SPECIFICATION 6.7): `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
-`stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read where they lie; and `sandbox.json` of our own, verified
+"""Read the snapshot directory of dfx and icp-cli: `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
+`stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read in place; and the sandbox's own `sandbox.json`, verified
 where it is present.
 
 An empty part may have no file. A link may lead to another place in the directory, not outside of it: an upload must not
 read files that are not part of the snapshot. Without `sandbox.json`, sizes, hashes of chunks and the globals can be
-checked, bytes of memories cannot: nothing in this layout tells what they should be.
+checked, bytes of memories cannot: the layout has no checksum of them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ METADATA: Final = "metadata.json"
 CHUNKS: Final = "wasm_chunk_store"
 FILES: Final = {"module": "wasm_module.bin", "heap": "wasm_memory.bin", "stable": "stable_memory.bin"}
 _UNFINISHED: Final = ".download_progress.json"
-"""icp-cli keeps it while a download is not finished."""
+"""The file of icp-cli that marks an unfinished download."""
 _SMALL: Final = 1 << 26
 
 
 class FilePart(ContentPart):
-    """A file of `directory`, sparse or not. It closes with its last user."""
+    """A file of `directory`, sparse or not. It is closed with its last reference."""
 
     _fd = -1
 
@@ -135,12 +135,12 @@ def _chunk(path: Path, digest: bytes, files: list[FilePart]) -> Readable:
 
 
 def chunk_path(path: Path, digest: bytes) -> Path:
-    """The file of a chunk."""
+    """Return the path of a chunk."""
     return path / CHUNKS / f"{digest.hex()}.bin"
 
 
 def _is_there(file: Path) -> bool:
-    """Whether the directory has this name, a link that leads nowhere included."""
+    """Return whether the name exists, also as a broken link."""
     return os.path.lexists(file)
 
 

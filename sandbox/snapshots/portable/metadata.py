@@ -1,5 +1,5 @@
 """`metadata.json` of dfx and icp-cli: the reply of `read_canister_snapshot_metadata` as their library writes it
-(SPECIFICATION 6.3, 6.7; dfinity/icp-cli `crates/icp-cli/src/operations/snapshot_transfer.rs`).
+(dfinity/icp-cli `crates/icp-cli/src/operations/snapshot_transfer.rs`).
 
 Two spaces of indentation, no line break at the end, blobs as lists of numbers, null for what is reserved or absent, a
 v128 as a list of 32-bit digits, the lowest first. JSON has no NaN and no infinity: those tools write null for the
@@ -27,7 +27,7 @@ _FLOATS = {"f": ("<f", "<I"), "d": ("<d", "<Q")}
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the file says: fields, sizes, hashes of chunks. `unknown`: indexes of globals that are null in it."""
+    """The content of the file: fields, sizes, hashes of chunks. `unknown`: indexes of globals that are null in it."""
 
     fields: Fields
     module_size: int
@@ -38,7 +38,7 @@ class Metadata:
 
 
 def encode(content: Content) -> bytes:
-    """The file."""
+    """Return the file."""
     fields = content.fields
     timer = fields.global_timer
     hook = fields.low_memory_hook
@@ -59,7 +59,7 @@ def encode(content: Content) -> bytes:
 
 
 def unreadable_globals(fields: Fields) -> tuple[int, ...]:
-    """Indexes of the globals whose number dfx and icp-cli read as another one, or not at all."""
+    """Return the indexes of globals that dfx and icp-cli read as another number, or not at all."""
     return tuple(
         index
         for index, (letter, bits) in enumerate(fields.globals)
@@ -68,7 +68,7 @@ def unreadable_globals(fields: Fields) -> tuple[int, ...]:
 
 
 class _Text(str):
-    """JSON that stands as it is."""
+    """JSON text, written verbatim."""
 
 
 def _pretty(value: Any, indent: str) -> str:
@@ -104,19 +104,19 @@ def _float(letter: str, bits: int) -> float:
 
 
 def decode(raw: bytes, where: str) -> Metadata:
-    """`SnapshotFileCorrupt` names what is wrong. Fields that nobody knows are let pass, as those tools do."""
+    """Parse the file; `SnapshotFileCorrupt` says what is wrong. Unknown fields are ignored, as by those tools."""
     try:
         record = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise corrupt(where, f"not JSON: {error}") from None
     take = Taker(record, where)
-    source = take.optional("source", dict, lambda found: len(found) == 1 and found.keys() <= {TAKEN, UPLOADED})
-    found, unknown = _globals(take.one("globals", list, lambda items: len(items) <= GLOBALS), where)
+    source = take.optional("source", dict, lambda item: len(item) == 1 and item.keys() <= {TAKEN, UPLOADED})
+    values, unknown = _globals(take.one("globals", list, lambda items: len(items) <= GLOBALS), where)
     fields = Fields(
         taken_at=take.one("taken_at_timestamp", int, _u64),
         canister_version=take.one("canister_version", int, _u64),
         source=TAKEN if source is None else next(iter(source)),
-        globals=found,
+        globals=values,
         certified_data=_blob(take.one("certified_data", list), CERTIFIED_DATA, "certified_data", where),
         global_timer=_timer(take, where),
         low_memory_hook=take.optional("on_low_wasm_memory_hook_status", str, lambda text: text in HOOKS),
