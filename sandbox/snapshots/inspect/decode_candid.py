@@ -1,4 +1,4 @@
-"""Candid at the start of stable memory: what `ic_cdk::storage::stable_save` leaves there in `pre_upgrade`."""
+"""A Candid message at the start of stable memory, as `ic_cdk::storage::stable_save` writes it in `pre_upgrade`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTE = "A Candid message at the start of stable memory, as ic_cdk's stable_save 
 
 
 def decode_candid(stable: Bytes, names: Mapping[int, str], keep: DecodeLimits) -> Decoded:
-    """The values of the message; what follows it in stable memory means nothing."""
+    """Decode the values of the message; bytes after it are ignored."""
     head = read_head(Stream(stable), names)
 
     def rows() -> Iterator[Row]:
