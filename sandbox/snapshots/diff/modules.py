@@ -1,4 +1,4 @@
-"""What one module offers and needs that another does not."""
+"""Compare two modules: imports, exports, metadata and methods of the interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CANDID = "candid:service"
 
 @dataclass(frozen=True, slots=True)
 class NameChanges:
-    """What came, what went, and what is there under the same name but different."""
+    """Names added, names removed, and names whose values differ."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class NameChanges:
 
     @classmethod
     def of(cls, before: dict[str, object], after: dict[str, object]) -> NameChanges:
-        """In the order in which they stand."""
+        """Compare two mappings; names are in their order."""
         return cls(
             tuple(name for name in after if name not in before),
             tuple(name for name in before if name not in after),
@@ -35,11 +35,11 @@ class NameChanges:
 
 @dataclass(frozen=True, slots=True)
 class ModuleDiff:
-    """Two modules, not the same bytes. Hashes are SHA-256 of them as submitted, None where there is no module.
+    """The differences of two modules. Hashes are SHA-256 of the submitted bytes, None if there is no module.
 
     `imports` as `module.name`; `exports` by name, with functions of another type changed; `metadata`: sections by name;
     `candid`: methods of the interface that the module carries. `compatible`: whether clients of the old interface can
-    use the new one, None where that cannot be told; `reason`: why they cannot.
+    use the new one, None if unknown; `reason`: why they cannot.
     """
 
     before: bytes | None
@@ -54,7 +54,7 @@ class ModuleDiff:
 
 
 def compare_modules(old: InspectionTarget, new: InspectionTarget) -> ModuleDiff | None:
-    """None if they are the same bytes."""
+    """Compare two modules; None if they are the same bytes."""
     texts = [opened.module.read(0, opened.module.size) for opened in (old, new)]
     if texts[0] == texts[1]:
         return None
@@ -94,7 +94,7 @@ def _interface(opened: InspectionTarget) -> candid.Interface | None:
 
 
 def _methods(old: InspectionTarget, new: InspectionTarget) -> NameChanges:
-    """Methods whose types are not the same, however they are written."""
+    """Compare the methods of two interfaces; types are compared by meaning, not by text."""
     interfaces = _interface(old), _interface(new)
     before, after = ({} if each is None else each.methods for each in interfaces)
     same = {name for name in after if name in before and candid.same_type(before[name], after[name])}

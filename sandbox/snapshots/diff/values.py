@@ -1,4 +1,4 @@
-"""Where two values of Motoko's stable variables differ: the smallest parts, by their places."""
+"""Compare two values of Candid or of Motoko's stable variables: the smallest differing parts, by their paths."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sandbox.candid.labels import name_text
 from sandbox.snapshots.inspect.value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
 
 ValueDifference = tuple[str, Node | None, Node | None]
-"""A place such as `people[3].email`, what was there and what is there; None: nothing."""
+"""A path such as `people[3].email`, the old and the new value, None if absent."""
 
 
 def differences(place: str, old: Node | None, new: Node | None) -> Iterator[ValueDifference]:
-    """All of them, in order; of long or deep ones only what `shortened` leaves."""
+    """Yield all differences, in order; long or deep values are `shortened`."""
     waiting: list[ValueDifference] = [(place, old, new)]
     while waiting:
         where, was, now = waiting.pop()
@@ -36,7 +36,7 @@ def _shown(node: Node | None) -> Node | None:
 
 
 def _parts(place: str, old: Node, new: Node) -> list[ValueDifference] | None:
-    """The parts of two values of the same shape; None: they are to be taken as a whole."""
+    """Return the pairs of parts of two values of the same shape; None if they are compared as a whole."""
     match old, new:
         case Record(), Record():
             one, two = dict(old.fields), dict(new.fields)
@@ -55,7 +55,7 @@ def _parts(place: str, old: Node, new: Node) -> list[ValueDifference] | None:
 
 
 def _same(old: Node, new: Node) -> bool:
-    """Whether two values that are not looked into are equal; what refers to something elsewhere counts there."""
+    """Return whether two values compared as a whole are equal; references always are, their targets count elsewhere."""
     return old == new if not isinstance(old, Same) else isinstance(new, Same)
 
 
