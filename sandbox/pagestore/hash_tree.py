@@ -2,8 +2,8 @@
 
 Page: 4 KiB, its key is a BLAKE3 of its bytes. Block: 16 pages, 64 KiB. Branch: 64 children, so that five levels reach
 1 TiB. The key of a node is a BLAKE3 of its children's keys; anything that holds only zeros has 32 zero bytes for a key
-and is neither read nor stored. The root of a memory covers the top node and the size. What is hashed has a length of
-its own for pages, blocks, branches and roots (4096, 512, 2048, 40 bytes), so that none can be mistaken for another.
+and is neither read nor stored. The root of a memory covers the top node and the size. Hashed inputs have lengths of
+their own for pages, blocks, branches and roots (4096, 512, 2048, 40 bytes), so that none can be mistaken for another.
 
 Nodes are immutable and shared between trees. A node may be known by its key alone until it is needed; `load` then
 returns its content.

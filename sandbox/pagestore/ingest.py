@@ -133,7 +133,7 @@ class Ingest:
         self._close_when_large()
 
     def _close_when_large(self) -> None:
-        """Finish the pack above _LARGE bytes, so that an interrupted ingest keeps what was finished."""
+        """Finish the pack above _LARGE bytes, so that an interruption loses only the unfinished one."""
         if self._out.size >= _LARGE:
             self.finish()
 

@@ -1,5 +1,5 @@
 """Store a memory whose bytes arrive in order, as they arrive. After an interruption, the same stream does not write
-again what was stored."""
+stored bytes again."""
 
 from __future__ import annotations
 

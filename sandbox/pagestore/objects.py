@@ -270,7 +270,7 @@ class Objects:
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
         place = self.find(kind, key)
         assert place is not None
-        return StateCorrupt(f"the {kind} {key.hex()} in the pack {place[0].path} is not what it was")
+        return StateCorrupt(f"the {kind} {key.hex()} in the pack {place[0].path} contradicts its key")
 
     # Writing
 

@@ -59,7 +59,7 @@ def _memory(
         yield Problem(kind, memory.damage, state.id)
     elif deep:
         for page in dict.fromkeys(page // PAGES_PER_BLOCK for page in directory.checks.damaged_pages(memory)):
-            yield Problem(f"{kind} page {page:#x}", f"{memory.store.where} is not what was saved", state.id)
+            yield Problem(f"{kind} page {page:#x}", f"{memory.store.where} differs from the last save", state.id)
 
 
 def _snapshot(

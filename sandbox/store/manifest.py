@@ -204,8 +204,8 @@ def _damage(parts: list[str] | None) -> str:
     if parts is None:
         return "it cannot be read at all"
     if parts:
-        return f"{parts[0]} is not what it was"
-    return "the parts are what they were, what holds them together is not"
+        return f"{parts[0]} contradicts its digest"
+    return "every part agrees with its digest, so only the bytes around them are damaged"
 
 
 def digests(record: dict[str, Any]) -> dict[str, bytes]:

@@ -62,7 +62,7 @@ def in_memory(snapshot: SnapshotState, reading: Reading) -> Iterator[Difference]
     for code in codes(snapshot):
         reading.reach(reading.done, len(code.submitted))
         if hashlib.sha256(code.submitted).digest() != code.hash:
-            yield Difference(_module(code.hash, own), "its SHA-256 is not what it was")
+            yield Difference(_module(code.hash, own), "its content contradicts its SHA-256")
     for name, content in named_memories(snapshot):
         start = reading.done
         shown = content.shown if isinstance(content, Stored) else content

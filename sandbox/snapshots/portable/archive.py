@@ -64,13 +64,13 @@ class BlockReader:
         index = self._index(size)
         if header != HEADER:
             raise corrupt(self.path, "the header contradicts its checksum")
-        found, position = [], HEADER_SIZE
+        result, position = [], HEADER_SIZE
         for head in layout.heads(index):
-            found.append(Place(head, position + HEAD_SIZE))
+            result.append(Place(head, position + HEAD_SIZE))
             position += HEAD_SIZE + head.length
         if position + len(index) + END_SIZE != size:
             raise corrupt(self.path, f"its blocks end at byte {position}, its index begins elsewhere")
-        return found
+        return result
 
     def _index(self, size: int) -> bytes:
         if size < HEADER_SIZE + END_SIZE:
@@ -122,13 +122,13 @@ class ArchivePart(ContentPart):
         self._reader.check_open()
         if not length:
             return b""
-        found = []
+        windows = []
         for number in range(offset // WINDOW, (offset + length - 1) // WINDOW + 1):
             start = number * WINDOW
             first, last = max(0, offset - start), min(WINDOW, offset + length - start)
             window = self._window(number)
-            found.append(bytes(last - first) if window is None else window[first:last])
-        return found[0] if len(found) == 1 else b"".join(found)
+            windows.append(bytes(last - first) if window is None else window[first:last])
+        return windows[0] if len(windows) == 1 else b"".join(windows)
 
     def extents(self) -> list[Run]:
         return [run for place in self._places for run in page_runs(place.head.window, place.head.pages, self.size)]
@@ -177,8 +177,8 @@ def open_archive(path: Path) -> Archive:
         record = _record(path, reader.body(first, "the fields"))
         parts = _parts(reader, record, rest)
         chunks = {bytes.fromhex(name[6:]): part for name, part in parts.items() if name.startswith("chunk:")}
-        found = fields.decode(record.get("fields"), record.get("history"), str(path))
-        archive = Archive(str(path), found, parts["module"], parts["heap"], parts["stable"], chunks)
+        values = fields.decode(record.get("fields"), record.get("history"), str(path))
+        archive = Archive(str(path), values, parts["module"], parts["heap"], parts["stable"], chunks)
         object.__setattr__(archive, "reader", reader)
     except BaseException:
         reader.close()
@@ -225,16 +225,16 @@ def _title(name: str) -> str:
 
 
 def _sizes(parts: Any, path: Path) -> list[tuple[str, int]]:
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for item in parts if isinstance(parts, list) else []:
         match item:
-            case [str() as name, int() as size] if name not in found and _allowed(name, size):
-                found[name] = size
+            case [str() as name, int() as size] if name not in sizes and _allowed(name, size):
+                sizes[name] = size
             case _:
                 raise corrupt(path, f"there is no part {item!r:.80}")
-    if not {"module", "heap", "stable"} <= found.keys() or len(found) > 3 + CHUNKS:
+    if not {"module", "heap", "stable"} <= sizes.keys() or len(sizes) > 3 + CHUNKS:
         raise corrupt(path, "its parts are not module, heap, stable memory and at most 100 chunks")
-    return list(found.items())
+    return list(sizes.items())
 
 
 def _allowed(name: str, size: int) -> bool:

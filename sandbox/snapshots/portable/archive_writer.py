@@ -85,8 +85,8 @@ class _Writer:
     def _resume(self) -> int:
         """Keep the whole blocks of this content in the file; return the number of tasks already done."""
         first = Head.over(FIELDS, 0, 0, self._first)
-        found = self._blocks()
-        if next(found, None) != first:
+        heads = self._blocks()
+        if next(heads, None) != first:
             os.ftruncate(self._fd, 0)
             write_all(self._fd, HEADER, 0)
             self._append(first, self._first)
@@ -94,7 +94,7 @@ class _Writer:
         self._note(first)
         places = {(number, span.number): index for index, (number, _, span) in enumerate(self._tasks)}
         done = 0
-        for head in found:
+        for head in heads:
             place = places.get((head.part, head.window), -1)
             if place < done:
                 break

@@ -83,36 +83,36 @@ def open_directory(path: Path) -> Directory:
     if _is_there(path / _UNFINISHED):
         raise corrupt(path, f"its download was not finished ({_UNFINISHED} is there)")
     raw = _small(path / METADATA, path)
-    found = metadata.decode(raw, str(path / METADATA))
-    found, sums = _with_extras(path, raw, found)
-    if found.unknown:
-        raise corrupt(path / METADATA, f"global {found.unknown[0]} has no number: it was NaN or infinite")
+    content = metadata.decode(raw, str(path / METADATA))
+    content, sums = _with_extras(path, raw, content)
+    if content.unknown:
+        raise corrupt(path / METADATA, f"global {content.unknown[0]} has no number: it was NaN or infinite")
     files: list[FilePart] = []
     try:
-        sizes = {"module": found.module_size, "heap": found.heap_size, "stable": found.stable_size}
+        sizes = {"module": content.module_size, "heap": content.heap_size, "stable": content.stable_size}
         parts = {name: _part(path, FILES[name], size, files) for name, size in sizes.items()}
-        chunks: dict[bytes, Readable] = {digest: _chunk(path, digest, files) for digest in found.chunks}
+        chunks: dict[bytes, Readable] = {digest: _chunk(path, digest, files) for digest in content.chunks}
     except BaseException:
         for file in files:
             file.close()
         raise
     wanted = {name: sums[file] for name, file in FILES.items() if sums}
-    made = Directory(str(path), found.fields, parts["module"], parts["heap"], parts["stable"], chunks, wanted)
+    made = Directory(str(path), content.fields, parts["module"], parts["heap"], parts["stable"], chunks, wanted)
     object.__setattr__(made, "path", path)
     object.__setattr__(made, "files", files)
     return made
 
 
-def _with_extras(path: Path, raw: bytes, found: metadata.Metadata) -> tuple[metadata.Metadata, dict[str, str]]:
+def _with_extras(path: Path, raw: bytes, content: metadata.Metadata) -> tuple[metadata.Metadata, dict[str, str]]:
     file = path / extras.NAME
     if not _is_there(file):
-        return found, {}
-    fields, sums = extras.decode(_small(file, path), found.fields, file)
+        return content, {}
+    fields, sums = extras.decode(_small(file, path), content.fields, file)
     if sums.pop(METADATA, None) != extras.checksum(Blob(raw)):
         raise corrupt(path / METADATA, f"it is not what {extras.NAME} says (without that file, it is taken as it is)")
     if sums.keys() != set(FILES.values()):
         raise corrupt(file, "it does not name the files of this layout")
-    return replace(found, fields=fields, unknown=()), sums
+    return replace(content, fields=fields, unknown=()), sums
 
 
 def _part(path: Path, name: str, size: int, files: list[FilePart]) -> Readable:

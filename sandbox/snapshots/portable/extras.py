@@ -125,7 +125,7 @@ def decode(raw: bytes, fields: Fields, path: Path) -> tuple[Fields, dict[str, st
             extra=take.rest(),
         ), sums
     except ValueError as error:
-        raise corrupt(where, f"a field is not what it should be: {error}") from None
+        raise corrupt(where, f"a field is invalid: {error}") from None
 
 
 def _global(item: Any) -> tuple[str, int]:

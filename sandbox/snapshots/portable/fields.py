@@ -73,14 +73,14 @@ def _u64(number: int) -> bool:
 
 
 def _globals(items: list[Any], where: str) -> Globals:
-    found = []
+    values = []
     for index, item in enumerate(items):
         match item:
             case [str() as letter, bytes() as raw] if letter in WIDTHS and len(raw) * 8 == WIDTHS[letter]:
-                found.append((letter, int.from_bytes(raw, "little")))
+                values.append((letter, int.from_bytes(raw, "little")))
             case _:
                 raise corrupt(where, f"global {index} is not a type and its bytes: {item!r:.80}")
-    return tuple(found)
+    return tuple(values)
 
 
 class Taker:

@@ -98,8 +98,8 @@ def _number(letter: str, bits: int) -> Any:
 
 
 def _float(letter: str, bits: int) -> float:
-    shown, raw = _FLOATS[letter]
-    [value] = struct.unpack(shown, struct.pack(raw, bits))
+    form, raw = _FLOATS[letter]
+    [value] = struct.unpack(form, struct.pack(raw, bits))
     return float(value)
 
 
@@ -144,13 +144,13 @@ def _timer(take: Taker, where: str) -> int | None:
 
 
 def _chunks(items: list[Any], where: str) -> tuple[bytes, ...]:
-    found = []
+    digests = []
     for index, item in enumerate(items):
         digest = _blob(item.get("hash") if isinstance(item, dict) else None, 32, f"chunk {index}", where)
         if len(digest) != 32:
             raise corrupt(where, f"the hash of chunk {index} has {len(digest)} bytes")
-        found.append(digest)
-    return tuple(found)
+        digests.append(digest)
+    return tuple(digests)
 
 
 def _blob(items: Any, most: int, name: str, where: str) -> bytes:
@@ -164,7 +164,7 @@ def _blob(items: Any, most: int, name: str, where: str) -> bytes:
 
 
 def _globals(items: list[Any], where: str) -> tuple[Globals, tuple[int, ...]]:
-    found, unknown = [], []
+    values, unknown = [], []
     for index, item in enumerate(items):
         if item is None:
             raise corrupt(where, f"global {index} is null: the tool that wrote it did not know its type")
@@ -176,8 +176,8 @@ def _globals(items: list[Any], where: str) -> tuple[Globals, tuple[int, ...]]:
             bits = 0
         if bits is None:
             raise corrupt(where, f"global {index} cannot be {item!r:.80}")
-        found.append((letter, bits))
-    return tuple(found), tuple(unknown)
+        values.append((letter, bits))
+    return tuple(values), tuple(unknown)
 
 
 def _bits(letter: str, value: Any) -> int | None:
@@ -188,9 +188,9 @@ def _bits(letter: str, value: Any) -> int | None:
             half = 1 << (WIDTHS[letter] - 1)
             return value & (2 * half - 1) if -half <= value < half else None
         case (("f" | "d"), (int() | float())):
-            shown, raw = _FLOATS[letter]
+            layout, raw = _FLOATS[letter]
             try:
-                [bits] = struct.unpack(raw, struct.pack(shown, value))
+                [bits] = struct.unpack(raw, struct.pack(layout, value))
             except OverflowError:
                 return None
             return int(bits)
