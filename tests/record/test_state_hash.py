@@ -93,7 +93,7 @@ def test_hashing_on_the_way_changes_nothing() -> None:
 def test_it_reads_what_was_written_since_the_last_time(
     sandbox: Sandbox, canister: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    canister.do(run(stable_grow(100)), *(stable_write(k * 65_536, "x" * 60_000) for k in range(40)), reply())
+    canister.do(run(stable_grow(100)), *(stable_write(k * 65_536, "x" * 60_000) for k in range(30)), reply())
     canister.take_snapshot()
     sandbox.state_hash()
     sizes = list[int]()
