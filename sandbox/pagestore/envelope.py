@@ -1,4 +1,4 @@
-"""Files that say what they are: a line with kind and version, a BLAKE3 of the rest, the rest."""
+"""An envelope for files: a line with kind and version, then the BLAKE3 of the body, then the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIGEST: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of file: how its first line begins, what to call it, and the versions that are read, the last of which is
+    """A kind of file: the start of its first line, its name in errors, and the versions that are read; the last one is
     written."""
 
     header: bytes
@@ -24,14 +24,14 @@ class FileKind:
 
 
 def wrap(kind: FileKind, body: bytes) -> tuple[bytes, bytes]:
-    """The file's bytes, and the digest in them."""
+    """Return the file's bytes, and the digest in them."""
     digest = blake3(body).digest()
     return kind.header + str(kind.versions[-1]).encode() + b"\n" + digest + body, digest
 
 
 def unwrap(kind: FileKind, file: Path, content: bytes) -> tuple[bytes, bytes | None]:
-    """What was sealed, and its digest; None if it contradicts that. `StateCorrupt` if the file is not of this kind,
-    `StateError` if it is of no version that is read."""
+    """Return the body and its digest, None if the body contradicts it. `StateCorrupt` if the file is not of this kind,
+    `StateError` if its version is not supported."""
     header, _, rest = content.partition(b"\n")
     if not header.startswith(kind.header):
         raise StateCorrupt(f"{file} is not {kind.name}")
@@ -44,7 +44,7 @@ def unwrap(kind: FileKind, file: Path, content: bytes) -> tuple[bytes, bytes | N
 
 
 def is_of(kind: FileKind, file: Path) -> bool:
-    """Whether a file begins as one of this kind, of a version that is read, or is cut off before that shows."""
+    """Return whether a file begins with the header of this kind in a supported version, perhaps cut off."""
     heads = [kind.header + str(number).encode() + b"\n" for number in kind.versions]
     with open(file, "rb") as opened:
         start = opened.read(max(map(len, heads)))
@@ -52,5 +52,5 @@ def is_of(kind: FileKind, file: Path) -> bool:
 
 
 def contents(content: bytes) -> bytes:
-    """What was sealed, whether it is what it was or not."""
+    """Return the body, unchecked."""
     return content.partition(b"\n")[2][_DIGEST:]

@@ -1,12 +1,12 @@
-"""Hash trees over the bytes of a memory: what changed costs, what did not is shared.
+"""Hash trees over the bytes of a memory: an update costs the pages changed and shares all other nodes.
 
 Page: 4 KiB, its key is a BLAKE3 of its bytes. Block: 16 pages, 64 KiB. Branch: 64 children, so that five levels reach
 1 TiB. The key of a node is a BLAKE3 of its children's keys; anything that holds only zeros has 32 zero bytes for a key
-and is neither read nor stored. The root of a memory covers the top node and the size. What is hashed has a length of
-its own for pages, blocks, branches and roots (4096, 512, 2048, 40 bytes), so that none can stand for another.
+and is neither read nor stored. The root of a memory covers the top node and the size. Hashed inputs have lengths of
+their own for pages, blocks, branches and roots (4096, 512, 2048, 40 bytes), so that none can be mistaken for another.
 
-Nodes are immutable and shared between trees. A node that was not needed yet may be known by its key alone; `load`
-brings its content.
+Nodes are immutable and shared between trees. A node may be known by its key alone until it is needed; `load` then
+returns its content.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _ZERO_PAGE_KEY: Final = blake3(ZERO_PAGE).digest()
 _NO_KEYS: Final = bytes(KEY * PAGES_PER_BLOCK)
 _NO_BRANCH: Final = bytes(KEY * FANOUT)
 Load = Callable[[bytes], bytes]
-"""The keys below a node by its own key, checked."""
+"""A function from the key of a node to the checked keys below it."""
 _NOTHING: Final[tuple[Node | None, ...]] = (None,) * FANOUT
 
 
 def page_key(data: bytes | memoryview) -> bytes:
-    """The key of a page of 4 KiB."""
+    """Return the key of a page of 4 KiB."""
     return ZERO if data == ZERO_PAGE else blake3(data).digest()
 
 
@@ -55,7 +55,7 @@ class Node:
 
     @staticmethod
     def known(level: int, key: bytes, load: Load) -> Node:
-        """A node of which only the key is known."""
+        """Return a node of which only the key is known."""
         node = Node.__new__(Node)
         node.level, node.key, node._load = level, key, load
         node._keys = node._children = None
@@ -63,7 +63,7 @@ class Node:
 
     @property
     def keys(self) -> bytes:
-        """The keys of what is below, one after another."""
+        """The keys below the node, joined."""
         if self._keys is None:
             assert self._load is not None
             self._keys = self._load(self.key)
@@ -81,38 +81,38 @@ class Node:
 
     @property
     def span(self) -> int:
-        """How many pages it covers."""
+        """The number of pages it covers."""
         return 1 << _bits(self.level)
 
 
 def split(keys: bytes) -> list[bytes]:
-    """The keys of a row."""
+    """Split joined keys."""
     return [keys[at : at + KEY] for at in range(0, len(keys), KEY)]
 
 
 def node_key(keys: bytes | bytearray) -> bytes:
-    """The key of the node over these keys."""
+    """Return the key of the node over these joined keys."""
     return ZERO if keys in (_NO_KEYS, _NO_BRANCH) else blake3(keys).digest()
 
 
 def _bits(level: int) -> int:
-    """Binary digits of the pages of a node."""
+    """Return the binary logarithm of the pages of a node."""
     return 4 + 6 * (level - 1)
 
 
 def width(level: int) -> int:
-    """How many blocks a node of this level covers."""
+    """Return the number of blocks that a node of this level covers."""
     return int(FANOUT ** (level - 1))
 
 
 def stub(key: bytes, load: Load) -> Node | None:
-    """A top node of which only the key is known; `load` gives the keys below a node, checked."""
+    """Return a top node of which only the key is known, None if all is zero."""
     return None if key == ZERO else Node.known(LEVELS, key, load)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The bytes of a memory of `size` bytes, as hashes. `top` is None where all is zero."""
+    """The hash tree of a memory of `size` bytes. `top` is None if all bytes are zero."""
 
     top: Node | None
     size: int
@@ -128,15 +128,15 @@ class Tree:
         return blake3(self.size.to_bytes(8, "big") + self.key).digest()
 
     def updated(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Tree:
-        """The tree after these pages (ascending, inside `size`) got these keys, and the size became `size`."""
+        """Return the tree after these pages (ascending, inside `size`) got these keys, and the size became `size`."""
         return self.step(size, pages, keys).after
 
-    def step(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> Step:
-        """The same, and what has changed by it."""
+    def step(self, size: int, pages: Sequence[int], keys: Sequence[bytes]) -> TreeStep:
+        """Return the step to that tree, with the blocks and branches changed."""
         before = self if size >= self.size or self.top is None else Tree(_cut(self.top, -(-size // PAGE)), size)
         growth = _Growth(pages, keys)
         top = growth.branch(before.top, LEVELS, 0, len(pages)) if pages else before.top
-        return Step(before, Tree(top, size), growth.blocks, growth.branches)
+        return TreeStep(before, Tree(top, size), growth.blocks, growth.branches)
 
 
 EMPTY: Final = Tree(None, 0)
@@ -144,13 +144,13 @@ EMPTY: Final = Tree(None, 0)
 _SINGLE: Final = tuple((slot,) for slot in range(PAGES_PER_BLOCK))
 
 Change = tuple[int, Node, "Node | None", "Sequence[int] | None"]
-"""A block in which two trees differ: its number, the new and the old node, and which pages; None: all may."""
+"""A block in which two trees differ: its number, the new and old node, and the slots of pages (None: any may)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """From the tree `before` to `after`: blocks that became others and still hold something, in order, and the branches
-    over all that has changed, each after those below it."""
+class TreeStep:
+    """The step from the tree `before` to `after`: the changed blocks that are not all zero, in order, and the branches
+    over all changes, each after those below it."""
 
     before: Tree
     after: Tree
@@ -159,7 +159,7 @@ class Step:
 
 
 class _Growth:
-    """Pages (ascending) and their new keys on their way into a tree."""
+    """An update under way: ascending pages and their new keys, and the blocks and branches made so far."""
 
     def __init__(self, pages: Sequence[int], keys: Sequence[bytes]) -> None:
         self.pages = pages
@@ -168,7 +168,7 @@ class _Growth:
         self.branches: list[Node] = []
 
     def branch(self, node: Node | None, level: int, start: int, end: int) -> Node | None:
-        """A branch after the changes from `start` to before `end`, all of which are below it."""
+        """Return a branch after the changes [start, end), all of which are below it."""
         children = list(_NOTHING if node is None else node.children)
         row = bytearray(_NO_BRANCH if node is None else node.keys)
         pages, shift, changed = self.pages, _bits(level - 1), False
@@ -228,7 +228,7 @@ def _branch(level: int, keys: bytes, children: tuple[Node | None, ...] | None) -
 
 
 def _cut(node: Node, limit: int) -> Node | None:
-    """The node without the pages from its page `limit` on."""
+    """Return the node without the pages from its page `limit` on."""
     if limit <= 0:
         return None
     if limit >= node.span:
@@ -236,15 +236,15 @@ def _cut(node: Node, limit: int) -> Node | None:
     if node.level == 1:
         return _branch(1, node.keys[: limit * KEY] + _NO_KEYS[limit * KEY :], None)
     each, children = node.span // FANOUT, node.children
-    kept = (None if child is None else _cut(child, limit - slot * each) for slot, child in enumerate(children))
-    return _of(node.level, tuple(kept))
+    cut = (None if child is None else _cut(child, limit - slot * each) for slot, child in enumerate(children))
+    return _of(node.level, tuple(cut))
 
 
 # Walking
 
 
 def blocks(top: Node | None, first: int = 0, last: int | None = None) -> Iterator[tuple[int, Node]]:
-    """The blocks that hold anything, by number, in order; only those from `first` to before `last`."""
+    """Yield the blocks [first, last) that are not all zero, with their numbers, ascending."""
     stop = width(LEVELS) if last is None else last
     yield from _blocks(top, 0, first, stop) if top is not None else ()
 
@@ -261,7 +261,7 @@ def _blocks(node: Node, number: int, first: int, last: int) -> Iterator[tuple[in
 
 
 def changed_blocks(new: Node | None, old: Node | None) -> Iterator[tuple[int, Node | None, Node | None]]:
-    """Blocks in which two trees differ: number, new and old node. Costs the differences."""
+    """Yield the blocks in which two trees differ: number, new and old node. Costs the differences."""
     if (new.key if new else ZERO) != (old.key if old else ZERO):
         yield from _changed(new, old, LEVELS, 0)
 
@@ -280,25 +280,25 @@ def _changed(
 
 
 def differing(keys: bytes, others: bytes) -> list[int]:
-    """The positions at which two rows of keys differ, ascending."""
+    """Return the positions at which two rows of keys differ, ascending."""
     left = int.from_bytes(keys, "little") ^ int.from_bytes(others, "little")
     first: int = 0
-    found: list[int] = []
+    slots: list[int] = []
     while left:
         slot = ((left & -left).bit_length() - 1) >> 8
-        found.append(first + slot)
+        slots.append(first + slot)
         left >>= (slot + 1) * 8 * KEY
         first += slot + 1
-    return found
+    return slots
 
 
 def changed_pages(new: Tree, old: Tree) -> list[int]:
-    """The pages in which two trees differ, ascending; past the end of a memory all is zero."""
+    """Return the pages in which two trees differ, ascending; beyond the end of a memory all is zero."""
     return [page for page, _, _ in changed_kinds(new, old)]
 
 
 def changed_kinds(new: Tree, old: Tree) -> Iterator[tuple[int, bool, bool]]:
-    """As `changed_pages`, and whether the old and the new page hold anything but zeros."""
+    """Yield the pages of `changed_pages`, and whether the old and the new page have non-zero bytes."""
     for number, one, other in changed_blocks(new.top, old.top):
         a, b = (node.keys if node is not None else _NO_KEYS for node in (one, other))
         for slot in differing(a, b):
@@ -307,7 +307,7 @@ def changed_kinds(new: Tree, old: Tree) -> Iterator[tuple[int, bool, bool]]:
 
 
 def page_keys(pieces: Iterable[tuple[int, bytes]]) -> tuple[list[int], list[bytes]]:
-    """Page numbers and keys of whole pages given as (offset, bytes), ascending."""
+    """Return the numbers and keys of whole pages given as ascending (offset, bytes)."""
     numbers: list[int] = []
     keys: list[bytes] = []
     for offset, data in pieces:
@@ -319,7 +319,7 @@ def page_keys(pieces: Iterable[tuple[int, bytes]]) -> tuple[list[int], list[byte
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Pages of 4 KiB that have been read: ascending numbers, keys, and their bytes one after another."""
+    """Pages of 4 KiB in memory: ascending numbers, keys, and their joined bytes."""
 
     numbers: list[int]
     keys: list[bytes]
@@ -327,7 +327,7 @@ class Pages:
 
     @staticmethod
     def of(runs: Iterable[tuple[int, int]], content: bytearray) -> Pages:
-        """Those of runs of whole pages."""
+        """Return the pages of runs of whole pages, whose joined bytes are `content`."""
         numbers = [page for offset, length in runs for page in range(offset // PAGE, (offset + length) // PAGE)]
         view = memoryview(content)
         keys = [blake3(view[at : at + PAGE]).digest() for at in range(0, len(view), PAGE)]
@@ -336,7 +336,7 @@ class Pages:
         return Pages(numbers, keys, view)
 
     def find(self, wanted: Sequence[int]) -> memoryview | None:
-        """The bytes of pages one after another, if they are all here and follow each other."""
+        """Return the joined bytes of pages if all of them are here, next to each other; else None."""
         at = bisect_left(self.numbers, wanted[0]) if wanted else len(self.numbers)
         end = at + len(wanted)
         return self.content[at * PAGE : end * PAGE] if self.numbers[at:end] == wanted else None

@@ -1,8 +1,8 @@
-"""Adding a memory to the packs: what is not there yet, found by walking down its tree beside one that is there.
+"""Add a memory to the packs: only nodes that are not stored, by walking its tree beside one that is stored.
 
-Of a block at most half of whose pages have changed, only those pages are written, and over which block that is kept
-whole they lie. A branch is written after everything below it: what is finished, in however many packs, can stay, and is
-found again.
+Of a block at most half of whose pages have changed, only those pages are written, with the key of the whole block that
+they replace pages of. A branch is written after everything below it: packs finished before an interruption are valid,
+and their content is not written again.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from sandbox.pagestore.hash_tree import (
     Change,
     Node,
     Pages,
-    Step,
     Tree,
+    TreeStep,
     differing,
     width,
 )
-from sandbox.pagestore.memory_trees import step, tree
+from sandbox.pagestore.memory_trees import update
 from sandbox.pagestore.objects import BRANCH, WHOLE_BLOCK, Objects, all_of, chosen, packed
 from sandbox.pagestore.pack_writer import PackWriter
 
 _MOST_PAGES: Final = PAGES_PER_BLOCK // 2
-"""So many pages of a block are kept one by one; more and the block is kept whole."""
+"""The most pages of a block that are stored one by one; with more changes the block is stored whole."""
 _LARGE: Final = 256 << 20
-"""A pack with more than so many bytes, not yet compressed, is finished, and another one begun."""
+"""Uncompressed bytes of a pack at which it is finished and another one begun."""
 
 
-class Source(NamedTuple):
-    """Where the bytes of a memory come from: `pieces` reads runs (as `Readable`), `pages` have been read already."""
+class PageSource(NamedTuple):
+    """The source of a memory's bytes: `pieces` reads runs (as `Readable`), `pages` have been read already."""
 
     pieces: Callable[[Iterable[Run]], Iterator[tuple[int, bytes]]]
     size: int
     pages: Pages = NO_PAGES
 
 
-_NOWHERE: Final = Source(lambda _: iter(()), 0)
+_NOWHERE: Final = PageSource(lambda _: iter(()), 0)
 
 
 class Ingest:
-    """One pack in the making, or several."""
+    """An addition to the store, of one pack or several."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -60,18 +60,17 @@ class Ingest:
         self._based: dict[bytes, bytes] = {}
 
     def memory(self, content: Readable, before: Tree | None) -> None:
-        """Keep the bytes of a memory; `before` is the tree of something that is here and probably similar."""
-        last, pages = step(content)
-        current = tree(content)
-        source = Source(content.pieces, content.size, pages)
+        """Store the bytes of a memory; `before`: a tree that is stored and probably similar."""
+        current, last, pages = update(content)
+        source = PageSource(content.pieces, content.size, pages)
         old = before if before is not None and before.key in self._objects else EMPTY
         if last is not None and last.before.key == old.key != ZERO:
             self._step(last, source)
         elif current.top is not None and self._is_new(current.key):
             self._walk(current.top, old.top, 0, source)
 
-    def _step(self, made: Step, source: Source) -> None:
-        """Keep what a step made, if what it began with is here."""
+    def _step(self, made: TreeStep, source: PageSource) -> None:
+        """Store the nodes that a step made; the tree that it began with must be stored."""
         top = made.after.top
         if top is not None and self._is_new(top.key):
             self._blocks(made.blocks, source)
@@ -79,8 +78,8 @@ class Ingest:
                 if node is top or self._is_new(node.key):
                     self._branch(node)
 
-    def branch(self, made: Step, source: Source) -> None:
-        """Keep what a step made below a branch of level 2, the only one that it made; not yet what is above."""
+    def branch(self, made: TreeStep, source: PageSource) -> None:
+        """Store the nodes that a step made up to its only branch of level 2, but not those above (see `above`)."""
         node = made.branches[0]
         if self._is_new(node.key):
             self._blocks(made.blocks, source)
@@ -88,19 +87,19 @@ class Ingest:
             self._close_when_large()
 
     def above(self, tree: Tree) -> None:
-        """Keep what is above the branches that have been kept one by one."""
+        """Store the nodes above the branches that were stored one by one."""
         if tree.top is not None and self._is_new(tree.key):
             self._walk(tree.top, None, 0, _NOWHERE)
 
     def finish(self) -> None:
-        """Everything is on the disk itself and can be read."""
+        """Finish the last pack: everything is on the disk and can be read."""
         pack = self._writer.finish() if self._writer is not None else None
         self._writer = None
         if pack is not None:
             self._objects.admit(pack)
 
     def abandon(self) -> None:
-        """Forget what was not finished."""
+        """Discard the unfinished pack."""
         if self._writer is not None:
             self._writer.abandon()
 
@@ -111,14 +110,14 @@ class Ingest:
         return self._writer
 
     def _is_new(self, key: bytes) -> bool:
-        """Whether a node is to be written, now."""
+        """Return whether a node is not stored yet, and mark it as stored."""
         if key in self._added or key in self._here:
             return False
         self._added.add(key)
         return True
 
-    def _walk(self, node: Node, old: Node | None, number: int, source: Source) -> None:
-        """Write a branch that is not here, and what below it is not. `old` is here."""
+    def _walk(self, node: Node, old: Node | None, number: int, source: PageSource) -> None:
+        """Write a branch that is not stored, and all nodes below it that are not. `old` is stored."""
         each = width(node.level - 1)
         others = old.children if old is not None else (None,) * FANOUT
         blocks: list[Change] = []
@@ -134,15 +133,15 @@ class Ingest:
         self._close_when_large()
 
     def _close_when_large(self) -> None:
-        """Whatever is interrupted later, this much has not been in vain."""
+        """Finish the pack above _LARGE bytes, so that an interruption loses only the unfinished one."""
         if self._out.size >= _LARGE:
             self.finish()
 
     def _branch(self, node: Node) -> None:
         self._out.add("node", [node.key], [BRANCH + packed(node.keys)])
 
-    def _blocks(self, changes: list[Change], source: Source) -> None:
-        """Write blocks with what is below them: first the bytes, which other threads compress meanwhile."""
+    def _blocks(self, changes: list[Change], source: PageSource) -> None:
+        """Write blocks with their bytes: the bytes first, which other threads compress meanwhile."""
         held, is_new, added = self._here.places["page"], self._is_new, self._added
         keys: list[bytes] = []
         pages: list[int] = []
@@ -170,8 +169,8 @@ class Ingest:
             self._partial(partial)
 
     def _partial(self, blocks: list[tuple[Node, bytes, Sequence[int]]]) -> None:
-        """Write blocks by the key of what each was before and the pages that have changed: it will stand on the same
-        block that is kept whole, or on that one."""
+        """Write blocks as changes, given the key of each old block and the slots changed: over the whole block that the
+        old one is based on, or over the old one if that is whole."""
         based, known = self._based, self._here.bases
         bases = [based.get(old) or known.get(old) for _, old, _ in blocks]
         keys = [node.key for node, _, _ in blocks]
@@ -183,16 +182,16 @@ class Ingest:
         based.update(zip(keys, under, strict=True))
         self._out.add("delta", keys, rows, under)
 
-    def _pages(self, keys: list[bytes], numbers: list[int], source: Source) -> None:
+    def _pages(self, keys: list[bytes], numbers: list[int], source: PageSource) -> None:
         """Write pages by their keys and numbers."""
-        found = source.pages.find(numbers)
-        if found is not None:
-            self._out.add_pages(keys, found)
+        content = source.pages.find(numbers)
+        if content is not None:
+            self._out.add_pages(keys, content)
         else:
             pieces = source.pieces((number * PAGE, PAGE) for number in numbers)
             self._out.add("page", keys, [data for _, data in pieces])
 
-    def _whole(self, blocks: list[tuple[int, Node]], source: Source) -> None:
+    def _whole(self, blocks: list[tuple[int, Node]], source: PageSource) -> None:
         """Write blocks by their numbers."""
         keys = [node.key for _, node in blocks]
         self._out.add("node", keys, [WHOLE_BLOCK + packed(node.keys) for _, node in blocks])
@@ -203,7 +202,7 @@ class Ingest:
 
 
 def _without_zeros(data: bytes, keys: bytes) -> bytes:
-    """The pages of a block that are not zero."""
+    """Return the joined pages of a block that are not zero."""
     if ZERO not in keys:
         return data
     return b"".join(

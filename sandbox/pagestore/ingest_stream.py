@@ -1,5 +1,5 @@
-"""A memory whose bytes come from elsewhere, in order: kept as they come. When what was interrupted begins anew, what
-was kept is found and not written again."""
+"""Store a memory whose bytes arrive in order, as they arrive. After an interruption, the same stream does not write
+stored bytes again."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Final
 
 from sandbox.memory import Run
 from sandbox.pagestore.hash_tree import BLOCK, FANOUT, Pages, Tree
-from sandbox.pagestore.ingest import Ingest, Source
+from sandbox.pagestore.ingest import Ingest, PageSource
 
 _WINDOW: Final = BLOCK * FANOUT
-"""What a branch of level 2 covers: so much is gathered before it is written."""
+"""Bytes gathered before they are written: those that a branch of level 2 covers."""
 
 
 class IngestStream:
-    """A memory of `size` bytes on its way into packs."""
+    """A memory of `size` bytes that is being stored."""
 
-    def __init__(self, addition: Ingest, size: int) -> None:
-        self._addition = addition
+    def __init__(self, ingest: Ingest, size: int) -> None:
+        self._ingest = ingest
         self._size = size
         self._tree = Tree(None, size)
         self._number = 0
         self._content = bytearray()
 
     def write(self, offset: int, data: bytes) -> None:
-        """More bytes, past those before; what is left out is zero."""
+        """Add bytes after those written before; bytes left out are zero."""
         rest = memoryview(data)
         while rest:
             number, at = divmod(offset, _WINDOW)
@@ -37,9 +37,9 @@ class IngestStream:
             offset, rest = offset + len(part), rest[len(part) :]
 
     def finish(self) -> Tree:
-        """The tree of what has come; it is kept when the addition is finished."""
+        """Return the tree of the memory; it is stored when the ingest is finished."""
         self._flush()
-        self._addition.above(self._tree)
+        self._ingest.above(self._tree)
         return self._tree
 
     def _flush(self) -> None:
@@ -54,4 +54,4 @@ class IngestStream:
                 return ((offset, bytes(content[offset - start : offset - start + length])) for offset, length in runs)
 
             if made.branches:
-                self._addition.branch(made, Source(pieces, self._size))
+                self._ingest.branch(made, PageSource(pieces, self._size))

@@ -1,4 +1,8 @@
-"""The hash tree of every memory, kept up to date at the price of what changed."""
+"""The hash tree of a memory's image, computed from the memory's last tree: costs the pages changed since.
+
+The last tree of each memory is cached by the memory (weakly), which makes the calls below cost only the changes.
+A tree never depends on the cache, only the cost of computing it and whether a step to it is known.
+"""
 
 from __future__ import annotations
 
@@ -6,64 +10,74 @@ import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Final
+from typing import Final, NamedTuple
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Image, Memory, Readable, Run, host
-from sandbox.pagestore.hash_tree import EMPTY, NO_PAGES, PAGE, Pages, Step, Tree, page_keys
+from sandbox.pagestore.hash_tree import EMPTY, NO_PAGES, PAGE, Pages, Tree, TreeStep, page_keys
+
+
+class TreeUpdate(NamedTuple):
+    """The tree of a memory. `step`: how it follows from the memory's tree before it, None if unknown or if there was
+    none. `pages`: the changed pages, where this call has read them."""
+
+    tree: Tree
+    step: TreeStep | None = None
+    pages: Pages = NO_PAGES
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """The tree of a memory as an image showed it, but for `pending`: pages that have changed already, and the size."""
+class _CachedTree:
+    """The tree of an image, except for the pages `pending` and the size; `step` leads to it."""
 
     tree: Tree
     image: weakref.ref[Image]
     pending: tuple[Run, ...] = ()
+    step: TreeStep | None = None
 
 
 _AT_ONCE: Final = 64 << 20
-"""So many bytes are read at once; what is more is read and hashed piece by piece."""
+"""Bytes that are read at once; more are read and hashed piece by piece."""
 
-_latest: weakref.WeakKeyDictionary[Memory, _Known] = weakref.WeakKeyDictionary()
-"""The newest tree of each memory: where the next one starts from while its image lives."""
-_steps: weakref.WeakKeyDictionary[Memory, Step] = weakref.WeakKeyDictionary()
-"""The step to it from the one before."""
+_latest: weakref.WeakKeyDictionary[Memory, _CachedTree] = weakref.WeakKeyDictionary()
+"""The newest tree of each memory. The next one starts from it while its image lives."""
 
 
 @singledispatch
 def tree(content: object) -> Tree:
-    """The hash tree of an image (only pages changed since the memory's last tree are read), or of a kept state."""
+    """Return the hash tree of an image (reads only the pages changed since the memory's last tree) or of stored
+    content."""
     raise TypeError(f"{type(content).__name__} has no hash tree")
 
 
 @tree.register
 def _(image: Image) -> Tree:
-    return known_tree(image) or _renewed(image)[0]
+    return update(image).tree
 
 
-def step(content: Readable) -> tuple[Step | None, Pages]:
-    """How the tree of a memory's image came from the one before it, told once, and pages that had to be read for it.
-    None, and no pages, where that is not known."""
+def update(content: Readable) -> TreeUpdate:
+    """Return the tree of `content`, with the step to it where that is known. Reads what `tree` reads."""
     if not isinstance(content, Image):
-        return None, NO_PAGES
-    current, pages = known_tree(content), NO_PAGES
-    if current is None:
-        current, pages = _renewed(content)
-    last = _steps.pop(content.memory, None)
-    return (last if last is not None and last.after is current else None), pages
+        return TreeUpdate(tree(content))
+    known = _cached(content)
+    return _renewed(content) if known is None else TreeUpdate(known.tree, known.step)
 
 
 def known_tree(image: Image) -> Tree | None:
-    """The tree of an image, if nothing has to be read for it."""
+    """Return the tree of an image, or None if pages would have to be read for it."""
+    known = _cached(image)
+    return None if known is None else known.tree
+
+
+def _cached(image: Image) -> _CachedTree | None:
     known = _latest.get(image.memory)
     if known is None or known.image() is not image or known.pending or known.tree.size != image.size:
         return None
-    return known.tree
+    return known
 
 
-def _renewed(image: Image) -> tuple[Tree, Pages]:
-    """From the memory's last tree; from nothing where that is kept on disk and is damaged there."""
+def _renewed(image: Image) -> TreeUpdate:
+    """Compute the tree from the memory's last one; from nothing if that is kept on disk and damaged there."""
     known = _latest.get(image.memory)
     try:
         return _stepped(image, known)
@@ -73,7 +87,7 @@ def _renewed(image: Image) -> tuple[Tree, Pages]:
         return _stepped(image, None)
 
 
-def _stepped(image: Image, known: _Known | None) -> tuple[Tree, Pages]:
+def _stepped(image: Image, known: _CachedTree | None) -> TreeUpdate:
     base = known.image() if known is not None else None
     if known is not None and base is not None:
         before, runs = known.tree, image.changed_since(base)
@@ -86,25 +100,25 @@ def _stepped(image: Image, known: _Known | None) -> tuple[Tree, Pages]:
         last = before.step(image.size, pages.numbers, pages.keys)
     else:
         last = before.step(image.size, *page_keys(image.pieces(runs)))
-    _latest[image.memory], _steps[image.memory] = _Known(last.after, weakref.ref(image)), last
-    return last.after, pages
+    step = None if before.top is None else last
+    _latest[image.memory] = _CachedTree(last.after, weakref.ref(image), step=step)
+    return TreeUpdate(last.after, step, pages)
 
 
 def is_known(memory: Memory) -> bool:
-    """Whether the tree of the memory's present bytes costs only what has changed."""
+    """Return whether the tree of the memory's present bytes costs only the pages changed."""
     known = _latest.get(memory)
     return known is not None and known.image() is not None
 
 
 def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
-    """Tell that `known` is the tree of what `image` shows, apart from the pages `pending`. The caller keeps the image
-    for as long as this is to be of use."""
-    _latest[image.memory] = _Known(known, weakref.ref(image), tuple(pending))
-    _steps.pop(image.memory, None)
+    """Register `known` as the tree of `image`, apart from the pages `pending`. Effective while the caller keeps the
+    image."""
+    _latest[image.memory] = _CachedTree(known, weakref.ref(image), tuple(pending))
 
 
 def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:
-    """Runs widened to pages of 4 KiB, sorted, joined where they overlap, and cut to `size`."""
+    """Return runs widened to pages of 4 KiB, sorted, joined where they touch, and cut to `size`."""
     joined: list[Run] = []
     reached = -1
     for offset, length in sorted(runs):

@@ -1,8 +1,8 @@
-"""Pages of memories by what they contain: kept once, however many snapshots and canisters hold them.
+"""Pages of memories by their content: each is stored once, however many memories share it.
 
-What is kept: nodes of hash trees (`tree.py`) and the bytes below them. A block of 64 KiB is kept whole, or, where at
-most half of its pages differ from a block that is kept whole, as those pages alone: scattered changes cost their own
-bytes. A node that is here has everything below it here as well.
+Stored are the nodes of hash trees (`hash_tree`) and the bytes below them. A block of 64 KiB is stored whole, or, where
+at most half of its pages differ from a block that is stored whole, as those pages alone: scattered changes cost their
+own bytes. A stored node has everything below it stored as well.
 """
 
 from __future__ import annotations
@@ -42,33 +42,34 @@ _NUMBER: Final = (1 << _SHIFT) - 1
 
 
 class Index:
-    """Where objects are. For each kind of them by key: number of the pack, and in the 32 bits below number among those
-    of its kind there (numbers are cheaper than tuples, and there are many). `bases`: on which blocks `delta`s stand."""
+    """The index of all packs: for each kind of object, by key, the number of the pack, and in the low 32 bits the
+    number of the object among its kind there (integers are cheaper than tuples). `bases`: the base block of each
+    `delta`."""
 
     def __init__(self) -> None:
         self.places: dict[str, dict[bytes, int]] = {kind: {} for kind in KINDS}
         self.bases: dict[bytes, bytes] = {}
 
     def add(self, pack: Pack, number: int) -> None:
-        """What is in a pack."""
+        """Add the objects of a pack."""
         first = number << _SHIFT
-        for kind, found in self.places.items():
+        for kind, places in self.places.items():
             keys = pack.columns[kind].keys
-            found.update(zip(keys, range(first, first + len(keys)), strict=True))
+            places.update(zip(keys, range(first, first + len(keys)), strict=True))
         deltas = pack.columns["delta"]
         self.bases.update(zip(deltas.keys, deltas.bases, strict=True))
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether a node is there."""
+        """Return whether a node is stored."""
         return key in self.places["node"] or key in self.places["delta"]
 
 
 class Objects:
-    """The packs of a directory. One process at a time, or any number with `read_only`.
+    """The packs of a directory. Used by one process, or by any number with `read_only`.
 
-    A pack that should be there, by `names` or because it is there, and whose index cannot be read (`torn`) is as if it
-    were not there. Then nobody knows what the others need of it, and what is added stands only on what has been added
-    since; pruning, where nothing needed is in it, mends that. Files that are no packs stay.
+    A pack that is there, or should be by `names`, but whose index cannot be read (`torn`), counts as missing. What the
+    other packs need of it is then unknown, so additions rely only on what has been added since; pruning repairs this if
+    nothing needed was in it. Files that are not packs are left alone.
     """
 
     def __init__(self, directory: Path, names: Iterable[str] | None = None, *, read_only: bool = False) -> None:
@@ -108,23 +109,23 @@ class Objects:
         return sorted(self._names)
 
     def admit(self, pack: Pack) -> None:
-        """One more pack is there."""
+        """Add a finished pack."""
         number = len(self.packs)
         self.packs.append(pack)
         self._names.add(pack.path.name)
-        self.torn.pop(pack.path, None)  # what is written again has the name that it had
+        self.torn.pop(pack.path, None)  # a pack written again has the same name
         self._index.add(pack, number)
         if self._complete is not self._index:
             self._complete.add(pack, number)
 
     @property
     def complete(self) -> Index:
-        """What is here with everything that it needs, as it is at any time."""
+        """The index of objects that are stored with everything they need; it is updated in place."""
         assert self.packs is not None  # read
         return self._complete
 
     def find(self, kind: str, key: bytes) -> Place | None:
-        """Where an object (`node`, `block`, `page`) is, if it is here."""
+        """Return the place of an object (`node`, `block`, `page`), or None if it is not stored."""
         packs, places = self.packs, self._index.places
         number = places[kind].get(key)
         if number is None and kind == "node":
@@ -132,7 +133,7 @@ class Objects:
         return None if number is None else packs[number >> _SHIFT].place(kind, number & _NUMBER)
 
     def base(self, key: bytes) -> bytes | None:
-        """The block on which the node of a block stands, None if that is kept whole."""
+        """Return the key of the base block of a block stored as changes, None if it is stored whole."""
         return None if not self.packs or key in self._index.places["node"] else self._index.bases.get(key)
 
     @property
@@ -142,25 +143,25 @@ class Objects:
         return sum(path.stat().st_size for path in paths if path.exists())
 
     def replace(self, gone: list[Pack], instead: Pack | None) -> None:
-        """Delete packs, all of them or none; what else is here, with the new pack `instead`, must not need them."""
+        """Delete packs, all or none; the remaining ones and the new pack `instead` must not need them."""
         names = {pack.path.name for pack in gone}
         names |= {path.name for path in self.torn if path.exists() and is_pack(path)}
         if instead is not None:
             names.discard(instead.path.name)  # written by a pruning that was interrupted
         if names:
             write_durably(self._gone, "\n".join(sorted(names)).encode())
-        kept = [pack for pack in self.packs if pack not in gone]
+        remaining = [pack for pack in self.packs if pack not in gone]
         self._packs = []
         self._index = self._complete = Index()
         self._frames.clear()
         self.torn.clear()
         self._names.clear()
-        for pack in kept if instead is None else [*kept, instead]:
+        for pack in remaining if instead is None else [*remaining, instead]:
             self.admit(pack)
         self._finish_deleting()
 
     def _finish_deleting(self) -> set[str]:
-        """What is left of the packs that are to be deleted goes: their nodes stand on each other. Their names."""
+        """Delete the remaining packs of an interrupted deletion, whose nodes need each other; return their names."""
         if not self._gone.exists():
             return set()
         names = {name for name in self._gone.read_text("latin-1").split() if DIGEST.fullmatch(name)}
@@ -174,11 +175,11 @@ class Objects:
     # Reading
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether the node with this key, and all that is below it, is here."""
+        """Return whether the node with this key, and everything below it, is stored."""
         return key == ZERO or key in self.complete
 
     def keys(self, key: bytes) -> bytes:
-        """The keys below a node; `StateCorrupt` if it is not here or is not what it was."""
+        """Return the keys below a node; `StateCorrupt` if it is missing or damaged."""
         content, base = self._read("node", key), self.base(key)
         if base is not None:
             whole = _merged(content, bytearray(self.keys(base)))
@@ -190,7 +191,7 @@ class Objects:
         return bytes(whole)
 
     def block(self, node: Node) -> bytes:
-        """The 64 KiB below a node of level 1, every page checked by its key."""
+        """Return the 64 KiB below a node of level 1, every page checked by its key."""
         base, keys = self.base(node.key), node.keys
         if base is None:
             return self._whole(node.key, keys)
@@ -215,8 +216,8 @@ class Objects:
         content = self._read("block", key)
         if ZERO not in keys and len(content) == BLOCK:
             view = memoryview(content)
-            found = b"".join([blake3(view[at : at + PAGE]).digest() for at in range(0, BLOCK, PAGE)])
-            if found != keys:
+            computed = b"".join([blake3(view[at : at + PAGE]).digest() for at in range(0, BLOCK, PAGE)])
+            if computed != keys:
                 raise self._corrupt("block", key)
             return content
         at, parts = 0, []
@@ -262,49 +263,49 @@ class Objects:
         return frame
 
     def missing(self, kind: str, key: bytes) -> StateCorrupt:
-        """For an object that is not here."""
+        """Return the error for an object that is not stored."""
         torn = "".join(f"; {error}" for error in self.torn.values())
         return StateCorrupt(f"the {kind} {key.hex()} is in none of the packs of {self.directory}{torn}")
 
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
         place = self.find(kind, key)
         assert place is not None
-        return StateCorrupt(f"the {kind} {key.hex()} in the pack {place[0].path} is not what it was")
+        return StateCorrupt(f"the {kind} {key.hex()} in the pack {place[0].path} contradicts its key")
 
     # Writing
 
     def writer(self, level: int = FAST) -> PackWriter:
-        """For one more pack; what it wrote is here when that is admitted."""
+        """Return a writer of a new pack; `admit` makes its objects available."""
         if self._read_only:
             raise StateError(f"{self.directory} was opened read-only, and nothing can be kept there")
         self._finish_deleting()  # a new pack may have the name of one that has gone
         return PackWriter(self.directory, level)
 
     def copy(self, writer: PackWriter, kind: str, key: bytes) -> None:
-        """Add an object to a pack as it is here."""
+        """Copy a stored object into a new pack."""
         base = self.base(key) if kind == "node" else None
         writer.add(kind if base is None else "delta", [key], [self._read(kind, key)], [base] if base else ())
 
 
 def _present(directory: Path) -> list[Path]:
-    """The files that have the name of a pack."""
+    """Return the files that have the name of a pack."""
     return [path for path in directory.iterdir() if DIGEST.fullmatch(path.name)] if directory.exists() else []
 
 
 def packed(keys: bytes) -> bytes:
-    """A mask of the keys that are not zero (8 bytes), and these keys."""
+    """Return a mask of the keys that are not zero (8 bytes), and these keys."""
     if ZERO not in keys:
         return all_of(keys)
     return chosen(keys, [slot for slot in range(len(keys) // KEY) if keys[slot * KEY : slot * KEY + KEY] != ZERO])
 
 
 def all_of(keys: bytes) -> bytes:
-    """A mask of all keys, and all of them."""
+    """Return a mask of all keys, and the keys."""
     return ((1 << len(keys) // KEY) - 1).to_bytes(_MASK, "little") + keys
 
 
 def chosen(keys: bytes, slots: Iterable[int]) -> bytes:
-    """A mask of these slots, and the keys in them."""
+    """Return a mask of these slots, and the keys in them."""
     mask, parts = 0, []
     for slot in slots:
         mask |= 1 << slot
@@ -313,7 +314,7 @@ def chosen(keys: bytes, slots: Iterable[int]) -> bytes:
 
 
 def _merged(content: bytes, keys: bytearray) -> bytearray | None:
-    """The keys, after those that `chosen` told were put in their places; None if that is torn."""
+    """Return the keys after applying a result of `chosen` to them; None if `content` is torn."""
     mask, at = int.from_bytes(content[:_MASK], "little"), _MASK
     if len(content) == _MASK + len(keys) and mask == (1 << len(keys) // KEY) - 1:
         return bytearray(content[_MASK:])

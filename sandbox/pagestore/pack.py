@@ -5,7 +5,7 @@
     index     zstd of CBOR: where the frames are, and for every kind of object the keys and places of all of that kind
     trailer   offset and length of the index (8 + 4 bytes), BLAKE3 of the index as it stands there
 
-The file's name is that BLAKE3. Objects are checked by their keys by whoever reads them.
+The file's name is that BLAKE3. Readers check objects by their keys.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from sandbox.pagestore.hash_tree import split
 
 HEADER: Final = b"canister-sandbox pack 1\n"
 KINDS: Final = ("page", "block", "node", "delta")
-"""`delta`: the node of a block that is kept as pages over another block; `bases` has the keys of those."""
+"""`delta`: the node of a block stored as changed pages over another block; `bases` has the keys of those."""
 TRAILER: Final = struct.Struct("<QI32s")
 _MOST_INDEX: Final = 1 << 30
 _UNKNOWN: Final = -1
-"""What a zstd frame says that does not say how large its content is."""
+"""The content size of a zstd frame that does not record it."""
 
 _tools = threading.local()
 
 
 Place = tuple["Pack", int, int, int]
-"""Where an object is: the pack, the number of the frame, offset and length in its content."""
+"""The place of an object: the pack, the number of the frame, offset and length in its content."""
 
 
 @dataclass(slots=True)
 class Column:
-    """All objects of one kind in a pack: their keys, three numbers for the place of each, and of a `delta` the keys of
-    what they stand on."""
+    """All objects of one kind in a pack: their keys, three numbers for the place of each, and for `delta` the keys of
+    their base blocks."""
 
     keys: list[bytes] = field(default_factory=list)
     places: array[int] = field(default_factory=lambda: array("I"))
     bases: list[bytes] = field(default_factory=list)
 
     def note(self, frame: int, starts: Iterable[int], sizes: Iterable[int]) -> None:
-        """Where more objects are: all of them in one frame."""
+        """Add the places of objects that are all in one frame."""
         self.places.extend(chain.from_iterable(zip(repeat(frame), starts, sizes, strict=False)))
 
 
@@ -66,7 +66,7 @@ class Pack:
 
     @staticmethod
     def at(path: Path) -> Pack:
-        """Read the index of a pack; `StateCorrupt` if it is not what it was."""
+        """Read the index of a pack; `StateCorrupt` if it is damaged."""
         try:
             return Pack(path, *_read_index(path))
         except (OSError, ValueError, KeyError, TypeError, struct.error, zstandard.ZstdError) as error:
@@ -85,22 +85,22 @@ class Pack:
         return self.path.stat().st_size
 
     def place(self, kind: str, number: int) -> Place:
-        """Where the object with this number among those of its kind is."""
+        """Return the place of the object with this number among its kind."""
         frame, offset, length = self.columns[kind].places[3 * number : 3 * number + 3]
         return self, frame, offset, length
 
     def objects(self, kind: str) -> Iterator[tuple[bytes, Place]]:
-        """Keys and places of all objects of a kind."""
+        """Yield the keys and places of all objects of a kind."""
         return ((key, self.place(kind, number)) for number, key in enumerate(self.columns[kind].keys))
 
     def frame(self, number: int) -> bytes:
-        """The content of a frame."""
+        """Read the content of a frame; `StateCorrupt` if it is damaged."""
         try:
             offset, length, content = self.frames[3 * number : 3 * number + 3]
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(offset)
                 packed = file.read(length)
-            # the frame's own word on its size, not `max_output_size`, is what the library makes room for
+            # the library allocates the size that the frame declares, not `max_output_size`
             if zstandard.frame_content_size(packed) not in (content, _UNKNOWN):
                 raise ValueError(f"it says another size than {content} bytes")
             data = _decompressor().decompress(packed, max_output_size=content)
@@ -113,7 +113,7 @@ class Pack:
 
 
 def is_pack(path: Path) -> bool:
-    """Whether a file begins as a pack of this version, or is cut off before that shows."""
+    """Return whether a file begins with the header of a pack, perhaps cut off."""
     with open(path, "rb") as file:
         return HEADER.startswith(file.read(len(HEADER)))
 

@@ -1,4 +1,4 @@
-"""Writing a pack (`pack.py`): what is added is gathered into frames, which other threads compress and write."""
+"""Write a pack (`pack.py`): objects are gathered into frames, which other threads compress and write."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from sandbox.pagestore.hash_tree import PAGE
 from sandbox.pagestore.pack import HEADER, KINDS, TRAILER, Column, Pack
 
 FRAME: Final = 256 * 1024
-"""A frame is closed when it holds so many bytes."""
+"""Bytes at which a frame is closed."""
 _DATA: Final = ("page", "block")
 FAST: Final = -1
-"""How hard zstd tries while somebody waits: a third of the time of level 1, and some 5 % more on the disk."""
+"""The zstd level while a user waits: a third of the time of level 1, and some 5 % more on the disk."""
 THOROUGH: Final = 3
-"""How hard when packs are rewritten."""
+"""The zstd level for rewriting packs."""
 _TOGETHER: Final = 8
-"""Frames that a thread gets at once: it has to wait for the interpreter between one piece of work and the next."""
+"""Frames that a thread gets at once: between two tasks it has to wait for the interpreter lock."""
 _WAITING: Final = 4
 
 Buffer = bytes | bytearray | memoryview
 _Frame = tuple[int, Buffer]
 """Number and content."""
 _Written = list[tuple[int, int, int, int]]
-"""Of each frame its number, and where it is: offset, length there, length of the content."""
+"""The number of each frame and its place: offset, length there, length of the content."""
 
 
 class PackWriter:
-    """Writes a pack beside its place; `finish` puts it there, whole and on the disk itself. `size`: bytes added."""
+    """A pack being written under a temporary name; `finish` syncs and renames it. `size`: bytes added."""
 
     def __init__(self, directory: Path, level: int = FAST) -> None:
         self._directory = directory
@@ -62,7 +62,7 @@ class PackWriter:
         self._lock = threading.Lock()
 
     def add(self, kind: str, keys: list[bytes], contents: list[bytes], bases: Iterable[bytes] = ()) -> None:
-        """Keep objects of a kind; `bases`: of each `delta` the key of what it stands on."""
+        """Add objects of a kind; `bases`: for each `delta` the key of its base block."""
         stream, column = self._streams[kind], self._columns[kind]
         column.keys += keys
         column.bases += bases
@@ -80,7 +80,7 @@ class PackWriter:
                 self._close(stream)
 
     def add_pages(self, keys: list[bytes], content: memoryview) -> None:
-        """Keep pages that lie one after another, without copying them."""
+        """Add pages whose bytes are joined in `content`, without copying them."""
         column = self._columns["page"]
         column.keys += keys
         self.size += len(content)
@@ -90,12 +90,12 @@ class PackWriter:
             self._queue(number, part)
 
     def _next(self) -> int:
-        """The number of one more frame."""
+        """Return the number of a new frame."""
         self._started += 1
         return self._started - 1
 
     def finish(self) -> Pack | None:
-        """The pack, or None if nothing was added."""
+        """Finish the pack and return it, or None if nothing was added."""
         try:
             for stream in self._streams.values():
                 if stream.parts:
@@ -115,7 +115,7 @@ class PackWriter:
             self.abandon()
 
     def abandon(self) -> None:
-        """Forget what was not finished."""
+        """Discard the unfinished pack; does nothing after `finish`."""
         for work in self._waiting:
             work.cancel()
         wait(self._waiting)
@@ -139,7 +139,7 @@ class PackWriter:
             self._places += self._waiting.popleft().result()
 
     def _pack(self, frames: list[_Frame]) -> _Written:
-        """Compress and write frames, in any thread."""
+        """Compress and write frames; runs in any thread."""
         if not frames:
             return []
         packed = compressed([content for _, content in frames], self._level)
@@ -150,7 +150,7 @@ class PackWriter:
         return written
 
     def _append(self, parts: Sequence[Buffer]) -> int:
-        """Write at the end; where that was."""
+        """Write at the end of the file and return the offset."""
         length = sum(map(len, parts))
         with self._lock:
             start = self._position
@@ -174,7 +174,7 @@ class PackWriter:
 
 @dataclass(slots=True)
 class _Stream:
-    """A frame being filled; objects of one sort stay together."""
+    """A frame being filled."""
 
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -186,10 +186,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(4, os.cpu_count() or 1), "packs")
 
 
-os.register_at_fork(after_in_child=_threads.cache_clear)  # its threads are not in the child
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked child does not have its threads
 
 
 def compressed(contents: list[Buffer], level: int) -> list[Buffer]:
-    """Each as a zstd frame; without the interpreter's lock, which is waited for once."""
-    found = zstandard.ZstdCompressor(level=level).multi_compress_to_buffer(contents)
-    return [memoryview(cast(bytes, found[index])) for index in range(len(found))]
+    """Compress each content to a zstd frame, all in one call without the interpreter lock."""
+    frames = zstandard.ZstdCompressor(level=level).multi_compress_to_buffer(contents)
+    return [memoryview(cast(bytes, frames[index])) for index in range(len(frames))]

@@ -1,8 +1,8 @@
-"""Giving space back: mark what is needed, drop the packs that nothing needs, rewrite those that are mostly garbage.
+"""Prune packs: mark the needed objects, delete the packs without any, rewrite those that are mostly garbage.
 
-Whatever is needed is on the disk in its new pack before the old one goes; interrupted anywhere, nothing is lost. A node
-that stays, garbage or not, keeps everything below it: a pack with one that would not is rewritten as well. Packs that
-hold nothing but garbage go first, so that on a full disk there is space for what is rewritten.
+Needed objects are on the disk in their new pack before the old one is deleted; an interruption loses nothing. A node
+that stays, garbage or not, needs everything below it: a pack with a node that would lose some is rewritten as well.
+Packs of garbage alone are deleted first, which makes space on a full disk for those that are rewritten.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sandbox.pagestore.pack_writer import THOROUGH
 _Object = tuple[str, bytes]
 """Kind and key."""
 _HELD = (("node", "node"), ("node", "delta"), ("block", "block"), ("page", "page"))
-"""Kinds of objects, and as what packs list them."""
+"""Kinds of objects, and the columns of packs that list them."""
 _KEEP: float = 0.5
-"""A pack of which a smaller part is needed is rewritten."""
+"""The needed share of a pack below which it is rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What pruning did: packs that went, and their bytes on disk before and after; modules that went, and theirs."""
+    """The result of pruning: packs deleted, bytes of all packs before and after; modules deleted and their bytes."""
 
     packs: int
     before: int
@@ -41,8 +41,8 @@ class Pruned:
 
 
 def prune(objects: Objects, needed: Iterable[bytes]) -> Pruned:
-    """Keep what is below the top nodes `needed`, by their keys; all else may go, also packs that cannot be read.
-    `StateCorrupt` if anything needed is missing; then nothing has gone."""
+    """Delete objects that are not below the top nodes `needed` (keys), and packs that cannot be read. `StateCorrupt`,
+    and nothing is deleted, if a needed object is missing."""
     marks: set[_Object] = set()
     for key in needed:
         if key != ZERO:
@@ -74,7 +74,7 @@ def _mark(objects: Objects, wanted: _Object, marks: set[_Object]) -> None:
 
 
 def _below(objects: Objects, wanted: _Object) -> list[_Object]:
-    """What an object needs besides itself."""
+    """Return the objects that an object needs besides itself."""
     kind, key = wanted
     if kind != "node":
         return []
@@ -89,7 +89,7 @@ def _below(objects: Objects, wanted: _Object) -> list[_Object]:
 
 
 def _going(objects: Objects, marks: set[_Object]) -> list[Pack]:
-    """The packs that are mostly garbage, and those with garbage that would miss something without these."""
+    """Return the packs that are mostly garbage, and those with garbage that needs objects of these."""
     gone: list[Pack] = []
     staying: list[Pack] = []
     for pack in objects.packs:
@@ -107,8 +107,8 @@ def _going(objects: Objects, marks: set[_Object]) -> list[Pack]:
 
 
 def _free(objects: Objects, gone: list[Pack], marks: set[_Object]) -> list[Pack]:
-    """Packs with nothing that is needed, and on which no node elsewhere stands. None where nothing is to be rewritten:
-    then all go together."""
+    """Return the packs without needed objects that no node elsewhere is based on; empty if nothing is to be rewritten,
+    since then all packs are deleted together."""
     free = [pack for pack in gone if not _live(objects, pack, marks)]
     if len(free) == len(gone):
         return []
@@ -119,16 +119,16 @@ def _free(objects: Objects, gone: list[Pack], marks: set[_Object]) -> list[Pack]
 
 
 def _garbage_needs(objects: Objects, pack: Pack, marks: set[_Object]) -> set[_Object] | None:
-    """What the nodes of a pack that nothing needs stand on and nothing else needs; None if some of it is missing."""
-    found: set[_Object] = set()
+    """Return the unmarked objects that the garbage nodes of a pack need; None if one of them is missing."""
+    needs: set[_Object] = set()
     for wanted, _ in _held(pack):
         if wanted[0] == "node" and wanted not in marks:
             try:
-                found.update(_below(objects, wanted))
+                needs.update(_below(objects, wanted))
             except StateCorrupt:
                 return None
-    found -= marks
-    return None if any(objects.find(*wanted) is None for wanted in found) else found
+    needs -= marks
+    return None if any(objects.find(*wanted) is None for wanted in needs) else needs
 
 
 def _packs_of(objects: Objects, wanted: set[_Object]) -> set[Pack]:
@@ -143,5 +143,5 @@ def _held(pack: Pack) -> Iterator[tuple[_Object, Place]]:
 
 
 def _live(objects: Objects, pack: Pack, marks: set[_Object]) -> list[tuple[_Object, Place]]:
-    """What of a pack is needed and found nowhere else."""
+    """Return the needed objects whose place is in this pack."""
     return [(wanted, place) for wanted, place in _held(pack) if wanted in marks and objects.find(*wanted) == place]

@@ -1,4 +1,4 @@
-"""Bringing the content of a snapshot back into memories: what differs is written, or a fresh memory is filled."""
+"""Restore stored content into memories: write the differences, or fill a fresh memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sandbox.pagestore.hash_tree import BLOCK, PAGE, Node, blocks, changed_pages
 from sandbox.pagestore.stored_memory import Stored
 
 _MOST: Final = 64 << 20
-"""So many bytes are written over a memory at most; a bigger change fills a fresh one, piece by piece."""
+"""The most bytes written over a memory; larger differences fill a fresh one, piece by piece."""
 _PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What is to be written over a memory so that it shows `content`; read and checked already."""
+    """The writes that make a memory show `content`; read and checked already."""
 
     content: Stored
     parts: tuple[tuple[int, bytes], ...]
 
     def apply(self, memory: Memory) -> None:
-        """All or nothing."""
+        """Write the parts, all or nothing."""
         memory.patch(self.parts, self.content.size)
         self.content.shown_by(memory)
 
@@ -33,10 +33,10 @@ class Patch:
 def restoration(
     content: Readable, memory: Memory, in_use: Container[Memory], pool: Pool
 ) -> tuple[Memory, Image | Patch | None]:
-    """The memory that will show `content`, and what is still to be done to it; None: it shows it already.
+    """Return the memory that will show `content`, and the change that is still to be applied to it, None for none.
 
-    `memory` is the canister's own. Memories of other canisters (`in_use`) and `memory` itself are not touched: that is
-    for whoever carries it out. What is kept on disk has been read and checked when this returns.
+    `memory`: the one to be restored; neither it nor the memories `in_use` are touched here: the caller applies the
+    change. Content from the disk has been read and checked when this returns.
     """
     if isinstance(content, Stored):
         image = content.shown
@@ -83,7 +83,7 @@ def _parts(content: Stored, pages: list[int]) -> list[tuple[int, bytes]]:
 
 
 def showing(content: Readable, pool: Pool) -> Memory:
-    """A memory that shows the content now; others may live in it."""
+    """Return a memory that shows the content now; it may be in use elsewhere."""
     image = content.shown if isinstance(content, Stored) else content
     if image is None:
         fresh = copied(content, pool)
@@ -95,7 +95,7 @@ def showing(content: Readable, pool: Pool) -> Memory:
 
 
 def copied(content: Readable, pool: Pool) -> Memory:
-    """A new memory with these bytes."""
+    """Return a new memory with these bytes."""
     memory = pool.memory(content.size)
     pieces: Iterable[tuple[int, bytes]]
     if isinstance(content, Stored):
@@ -111,7 +111,7 @@ def copied(content: Readable, pool: Pool) -> Memory:
 
 
 def _groups(content: Stored) -> Iterator[list[tuple[int, Node]]]:
-    """Blocks that follow each other, a piece at a time."""
+    """Group consecutive blocks, up to a piece each."""
     group: list[tuple[int, Node]] = []
     for number, node in blocks(content.tree.top):
         if group and (number != group[-1][0] + 1 or len(group) >= _PIECE // BLOCK):

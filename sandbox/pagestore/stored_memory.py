@@ -1,4 +1,4 @@
-"""The bytes of a memory as they are kept in packs: read without loading them, or put into a memory."""
+"""The bytes of a memory stored in packs, read in place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.pagestore.objects import Objects
 
 
 class Stored:
-    """A memory at one moment, immutable. Every page that is read is checked by its key (`StateCorrupt`)."""
+    """A stored memory, immutable. Every page that is read is checked by its key (`StateCorrupt`)."""
 
     def __init__(self, tree: Tree, objects: Objects) -> None:
         self.tree = tree
@@ -20,17 +20,17 @@ class Stored:
 
     @property
     def shown(self) -> Image | None:
-        """An image with the same bytes, where a memory was made to show them: cheaper to go back to."""
+        """An image with the same bytes, if an open memory has shown them; it is cheaper to restore."""
         image = self._shown
         return None if image is None or image.memory.closed else image
 
     def shown_by(self, memory: Memory) -> None:
-        """Tell that at this moment the memory shows these bytes."""
+        """Note that the memory shows these bytes now."""
         self._shown = memory.image()
         memory_trees.remember(self._shown, self.tree)
 
     def block(self, number: int) -> bytes:
-        """The 64 KiB of a block."""
+        """Return the 64 KiB of a block."""
         for _, node in blocks(self.tree.top, number, number + 1):
             return self.objects.block(node)
         return bytes(BLOCK)
@@ -41,7 +41,7 @@ class Stored:
         return self.tree.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """A copy of the bytes [offset, offset + length); ValueError if they are not all inside."""
+        """Return a copy of the bytes [offset, offset + length); ValueError if they are not all inside."""
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ValueError(f"{length} bytes at {offset} are not inside {self.size} bytes")
         data = bytearray(length)
@@ -52,7 +52,7 @@ class Stored:
         return bytes(data)
 
     def extents(self) -> list[Run]:
-        """Where data is, as ascending runs of bytes; everything else is zero."""
+        """Return the ascending runs of bytes that hold data; everything else is zero."""
         held = (
             number * PAGES_PER_BLOCK + slot
             for number, node in blocks(self.tree.top)
@@ -62,7 +62,7 @@ class Stored:
         return host.page_runs(held, PAGE)
 
     def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
-        """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
+        """Yield the bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
         for run in runs:
             for offset, length in host.pieces(*run):
                 yield offset, self.read(offset, length)

@@ -1,9 +1,10 @@
-"""Records of a sandbox: every input and what came of it, written as it happens, to be had again.
+"""Records of a sandbox: every input and its outcome, written as it happens, for replay.
 
-`Recording` writes one; `read` yields what is in a file; `Watcher` is what sees inputs and outcomes, whoever it is.
+`Recording` writes one; `read` yields the steps and outcomes of a file; `Watcher` is the base class of observers of
+inputs and outcomes.
 """
 
-from sandbox.record.compare import Comparison, Difference, described
+from sandbox.record.compare import Comparison, Divergence, described
 from sandbox.record.file import End, Header, read
 from sandbox.record.recording import Recording
 from sandbox.record.watch import Begin, Outcome, Position, Step, Undo, Watcher, watched
@@ -11,7 +12,7 @@ from sandbox.record.watch import Begin, Outcome, Position, Step, Undo, Watcher, 
 __all__ = [
     "Begin",
     "Comparison",
-    "Difference",
+    "Divergence",
     "End",
     "Header",
     "Outcome",

@@ -1,4 +1,4 @@
-"""A record taken again: what came the first time, against what comes now."""
+"""Comparison of a replayed record: the recorded outcomes against the present ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SHOWN = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """`what`: outcalls, answer, submitted (answers to submitted calls), logs, instructions, state of a canister, state
-    of the subnet."""
+class Divergence:
+    """The first difference between a recorded and a replayed step. `what`: outcalls, answer, submitted (answers to
+    submitted calls), logs, instructions, state of a canister, state of the subnet."""
 
     what: str
     expected: str
@@ -29,19 +29,19 @@ class Difference:
 
 
 class Comparison(Watcher):
-    """Compares every step with what was expected of it; `found` is the first difference. With `counts`, instructions
-    are compared too, with `states` digests."""
+    """A watcher that compares every step with its recorded outcome; `found` is the first difference. With `counts`,
+    instructions are compared too, with `states` the digests of states."""
 
     def __init__(self, counts: bool, states: bool) -> None:
         super().__init__()
         self.expected: Outcome | None = None
-        self.found: Difference | None = None
+        self.found: Divergence | None = None
         self.seen = False
         """Whether the step with the expected outcome was taken."""
         self._counts, self._states = counts, states
 
     def outside(self, http: Http | None) -> Http | None:
-        """Outcalls get the answers that they got when the record was made."""
+        """Answer outcalls as recorded."""
         assert self.expected is not None
         if self.expected.outcalls is None:
             return None
@@ -49,16 +49,16 @@ class Comparison(Watcher):
         return lambda request: _again(request, answers)
 
     def expect(self, outcome: Outcome) -> None:
-        """What the next step's outcome should be."""
+        """Set the expected outcome of the next step."""
         self.expected, self.seen, self.found = outcome, False, None
 
     def after(self, outcome: Outcome) -> None:
         assert self.expected is not None
         self.seen = True
-        found = _evidence(self.expected, outcome, self._counts)
+        differences = _evidence(self.expected, outcome, self._counts)
         if self._states:
-            found = chain(found, _states(self.expected, outcome))
-        self.found = next(found, None)
+            differences = chain(differences, _states(self.expected, outcome))
+        self.found = next(differences, None)
 
 
 def _again(request: HttpRequest, answers: Iterator[list[Any]]) -> Mapping[str, Any]:
@@ -71,21 +71,21 @@ def _again(request: HttpRequest, answers: Iterator[list[Any]]) -> Mapping[str, A
     return dict(answer[0])
 
 
-def _evidence(expected: Outcome, came: Outcome, counts: bool) -> Iterator[Difference]:
-    """What differs of all that can be shown, the cause before its consequences."""
+def _evidence(expected: Outcome, came: Outcome, counts: bool) -> Iterator[Divergence]:
+    """Yield the differences in answers, logs and counts, causes before consequences."""
     names = ["outcalls", "answer", "submitted", "logs", *(["instructions"] if counts else [])]
     for name in names:
         one, two = getattr(expected, name), getattr(came, name)
         if one != two:
-            yield Difference(name, _SHOWS[name](one), _SHOWS[name](two))
+            yield Divergence(name, _SHOWS[name](one), _SHOWS[name](two))
 
 
-def _states(expected: Outcome, came: Outcome) -> Iterator[Difference]:
+def _states(expected: Outcome, came: Outcome) -> Iterator[Divergence]:
     for raw in sorted(expected.canisters.keys() | came.canisters.keys()):
         if expected.canisters.get(raw, "") != came.canisters.get(raw, ""):
-            yield Difference(f"state of canister {Principal(raw)}", _state(expected, raw), _state(came, raw))
+            yield Divergence(f"state of canister {Principal(raw)}", _state(expected, raw), _state(came, raw))
     if expected.subnet != came.subnet:
-        yield Difference("state of the subnet", expected.subnet.hex(), came.subnet.hex())
+        yield Divergence("state of the subnet", expected.subnet.hex(), came.subnet.hex())
 
 
 def _state(outcome: Outcome, raw: bytes) -> str:
@@ -121,7 +121,7 @@ _SHOWS: Mapping[str, Callable[[Any], str]] = {
 
 
 def described(step: Step) -> str:
-    """The step in a few words."""
+    """Return a short text about the step."""
     match step:
         case Update() | Query() | Submit():
             argument = _clipped(f"0x{step.arg.hex()}")

@@ -1,15 +1,15 @@
-"""The file of a record, format 1: a line, then frames. They are only ever appended, but that those of steps which were
-undone are cut off again.
+"""The file of a record, format 1: a line, then frames. Frames are only appended, except that those of undone steps are
+cut off again.
 
     canister-sandbox record 1\\n
     frame: length of the body (4 bytes, big-endian), BLAKE3 of the body (8 bytes), body: zstd of CBOR, one of
-      ["start", header]     the rules that the sandbox had (`Header`); first
+      ["start", header]     the configuration of the sandbox (`Header`); first
       ["blob", bytes]       long bytes, before they are first referred to by their SHA-256
       ["input", value]      a step, written before it is taken (`values`)
-      ["outcome", map]      what came of it (`Outcome`); strings and digests are not abbreviated
+      ["outcome", map]      its outcome (`Outcome`); strings and digests are not abbreviated
       ["end", why]          the recording was ended; nothing follows
 
-A process that dies leaves whole frames and perhaps a part of one: what lies before is good. A frame that contradicts
+A process that dies leaves whole frames and perhaps a part of one: the whole ones are valid. A frame that contradicts
 its checksum and is followed by others is damage, and refused.
 """
 
@@ -39,13 +39,13 @@ _FRAME = struct.Struct(">I8s")
 _ENCODED = ("answer", "submitted", "outcalls")
 """Fields of an outcome that may hold long bytes."""
 _MOST = 1 << 31
-"""Bytes of a frame's content; more is not believed."""
+"""The most bytes of a frame's content; larger ones are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Under which rules the record began. `counted_by`: what counted instructions (`engine.counting`); `hashed_by`: how
-    states were hashed (`snapshots.state_hash.hashing`)."""
+    """The configuration under which the record began. `counted_by`: the counter of instructions (`engine.counting`);
+    `hashed_by`: the hashing of states (`record.state_hash.hashing`)."""
 
     counted_by: str
     hashed_by: str
@@ -61,15 +61,15 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a record ends, and why."""
+    """The end of a record, and its reason."""
 
     whole: bool
-    """The recording was ended; otherwise its process died or goes on."""
+    """Whether the recording was ended; if not, its process died or is still recording."""
     why: str
 
 
 class Writer:
-    """Appends frames to a new file, each at once. Once one could not be written whole, every further one is refused: a
+    """A writer that appends frames to a new file, unbuffered. After a failed write every further one is refused: a
     record has no gaps."""
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -88,11 +88,11 @@ class Writer:
         self._frame("start", asdict(header))
 
     def step(self, step: Step) -> None:
-        """A step that is about to be taken."""
+        """Write a step before it is taken."""
         self._frame("input", values.encode(step, self._blob))
 
     def outcome(self, outcome: Outcome) -> None:
-        """What came of the last step."""
+        """Write the outcome of the last step."""
         content = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
         try:
             content |= {name: values.encode(content[name], self._blob) for name in _ENCODED}
@@ -102,11 +102,11 @@ class Writer:
             raise
 
     def position(self) -> tuple[int, int]:
-        """The bytes written, and how many blobs."""
+        """Return the number of bytes and of blobs written."""
         return self._size, len(self._blobs)
 
     def back_to(self, position: tuple[int, int]) -> None:
-        """Cut off what was written since. May be repeated."""
+        """Cut off everything written after `position`. May be repeated."""
         size, blobs = position
         while len(self._blobs) > blobs:
             self._blobs.popitem()
@@ -118,7 +118,7 @@ class Writer:
         self._size = size
 
     def close(self, why: str) -> None:
-        """The last frame; the file is then on the disk."""
+        """Write the last frame and sync the file."""
         try:
             if self._broken is None:
                 self._frame("end", why)
@@ -127,7 +127,7 @@ class Writer:
             self._free()
 
     def disown(self, process: int) -> None:
-        """Called in a forked child: the file is the parent's."""
+        """Give up the file in a forked child: it belongs to the parent."""
         self._broken = RecordError(f"{self.path}: this record belongs to process {process}")
         self._free()
 
@@ -157,9 +157,9 @@ class Writer:
 
 
 def read(path: Path) -> Iterator[Header | Step | Outcome | End]:
-    """The header, each step with its outcome, the end. A step that was not finished is not followed by an outcome.
+    """Yield the header, each step followed by its outcome, and the end. An unfinished step has no outcome.
 
-    `RecordError` if the file is not a record of this format or damaged, as soon as that is seen.
+    `RecordError` if the file is damaged or not a record of this format, as soon as reading reaches the fault.
     """
     try:
         with open(path, "rb") as file:
@@ -204,7 +204,7 @@ def _contents(path: Path, file: BinaryIO) -> Iterator[Header | Step | Outcome | 
 
 
 def _next(path: Path, file: BinaryIO) -> tuple[str, Any] | End:
-    """The next frame, or where a file that was not ended ends."""
+    """Return the next frame, or the `End` of a file whose recording was not ended."""
     offset = file.tell()
     head = file.read(_FRAME.size)
     if not head:

@@ -10,9 +10,9 @@ from sandbox.record.watch import Outcome, Position, Step, Watcher
 
 
 class Recording(Watcher):
-    """Writes every step to a file, as it happens, until it is closed; use it in a `with`, or close it.
+    """A watcher that writes every step to a file, as it happens, until closed; use it in a `with`, or close it.
 
-    What cannot be recorded is refused before it happens. `steps`: how many were recorded.
+    A step that cannot be recorded is refused before it is taken. `steps`: the number recorded.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -37,7 +37,7 @@ class Recording(Watcher):
         self._writer.back_to(position.written)
 
     def close(self, why: str = "closed") -> None:
-        """End the record; what happens from now on is not in it."""
+        """End the record; later steps are not in it."""
         if not self.closed:
             super().close(why)
             self._writer.close(why)

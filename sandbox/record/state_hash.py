@@ -1,8 +1,9 @@
 """The hash of a whole subnet: everything that a canister could observe, now or later.
 
-Every field of every record counts, by the classes of `state`: one that is added is covered without a word here. Left
-out are answers that users have not taken, and where bytes lie. Memories count by the roots of their trees, so that it
-costs what was written since the last time; a canister that is the same value as then costs nothing.
+Every field of every dataclass of `state` counts, so that a new field is covered without a change here. Left out are
+results that users have not fetched, and the places of bytes. Memories count by the roots of their trees: a hash costs
+the pages written since the last one; a canister that is the same value as then costs nothing. Class and field names are
+hashed: renaming one changes `hashing`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from sandbox.state.savepoint import Queue
 from sandbox.store.checksum import memory_checksum, snapshot_checksum
 
 VERSION = 2
-"""Changes with every change of what is hashed that `hashing` does not notice by itself, and of what new canisters are
-made of (2: they have a limit for the heap)."""
+"""Incremented when the hashed content changes in a way that `hashing` does not detect, or when new canisters get other
+initial values (2: they have a limit for the heap)."""
 
 _LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters", "savepoints"})
 """Fields of `Subnet` that no canister sees, or that say nothing new; canisters count one by one."""
@@ -35,30 +36,30 @@ _LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A canister as it was hashed. The images keep the trees of its memories alive: the next hash starts there."""
+    """The last hash of a canister. The images keep the trees of its memories alive, for the next hash."""
 
     state: CanisterState
     digest: bytes
     images: tuple[Image, Image]
     snapshots: dict[int, bytes]
-    """Checksums by the identity of the records, which `state` keeps alive."""
+    """Checksums by `id()` of the snapshots, which `state` keeps alive."""
 
 
 class StateHash:
-    """Hashes one subnet again and again, at the cost of what changed. While it lives, the first overwriting of a page
-    after a hash keeps the old page."""
+    """The incremental hash of one subnet: each costs the changes since the last. Holding this object pins the old
+    contents of pages (copy-on-write)."""
 
     def __init__(self) -> None:
         self._known: dict[Principal, _Known] = {}
 
     def copied(self) -> StateHash:
-        """Another that knows the same."""
+        """Return an independent copy."""
         twin = StateHash()
         twin._known = dict(self._known)
         return twin
 
     def follow(self, subnet: Subnet) -> dict[Principal, bytes | None]:
-        """The canisters whose digest is another than the last time, with it; None for those that are gone."""
+        """Return the canisters whose digest has changed since the last call, with it; None for deleted ones."""
         known, present = self._known, subnet.canisters
         changed: dict[Principal, bytes | None] = {}
         for canister_id, state in present.items():
@@ -74,15 +75,15 @@ class StateHash:
         return changed
 
     def whole(self, subnet: Subnet) -> bytes:
-        """32 bytes for all of it."""
+        """Return 32 bytes that cover the whole subnet."""
         self.follow(subnet)
         digests = [[bytes(c), self._known[c].digest] for c in sorted(self._known)]
         return _hash("state", [rest_hash(subnet), digests])
 
 
 def rest_hash(subnet: Subnet, *, counts: bool = True) -> bytes:
-    """The digest of everything but canisters: time, seed, open calls, messages, rules. Without `counts`, the
-    instructions that open calls have used so far do not count."""
+    """Return the digest of everything except canisters: time, seed, open calls, messages, configuration. Without
+    `counts`, the instructions that open calls have used so far are left out."""
     record = {name: getattr(subnet, name) for name in _names(Subnet) if name not in _LEFT_OUT}
     if not counts:
         record["contexts"] = [evolve(context, instructions=0) for context in subnet.contexts.values()]
@@ -91,8 +92,8 @@ def rest_hash(subnet: Subnet, *, counts: bool = True) -> bytes:
 
 @cache
 def hashing() -> str:
-    """How states are hashed: two hashes can be compared only if this is the same. It follows from the fields of all
-    records, and from the tree of a memory that is always the same."""
+    """Return the identity of the hashing: only hashes with the same one are comparable. It is computed from the fields
+    of all dataclasses and from the tree of a fixed sample memory."""
     kinds = [kind for kind in vars(state_records).values() if isinstance(kind, type) and is_dataclass(kind)]
     shape = sorted([kind.__name__, *_names(kind)] for kind in kinds)
     sample = Pool().memory(5 * WASM_PAGE)
@@ -113,7 +114,7 @@ def _hashed(state: CanisterState, before: _Known | None) -> _Known:
 
 
 def _plain(value: Any) -> Any:
-    """What CBOR can hold, the same for the same value."""
+    """Return a value as CBOR-ready values, equal for equal values."""
     kind = type(value)
     if kind in _AS_IS:
         return value

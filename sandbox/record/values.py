@@ -1,8 +1,8 @@
-"""Inputs as CBOR: arrays that begin with a letter for what they are. Long bytes are stored once and named by hash.
+"""Inputs as CBOR: arrays that begin with a letter for their type. Long bytes are stored once and named by hash.
 
 `p` principal, `t` tuple, `l` list, `d` mapping with text keys, `r` record (class, fields by name), `b` blob (SHA-256);
-everything else stands for itself. An image of a memory is a `Sparse`. A field that a later version adds gets a default
-in its class, so that old files are read for ever.
+everything else is stored as it is. An image of a memory is a `Sparse`. A field that a later version adds gets a default
+in its class, so that old files remain readable.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Sparse:
 
     @classmethod
     def of(cls, image: Readable) -> Sparse:
-        """The same as the image."""
+        """Return the bytes of an image."""
         return cls(image.size, tuple(image.pieces(image.extents())))
 
     def image(self, pool: Pool) -> Image:
-        """An image of a new memory of `pool`."""
+        """Return an image of a new memory of `pool` with these bytes."""
         memory = pool.memory(self.size)
         for offset, content in self.runs:
             memory.write(offset, content)
@@ -47,7 +47,7 @@ class Sparse:
 
 
 BLOB = 4096
-"""Bytes of at least this length are blobs."""
+"""The least length of bytes that are stored as blobs."""
 CLASSES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
@@ -77,8 +77,8 @@ CLASSES: Mapping[str, type[Any]] = {
 
 
 def encode(value: Any, blob: Callable[[bytes, bytes], None]) -> Any:
-    """What CBOR can hold; `blob` is given the SHA-256 and the content of long bytes. `RecordError` for a value that no
-    input can have to be read again."""
+    """Return a value as CBOR-ready values; `blob` is called with the SHA-256 and the content of long bytes.
+    `RecordError` for a value that `decode` could not read."""
     if isinstance(value, bytes | bytearray | memoryview):
         return _bytes(bytes(value), blob)
     if value is None or type(value) in (bool, int, float, str):
@@ -106,7 +106,7 @@ def _bytes(value: bytes, blob: Callable[[bytes, bytes], None]) -> Any:
 
 
 def decode(value: Any, blobs: Mapping[bytes, bytes]) -> Any:
-    """The value again. `KeyError`, `TypeError` or `ValueError` if it is none of ours."""
+    """Return the value that was encoded. `KeyError`, `TypeError` or `ValueError` for anything else."""
     if not isinstance(value, tuple | list):
         return value
     match value:

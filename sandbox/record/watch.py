@@ -1,4 +1,4 @@
-"""Inputs seen as they happen, and what came of them: the same for who writes a record and for who compares with one."""
+"""Watchers: observers of inputs and their outcomes, which write a record or compare with one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Step = Input | Begin | Undo
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The evidence of one step, of values that CBOR can hold.
+    """The evidence of one step, in values that CBOR can hold.
 
     `answer`: ["reply", bytes], ["reject", code, error code or None, text, backtrace], ["error", class, text] for
-    misuse, else ["done", value]. `submitted`: the answers, like this, that came to submitted calls, by their numbers.
-    `instructions`: of the whole step, and of the call. `outcalls`: each request and its
-    answer; None if there was nobody to ask. `canisters`: the new digest of each canister that changed, None for one
-    that is gone. `subnet`: the digest of everything else, without counts of instructions.
+    misuse, else ["done", value]. `submitted`: answers in this form to submitted calls, by their numbers.
+    `instructions`: of the whole step, and of the call. `outcalls`: each request and its answer; None without an HTTP
+    handler. `canisters`: the new digest of each canister that changed, None for a deleted one. `subnet`: the digest of
+    everything else, without counts of instructions.
     """
 
     answer: list[Any]
@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a watcher has come between two steps. `written`: bytes and blobs of a record."""
+    """The position of a watcher between two steps. `written`: bytes and blobs of a record."""
 
     known: StateHash
     answers: int
@@ -59,7 +59,7 @@ class Position:
 
 
 class Watcher:
-    """Sees every step of a sandbox before it happens, and its outcome after; nothing by itself."""
+    """An observer of every step of a sandbox, before it is taken, and of its outcome. The base class does nothing."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -68,35 +68,35 @@ class Watcher:
         self._answers = 0
 
     def before(self, step: Step) -> None:
-        """A step is about to be taken; an exception prevents it."""
+        """Observe a step before it is taken; an exception prevents it."""
 
     def after(self, outcome: Outcome) -> None:
-        """It has been taken."""
+        """Observe the outcome of the step."""
 
     def outside(self, http: Http | None) -> Http | None:
-        """Who answers HTTP outcalls, given the sandbox's own."""
+        """Return the handler of HTTP outcalls, given the sandbox's own."""
         return http
 
     def close(self, why: str = "closed") -> None:
-        """See nothing any more."""
+        """End the observation."""
         self.closed = True
         self.on_close()
 
     def position(self) -> Position:
-        """Where it is now, between two steps."""
+        """Return the present position, between two steps."""
         return Position(self._hash.copied(), self._answers)
 
     def back_to(self, position: Position) -> None:
-        """The steps since then were undone, or not finished: they are not part of what was seen."""
+        """Forget the steps after `position`, which were undone or not finished."""
         self._hash, self._answers = position.known.copied(), position.answers
 
     def begin(self, subnet: Subnet) -> None:
-        """An anchor begins."""
+        """Observe the begin of an anchor."""
         self.before(Begin())
         self.after(self.outcome(subnet, ["done", None]))
 
     def undo(self, subnet: Subnet, known: bool) -> None:
-        """An anchor was undone; one that is not `known` began before this watcher came."""
+        """Observe the undoing of an anchor; one that is not `known` began before this watcher."""
         if not known:
             self.close("an anchor that began before the recording was undone")
             return
@@ -106,7 +106,7 @@ class Watcher:
     def outcome(
         self, subnet: Subnet, answer: list[Any], env: ExecutionEnvironment | None = None, own: int = 0
     ) -> Outcome:
-        """The evidence of what has just happened, but for outcalls; `own`: the instructions of the call."""
+        """Return the evidence of the last step, except outcalls; `own`: the instructions of the call."""
         return Outcome(
             answer=answer,
             submitted=self._submitted(subnet),
@@ -118,20 +118,20 @@ class Watcher:
         )
 
     def _submitted(self, subnet: Subnet) -> list[list[Any]]:
-        """Answers that are new; nobody takes them away but an anchor."""
+        """Return the new answers to submitted calls; answers are removed only by undoing an anchor."""
         count = max(len(subnet.results) - self._answers, 0)
         self._answers = len(subnet.results)
         newest = list(islice(reversed(subnet.results.items()), count))
-        return [[number, _told(result)] for number, result in reversed(newest)]
+        return [[number, _result(result)] for number, result in reversed(newest)]
 
 
 def _nothing() -> None:
     pass
 
 
-def watched(watcher: Watcher, env: ExecutionEnvironment, given: Input) -> Any:
-    """`perform`, seen by `watcher`."""
-    watcher.before(given)
+def watched(watcher: Watcher, env: ExecutionEnvironment, step: Input) -> Any:
+    """Perform an input, observed by `watcher`."""
+    watcher.before(step)
     http = watcher.outside(env.hooks.http)
     outcalls: list[list[Any]] | None = None
     if http is not None:
@@ -139,7 +139,7 @@ def watched(watcher: Watcher, env: ExecutionEnvironment, given: Input) -> Any:
         env.hooks = replace(env.hooks, http=_noted(http, outcalls))
     failure: Exception | None = None
     try:
-        value = perform(env, given)
+        value = perform(env, step)
     except Exception as error:
         value, failure = None, error
     answer, own = _failed(failure) if failure is not None else _answered(value)
@@ -152,7 +152,7 @@ def watched(watcher: Watcher, env: ExecutionEnvironment, given: Input) -> Any:
 
 def _answered(value: object) -> tuple[list[Any], int]:
     if isinstance(value, CallResult):
-        return _told(value), value.instructions
+        return _result(value), value.instructions
     if isinstance(value, Managed):
         reply = value.reply
         if isinstance(reply, SnapshotState):
@@ -161,7 +161,7 @@ def _answered(value: object) -> tuple[list[Any], int]:
     return ["done", value], 0
 
 
-def _told(result: CallResult) -> list[Any]:
+def _result(result: CallResult) -> list[Any]:
     if result.reject is not None:
         return _rejected(result.reject, result)
     return ["reply", result.reply]
@@ -181,7 +181,7 @@ def _rejected(reject: Reject, result: CallResult | None) -> list[Any]:
 
 
 def _noted(http: Http, outcalls: list[list[Any]]) -> Http:
-    """The same answers; each is kept with its request."""
+    """Wrap an HTTP handler so that each request and its answer are appended to `outcalls`."""
 
     def ask(request: HttpRequest) -> Mapping[str, Any]:
         asked = {**request, "headers": [list(header) for header in request["headers"]]}

@@ -1,4 +1,4 @@
-"""Checks that run whole scripts and records: the platform's classic drun scripts, and what a sandbox did before."""
+"""Runners of whole scripts and records: the platform's classic drun scripts, and replays of a sandbox's record."""
 
 from sandbox.replay.drun import Answer, Drun, Modules
 from sandbox.replay.replay import Replay, replay

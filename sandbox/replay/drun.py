@@ -1,9 +1,9 @@
-"""Drun scripts, run: every command to its answer, one after another, on a subnet of their own.
+"""Run drun scripts: every command until its answer, one after another, on a subnet of their own.
 
-What such scripts rely on: the sender is anonymous; canisters are controlled by it and by themselves; the first canister
-is `rwlgt-iiaaa-aaaaa-aaaaa-cai`, those that canisters create begin at `lxzze-o7777-77777-aaaaa-cai`; an upgrade to a
-module with enhanced orthogonal persistence keeps the heap; between rounds without an answer a second passes; errors
-carry no backtrace.
+Conventions that such scripts rely on: the sender is anonymous; canisters are controlled by it and by themselves; the
+first canister is `rwlgt-iiaaa-aaaaa-aaaaa-cai`, those that canisters create begin at `lxzze-o7777-77777-aaaaa-cai`; an
+upgrade to a module with enhanced orthogonal persistence keeps the heap; between rounds without an answer a second
+passes; errors carry no backtrace.
 
 Source: `dfinity/ic` `rs/drun/src/lib.rs`, and its successor `dfinity/motoko` `test-runner/src/main.rs`.
 """
@@ -41,36 +41,36 @@ OnPrint = Callable[[str], None]
 
 
 class Modules:
-    """The modules that scripts name, in `directory`. For `a/b.mo` the compiled `a/b.wasm` is taken."""
+    """The modules that scripts name, in `directory`. `a/b.mo` stands for the compiled `a/b.wasm`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.read = cache(self._read)
 
     def find(self, name: str) -> Path | None:
-        """The file that `name` stands for, if there is one."""
-        given = self._directory / name
-        compiled = given.with_suffix(".wasm")
-        candidates = [] if given.suffix == ".mo" else [given]
-        candidates += [compiled, compiled.with_suffix(".wasm.gz"), given.with_name(given.name + ".wasm")]
+        """Return the file that `name` stands for, or None."""
+        file = self._directory / name
+        compiled = file.with_suffix(".wasm")
+        candidates = [] if file.suffix == ".mo" else [file]
+        candidates += [compiled, compiled.with_suffix(".wasm.gz"), file.with_name(file.name + ".wasm")]
         return next((path for path in candidates if path.is_file()), None)
 
     def _read(self, name: str) -> bytes:
-        found = self.find(name)
-        if found is None:
+        file = self.find(name)
+        if file is None:
             raise FileNotFoundError(f"no module {name!r} in {self._directory}")
-        return found.read_bytes()
+        return file.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a line; `logs` are the texts that canisters printed meanwhile."""
+    """The result of a line."""
 
     line: Line
     result: CallResult
 
     def __str__(self) -> str:
-        """As drun prints it, without the line end."""
+        """Return the text that drun prints, without the line end."""
         asked = self.line.command == "query"
         if self.result.reply is not None:
             return f"{'Ok' if asked else 'ingress Completed'}: Reply: 0x{self.result.reply.hex()}"
@@ -80,8 +80,8 @@ class Answer:
 
 
 class Drun:
-    """A subnet as drun has it, empty at first. `on_print` gets what canisters print, as the replica prints it; `costs`
-    is `free`, as on a system subnet, or `mainnet`."""
+    """A subnet as drun has it, empty at first. `on_print` is called with the lines that canisters print, in the format
+    of the replica; `costs` is `free`, as on a system subnet, or `mainnet`."""
 
     def __init__(
         self, modules: Modules, on_print: OnPrint | None = None, first: Principal = FIRST, costs: str = "free"
@@ -94,12 +94,12 @@ class Drun:
         self._machines = InstanceCache()
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all canisters and instances."""
         self._machines.clear()
         self._subnet.canisters.clear()
 
     def run(self, lines: Iterable[Line]) -> Iterator[Answer]:
-        """Run the lines and answer each; `ScriptError` before the first if a module is missing."""
+        """Run the lines and yield the answer to each; `ScriptError` before the first if a module is missing."""
         script = list(lines)
         for line in script:
             if line.command in _INSTALLS and self._modules.find(line.name) is None:
@@ -111,7 +111,7 @@ class Drun:
         if line.command == "create":
             return self._create()
         if line.command == "query":
-            return query(self._kernel(), Query(line.canister_id, line.name, line.arg, _SENDER))
+            return query(self._environment(), Query(line.canister_id, line.name, line.arg, _SENDER))
         if line.command in ("start", "stop"):
             return self._update(line, _ME, f"{line.command}_canister", identified(line.canister_id))
         if line.command == "ingress":
@@ -121,7 +121,7 @@ class Drun:
     def _create(self) -> CallResult:
         canister_id = Principal.from_index(self._created) if self._created else self._first
         self._created += 1
-        env = self._kernel()
+        env = self._environment()
         world = ManagementContext(self._subnet, self._machines, _SENDER, env.on_log)
         settings = {"controllers": [_SENDER, canister_id]}
         try:
@@ -131,7 +131,7 @@ class Drun:
         return CallResult(canister_id, "create_canister", reply=identified(canister_id))
 
     def _installation(self, line: Line) -> bytes:
-        """The argument of `install_code`."""
+        """Return the argument of `install_code`."""
         module = self._modules.read(line.name)
         keep = line.command == "upgrade" and _keeps_heap(module)
         options = {"skip_pre_upgrade": False, "wasm_memory_persistence": {"keep": None} if keep else None}
@@ -145,7 +145,7 @@ class Drun:
         return encode(signature("install_code").args, [argument])
 
     def _update(self, line: Line, receiver: Principal, method: str, arg: bytes) -> CallResult:
-        env, results = self._kernel(), self._subnet.results
+        env, results = self._environment(), self._subnet.results
         message = Ingress(env.new_id(), receiver, method, arg, _SENDER)
         submit(env, message)
         for _ in range(_MOST_ROUNDS):
@@ -157,7 +157,7 @@ class Drun:
                 return result
         raise ScriptError(line.number, f"no answer after {_MOST_ROUNDS} rounds")
 
-    def _kernel(self) -> ExecutionEnvironment:
+    def _environment(self) -> ExecutionEnvironment:
         return ExecutionEnvironment(self._subnet, self._machines, self._print)
 
     def _print(self, canister_id: Principal, text: str) -> None:

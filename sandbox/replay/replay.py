@@ -1,9 +1,9 @@
-"""Replay: the inputs of a record once more, on an empty sandbox in memory, until the first step that differs.
+"""Replay the inputs of a record on an empty sandbox in memory, until the first step that differs.
 
 Compared at each step are answers, logs, HTTP requests, the state of every canister that changed and of the rest.
 A record can be replayed by any later version of this program. Another version of the engine may count instructions
 differently, and another version of this program may hash states differently; neither is a fault: counts and hashes are
-compared only where they are made as when the record was made (`engine.counting`, `snapshots.state_hash.hashing`).
+compared only where they are made as when the record was made (`engine.counting`, `record.state_hash.hashing`).
 Answers are always compared, also those that depend on counts.
 """
 
@@ -20,7 +20,7 @@ from sandbox.errors import RecordError
 from sandbox.execution import Input
 from sandbox.management.commands import Command
 from sandbox.principal import Principal
-from sandbox.record import Begin, Comparison, Difference, End, Header, Outcome, Step, Undo, described, read
+from sandbox.record import Begin, Comparison, Divergence, End, Header, Outcome, Step, Undo, described, read
 from sandbox.record.state_hash import hashing
 from sandbox.record.values import Sparse
 from sandbox.state import InstructionLimits
@@ -28,15 +28,15 @@ from sandbox.state import InstructionLimits
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How it went. `steps`: how many were taken and had the same outcome; `difference`: what was different in the one
-    after them, `step`; `unfinished`: a step at the end whose outcome is not in the record, and was not taken.
+    """The result of a replay. `steps`: the number of steps with the recorded outcome; `difference`: that of the next
+    one, `step`; `unfinished`: a step at the end without a recorded outcome, which is not taken.
     """
 
     steps: int
     header: Header
     end: End | None
     step: str | None = None
-    difference: Difference | None = None
+    difference: Divergence | None = None
     unfinished: str | None = None
     state_hash: str = ""
 
@@ -52,9 +52,9 @@ class Replay:
 
 
 def replay(path: str | Path, *, strategy: str | None = None) -> Replay:
-    """Have the record in file `path` again; `RecordError` if it is none, of another format, or damaged.
+    """Replay the record in file `path`; `RecordError` if it is no record, of another format, or damaged.
 
-    `strategy`: as for `Sandbox`; it must not matter.
+    `strategy`: as for `Sandbox`; it has no influence on the result.
     """
     content = read(Path(path))
     header = next(content)
@@ -96,8 +96,8 @@ class _Stage:
         while self._anchors:
             self._anchors.pop().__exit__(None, None, None)
 
-    def take(self, step: Step, expected: Outcome) -> Difference | None:
-        """Take a step; what was different, if anything."""
+    def take(self, step: Step, expected: Outcome) -> Divergence | None:
+        """Take a step and return the first difference, or None."""
         self._comparison.expect(expected)
         try:
             self._perform(step)
@@ -125,7 +125,7 @@ class _Stage:
         return replace(step, arguments=tuple(map(self._shown, step.arguments)))
 
     def _shown(self, value: Any) -> Any:
-        """Memories of a record as images."""
+        """Return an argument with the memories of the record as images."""
         if isinstance(value, Sparse):
             return value.image(self._sandbox.pool)
         return tuple(map(self._shown, value)) if type(value) is tuple else value

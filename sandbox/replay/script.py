@@ -6,7 +6,7 @@
     query ID METHOD ARG                 a query call
     stop ID, start ID                   short for ingress aaaaa-aa stop_canister
 
-Empty lines and lines that begin with `#` say nothing. ARG is `0x` and hexadecimal digits, or ASCII text in double
+Empty lines and lines that begin with `#` are ignored. ARG is `0x` and hexadecimal digits, or ASCII text in double
 quotes with the escapes `\\xHH` (hexadecimal), `\\bBBBBBBBB` (binary), `\\"` and `\\\\`. `$ID` stands for the first
 canister, `$PRINCIPAL` for the bytes of the Candid record of its id, the argument of `stop_canister`.
 
@@ -38,7 +38,7 @@ _ESCAPES = {"x": (2, 16), "b": (8, 2)}
 
 
 class ScriptError(SandboxError):
-    """A drun script that cannot be run; says the line."""
+    """The error of a drun script that cannot be run, with its line number."""
 
     def __init__(self, number: int, problem: str) -> None:
         self.number = number
@@ -57,7 +57,7 @@ class Line:
 
 
 def read_script(text: str, first: Principal = FIRST) -> list[Line]:
-    """The commands of a script, or a `ScriptError`; `first` is the canister that `$ID` stands for.
+    """Parse a script; `ScriptError` if it is invalid. `first` is the canister that `$ID` stands for.
 
     A script without `create` gets one in front, as the scripts of the Motoko compiler expect.
     """
@@ -72,12 +72,12 @@ def read_script(text: str, first: Principal = FIRST) -> list[Line]:
 
 
 def identified(canister_id: Principal) -> bytes:
-    """`record { canister_id }` in Candid: what `create` answers and `stop_canister` takes."""
+    """Return `record { canister_id }` in Candid: the answer to `create` and the argument of `stop_canister`."""
     return encode(parse_types("(record { canister_id : principal })"), [{"canister_id": canister_id}])
 
 
 def octets(text: str) -> bytes:
-    """The bytes of an ARG; `ValueError` says what is wrong with it."""
+    """Return the bytes of an ARG; `ValueError` says what is wrong with it."""
     if text.startswith('"'):
         return _quoted(text)
     if not text.startswith("0x"):
@@ -107,23 +107,23 @@ def _line(number: int, text: str, first: Principal) -> Line:
 def _quoted(text: str) -> bytes:
     if not text.isascii():
         raise ValueError("text in double quotes is ASCII only")
-    found, at = bytearray(), 1
+    content, at = bytearray(), 1
     while at < len(text) and text[at] != '"':
         if text[at] == "\\":
             byte, at = _escaped(text, at + 1)
-            found.append(byte)
+            content.append(byte)
         else:
-            found.append(ord(text[at]))
+            content.append(ord(text[at]))
             at += 1
     if at >= len(text):
         raise ValueError("the closing double quote is missing")
     if at + 1 < len(text):
         raise ValueError(f"{text[at + 1 :]!r} follows the closing double quote")
-    return bytes(found)
+    return bytes(content)
 
 
 def _escaped(text: str, at: int) -> tuple[int, int]:
-    """The byte that the escape at `at`, after its backslash, stands for, and where the text goes on."""
+    """Return the byte of the escape whose backslash is before `at`, and the position after it."""
     letter = text[at : at + 1]
     if letter in ('"', "\\"):
         return ord(letter), at + 1

@@ -1,1 +1,1 @@
-"""Snapshots as things of their own: checksums, and how they are kept."""
+"""Snapshots outside of canisters: carry them elsewhere (`portable`), look inside (`inspect`), compare them (`diff`)."""

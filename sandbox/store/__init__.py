@@ -1,4 +1,4 @@
-"""What outlives the process: a sandbox in a directory, saved all or nothing; snapshots, shared and write-once."""
+"""State on disk: a sandbox in a directory, saved all or nothing; snapshots, write-once, with shared pages."""
 
 from sandbox.pagestore.prune import Pruned
 from sandbox.pagestore.restore import Patch, copied, restoration, showing

@@ -1,7 +1,7 @@
-"""Whether a state directory is whole: everything that can be read is compared with the digest that it should have.
+"""The check of a whole state directory: everything that can be read is compared with its digest.
 
-Reading the manifest, the records, the modules of canisters and the manifests of snapshots is opening itself: what is
-wrong there has been said already. What opening leaves out is here.
+Opening a directory already checks the manifest, the records, the modules of canisters and the manifests of snapshots;
+this module checks the rest.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sandbox.store.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong. `part`: `heap page 0x2c1` (of 64 KiB), `stable`, `snapshot ID: heap page 0x2`, `pack ...`,
-    `module ...`; `canister_id`: whose it is, None if that cannot be said."""
+    """A damaged part and why. `part`: `heap page 0x2c1` (of 64 KiB), `stable`, `snapshot ID: heap page 0x2`,
+    `pack ...`, `module ...`; `canister_id`: the canister it belongs to, None if unknown."""
 
     part: str
     why: str
@@ -34,11 +34,11 @@ class Problem:
 
 
 def problems(directory: StateDirectory, subnet: Subnet, *, deep: bool) -> Iterator[Problem]:
-    """Everything that is wrong.
+    """Yield every problem.
 
-    Not `deep`: damage of live memories that opening has noticed; for every snapshot its manifest, and whether packs and
-    modules have what it needs at the top; the index of every pack. `deep`: every byte of live memories as of the last
-    save, of snapshots, packs and modules.
+    Not `deep`: damage of live memories that opening has noticed; for every snapshot its manifest, and whether its
+    modules and the top nodes of its memories are there; the index of every pack. `deep`: every byte of live memories
+    as of the last save, of snapshots, packs and modules.
     """
     repository = Repository(directory.path)
     for state in subnet.canisters.values():
@@ -59,7 +59,7 @@ def _memory(
         yield Problem(kind, memory.damage, state.id)
     elif deep:
         for page in dict.fromkeys(page // PAGES_PER_BLOCK for page in directory.checks.damaged_pages(memory)):
-            yield Problem(f"{kind} page {page:#x}", f"{memory.store.where} is not what was saved", state.id)
+            yield Problem(f"{kind} page {page:#x}", f"{memory.store.where} differs from the last save", state.id)
 
 
 def _snapshot(
@@ -71,14 +71,14 @@ def _snapshot(
     name = f"snapshot {snapshot.id.hex()}"
     if deep:
         known = snapshot if snapshot.damage is None else None
-        for found in verify.on_disk(repository, entry, known, verify.Reading()):
-            yield Problem(f"{name}: {found.part}", found.why, state.id)
+        for difference in verify.on_disk(repository, entry, known, verify.Reading()):
+            yield Problem(f"{name}: {difference.part}", difference.why, state.id)
         return
     try:
-        kept = repository.manifest(entry)
-        for digest in kept.modules:
+        manifest = repository.manifest(entry)
+        for digest in manifest.modules:
             repository.module(digest)
-        for key in kept.memory_keys:
+        for key in manifest.memory_keys:
             repository.objects.keys(key)
     except StateCorrupt as error:
         yield Problem(name, str(error), state.id)
@@ -90,7 +90,7 @@ def _torn(objects: Objects) -> dict[Path, StateCorrupt]:
 
 
 def _packs(objects: Objects) -> Iterator[Problem]:
-    """Every node of every pack, and the bytes below the blocks."""
+    """Check every node of every pack, and the bytes below the blocks."""
     for pack in objects.packs:
         for kind in ("node", "delta"):
             for key in pack.columns[kind].keys:

@@ -1,4 +1,9 @@
-"""Open calls, callbacks and queued messages as CBOR: every record is a tag, its class and its fields by name."""
+"""Open calls, callbacks and queued messages as CBOR: every record is a tag, its class and its fields by name.
+
+One of four codecs of dataclasses: `store.records` writes canisters and the subnet field by field, this module the
+dataclasses inside, `record.values` the inputs of a recording, and `record.state_hash` writes only, to hash. Each is a
+format of its own and must not change with another.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +51,7 @@ _CLASSES = {
 
 
 def to_cbor(value: Any) -> Any:
-    """A value that CBOR can hold, from which `untagged` makes the same value again."""
+    """Return a value that CBOR can hold, from which `from_cbor` makes the same value."""
     if isinstance(value, Principal):
         return cbor2.CBORTag(_PRINCIPAL, bytes(value))
     if isinstance(value, ErrorCode | RejectCode):
@@ -60,7 +65,7 @@ def to_cbor(value: Any) -> Any:
 
 
 def from_cbor(value: Any) -> Any:
-    """The value again; sequences come back as tuples. `KeyError` for a class that is not known."""
+    """Return the value that `to_cbor` was given; sequences become tuples. `KeyError` for an unknown class."""
     if isinstance(value, cbor2.CBORTag):
         if value.tag == _PRINCIPAL:
             return Principal(value.value)

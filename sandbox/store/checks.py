@@ -1,16 +1,16 @@
-"""Checks of live memories: whether every page that a canister lives in is still what it was at the last save.
+"""Checks of live memories: detect pages of a canister's memories that were changed outside since the last save.
 
-The check of a page of 4 KiB is the first half of its key (`tree.py`), 16 bytes; that of zeros is zero. The checks of a
-memory lie by page number in another memory of the pool, its table, which the journal takes back together with it. The
-newest ones, `recent`, are in the manifest until there are many, so that a small save writes no other file.
+The check of a page of 4 KiB is the first half of its key (`pagestore.hash_tree`), 16 bytes; that of zeros is zero. The
+checks of a memory lie by page number in another memory of the pool, its table, which the journal takes back together
+with it. The newest ones, `recent`, are in the manifest until there are many, so that a small save writes no other file.
 The manifest of a directory has them as `checks`, a field that early files of its version 2 lack: their memories get
 checks with the next save.
 
-A seal is what the system says of a file: its size, its number, when it was changed. A save sets the time itself, to
-the nanosecond; any write by others changes it, and when the file was changed (`st_ctime`) cannot be set. A file that
-has its seal was therefore not written to, and is not read; of any other, every page is checked when the directory is
-opened. What the medium itself loses is noticed when a save makes the overwriting of a page final (the journal has what
-it was), and by `differing`, which reads everything.
+A seal is the system's metadata of a file: size, inode number, modification times. A save sets the modification time
+itself, to the nanosecond; any write by others changes it, and `st_ctime` cannot be set. A file that has its seal was
+therefore not written to, and is not read; of any other, every page is checked when the directory is opened. Bytes that
+the medium loses are noticed when a save makes the overwriting of a page final (the journal has its old bytes), and by
+`differing`, which reads everything.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ CHECK: Final = 16
 _NONE: Final = bytes(CHECK)
 _ZERO_PAGE: Final = blake3(ZERO_PAGE).digest(CHECK)
 _FEW: Final = 128
-"""As many checks of a memory are in the manifest at most."""
+"""The most checks of one memory that the manifest holds."""
 _ROW: Final = 256
 """Checks that are read from a table at once."""
 _AT_ONCE: Final = 16 << 20
 """Bytes of changed pages that are read at once."""
 _NAMED: Final = 5
-"""As many damaged pages have their numbers in an error."""
+"""The most damaged pages that an error names."""
 
 Seal = list[int]
 CheckRecord = dict[str, list[Any]]
@@ -48,7 +48,7 @@ CheckRecord = dict[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A memory as of a save. Without a `table` all checks are in `recent`, by page; else those that are newer."""
+    """The checks of a memory as of a save. `recent`: by page; all of them without a `table`, else the newer ones."""
 
     size: int
     seal: Seal = field(default_factory=list)
@@ -57,8 +57,8 @@ class Checked:
     recent: Mapping[int, bytes] = field(default_factory=dict)
 
     def of(self, pages: Sequence[int]) -> list[bytes]:
-        """The checks of ascending pages."""
-        recent, table, found = self.recent, self.table, []
+        """Return the checks of ascending pages."""
+        recent, table, checks = self.recent, self.table, []
         start = end = 0
         row = b""
         for page in pages:
@@ -69,11 +69,11 @@ class Checked:
                     row = b"" if table is None else _padded(table, start * CHECK)
                 at = (page - start) * CHECK
                 check = row[at : at + CHECK] or _NONE
-            found.append(check)
-        return found
+            checks.append(check)
+        return checks
 
     def differing(self, memory: Memory) -> Iterator[int]:
-        """The pages of 4 KiB that are not what they were; every byte is read."""
+        """Yield the pages of 4 KiB whose bytes contradict their checks; reads every byte."""
         runs = memory.extents() + [(page * PAGE, PAGE) for page in self.recent]
         if self.table is not None:
             runs += [(start // CHECK * PAGE, length // CHECK * PAGE) for start, length in self.table.extents()]
@@ -83,30 +83,30 @@ class Checked:
                 yield from _unequal(pages, checks_of(memory.read(offset, length)), self.of(pages))
 
     def dump(self) -> list[Any]:
-        """As the manifest has it."""
+        """Return the checks as the manifest has them."""
         table = "" if self.table is None else self.table.name
         return [self.size, self.seal, table, self.table_seal, [*self.recent], b"".join(self.recent.values())]
 
 
 def checks_of(data: bytes | memoryview) -> list[bytes]:
-    """The checks of whole pages that follow each other."""
+    """Return the checks of whole consecutive pages."""
     view = memoryview(data)
-    found = [blake3(view[at : at + PAGE]).digest(CHECK) for at in range(0, len(view), PAGE)]
-    return [_NONE if check == _ZERO_PAGE else check for check in found] if _ZERO_PAGE in found else found
+    checks = [blake3(view[at : at + PAGE]).digest(CHECK) for at in range(0, len(view), PAGE)]
+    return [_NONE if check == _ZERO_PAGE else check for check in checks] if _ZERO_PAGE in checks else checks
 
 
 def seal_of(file: Path) -> Seal:
-    """The seal of a file; empty if there is none."""
+    """Return the seal of a file; empty if there is no file."""
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError as error:
         of_system(error)
         return []
-    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def sealed(file: Path) -> Seal:
-    """Wait until a file is on the disk itself; its seal from now on."""
+    """Sync a file to the disk and return its new seal."""
     now = time.time_ns()
     os.utime(file, ns=(now, now))
     host.sync(file)
@@ -114,7 +114,7 @@ def sealed(file: Path) -> Seal:
 
 
 def damage(part: str, pages: Sequence[int]) -> str:
-    """What an error says of the pages of 4 KiB that are not what they were."""
+    """Return the text of an error about damaged pages (numbers of 4 KiB pages)."""
     numbers = list(dict.fromkeys(page // PAGES_PER_BLOCK for page in pages))
     named = ", ".join(f"{number:#x}" for number in numbers[:_NAMED])
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
@@ -127,7 +127,7 @@ def _damage(part: str, why: str) -> str:
 
 
 class Checks:
-    """The checks of all live memories of a directory, as of its last save; `record` is what `dump` gave then."""
+    """The checks of all live memories of a directory, as of its last save; `record`: the manifest's `checks`."""
 
     def __init__(self, pool: Pool, record: Mapping[str, list[Any]]) -> None:
         assert pool.directory is not None
@@ -137,12 +137,12 @@ class Checks:
         self._known: dict[str, Checked] = {}
         self._following: dict[str, Checked] = {}
         self._proven = 0
-        """So much of the journal has been compared."""
+        """How much of the journal has been compared (its position)."""
 
     def open(self, name: str, part: str) -> Memory:
-        """The memory with this name, checked if anything has written to its file since the last save.
+        """Open the memory with this name; check its bytes if its file was written to since the last save.
 
-        What is damaged is given up: it says so, by the name `part`, to whatever needs it.
+        A damaged memory is given up: every use of it raises an error that calls it `part`.
         """
         record, file = self._record.get(name), self._directory / name
         seal = seal_of(file)
@@ -169,7 +169,7 @@ class Checks:
         return memory
 
     def _read(self, record: list[Any]) -> tuple[Checked, bool]:
-        """What the manifest says of a memory, and whether its table is there."""
+        """Return the checks that the manifest records for a memory, and whether their table is there."""
         size, seal, name, table_seal, pages, checks = record
         recent = {page: checks[at * CHECK : (at + 1) * CHECK] for at, page in enumerate(pages)}
         known = Checked(size, seal, None, table_seal, recent)
@@ -187,16 +187,16 @@ class Checks:
 
     @property
     def tables(self) -> set[str]:
-        """The names of the tables that are needed, or were when the directory was opened."""
+        """The names of the tables that are needed now, or were when the directory was opened."""
         now = {known.table.name for known in self._known.values() if known.table is not None}
         return now | table_names(self._record)
 
     def has(self, memory: Memory) -> bool:
-        """Whether there are checks of a memory; old directories get them when they are saved."""
+        """Return whether a memory has checks; those of old directories get them with the next save."""
         return memory.name in self._known
 
     def remains(self, memory: Memory) -> Memory:
-        """A new memory with what is left of a damaged one; zeros where nothing is."""
+        """Return a new memory with the readable bytes of a damaged one, zeros elsewhere."""
         fresh, file = self._pool.memory(memory.size), self._directory / memory.name
         if file.exists():
             with open(file, "rb") as source:
@@ -206,7 +206,7 @@ class Checks:
         return fresh
 
     def damaged_pages(self, memory: Memory) -> list[int]:
-        """The pages of 4 KiB that are not what they were at the last save, apart from those overwritten since."""
+        """Return the pages of 4 KiB damaged since the last save; pages overwritten since then are not checked."""
         known, journal = self._known.get(memory.name), self._pool.journal
         saved = None if journal is None else journal.saved(memory.name)
         if known is None:
@@ -220,8 +220,8 @@ class Checks:
     # Saving
 
     def prove(self, part: Callable[[str], str]) -> None:
-        """Compare the pages that were overwritten since the last save with what they were then; `StateCorrupt` names
-        the memory (`part` of its name) and the first page that contradicts its check."""
+        """Check the old bytes of pages overwritten since the last save. `StateCorrupt` names the memory (`part` of its
+        name) and the first page that contradicts its check."""
         overwritten, end = self._journal.overwritten(self._proven)
         for name, parts in overwritten.items():
             known = self._known.get(name)
@@ -240,15 +240,15 @@ class Checks:
         return journal
 
     def renew(self, memories: Iterable[Memory], changed: Callable[[Memory], bool]) -> CheckRecord:
-        """Bring memories to the disk with their checks as they are now; the record for the manifest. They hold when
-        the save has happened (`saved`)."""
+        """Sync memories to the disk and return their present checks, for the manifest. They take effect with
+        `saved`."""
         self._following, record = {}, {}
         for memory in memories:
             name, known = memory.name, self._known.get(memory.name)
             if memory.closed:
-                kept = self._record.get(name) if known is None else known.dump()
-                if kept is not None:
-                    record[name] = kept
+                dumped = self._record.get(name) if known is None else known.dump()
+                if dumped is not None:
+                    record[name] = dumped
                 continue
             if known is None or changed(memory):
                 known = self._whole(memory) if known is None else self._changed(memory, known)
@@ -258,11 +258,11 @@ class Checks:
         return record
 
     def saved(self, record: Mapping[str, list[Any]]) -> None:
-        """The save with this record has happened, and another journal was begun."""
+        """Take over the checks of a completed save, whose record this is; a new journal has begun."""
         self._known, self._record, self._proven = self._following, record, 0
 
     def _whole(self, memory: Memory) -> Checked:
-        """All checks of a memory."""
+        """Compute all checks of a memory."""
         trusted = self._journal.has_created(memory.name)
         pieces = [(first, b"".join(checks)) for first, checks in _all_checks(memory, trusted)]
         if sum(len(row) for _, row in pieces) <= _FEW * CHECK:
@@ -275,7 +275,7 @@ class Checks:
         return Checked(memory.size, table=table, table_seal=sealed(self._directory / table.name))
 
     def _changed(self, memory: Memory, known: Checked) -> Checked:
-        """The checks after the pages in the journal were overwritten."""
+        """Compute the checks after the pages in the journal were overwritten."""
         saved = self._journal.saved(memory.name)
         if saved is None:
             return known
@@ -298,12 +298,12 @@ class Checks:
 
 
 def table_names(record: Mapping[str, list[Any]]) -> set[str]:
-    """The names of the tables in the manifest's record of checks."""
+    """Return the names of the tables in the manifest's record of checks."""
     return {table for _, _, table, *_ in record.values() if table}
 
 
 def table_size(size: int) -> int:
-    """The size of the table for a memory of `size` bytes."""
+    """Return the size in bytes of the table for a memory of `size` bytes."""
     length = -(-size // PAGE) * CHECK
     return length + -length % host.PAGE
 
@@ -316,12 +316,12 @@ def _contradiction(memory: Memory, known: Checked, part: str) -> str | None:
 
 
 def _padded(table: Memory, start: int) -> bytes:
-    """A row of a table; past its end nothing."""
+    """Return a row of a table, cut off at the table's end."""
     return table.read(start, min(_ROW * CHECK, table.size - start)) if start < table.size else b""
 
 
 def _portions(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs of bytes, as many at a time as may be read at once."""
+    """Group runs of bytes so that each group may be read at once."""
     portion: list[Run] = []
     length = 0
     for run in runs:
@@ -336,7 +336,7 @@ def _portions(runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 
 def _by_page(parts: Iterable[tuple[int, memoryview]]) -> tuple[list[int], list[bytes]]:
-    """The numbers and checks of the pages of 4 KiB in parts."""
+    """Return the numbers and checks of the pages of 4 KiB in (offset, bytes) parts."""
     pages: list[int] = []
     checks: list[bytes] = []
     for offset, content in parts:
@@ -351,8 +351,8 @@ def _unequal(pages: Iterable[int], found: list[bytes], expected: list[bytes]) ->
 
 
 def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, list[bytes]]]:
-    """The checks of pages that follow each other, after the number of the first. Where the tree of a `trusted` memory,
-    which was written by this process alone, is known, nothing is read."""
+    """Yield the number of a first page and the checks from there on. Where the tree of a `trusted` memory, one written
+    by this process alone, is known, nothing is read."""
     tree = known_tree(memory.image()) if trusted else None
     if tree is not None:
         for number, node in blocks(tree.top):
@@ -364,17 +364,17 @@ def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, list[bytes
 
 
 def _cut(table: Memory, end: int) -> None:
-    """Forget the checks from `end` on."""
+    """Clear the checks from byte `end` of the table on."""
     start = end - end % host.PAGE
     if end < table.size:
-        kept = table.read(start, end - start)
+        head = table.read(start, end - start)
         table.resize(start)
-        if kept:
-            table.patch([(start, kept + bytes(host.PAGE - len(kept)))], start + host.PAGE)
+        if head:
+            table.patch([(start, head + bytes(host.PAGE - len(head)))], start + host.PAGE)
 
 
 def _write(table: Memory, recent: Mapping[int, bytes], size: int) -> None:
-    """Put checks by page into a table and make its size `size`."""
+    """Write checks, by page, into a table and make its size `size` bytes."""
     rows: dict[int, bytearray] = {}
     for page, check in sorted(recent.items()):
         number, at = divmod(page * CHECK, host.PAGE)

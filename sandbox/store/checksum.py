@@ -1,4 +1,4 @@
-"""The checksum of a snapshot covers every byte and every field; it costs what changed since the memories' last one."""
+"""The checksum of a snapshot covers every byte and every field; it costs the pages changed since the last one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONTEXT = "canister-sandbox 2026 snapshot checksum snapshot"
 
 
 def snapshot_checksum(snapshot: SnapshotState) -> bytes:
-    """32 bytes that cover every byte and every field of a snapshot."""
+    """Return 32 bytes that cover every byte and every field of a snapshot."""
     label = _optional(None if snapshot.label is None else snapshot.label.encode())
     parts = (
         snapshot.id,
@@ -41,7 +41,7 @@ def snapshot_checksum(snapshot: SnapshotState) -> bytes:
 
 
 def _module(snapshot: SnapshotState) -> bytes:
-    """The module's SHA-256; of an upload, whose module may still change, everything that stands in for it."""
+    """Return the module's SHA-256; for an upload, whose module may still change, its root, size and globals."""
     upload = snapshot.upload
     if upload is None:
         return b"" if snapshot.code is None else snapshot.code.hash
@@ -65,5 +65,5 @@ def _optional(value: bytes | None) -> bytes:
 
 
 def memory_checksum(memory: Memory) -> bytes:
-    """The root over a memory's present bytes."""
+    """Return the root over a memory's present bytes."""
     return tree(memory.image()).root

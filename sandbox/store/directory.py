@@ -1,20 +1,20 @@
-"""The state directory.
+"""The state directory: all canisters of a sandbox on disk, replaced atomically by each save.
 
     lock                  held (flock) by the process that uses the directory
     manifest              the generation and every record; replaced by rename (`state_manifest.py`)
-    manifest.copy         the same once more
-    manifest.reserve      zeros: space for giving space back when the disk is full (`reserve.py`)
+    manifest.copy         the same bytes
+    manifest.reserve      zeros: space that is freed when the disk is full (`reserve.py`)
     memories/N.memory     committed bytes of one memory, or the checks of one (`checks.py`), sparse
     modules/, packs/, snapshots/    snapshots and modules, write-once (`repository.py`)
-    journal-G             how to take the memories back to generation G
+    journal-G             the old pages that take the memories back to generation G
 
 The rename of the manifest is the one moment at which a save happens. Before it, `journal-G` with G its own
-generation says that the memories have moved on: opening takes them back. After it, the journal is of an older
-generation and void; the next one is there already, so that nothing can fail between the two. Nothing is believed that
-contradicts its checksum. Snapshots are finished before the rename, and those that are gone are deleted after it.
+generation says that the memories have changed since: opening takes them back. After it, the journal is of an older
+generation and void; the next one is there already, so that nothing can fail between the two. Content that contradicts
+its checksum is never used. Snapshots are finished before the rename; deleted ones are removed after it.
 
-What is deleted has been written by this version and is known: named by the manifest, or readable as what its name says.
-Other files stay, wherever they are.
+Only files of this format are deleted: those that the manifest names, or whose content is as their names say. All other
+files stay.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from sandbox.store.repository import Entry, Repository
 from sandbox.store.reserve import Reserve
 
 _GARBAGE = 2, 64 << 20
-"""Packs are pruned when they are so many times as large as after the last time, and so many bytes more."""
+"""Factor and bytes: packs are pruned above this multiple of their size after the last pruning plus these bytes."""
 _SPARE = 64 << 10
-"""Bytes that a save needs for journals, directories and the list of packs that go."""
+"""Bytes that a save needs for journals, directories and the list of packs to be deleted."""
 
 
 class StateDirectory:
-    """An open, locked directory: one process at a time, or any number that only read. Close it to let others in.
+    """An open, locked state directory: one process at a time, or any number of readers. `close` releases the lock.
 
-    `warning`: the damage that it is used in spite of.
+    `warning`: damage in spite of which it could be opened, None if there is none.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class StateDirectory:
         self._lock = locked(path, lock_timeout, shared=read_only)
         try:
             saved = state_manifest.read(path)
-            self._record: state_manifest.Record = saved.record if saved else {}
+            self._record: state_manifest.StateRecord = saved.record if saved else {}
             self.warning = saved.warning if saved else None
             self.generation: int = self._record.get("generation", 0)
             self.pool = Pool(path / "memories", strategy, read_only=read_only)
@@ -67,7 +67,7 @@ class StateDirectory:
             os.close(self._lock)
             raise
         self._following: tuple[int, Journal] | None = None
-        """While a save is under way: the generation that it makes, and the journal that begins with it."""
+        """During a save: its generation, and the journal that begins with it."""
         self._saved: dict[str, int] = {}
         self._modules: set[str] = set()
         self._bases = BaseTrees(self.repository)
@@ -78,7 +78,7 @@ class StateDirectory:
         fork.own(self)
 
     def load(self, subnet: Subnet) -> None:
-        """Fill a fresh subnet with what was saved, and begin to journal what happens to its memories."""
+        """Fill a fresh subnet with the saved state, and begin to journal its memories."""
         if self._record:
             sources = Sources(self.checks.open, self.repository.module, self._snapshot)
             decode_subnet(self._record["subnet"], subnet, sources)
@@ -91,7 +91,7 @@ class StateDirectory:
         self._record = {}
 
     def _snapshot(self, name: str) -> SnapshotState:
-        """One that is damaged does not keep the others, and the canisters, from being used."""
+        """Load a snapshot; a damaged one becomes a placeholder, so that the rest of the state can be used."""
         entry = Entry(bytes.fromhex(name.partition("-")[0]), name)
         try:
             snapshot = self.repository.get(entry)
@@ -101,7 +101,7 @@ class StateDirectory:
         return snapshot
 
     def save(self, subnet: Subnet) -> None:
-        """Make the subnet's present state the directory's, on the disk itself; all or nothing."""
+        """Save the subnet's present state, all or nothing; when it returns, it is on the disk."""
         self._check_writable("saved")
         self.settle()
         self.checks.prove(lambda name: _part(subnet, name))
@@ -127,7 +127,7 @@ class StateDirectory:
         self._reserve.keep(2 * len(manifest) + _SPARE)
 
     def _put_manifest(self, subnet: Subnet) -> tuple[bytes, CheckRecord]:
-        """Save, up to the rename of the manifest; its bytes, and the checks of the memories as it has them."""
+        """Save up to and including the rename of the manifest; return its bytes and its checks of the memories."""
         self.settle()
         following = self.pool.prepare_journal(self._journal(self.generation + 1))
         self._following = self.generation + 1, following
@@ -148,7 +148,7 @@ class StateDirectory:
         return state_manifest.write(self.path, record), checks
 
     def settle(self) -> None:
-        """Finish a save that was interrupted: from the rename of the manifest on it has happened, before it has not.
+        """Finish an interrupted save: after the rename of the manifest it has happened, before it has not.
 
         Costs nothing if there is none. May be repeated until it returns.
         """
@@ -164,7 +164,7 @@ class StateDirectory:
         self._following = None
 
     def _clear_away(self, subnet: Subnet, manifest: bytes) -> None:
-        """After the save: the copy, the old journal, and memories that are needed no more."""
+        """After the rename: write the copy, delete memories no longer needed, switch to the new journal."""
         assert self._following is not None
         try:
             sync(self.path)
@@ -175,12 +175,12 @@ class StateDirectory:
             self._following = None
 
     def _switch(self, generation: int, following: Journal) -> None:
-        """Go on with the generation that was saved and its journal. May be repeated."""
+        """Switch to the saved generation and its journal. May be repeated."""
         self.generation = generation
         self.pool.switch_journal(following)
 
     def _keep_snapshots(self, subnet: Subnet) -> None:
-        """Finish the snapshots that are not kept yet; `_kept` is then what the subnet has."""
+        """Store the snapshots that are not stored yet; afterwards `_kept` has exactly those of the subnet."""
         snapshots = [snapshot for state in subnet.canisters.values() for snapshot in state.snapshots]
         kept, new = {}, []
         for snapshot in snapshots:
@@ -196,15 +196,15 @@ class StateDirectory:
         self._kept = kept
 
     def _forget_snapshots(self, known: set[str]) -> None:
-        """Delete the manifests of snapshots that are gone; prune when there is likely to be much garbage."""
+        """Delete the manifests of deleted snapshots; prune when there is likely to be much garbage."""
         gone = self.repository.keep_only(self._entries, known)
         times, more = _GARBAGE
         if gone and self.repository.objects.size > times * self._packed + more:
-            with suppress(StateCorrupt):  # nothing goes while it is not known what is needed
+            with suppress(StateCorrupt):  # nothing is deleted while the needs of a snapshot are unknown
                 self._prune()
 
     def prune(self) -> Pruned:
-        """Give back the space of what was not needed when it was saved last."""
+        """Delete pages and modules that the last save does not need."""
         self._check_writable("pruned")
         try:
             return self._prune()
@@ -220,8 +220,8 @@ class StateDirectory:
         return done
 
     def _note_packs(self) -> None:
-        """Let the manifest say which packs are left. Where that fails, it names some that are gone: what is added until
-        the next pruning does not rely on what is there, and costs more space."""
+        """Write the remaining packs into the manifest. If that fails, it names packs that are gone: until the next
+        pruning, additions then share nothing with older packs and cost more space."""
         saved = state_manifest.read(self.path)
         if saved is not None and "packs" in saved.record:
             record = saved.record | {"packs": self.repository.objects.names, "packed": self._packed}
@@ -234,16 +234,16 @@ class StateDirectory:
         return [entry for _, entry in self._kept.values()]
 
     def entry(self, snapshot: SnapshotState) -> Entry | None:
-        """Where the snapshot is kept; None if it was not saved yet."""
+        """Return the entry of a stored snapshot, or None if it was not saved yet."""
         known, entry = self._kept.get(snapshot.id, (None, None))
         return entry if known is snapshot else None
 
     def disown(self, process: int) -> None:
-        """Called in a forked child: the lock is the parent's alone, and ends with it."""
+        """Give up the directory in a forked child: the lock belongs to the parent alone."""
         self.close()
 
     def close(self) -> None:
-        """Let other processes in. What was not saved is taken back when the directory is opened next."""
+        """Release the lock. Unsaved changes are taken back when the directory is opened next."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -257,7 +257,7 @@ class StateDirectory:
     # --- opening
 
     def _recover(self) -> None:
-        """Take the memories back if a save did not happen; clear journals of saves that did."""
+        """Take the memories back to the last save; delete the journals of completed saves."""
         if not self.read_only:
             for file in state_manifest.void_journals(self.path, self.generation):
                 file.unlink()
@@ -278,12 +278,12 @@ class StateDirectory:
 
 
 def _memories(subnet: Subnet) -> list[Memory]:
-    """Every memory that a canister lives in."""
+    """Return the heap and the stable memory of every canister."""
     return [memory for state in subnet.canisters.values() for memory in (state.heap, state.stable)]
 
 
 def _part(subnet: Subnet, name: str) -> str:
-    """How errors call the memory with this name."""
+    """Return the name that errors use for a memory with this file name."""
     parts = ((kind, state) for state in subnet.canisters.values() for kind in ("heap", "stable"))
     return next((memory_part(k, s.id) for k, s in parts if getattr(s, k).name == name), f"the memory {name}")
 
@@ -293,7 +293,7 @@ def _names(subnet: Subnet) -> set[str]:
 
 
 def _codes(subnet: Subnet) -> list[WasmModule]:
-    """Modules and chunks of modules of the canisters themselves."""
+    """Return the modules of the canisters and the chunks in their chunk stores."""
     states = subnet.canisters.values()
     codes = [state.code for state in states if state.code is not None]
     return codes + [WasmModule(chunk, digest) for state in states for digest, chunk in state.chunks.items()]

@@ -1,4 +1,4 @@
-"""Who may use a state directory: one process that writes, or any number that only read."""
+"""The lock of a state directory: one process that writes, or any number of readers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sandbox.errors import StateError, StateLocked, of_system
 
 
 def locked(path: Path, timeout: float, *, shared: bool) -> int:
-    """A descriptor that holds the lock of the directory `path` until it is closed; the directory is made if absent.
+    """Return a descriptor that holds the lock of the directory `path` until closed; the directory is made if absent.
 
-    With `shared`, other readers may hold it too, and nothing is made: a directory without the file `lock` was never
-    written where it lies. `StateLocked` if it cannot be had within `timeout` seconds.
+    With `shared`, other readers may hold it too, and nothing is made: a directory without the file `lock` was copied
+    from elsewhere and never written here. `StateLocked` if the lock is not free within `timeout` seconds.
     """
     try:
         if shared:

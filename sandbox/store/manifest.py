@@ -1,5 +1,5 @@
-"""The manifest of a snapshot: every field, the roots of its memories, and a short digest of each part, so that what is
-wrong with a damaged manifest can be named.
+"""The manifest of a snapshot: every field, the roots of its memories, and a short digest of each part, so that errors
+can name the damaged part of a manifest.
 
     canister-sandbox snapshot 1\\n, BLAKE3 of the rest, CBOR
 """
@@ -41,24 +41,24 @@ _GLOBAL: Final = 16
 _SAVED: Final = "global "
 _SHORT: Final = 8
 _NAMES: Final = {"code": "module", "taken_at": "taken_on"}
-"""Parts by the names that people know."""
+"""The public names of parts."""
 
-Content = Callable[[int, bytes], Readable]
-"""A memory by its size and the key of its top node."""
-Modules = Callable[[bytes], bytes]
-"""A module by its SHA-256; `StateCorrupt` if it cannot be read."""
+MemorySource = Callable[[int, bytes], Readable]
+"""A function from the size and the top key of a memory to its content."""
+ModuleSource = Callable[[bytes], bytes]
+"""A function from a SHA-256 to the module; `StateCorrupt` if it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest that was read. `record`: its CBOR; `path`: where."""
+    """A manifest read from the file `path`. `record`: its CBOR."""
 
     path: Path
     record: dict[str, Any]
 
     @property
     def checksum(self) -> bytes:
-        """The checksum that the snapshot had when it was kept."""
+        """The checksum of the snapshot when it was stored."""
         value = self.record["checksum"]
         assert isinstance(value, bytes)
         return value
@@ -70,10 +70,10 @@ class Manifest:
 
     @property
     def memories(self) -> list[tuple[str, int, bytes]]:
-        """Of each of its memories the name, the size and the key of the top node."""
+        """The name, the size in bytes and the key of the top node of each memory."""
         upload = self.record["upload"]
-        found = [("heap", *self.record["heap"]), ("stable", *self.record["stable"])]
-        return [("module", *upload[0]), *found] if upload else found
+        memories = [("heap", *self.record["heap"]), ("stable", *self.record["stable"])]
+        return [("module", *upload[0]), *memories] if upload else memories
 
     @property
     def modules(self) -> list[bytes]:
@@ -83,7 +83,7 @@ class Manifest:
 
 
 def encode(snapshot: SnapshotState, checksum: bytes) -> dict[str, Any]:
-    """The record of a snapshot with this checksum; the bytes of memories and modules are kept elsewhere."""
+    """Return the record of a snapshot with this checksum, without the bytes of memories and modules."""
     upload = snapshot.upload
     record = {
         **{name: getattr(snapshot, name) for name in _FIELDS},
@@ -111,8 +111,8 @@ def _content(content: Readable) -> list[Any]:
     return [known.size, known.key]
 
 
-def decode(manifest: Manifest, content: Content, module: Modules) -> SnapshotState:
-    """The snapshot; modules and chunks are looked up by their SHA-256."""
+def decode(manifest: Manifest, content: MemorySource, module: ModuleSource) -> SnapshotState:
+    """Return the snapshot; modules and chunks are looked up by their SHA-256."""
     record = manifest.record
     upload, code = record["upload"], record["code"]
     return SnapshotState(
@@ -131,18 +131,18 @@ def decode(manifest: Manifest, content: Content, module: Modules) -> SnapshotSta
     )
 
 
-def _upload(item: list[Any], content: Content) -> Upload:
+def _upload(item: list[Any], content: MemorySource) -> Upload:
     memory, size, values = item
     return Upload(content(*memory), size, tuple((kind, bits) for kind, bits in values))
 
 
 def dump(record: dict[str, Any]) -> tuple[bytes, bytes]:
-    """The file's bytes, and the digest that belongs into its name."""
+    """Return the file's bytes, and the digest for its name."""
     return wrap(_MANIFEST, cbor2.dumps({"record": record, "digests": digests(record)}))
 
 
-def load(path: Path, module: Modules) -> Manifest:
-    """A manifest, checked by its digest; `StateCorrupt` names the first part that is not what it was."""
+def load(path: Path, module: ModuleSource) -> Manifest:
+    """Read a manifest and check its digest; `StateCorrupt` names the first damaged part."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -150,19 +150,19 @@ def load(path: Path, module: Modules) -> Manifest:
         raise StateCorrupt(f"the manifest {path} cannot be read: {error}") from error
     body, digest = unwrap(_MANIFEST, path, content)
     if digest is None or not path.name.endswith(digest.hex()):
-        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_told(_contradictions(body, module))}")
+        raise StateCorrupt(f"the manifest {path} contradicts its checksum: {_damage(_contradictions(body, module))}")
     record = cbor2.loads(body)["record"]
     assert isinstance(record, dict)
     return Manifest(path, record)
 
 
 def is_manifest(file: Path) -> bool:
-    """Whether a file is one that `load` reads, or what is left of one."""
+    """Return whether a file is a manifest of this format, perhaps cut off."""
     return file.is_file() and is_of(_MANIFEST, file)
 
 
-def contradictions(path: Path, module: Modules) -> list[str] | None:
-    """The parts of a damaged manifest that contradict their own digests; None if it cannot be read at all."""
+def contradictions(path: Path, module: ModuleSource) -> list[str] | None:
+    """Return the parts of a damaged manifest that contradict their digests; None if it cannot be read at all."""
     try:
         return _contradictions(contents(path.read_bytes()), module)
     except OSError as error:
@@ -170,7 +170,7 @@ def contradictions(path: Path, module: Modules) -> list[str] | None:
         return None
 
 
-def _contradictions(body: bytes, module: Modules) -> list[str] | None:
+def _contradictions(body: bytes, module: ModuleSource) -> list[str] | None:
     try:
         content = cbor2.loads(body)
         return _differing(content["digests"], content["record"], module)
@@ -178,39 +178,40 @@ def _contradictions(body: bytes, module: Modules) -> list[str] | None:
         return None
 
 
-def differing(snapshot: SnapshotState, kept: Manifest, module: Modules) -> list[str]:
-    """The parts of a snapshot that are not what its manifest says; a field that an old one lacks has its default."""
+def differing(snapshot: SnapshotState, kept: Manifest, module: ModuleSource) -> list[str]:
+    """Return the parts in which a snapshot differs from its manifest; fields that an old manifest lacks have their
+    defaults."""
     return _differing(digests(encode(snapshot, kept.checksum)), _DEFAULTS | kept.record, module)
 
 
-def _differing(one: dict[str, bytes], record: dict[str, Any], module: Modules) -> list[str]:
+def _differing(one: dict[str, bytes], record: dict[str, Any], module: ModuleSource) -> list[str]:
     other = digests(record)
     parts = [_NAMES.get(n, n) for n in dict.fromkeys((*other, *one)) if one.get(n) != other.get(n)]
     return _numbered(parts, record["code"], module) if any(name.startswith(_SAVED) for name in parts) else parts
 
 
-def _numbered(parts: list[str], code: bytes, module: Modules) -> list[str]:
-    """Globals by their numbers in the module, as everywhere else, if it can be read: a manifest counts the mutable ones
-    alone."""
+def _numbered(parts: list[str], code: bytes, module: ModuleSource) -> list[str]:
+    """Rename global parts from their numbers among the mutable globals, as in the manifest, to their indexes in the
+    module, if that can be read."""
     try:
-        found = wasm.read_facts(wasm.decode_module(module(code))).globals
+        declared = wasm.read_facts(wasm.decode_module(module(code))).globals
     except (StateCorrupt, InvalidModule):
         return parts
-    numbers = [index for index, known in enumerate(found) if known.mutable]
+    numbers = [index for index, known in enumerate(declared) if known.mutable]
     names = {f"{_SAVED}{slot}": f"{_SAVED}{index}" for slot, index in enumerate(numbers)}
     return [names.get(name, name) for name in parts]
 
 
-def _told(parts: list[str] | None) -> str:
+def _damage(parts: list[str] | None) -> str:
     if parts is None:
         return "it cannot be read at all"
     if parts:
-        return f"{parts[0]} is not what it was"
-    return "the parts are what they were, what holds them together is not"
+        return f"{parts[0]} contradicts its digest"
+    return "every part agrees with its digest, so only the bytes around them are damaged"
 
 
 def digests(record: dict[str, Any]) -> dict[str, bytes]:
-    """A short digest of every field, of every global by itself."""
+    """Return a short digest of every field, and of every global by itself."""
     parts = {name: cbor2.dumps(value) for name, value in record.items() if name != "globals"}
     values = record["globals"]
     for index in range(0, len(values), _GLOBAL):

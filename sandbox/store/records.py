@@ -45,15 +45,15 @@ _COUNTERS = ("total_changes", "next_log_index", "next_snapshot")
 _SNAPSHOT = ("id", "label", "taken_at", "canister_version", "globals", "certified_data", "global_timer")
 _SUBNET = ("time", "seed", "next_canister", "max_snapshots", "next_id", "random_draws", "costs")
 _ADDED: Mapping[str, Any] = {"backtraces": True}
-"""Fields of the subnet that older files do not have, and what they were then."""
+"""Fields of the subnet that older files lack, and their values for such files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the parts that records only name come from."""
+    """Functions that resolve the names in records to memories, modules and snapshots."""
 
     memory: Callable[[str, str], Memory]
-    """By its name; the second text says in errors which one it is."""
+    """A memory by its name; errors call it by the second text."""
     module: Callable[[bytes], bytes]
     snapshot: Callable[[str], SnapshotState]
 
@@ -63,7 +63,7 @@ Name = Callable[[SnapshotState], str]
 
 
 def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
-    """Everything but the bytes of memories and modules, and snapshots."""
+    """Return everything except snapshots and the bytes of memories and modules."""
     return {
         **{field: getattr(subnet, field) for field in (*_SUBNET, *_ADDED)},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
@@ -78,7 +78,7 @@ def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
 
 
 def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> None:
-    """Fill a fresh subnet; `StateCorrupt` if the record is not one of ours."""
+    """Fill a fresh subnet; `StateCorrupt` if the record does not describe one."""
     try:
         for name in _SUBNET:
             setattr(subnet, name, record[name])
@@ -96,7 +96,8 @@ def decode_subnet(record: dict[str, Any], subnet: Subnet, sources: Sources) -> N
 
 
 def _decode_calls(record: dict[str, Any], subnet: Subnet) -> None:
-    """Open calls and queued messages. Answers for which somebody waited are not kept: their callers are gone."""
+    """Restore open calls and queued messages. Results that a caller waited for are not stored: their callers are
+    gone."""
     subnet.queue.extend(from_cbor(record["queue"]))
     for context in from_cbor(record["contexts"]):
         subnet.contexts[context.id] = context
@@ -144,7 +145,7 @@ def decode_canister(record: dict[str, Any], sources: Sources) -> CanisterState:
 
 
 def memory_part(kind: str, canister_id: Principal) -> str:
-    """How errors call the `heap` or the `stable` memory of a canister."""
+    """Return the name of a canister's `heap` or `stable` memory in errors."""
     return f"the {'stable memory' if kind == 'stable' else kind} of canister {canister_id}"
 
 
@@ -189,7 +190,7 @@ def decode_settings(record: dict[str, Any]) -> Settings:
 
 
 def _encode_value(value: Any) -> Any:
-    """Principals, visibilities and tuples of them as plain values."""
+    """Return principals, visibilities and tuples of them as plain values."""
     if isinstance(value, Principal):
         return bytes(value)
     if isinstance(value, Visibility):

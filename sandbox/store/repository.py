@@ -1,11 +1,11 @@
-"""Snapshots on disk: what they hold is shared, what was written stays, what is finished is not lost.
+"""Snapshots on disk: pages and modules are shared, files are write-once, a finished snapshot is not lost.
 
-    packs/…             pages of memories, by content (`objects.py`)
+    packs/…             pages of memories, by content (`pagestore`)
     modules/SHA256      modules as submitted, and chunks of modules
     snapshots/ID-…      one manifest per snapshot: header, BLAKE3, CBOR; named by the snapshot's id and that BLAKE3
 
 A snapshot is finished when its manifest has its name: packs and modules are on the disk before. Anything that no
-manifest needs is garbage, which `prune` gives back. Files that are not as their names say, and are not known, stay.
+manifest needs is garbage, which `prune` deletes. Unknown files whose content contradicts their names are left alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sandbox.store.manifest import Manifest
 _ENTRY = re.compile(r"((?:[0-9a-f]{2})+)-[0-9a-f]{64}")
 
 Before = Callable[[Readable], Tree | None]
-"""For the content of a memory a tree that is kept already and probably similar."""
+"""A function from the content of a memory to a stored tree that is probably similar, or None."""
 
 
 def _unknown(_content: Readable) -> Tree | None:
@@ -47,7 +47,7 @@ def _unknown(_content: Readable) -> Tree | None:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the collector: it would look again and again at all that is made meanwhile, which has no cycles."""
+    """Disable cyclic GC during ingest: many acyclic objects are allocated, and collections would dominate the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -66,9 +66,9 @@ class Entry:
 
 
 class Repository:
-    """The snapshots in a directory; made if absent. One process at a time may use it, or any number with `read_only`.
+    """The snapshots in a directory, which is created if absent. Used by one process, or by any number with `read_only`.
 
-    `packs`: the names of the packs that should be there, where that is known.
+    `packs`: the names of the packs that must be there, None if unknown.
     """
 
     def __init__(self, path: Path, packs: Iterable[str] | None = None, *, read_only: bool = False) -> None:
@@ -85,21 +85,21 @@ class Repository:
         self._held: weakref.WeakSet[Stored] = weakref.WeakSet()
 
     def unread(self) -> Repository:
-        """The same directory, of which nothing has been read yet, to be read only."""
+        """Return a read-only repository of the same directory, with nothing cached."""
         return Repository(self.path, self.objects.names, read_only=True)
 
     # Writing
 
     def put(self, snapshots: Sequence[SnapshotState], before: Before = _unknown) -> list[Entry]:
-        """Keep snapshots; when it returns they are finished. What is here already is not written again, and of a memory
-        with a tree `before` only what has changed is looked at."""
-        addition = Ingest(self.objects)
+        """Store snapshots; they are finished when it returns. Stored content is not written again, and of a memory with
+        a tree `before` only the differences are visited."""
+        ingest = Ingest(self.objects)
         try:
             with _uncollected():
                 for snapshot in snapshots:
                     for content in memories(snapshot):
-                        self._keep(addition, content, before)
-                addition.finish()
+                        self._keep(ingest, content, before)
+                ingest.finish()
             for snapshot in snapshots:
                 for code in codes(snapshot):
                     self.keep_module(code)
@@ -108,11 +108,11 @@ class Repository:
             of_system(error)
             raise StateError(f"{self.path} cannot keep the snapshots: {error}") from error
         finally:
-            addition.abandon()
+            ingest.abandon()
 
-    def _keep(self, addition: Ingest, content: Readable, before: Before) -> None:
+    def _keep(self, ingest: Ingest, content: Readable, before: Before) -> None:
         if not (isinstance(content, Stored) and content.objects is self.objects):
-            addition.memory(content, before(content))
+            ingest.memory(content, before(content))
 
     def _write(self, snapshot: SnapshotState) -> Entry:
         record = manifest.encode(snapshot, snapshot_checksum(snapshot))
@@ -124,54 +124,54 @@ class Repository:
 
     @staticmethod
     def _put(file: Path, content: bytes) -> None:
-        """Write a file, unless it is there as it should be."""
+        """Write a file unless it has this content already."""
         if not file.exists() or file.read_bytes() != content:
             write_durably(file, content)
 
     def keep_module(self, code: WasmModule) -> None:
-        """Keep a module, or a chunk of one, by its SHA-256."""
+        """Store a module, or a chunk of one, under its SHA-256."""
         if code.hash not in self._modules:
             self._put(self._module_file(code.hash), code.submitted)
         self._modules[code.hash] = code.submitted
 
     @contextmanager
     def arriving(self) -> Iterator[Ingest]:
-        """Where memories can be kept before any snapshot has them (`Arrival`); finished at the end."""
-        addition = Ingest(self.objects)
+        """Store memories before any snapshot has them (`IngestStream`); they are on the disk when the block ends."""
+        ingest = Ingest(self.objects)
         try:
-            yield addition
-            addition.finish()
+            yield ingest
+            ingest.finish()
         except OSError as error:
             of_system(error)
             raise StateError(f"{self.path} cannot keep what arrives: {error}") from error
         finally:
-            addition.abandon()
+            ingest.abandon()
 
     # Reading
 
     def entries(self) -> list[Entry]:
-        """All finished snapshots, by name. What has another kind of name, or is another kind of file, is none."""
-        named = [(found, file) for file in self._files("snapshots") if (found := _ENTRY.fullmatch(file.name))]
-        return [Entry(bytes.fromhex(found[1]), file.name) for found, file in named if manifest.is_manifest(file)]
+        """Return all finished snapshots, by name. Files with other names or other content are ignored."""
+        named = [(match, file) for file in self._files("snapshots") if (match := _ENTRY.fullmatch(file.name))]
+        return [Entry(bytes.fromhex(match[1]), file.name) for match, file in named if manifest.is_manifest(file)]
 
     def _files(self, folder: str) -> list[Path]:
         directory = self.path / folder
         return sorted(directory.iterdir()) if directory.exists() else []
 
     def manifest(self, entry: Entry) -> Manifest:
-        """The manifest of a snapshot, checked."""
+        """Read and check the manifest of a snapshot."""
         return manifest.load(self.manifest_file(entry), self.module)
 
     def manifest_file(self, entry: Entry) -> Path:
-        """Where the manifest of a snapshot is."""
+        """Return the path of a snapshot's manifest."""
         return self.path / "snapshots" / entry.name
 
     def get(self, entry: Entry) -> SnapshotState:
-        """The snapshot; its memories are read from the packs when they are asked for, and checked then."""
+        """Load a snapshot; its memories are read from the packs, and checked, on use."""
         return manifest.decode(self.manifest(entry), self.content, self.module)
 
     def damaged(self, entry: Entry, why: str) -> SnapshotState:
-        """What stands for a snapshot that cannot be read."""
+        """Return a placeholder for a snapshot that cannot be read: empty, with the damage `why`."""
         nothing = self.stored(EMPTY)
         canister_id = Principal(entry.id[SNAPSHOT_ID:])
         return SnapshotState(
@@ -179,17 +179,17 @@ class Repository:
         )
 
     def content(self, size: int, key: bytes) -> Stored:
-        """A memory that is kept here, by its size and the key of its top node."""
+        """Return a stored memory by its size in bytes and the key of its top node."""
         return self.stored(Tree(stub(key, self.objects.keys), size))
 
     def stored(self, known: Tree) -> Stored:
-        """A memory that is kept here; while anybody holds it, pruning leaves it alone."""
+        """Return a stored memory by its tree. While the object lives, pruning keeps its pages."""
         stored = Stored(known, self.objects)
         self._held.add(stored)
         return stored
 
     def module(self, digest: bytes) -> bytes:
-        """A module or a chunk by its SHA-256."""
+        """Return a module or a chunk by its SHA-256; `StateCorrupt` if it is missing or damaged."""
         known = self._modules.get(digest)
         if known is None:
             file = self._module_file(digest)
@@ -209,8 +209,8 @@ class Repository:
     # Deleting
 
     def keep_only(self, entries: Iterable[Entry], known: Container[str] = ()) -> int:
-        """Forget all other snapshots; returns how many. Their space comes back with `prune`. What an interrupted write
-        left goes too; other files stay, unless `known` names them."""
+        """Delete the manifests of all other snapshots and return their number; `prune` gives the space back. Leftovers
+        of interrupted writes are deleted too; other files stay, unless `known` names them."""
         names = {entry.name for entry in entries}
         gone = [file for file in self._files("snapshots") if file.name not in names and _is_snapshot(file, known)]
         for file in gone:
@@ -222,13 +222,13 @@ class Repository:
     def prune(
         self, needed: Iterable[bytes] = (), modules: Container[str] = (), entries: Iterable[Entry] = ()
     ) -> Pruned:
-        """Give back the space of what no snapshot needs and nobody holds; trees with the keys `needed`, and `modules`
-        by the hexadecimal text of their SHA-256, stay too. `StateCorrupt`, and nothing is gone, if what a snapshot
-        needs cannot be read, also one of `entries` that is missing."""
+        """Delete what no snapshot and no live `Stored` needs; trees with the keys `needed`, and `modules` by the
+        hexadecimal text of their SHA-256, stay too. `StateCorrupt`, and nothing is deleted, if something that a
+        snapshot needs cannot be read, including one of `entries` that is missing."""
         manifests = [self.manifest(entry) for entry in dict.fromkeys([*entries, *self.entries()])]
-        keys = [key for found in manifests for key in found.memory_keys]
+        keys = [key for each in manifests for key in each.memory_keys]
         done = prune(self.objects, [*keys, *(stored.tree.key for stored in list(self._held)), *needed])
-        used = {digest.hex() for found in manifests for digest in found.modules}
+        used = {digest.hex() for each in manifests for digest in each.modules}
         unused = (file for file in self._files("modules") if not (file.name in used or file.name in modules))
         gone = [file for file in unused if _is_module(file)]
         freed = sum(file.stat().st_size for file in gone)
@@ -239,30 +239,30 @@ class Repository:
 
 
 def _is_snapshot(file: Path, known: Container[str]) -> bool:
-    """Whether this is the manifest of a snapshot, or what is left of writing one."""
+    """Return whether a file is the manifest of a snapshot, or the leftover of writing one."""
     if not _ENTRY.fullmatch(file.name):
         return _ENTRY.fullmatch(file.name.removeprefix(TEMPORARY)) is not None
     return file.name in known or manifest.is_manifest(file)
 
 
 def _is_module(file: Path) -> bool:
-    """Whether the file holds what its name says."""
+    """Return whether the file's name is the SHA-256 of its content."""
     return DIGEST.fullmatch(file.name) is not None and hashlib.sha256(file.read_bytes()).hexdigest() == file.name
 
 
 def memories(snapshot: SnapshotState) -> list[Readable]:
-    """The contents of a snapshot that are kept by pages."""
+    """Return the memories of a snapshot: the contents that are stored by pages."""
     return [content for _, content in named_memories(snapshot)]
 
 
 def named_memories(snapshot: SnapshotState) -> list[tuple[str, Readable]]:
-    """The same with their names; the module is among them where it was uploaded."""
+    """Return the memories of a snapshot with their names, including the module of an upload."""
     upload = snapshot.upload
-    found = [("heap", snapshot.heap), ("stable", snapshot.stable)]
-    return found if upload is None else [("module", upload.module), *found]
+    contents = [("heap", snapshot.heap), ("stable", snapshot.stable)]
+    return contents if upload is None else [("module", upload.module), *contents]
 
 
 def codes(snapshot: SnapshotState) -> list[WasmModule]:
-    """Modules and chunks of modules: what is kept by its SHA-256."""
-    found = [] if snapshot.code is None else [snapshot.code]
-    return found + [WasmModule(chunk, digest) for digest, chunk in snapshot.chunks.items()]
+    """Return the module and the chunks of modules of a snapshot: the contents that are stored by SHA-256."""
+    code = [] if snapshot.code is None else [snapshot.code]
+    return code + [WasmModule(chunk, digest) for digest, chunk in snapshot.chunks.items()]

@@ -1,4 +1,4 @@
-"""Space set aside on the disk, so that a full one can still be written with what frees space."""
+"""Space reserved on the disk, so that operations that free space still work when it is full."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
-    """A file of zeros; it goes when its space is needed. A file with anything else in it is somebody's."""
+    """A file of zeros, deleted when its space is needed. A file with any other content is left alone."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def keep(self, size: int) -> None:
-        """Set aside at least `size` bytes, if there are as many."""
+        """Reserve at least `size` bytes, if the disk has them."""
         wanted = (size // _UNIT + 1) * _UNIT
         with suppress(OSError):
             if not self._file.exists() or (self._file.stat().st_size < wanted and self._is_ours()):
                 _allocate(self._file, wanted)
 
     def spend(self, action: Callable[[], T]) -> T:
-        """Do `action`; if the disk is full, give the space up and do it once more. It must bear being repeated."""
+        """Do `action`; if the disk is full, free the space and do it once more. It must be repeatable."""
         try:
             return action()
         except Exception as error:
@@ -44,7 +44,7 @@ class Reserve:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that the disk is full."""
+    """Return whether an error, or its cause, means that the disk is full."""
     return error is not None and (getattr(error, "errno", None) in _FULL or is_full(error.__cause__))
 
 

@@ -3,13 +3,13 @@
     manifest         version, BLAKE3, CBOR: the generation and every record; replaced by rename, which is the save
     manifest.copy    the same bytes, written after that: it stands in for a manifest that is missing or damaged
 
-The memories are those of one generation, and `journal-G` says which: it is there from before the save of generation G
-until after that of the next one, and takes the memories back to G. So a copy of generation G is as good as the manifest
-while `journal-G` is there, and good for nothing when it is not. A manifest whose journal is not there, while others
-are, is not that of these memories either.
+The memories belong to one generation, which `journal-G` identifies: it exists from before the save of generation G
+until after the next save, and takes the memories back to G. A copy of generation G is therefore as good as the manifest
+while `journal-G` exists, and useless otherwise. A manifest without its journal, where other journals exist, does not
+belong to these memories either.
 
-Format 2. Later additions, which older versions ignore: `dropped`, names of memories that this save did not need any
-more; `packs`, the names of the packs.
+Format 2. Later additions, which older versions ignore: `dropped`, names of memories that this save no longer needed;
+`packs`, the names of the packs.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _FILE, _COPY = "manifest", "manifest.copy"
 _JOURNAL: Final = re.compile(r"journal-(\d+)")
 _FOLDERS: Final = ("memories", "modules", "packs", "snapshots")
 
-Record = dict[str, Any]
+StateRecord = dict[str, Any]
 
 
 class Saved(NamedTuple):
-    """What was saved last; `warning` where the manifest is not what it was and its copy is used."""
+    """The last save. `warning`: set if the manifest is damaged and its copy is used."""
 
-    record: Record
+    record: StateRecord
     warning: str | None = None
 
 
 def journal(path: Path, generation: int) -> Path:
-    """The journal that takes the memories back to a generation."""
+    """Return the path of the journal that takes the memories back to a generation."""
     return path / f"journal-{generation}"
 
 
 def read(path: Path) -> Saved | None:
-    """What was saved last in the directory `path`; None if nothing ever was.
+    """Read the last save of the directory `path`; None if nothing was ever saved.
 
-    `StateCorrupt` if the manifest is missing or damaged and no copy stands in, also where only files are there that a
-    state directory has and no manifest: nobody knows what they are. `StateError` if it is of another version.
+    `StateCorrupt` if the manifest is missing or damaged and the copy cannot replace it, or if there is no manifest but
+    other files of a state directory. `StateError` if it has another version.
     """
     present = _journals(path)
     record, why = _usable(path / _FILE, lambda generation: generation in present or not present)
@@ -65,20 +65,20 @@ def read(path: Path) -> Saved | None:
     return None
 
 
-def present(path: Path) -> Record | None:
-    """The record in the manifest itself, None if there is no file; `StateCorrupt` if it is damaged."""
+def present(path: Path) -> StateRecord | None:
+    """Read the record of the manifest itself; None if there is no file, `StateCorrupt` if it is damaged."""
     return _read(path / _FILE)
 
 
-def write(path: Path, record: Record) -> bytes:
-    """Replace the manifest, all or nothing; its bytes, for `write_copy` when the directory is on the disk."""
+def write(path: Path, record: StateRecord) -> bytes:
+    """Replace the manifest atomically; return its bytes, for `write_copy` once the directory is synced."""
     content, _ = wrap(KIND, cbor2.dumps(record))
     put_in_place(path / _FILE, content)
     return content
 
 
 def write_copy(path: Path, content: bytes) -> None:
-    """Replace the copy; if that fails there is none. Power loss may tear it, which its checksum shows."""
+    """Replace the copy; on failure there is no copy. Power loss may tear it, which its checksum detects."""
     try:
         put_in_place(path / _COPY, content, wait=False)
     except BaseException:
@@ -88,15 +88,15 @@ def write_copy(path: Path, content: bytes) -> None:
 
 
 def void_journals(path: Path, generation: int) -> list[Path]:
-    """The journals of other generations: of saves that were done, or that were not."""
+    """Return the journals of other generations, of completed or abandoned saves."""
     own = journal(path, generation).name
     return [
         file for file in path.iterdir() if _JOURNAL.fullmatch(name := file.name.removesuffix(".done")) and name != own
     ]
 
 
-def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[Record | None, str]:
-    """The record in a file, if its generation `belongs` to the memories; otherwise None, and why."""
+def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[StateRecord | None, str]:
+    """Return the record in a file if its generation `belongs` to the memories; otherwise None and the reason."""
     try:
         record = _read(file)
     except StateCorrupt as error:
@@ -108,7 +108,7 @@ def _usable(file: Path, belongs: Callable[[int], bool]) -> tuple[Record | None, 
     return record, ""
 
 
-def _read(file: Path) -> Record | None:
+def _read(file: Path) -> StateRecord | None:
     try:
         body, digest = unwrap(KIND, file, file.read_bytes())
         record = cbor2.loads(body) if digest is not None else None
@@ -123,12 +123,12 @@ def _read(file: Path) -> Record | None:
 
 
 def _journals(path: Path) -> set[int]:
-    """The generations to which journals can take the memories back."""
-    return {int(found[1]) for file in path.iterdir() if (found := _JOURNAL.fullmatch(file.name))}
+    """Return the generations to which journals can take the memories back."""
+    return {int(match[1]) for file in path.iterdir() if (match := _JOURNAL.fullmatch(file.name))}
 
 
 def _left(path: Path) -> list[Path]:
-    """Files where only a state that was saved has any; none where `journal-0` says that nothing was saved yet."""
+    """Return files that only a saved state has; none if `journal-0` shows that nothing was saved yet."""
     journals = _journals(path)
     if 0 in journals:
         return []

@@ -1,7 +1,7 @@
-"""Whether a snapshot is still what it was: every byte is read and hashed again, and what differs has a name.
+"""Verification of a snapshot: every byte is read and hashed again, and every difference is named.
 
-What is kept on disk is read from the disk, by a `Repository` that knows nothing yet; what is in memory is hashed from
-nothing and compared with the tree that was kept up to date from change to change.
+A stored snapshot is read from the disk, by a `Repository` with nothing cached; one in memory is hashed from scratch and
+compared with the tree that was updated with each change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from sandbox.store.repository import Entry, Repository, codes, named_memories
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`part`: `module`, `label`, `global 7`, `heap page 0x2c1` (pages of 64 KiB), ...; `why`: how it shows."""
+    """A damaged part and why.
+
+    `part`: `module`, `label`, `global 7`, `heap page 0x2c1` (pages of 64 KiB), ...; `why`: the contradiction.
+    """
 
     part: str
     why: str
@@ -32,7 +35,8 @@ class Difference:
 
 @dataclass(slots=True)
 class Reading:
-    """How far it is: `progress` is told bytes done and bytes in all, zeros included. `read`: bytes that were read."""
+    """The progress of reading. `progress` is called with bytes done and bytes in all, zeros included; `read`: bytes
+    actually read."""
 
     total: int = 0
     progress: Callable[[int, int], None] | None = None
@@ -40,7 +44,7 @@ class Reading:
     read: int = 0
 
     def reach(self, position: int, read: int = 0) -> None:
-        """Everything before `position` is done, and so many bytes more were read."""
+        """Note that everything before `position` is done, for which `read` more bytes were read."""
         self.done = position
         self.read += read
         if self.progress is not None:
@@ -48,17 +52,17 @@ class Reading:
 
 
 def extent(snapshot: SnapshotState) -> int:
-    """Bytes of all memories, the `total` of reading it once."""
+    """Return the bytes of all memories: the `total` of reading a snapshot once."""
     return sum(content.size for _, content in named_memories(snapshot))
 
 
 def in_memory(snapshot: SnapshotState, reading: Reading) -> Iterator[Difference]:
-    """What differs of the parts of a snapshot that are in memory."""
+    """Yield the differences of the parts of a snapshot that are in memory."""
     own = None if snapshot.code is None else snapshot.code.hash
     for code in codes(snapshot):
         reading.reach(reading.done, len(code.submitted))
         if hashlib.sha256(code.submitted).digest() != code.hash:
-            yield Difference(_module(code.hash, own), "its SHA-256 is not what it was")
+            yield Difference(_module(code.hash, own), "its content contradicts its SHA-256")
     for name, content in named_memories(snapshot):
         start = reading.done
         shown = content.shown if isinstance(content, Stored) else content
@@ -75,46 +79,46 @@ def _recomputed(name: str, content: Readable, reading: Reading) -> Iterator[Diff
             yield offset, data
             reading.reach(start + offset + len(data), len(data))
 
-    found = EMPTY.updated(content.size, *page_keys(pieces()))
-    for page in dict.fromkeys(number // PAGES_PER_BLOCK for number in changed_pages(found, known)):
+    recomputed = EMPTY.updated(content.size, *page_keys(pieces()))
+    for page in dict.fromkeys(number // PAGES_PER_BLOCK for number in changed_pages(recomputed, known)):
         yield Difference(_page(name, page), "its bytes are not those that the checksum covers")
 
 
 def on_disk(
     repository: Repository, entry: Entry, snapshot: SnapshotState | None, reading: Reading
 ) -> Iterator[Difference]:
-    """What differs of a snapshot as it is kept, also from `snapshot` if that is given."""
+    """Yield the differences of a stored snapshot, also from `snapshot` if given."""
     try:
-        kept = repository.manifest(entry)
+        stored = repository.manifest(entry)
     except StateError as error:
         parts = manifest.contradictions(repository.manifest_file(entry), repository.module)
         yield from (Difference(part, str(error)) for part in parts or ["manifest"])
         return
     if snapshot is not None:
-        for part in manifest.differing(snapshot, kept, repository.module):
+        for part in manifest.differing(snapshot, stored, repository.module):
             yield Difference(part, "the manifest says something else than the snapshot in use")
-    modules = list(_modules(repository, kept, reading))
+    modules = list(_modules(repository, stored, reading))
     yield from modules
-    for name, size, key in kept.memories:
+    for name, size, key in stored.memories:
         start, top = reading.done, repository.content(size, key).tree.top
         if top is not None:
             yield from _Walk(repository, name, size, start, reading).below(top)
         reading.reach(start + size)
-    if not modules and snapshot_checksum(repository.get(entry)) != kept.checksum:
+    if not modules and snapshot_checksum(repository.get(entry)) != stored.checksum:
         yield Difference("checksum", "it is not that of the parts")
 
 
-def _modules(repository: Repository, kept: Manifest, reading: Reading) -> Iterator[Difference]:
-    for digest in kept.modules:
+def _modules(repository: Repository, stored: Manifest, reading: Reading) -> Iterator[Difference]:
+    for digest in stored.modules:
         try:
             reading.reach(reading.done, len(repository.module(digest)))
         except StateCorrupt as error:
-            yield Difference(_module(digest, kept.record["code"]), str(error))
+            yield Difference(_module(digest, stored.record["code"]), str(error))
 
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """A memory that is kept, read from one end to the other; `start`: where it begins in the reading."""
+    """A walk through a stored memory, from its first byte to its last; `start`: its position in the reading."""
 
     repository: Repository
     name: str
@@ -123,7 +127,7 @@ class _Walk:
     reading: Reading
 
     def below(self, node: Node, number: int = 0) -> Iterator[Difference]:
-        """What differs below a node whose first block is `number`. What cannot be read does not hide the rest."""
+        """Yield the differences below a node whose first block is `number`; unreadable nodes do not hide the rest."""
         pages = node.span // PAGES_PER_BLOCK
         try:
             children = node.children if node.level > 1 else ()

@@ -244,7 +244,7 @@ def test_a_damaged_manifest_names_the_part(tmp_path: Path, pool: Pool, snapshot:
     ):
         assert whole.count(old) == 1
         file.write_bytes(whole.replace(old, new))
-        with pytest.raises(StateCorrupt, match=f"{name} is not what it was"):
+        with pytest.raises(StateCorrupt, match=f"{name} contradicts its digest"):
             repository.manifest(entry)
 
 

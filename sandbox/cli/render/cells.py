@@ -10,9 +10,9 @@ from sandbox import candid
 from sandbox.errors import CandidError
 from sandbox.snapshots.inspect import formats
 from sandbox.snapshots.inspect.model import Cell
-from sandbox.snapshots.inspect.motoko.value import Node, Scalar, node_json, node_text
 from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.inspect.target import InspectionTarget
+from sandbox.snapshots.inspect.value import Node, Scalar, node_json, node_text
 
 SAMPLE = 32
 """Cells from which the format of a column is guessed, however many are shown."""

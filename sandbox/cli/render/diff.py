@@ -15,13 +15,13 @@ from sandbox.cli.render import output, page_map
 from sandbox.cli.render.cells import SAMPLE, column, field_names
 from sandbox.pagestore.hash_tree import PAGE
 from sandbox.snapshots.diff import Diff, EntryDiff, MemoryDiff, ModuleDiff, StructureDiff
-from sandbox.snapshots.diff.modules import Names
+from sandbox.snapshots.diff.modules import NameChanges
 from sandbox.snapshots.diff.picture import STYLE, FateMap
 from sandbox.snapshots.inspect import picture
 from sandbox.snapshots.inspect.globals import GlobalValue
 from sandbox.snapshots.inspect.model import Cell
-from sandbox.snapshots.inspect.motoko.value import Node, shortened
 from sandbox.snapshots.inspect.target import InspectionTarget
+from sandbox.snapshots.inspect.value import Node, shortened
 
 _SHOWN = 48
 """Most bytes of a change that are shown."""
@@ -94,11 +94,11 @@ def _sized(hashes: list[str | None], module: ModuleDiff) -> Iterator[tuple[str |
     return zip(hashes, module.sizes, strict=True)
 
 
-def _names_facts(change: Names) -> dict[str, Any]:
+def _names_facts(change: NameChanges) -> dict[str, Any]:
     return {"added": change.added, "removed": change.removed, "changed": change.changed}
 
 
-def _names_text(change: Names) -> str:
+def _names_text(change: NameChanges) -> str:
     marked = (("+", change.added), ("-", change.removed), ("~", change.changed))
     return output.visible(", ".join(f"{mark} {name}" for mark, names in marked for name in names))
 

@@ -20,11 +20,11 @@ from sandbox.cli.render.output import Rendered
 from sandbox.snapshots.inspect import picture
 from sandbox.snapshots.inspect.globals import GlobalValue
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko.value import Node, node_json, node_text
 from sandbox.snapshots.inspect.pages import PageMap, page_map
 from sandbox.snapshots.inspect.search import hexdump, strings
 from sandbox.snapshots.inspect.source import Bytes, Damaged, InspectError, summary
 from sandbox.snapshots.inspect.target import InspectionTarget
+from sandbox.snapshots.inspect.value import Node, node_json, node_text
 from sandbox.wasm import describe
 
 

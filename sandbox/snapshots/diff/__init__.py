@@ -1,7 +1,7 @@
-"""What differs between two states of a canister: snapshots, files, the present.
+"""Compare two states of a canister: snapshots, files, the present.
 
-- `memories`: pages that differ, found through the images of one memory or through hash trees, and bytes on demand
-- `modules`: what a module offers and needs that another does not
+- `memories`: pages that differ, by the images of one memory or by hash trees, and bytes on demand
+- `modules`: imports, exports, metadata and interface methods that differ
 - `structures`: entries of the data structures in stable memory, by the decoders of `inspect`
 - `difference`: all of it as one record
 - `picture`: the pages as a map

@@ -1,4 +1,4 @@
-"""Everything in which two states of a canister differ, as one record."""
+"""The differences of two states of a canister, as one record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIELDS: Final = ("via_hooks", "certified_data", "global_timer", "low_memory_hoo
 
 @dataclass(frozen=True, slots=True)
 class GlobalDiff:
-    """A global of the module; None where there was or is none like it."""
+    """A global that differs; None in a state that lacks it."""
 
     before: GlobalValue | None
     after: GlobalValue | None
@@ -26,7 +26,8 @@ class GlobalDiff:
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """Certified data (bytes), timer (nanoseconds, 0 inactive), hook status, chunks (their SHA-256), `via_hooks`."""
+    """A field that differs: certified data (bytes), timer (nanoseconds, 0 inactive), hook status, chunks (their
+    SHA-256), `via_hooks`."""
 
     name: str
     before: object
@@ -35,11 +36,11 @@ class FieldDiff:
 
 @dataclass(frozen=True)
 class Diff:
-    """In what two states differ; false if in nothing.
+    """The differences of two states; false if there are none.
 
-    Ids, labels, times and versions are not compared: they say which states these are. What one of the two does not say,
-    as an upload without a timer, is no difference. `structures` are read when they are asked for. The record holds on
-    to the states: while it lives, the first overwriting of a page keeps the old one.
+    Ids, labels, times and versions are not compared: they identify the states. A field that one of the two lacks, such
+    as the timer of an upload, is no difference. `structures` are computed on use. Holding this object pins the old
+    contents of pages (copy-on-write).
     """
 
     old: InspectionTarget = field(repr=False, compare=False)
@@ -55,13 +56,13 @@ class Diff:
 
     @cached_property
     def structures(self) -> tuple[StructureDiff, ...]:
-        """Of the data structures in stable memory, those that differ, with their entries. Costs the entries of lists,
-        and of maps the nodes."""
+        """The data structures in stable memory that differ, with their entries. Costs the nodes of maps and the entries
+        of lists."""
         return compare_structures(self.old, self.new) if self.stable else ()
 
 
 def compare(old: InspectionTarget, new: InspectionTarget) -> Diff:
-    """What differs."""
+    """Compare two states."""
     module = compare_modules(old, new)
     return Diff(
         old=old,
@@ -75,7 +76,7 @@ def compare(old: InspectionTarget, new: InspectionTarget) -> Diff:
 
 
 def _globals(old: InspectionTarget, new: InspectionTarget, by_name: bool) -> Iterator[GlobalDiff]:
-    """By index; of two modules by name where they have any."""
+    """Compare globals by index; those of two different modules by name if they have one."""
     before, after = ({_key(g, n, by_name): g for n, g in enumerate(opened.globals)} for opened in (old, new))
     for key in (*after, *(key for key in before if key not in after)):
         was, now = before.get(key), after.get(key)
@@ -83,10 +84,10 @@ def _globals(old: InspectionTarget, new: InspectionTarget, by_name: bool) -> Ite
             yield GlobalDiff(was, now)
 
 
-def _key(found: GlobalValue, place: int, by_name: bool) -> str | int:
-    if by_name and found.name is not None:
-        return found.name
-    return place if found.index is None else found.index
+def _key(value: GlobalValue, place: int, by_name: bool) -> str | int:
+    if by_name and value.name is not None:
+        return value.name
+    return place if value.index is None else value.index
 
 
 def _fields(old: InspectionTarget, new: InspectionTarget) -> Iterator[FieldDiff]:

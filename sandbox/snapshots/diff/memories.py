@@ -1,8 +1,8 @@
 """Pages in which two memories differ, and their bytes on demand.
 
-Two images of one memory are compared where something was written between them, and nowhere else; everything else
-through its hash tree, which costs what differs once both trees are known. Bytes past the end of a memory are zeros: a
-page of zeros is the same as none, and only the sizes tell.
+Two images of one memory are compared only where pages were written between them; all else by hash trees, which costs
+the differences once both trees are known. Bytes past the end of a memory count as zeros: a page of zeros equals an
+absent one, and only the sizes differ.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sandbox.pagestore.hash_tree import EMPTY, PAGE, ZERO_PAGE, Tree, changed_ki
 from sandbox.pagestore.memory_trees import tree, whole_pages
 from sandbox.pagestore.stored_memory import Stored
 from sandbox.snapshots.inspect.source import Bytes
-from sandbox.snapshots.portable.content import Part
+from sandbox.snapshots.portable.content import ContentPart
 
 _PIECE: Final = 1 << 20
 _DIFFERENT: Final = re.compile(rb"[^\0]+(?:\0{1,7}[^\0]+)*")
-"""What differs, over as many as seven equal bytes in between."""
+"""A difference, with up to seven equal bytes in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ByteChange:
 
 @dataclass(frozen=True)
 class MemoryDiff:
-    """How a memory of `before` bytes became one of `after` bytes.
+    """The differences of a memory of `before` bytes and one of `after` bytes.
 
     Pages of 4 KiB that differ, as ascending runs of bytes: `added` held nothing but zeros before, `removed` hold
     nothing else now, `changed` are the others.
@@ -60,17 +60,17 @@ class MemoryDiff:
 
     @property
     def filled(self) -> Sequence[Run]:
-        """Where the memory may hold something now, as ascending runs of bytes."""
+        """Ascending runs of bytes that may hold data in the new state."""
         return self._new.extents()
 
     @property
     def pages(self) -> int:
-        """How many pages differ."""
+        """The number of pages that differ."""
         return sum(length for _, length in self.runs) // PAGE
 
     def byte_changes(self) -> Iterator[ByteChange]:
-        """What differs inside the pages, ascending; read as it is asked for. Differences with fewer than eight equal
-        bytes between them are one."""
+        """Yield the differing bytes inside the pages, ascending, lazily. Differences with fewer than eight equal bytes
+        between them are one."""
         waiting: ByteChange | None = None
         for offset, before, after in self._pieces():
             for change in _changes(offset, before, after):
@@ -91,14 +91,14 @@ class MemoryDiff:
                 yield offset, _padded(self._old, offset, part), _padded(self._new, offset, part)
 
     def _joined(self, one: ByteChange, two: ByteChange) -> ByteChange:
-        """Both, with what is equal between them."""
+        """Join two changes with the equal bytes between them."""
         end = one.offset + len(one.before)
         between = _padded(self._new, end, two.offset - end)
         return ByteChange(one.offset, one.before + between + two.before, one.after + between + two.after)
 
 
 def compare_memories(old: Bytes, new: Bytes) -> MemoryDiff:
-    """What differs; exactly the pages that do."""
+    """Compare two memories; exact to the page."""
     kinds: tuple[list[int], list[int], list[int]] = ([], [], [])
     for page, had, has in _differing(old, new):
         kinds[0 if had and has else 1 if has else 2].append(page)
@@ -120,8 +120,8 @@ def _differing(old: Bytes, new: Bytes) -> Iterable[Page]:
 
 
 @tree.register
-def _(content: Part) -> Tree:
-    """Of a file; all of it is read."""
+def _(content: ContentPart) -> Tree:
+    """Return the tree of a part of a file; reads all of it."""
     runs = whole_pages(content.extents(), -(-content.size // PAGE) * PAGE)
     numbers, keys = page_keys(
         (offset, _padded(content, offset, length)) for run in runs for offset, length in host.pieces(*run)
@@ -130,14 +130,14 @@ def _(content: Part) -> Tree:
 
 
 def _image(content: Bytes) -> Image | None:
-    """An image that shows the content, if there is one."""
+    """Return an image with the same bytes, if there is one."""
     if isinstance(content, Stored):
         return content.shown
     return content if isinstance(content, Image) else None
 
 
 def _written(old: Image, new: Image) -> Iterator[Page]:
-    """The pages written between two images of one memory that are not what they were."""
+    """Yield the pages written between two images of one memory whose bytes differ."""
     runs = whole_pages(new.changed_since(old), max(old.size, new.size))
     for (offset, before), (_, after) in zip(_paged(old, runs), _paged(new, runs), strict=True):
         if before != after:
@@ -145,7 +145,7 @@ def _written(old: Image, new: Image) -> Iterator[Page]:
 
 
 def _paged(image: Image, runs: list[Run]) -> Iterator[tuple[int, bytes]]:
-    """Every page of the runs, with zeros past the end."""
+    """Yield every page of the runs, with zeros past the end."""
     inside = [(offset, min(length, image.size - offset)) for offset, length in runs if offset < image.size]
     for offset, data in image.pieces(inside):
         for at in range(0, len(data), PAGE):
@@ -162,16 +162,16 @@ def _padded(content: Bytes, offset: int, length: int) -> bytes:
 
 def _changes(offset: int, before: bytes, after: bytes) -> Iterator[ByteChange]:
     one, two = int.from_bytes(before, "little"), int.from_bytes(after, "little")
-    for found in _DIFFERENT.finditer((one ^ two).to_bytes(len(before), "little")):
-        start, end = found.span()
+    for match in _DIFFERENT.finditer((one ^ two).to_bytes(len(before), "little")):
+        start, end = match.span()
         yield ByteChange(offset + start, before[start:end], after[start:end])
 
 
 def _joined(runs: list[Run]) -> list[Run]:
-    found: list[Run] = []
+    joined: list[Run] = []
     for offset, length in runs:
-        if found and found[-1][0] + found[-1][1] == offset:
-            found[-1] = found[-1][0], found[-1][1] + length
+        if joined and joined[-1][0] + joined[-1][1] == offset:
+            joined[-1] = joined[-1][0], joined[-1][1] + length
         else:
-            found.append((offset, length))
-    return found
+            joined.append((offset, length))
+    return joined

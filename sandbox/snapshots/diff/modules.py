@@ -1,4 +1,4 @@
-"""What one module offers and needs that another does not."""
+"""Compare two modules: imports, exports, metadata and methods of the interface."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _CANDID = "candid:service"
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What came, what went, and what is there under the same name but different."""
+class NameChanges:
+    """Names added, names removed, and names whose values differ."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -24,8 +24,8 @@ class Names:
         return bool(self.added or self.removed or self.changed)
 
     @classmethod
-    def of(cls, before: dict[str, object], after: dict[str, object]) -> Names:
-        """In the order in which they stand."""
+    def of(cls, before: dict[str, object], after: dict[str, object]) -> NameChanges:
+        """Compare two mappings; names are in their order."""
         return cls(
             tuple(name for name in after if name not in before),
             tuple(name for name in before if name not in after),
@@ -35,26 +35,26 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class ModuleDiff:
-    """Two modules, not the same bytes. Hashes are SHA-256 of them as submitted, None where there is no module.
+    """The differences of two modules. Hashes are SHA-256 of the submitted bytes, None if there is no module.
 
     `imports` as `module.name`; `exports` by name, with functions of another type changed; `metadata`: sections by name;
     `candid`: methods of the interface that the module carries. `compatible`: whether clients of the old interface can
-    use the new one, None where that cannot be told; `reason`: why they cannot.
+    use the new one, None if unknown; `reason`: why they cannot.
     """
 
     before: bytes | None
     after: bytes | None
     sizes: tuple[int, int]
-    imports: Names
-    exports: Names
-    metadata: Names
-    candid: Names
+    imports: NameChanges
+    exports: NameChanges
+    metadata: NameChanges
+    candid: NameChanges
     compatible: bool | None
     reason: str = ""
 
 
 def compare_modules(old: InspectionTarget, new: InspectionTarget) -> ModuleDiff | None:
-    """None if they are the same bytes."""
+    """Compare two modules; None if they are the same bytes."""
     texts = [opened.module.read(0, opened.module.size) for opened in (old, new)]
     if texts[0] == texts[1]:
         return None
@@ -65,9 +65,9 @@ def compare_modules(old: InspectionTarget, new: InspectionTarget) -> ModuleDiff 
         before=hashes[0],
         after=hashes[1],
         sizes=(len(texts[0]), len(texts[1])),
-        imports=Names.of(_imports(one), _imports(two)),
-        exports=Names.of(_exports(one), _exports(two)),
-        metadata=Names.of(dict(old.metadata), dict(new.metadata)),
+        imports=NameChanges.of(_imports(one), _imports(two)),
+        exports=NameChanges.of(_exports(one), _exports(two)),
+        metadata=NameChanges.of(dict(old.metadata), dict(new.metadata)),
         candid=_methods(old, new),
         compatible=None if verdict is None else verdict.holds,
         reason="" if verdict is None else verdict.reason,
@@ -93,12 +93,12 @@ def _interface(opened: InspectionTarget) -> candid.Interface | None:
         return None
 
 
-def _methods(old: InspectionTarget, new: InspectionTarget) -> Names:
-    """Methods whose types are not the same, however they are written."""
+def _methods(old: InspectionTarget, new: InspectionTarget) -> NameChanges:
+    """Compare the methods of two interfaces; types are compared by meaning, not by text."""
     interfaces = _interface(old), _interface(new)
     before, after = ({} if each is None else each.methods for each in interfaces)
     same = {name for name in after if name in before and candid.same_type(before[name], after[name])}
-    return Names.of(
+    return NameChanges.of(
         {name: name in same for name in before},
         dict.fromkeys(after, True),
     )

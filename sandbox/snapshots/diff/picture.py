@@ -1,4 +1,4 @@
-"""The pages of a memory that differ, as a map for `inspect.picture`."""
+"""A map of the pages that differ, for `inspect.picture`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.snapshots.inspect.picture import Look, Style
 
 
 class Fate(IntEnum):
-    """What became of a page; the greater, the more it is to be seen."""
+    """The change of a page; a greater one takes precedence in the picture."""
 
     ZERO = 0
     SAME = 1
@@ -39,7 +39,7 @@ STYLE = Style(
 
 @dataclass(frozen=True)
 class FateMap:
-    """Of both states together; as `inspect.picture.Map`."""
+    """The map of both states together, an `inspect.picture.Map`."""
 
     diff: MemoryDiff
 
@@ -53,12 +53,12 @@ class FateMap:
 
     @cached_property
     def classes(self) -> dict[int, IntEnum]:
-        """What holds something, or held something."""
+        """The fates of pages with data before or after."""
         diff = self.diff
-        found: dict[int, IntEnum] = dict.fromkeys(_pages(diff.filled), Fate.SAME)
+        fates: dict[int, IntEnum] = dict.fromkeys(_pages(diff.filled), Fate.SAME)
         for fate, runs in ((Fate.ADDED, diff.added), (Fate.REMOVED, diff.removed), (Fate.CHANGED, diff.changed)):
-            found |= dict.fromkeys(_pages(runs), fate)
-        return found
+            fates |= dict.fromkeys(_pages(runs), fate)
+        return fates
 
     @cached_property
     def counts(self) -> dict[str, int]:

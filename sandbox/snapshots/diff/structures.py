@@ -13,14 +13,14 @@ from blake3 import blake3
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect.model import Cell, Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko.reader import WHOLE
-from sandbox.snapshots.inspect.motoko.value import Node, Scalar
 from sandbox.snapshots.inspect.source import Damaged, InspectError, Plain
 from sandbox.snapshots.inspect.target import InspectionTarget
+from sandbox.snapshots.inspect.value import Node, Scalar
 
 _MOST = 2_000_000
-"""So many entries may differ."""
+"""The most entries that may differ."""
 _SURELY = 1 << 20
-"""So many entries of a list are compared wherever they lie."""
+"""The entries of a list that are compared even if they outnumber its bytes of data."""
 _Item = TypeVar("_Item")
 
 
@@ -28,7 +28,7 @@ _Item = TypeVar("_Item")
 class EntryDiff:
     """One entry: `before` is None where it was added, `after` where it was removed.
 
-    `key`: the key of a map or set; a number in a list; the name of a variable, with the place in its value where only a
+    `key`: the key in a map or set; the index in a list; the name of a variable, with the path in its value if only a
     part changed, such as `people[3].email`.
     """
 
@@ -39,9 +39,9 @@ class EntryDiff:
 
 @dataclass(frozen=True, slots=True)
 class StructureDiff:
-    """A structure that differs. `counts`: its entries before and after, None where it was not there or has none.
-    `problem`: why the entries cannot be compared. `damages`: what could not be read, or cannot be true, on one side;
-    where entries of a map could not be read, those that only the other side has are left out."""
+    """A structure that differs. `counts`: its entries before and after, None if it was absent or has no entries.
+    `problem`: why the entries cannot be compared. `damages`: unreadable or contradictory bytes on one side; if entries
+    of a map are unreadable, those that only the other side has are left out."""
 
     name: str
     kind: str
@@ -64,15 +64,14 @@ class StructureDiff:
 
 
 def compare_structures(old: InspectionTarget, new: InspectionTarget) -> tuple[StructureDiff, ...]:
-    """All structures that differ, in the order of the new state, with their entries by key or place; none where no
-    decoder fits the bytes."""
+    """Compare all structures, in the order of the new state, entries by key or index; none if no decoder fits."""
     try:
         before, after = _parts(old.decode(WHOLE)), _parts(new.decode(WHOLE))
     except InspectError as error:
         return (StructureDiff("stable memory", "unknown", (None, None), problem=str(error)),)
     names = [*after, *(name for name in before if name not in after)]
-    found = (_compared(before.get(name), after.get(name)) for name in names)
-    return tuple(diff for diff in found if diff is not None)
+    diffs = (_compared(before.get(name), after.get(name)) for name in names)
+    return tuple(diff for diff in diffs if diff is not None)
 
 
 def _parts(decoded: Decoded) -> dict[str, Part]:
@@ -101,19 +100,19 @@ def _compared(old: Part | None, new: Part | None) -> StructureDiff | None:
 
 
 class _Side:
-    """One of the two states of a structure, which may not be there, and the damages that reading it meets."""
+    """One of the two states of a structure, None if absent, and the damages met in reading it."""
 
     def __init__(self, part: Part | None) -> None:
         self.part = part
         self.damages: dict[str, None] = {}
         self.lost = False
-        """Whether entries could not be read: one that is not there may be one of them."""
+        """Whether entries were unreadable: an absent one may be one of them."""
 
     def rows(self) -> Iterator[Row]:
         return iter(()) if self.part is None else self.read(self.part.rows())
 
     def read(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """The same, and the `Damaged` at their end kept."""
+        """Yield the items; note the damages of a `Damaged` at their end."""
         try:
             yield from items
         except Damaged as error:
@@ -122,7 +121,7 @@ class _Side:
 
 
 def _kind(old: Part | None, new: Part | None) -> str:
-    """An empty set cannot be told from an empty map, and is what it becomes or was."""
+    """Return the kind, or the change of it; an empty map looks like an empty set and takes the kind of the other."""
     kinds = dict.fromkeys(part.kind for part in (old, new) if part is not None)
     filled = dict.fromkeys(part.kind for part in (old, new) if part is not None and part.count)
     if kinds.keys() == {"BTreeMap", "BTreeSet"} and len(filled) == 1:
@@ -133,17 +132,17 @@ def _kind(old: Part | None, new: Part | None) -> str:
 def _entries(old: _Side, new: _Side) -> Iterator[EntryDiff]:
     before, after = old.part, new.part
     columns = after.columns if after is not None else before.columns if before is not None else ()
-    if before is not None and after is not None and _HOW.get(before.columns) is not _HOW.get(columns):
+    if before is not None and after is not None and _COMPARERS.get(before.columns) is not _COMPARERS.get(columns):
         yield from _entries(old, _Side(None))
         yield from _entries(_Side(None), new)
         return
     kind = after.kind if after is not None else before.kind if before is not None else ""
-    form = _HOW.get(columns, _listed)
+    form = _COMPARERS.get(columns, _listed)
     yield from (_bag if kind == "MinHeap" else form)(old, new)
 
 
 def _keyed(old: _Side, new: _Side) -> Iterator[EntryDiff]:
-    """Maps and sets, by the bytes of their keys. Nodes that are the same in both are not looked into."""
+    """Compare maps and sets by the bytes of their keys. Nodes that are equal in both are skipped."""
     before, after = _groups(old), _groups(new)
     then = {_raw(row[0]): row for digest, rows in before.items() if digest not in after for row in old.read(rows())}
     now = {_raw(row[0]): row for digest, rows in after.items() if digest not in before for row in new.read(rows())}
@@ -157,7 +156,7 @@ def _keyed(old: _Side, new: _Side) -> Iterator[EntryDiff]:
 
 
 def _values(row: Row) -> bytes:
-    """What belongs to a key: nothing in a set, which is the same as a value without bytes."""
+    """Return the bytes of the value; empty in a set."""
     return b"".join(map(_raw, row[1:]))
 
 
@@ -171,7 +170,7 @@ def _groups(side: _Side) -> dict[bytes, Callable[[], Iterable[Row]]]:
 
 
 def _listed(old: _Side, new: _Side) -> Iterator[EntryDiff]:
-    """Vectors, logs, cells: by place."""
+    """Compare vectors, logs and cells by index."""
     for first, before, after in _blocks(old, new):
         for place, (was, now) in enumerate(zip_longest(before, after), first):
             if was is None or now is None or _raw(was[0]) != _raw(now[0]):
@@ -179,8 +178,8 @@ def _listed(old: _Side, new: _Side) -> Iterator[EntryDiff]:
 
 
 def _blocks(old: _Side, new: _Side) -> Iterator[tuple[int, Iterable[Row], Iterable[Row]]]:
-    """The entries of lists that may differ: the place of the first ones, those before and those after. Blocks that are
-    the same in both are left out."""
+    """Yield the blocks of two lists that may differ: the index of the first entry, the old and the new entries. Equal
+    blocks are skipped."""
     before, after = old.part, new.part
     for part in (before, after):
         if part is not None and (part.count or 0) > max(_SURELY, sum(length for _, length in part.data.extents())):
@@ -195,7 +194,7 @@ def _blocks(old: _Side, new: _Side) -> Iterator[tuple[int, Iterable[Row], Iterab
 
 
 def _bag(old: _Side, new: _Side) -> Iterator[EntryDiff]:
-    """A heap: its values, whatever their places."""
+    """Compare the values of heaps without regard to their places."""
     counts: tuple[Counter[bytes], Counter[bytes]] = (Counter(), Counter())
     for _, *rows in _blocks(old, new):
         for count, some in zip(counts, rows, strict=True):
@@ -207,14 +206,14 @@ def _bag(old: _Side, new: _Side) -> Iterator[EntryDiff]:
 
 
 def _variables(old: _Side, new: _Side) -> Iterator[EntryDiff]:
-    """Motoko's variables, or the values of a Candid message, and inside of each only what differs."""
+    """Compare Motoko's variables, or the values of a Candid message, down to their smallest differing parts."""
     values = [{_name(row[0]): row[-1] for row in side.rows()} for side in (old, new)]
     for name in (*values[1], *(name for name in values[0] if name not in values[1])):
         was, now = (_node(each.get(name)) for each in values)
-        yield from (EntryDiff(*found) for found in differences(name, was, now))
+        yield from (EntryDiff(*difference) for difference in differences(name, was, now))
 
 
-_HOW: dict[tuple[str, ...], Callable[[_Side, _Side], Iterator[EntryDiff]]] = {
+_COMPARERS: dict[tuple[str, ...], Callable[[_Side, _Side], Iterator[EntryDiff]]] = {
     ("key", "value"): _keyed,
     ("key",): _keyed,
     ("variable", "type", "value"): _variables,

@@ -1,4 +1,4 @@
-"""Where two values of Motoko's stable variables differ: the smallest parts, by their places."""
+"""Compare two values of Candid or of Motoko's stable variables: the smallest differing parts, by their paths."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from sandbox.candid.labels import name_text
-from sandbox.snapshots.inspect.motoko.value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
+from sandbox.snapshots.inspect.value import Node, Opt, Packed, Record, Same, Var, Variant, Vec, shortened
 
-Difference = tuple[str, Node | None, Node | None]
-"""A place such as `people[3].email`, what was there and what is there; None: nothing."""
+ValueDifference = tuple[str, Node | None, Node | None]
+"""A path such as `people[3].email`, the old and the new value, None if absent."""
 
 
-def differences(place: str, old: Node | None, new: Node | None) -> Iterator[Difference]:
-    """All of them, in order; of long or deep ones only what `shortened` leaves."""
-    waiting: list[Difference] = [(place, old, new)]
+def differences(place: str, old: Node | None, new: Node | None) -> Iterator[ValueDifference]:
+    """Yield all differences, in order; long or deep values are `shortened`."""
+    waiting: list[ValueDifference] = [(place, old, new)]
     while waiting:
         where, was, now = waiting.pop()
         if isinstance(was, Packed) and isinstance(now, Packed) and was == now:
@@ -35,8 +35,8 @@ def _shown(node: Node | None) -> Node | None:
     return None if node is None else shortened(node)
 
 
-def _parts(place: str, old: Node, new: Node) -> list[Difference] | None:
-    """The parts of two values of the same shape; None: they are to be taken as a whole."""
+def _parts(place: str, old: Node, new: Node) -> list[ValueDifference] | None:
+    """Return the pairs of parts of two values of the same shape; None if they are compared as a whole."""
     match old, new:
         case Record(), Record():
             one, two = dict(old.fields), dict(new.fields)
@@ -55,7 +55,7 @@ def _parts(place: str, old: Node, new: Node) -> list[Difference] | None:
 
 
 def _same(old: Node, new: Node) -> bool:
-    """Whether two values that are not looked into are equal; what refers to something elsewhere counts there."""
+    """Return whether two values compared as a whole are equal; references always are, their targets count elsewhere."""
     return old == new if not isinstance(old, Same) else isinstance(new, Same)
 
 

@@ -1,15 +1,15 @@
-"""Looking inside a snapshot, offline, without running its code.
+"""Inspect a snapshot offline, without running its code.
 
-What is looked at are `Bytes`: a size, `read(offset, length)`, and `extents()` that say where data may be; nothing else
-is read, so that a sparse memory costs its data. The bytes are the guest's and not trusted: what is wrong with them is
-an `InspectError` that says what and where, and no input makes these functions hang, recurse deeply or ask for much
+The input are `Bytes`: a size, `read(offset, length)`, and `extents()`, the runs that may hold data; only these are
+read, so that a sparse memory costs its data. The bytes are the guest's and not trusted: malformed ones raise an
+`InspectError` that says what and where, and no input makes these functions hang, recurse deeply or allocate much
 memory.
 
 - `pages`, `picture`: what kind of data each page holds, as counts and as a picture
 - `search`: texts in a memory, bytes in hexadecimal
-- `globals`: what the module's globals are called and hold
-- `decode`: the data structures in a stable memory: `ic-stable-structures` (`stable_*`), Motoko (`motoko_*`)
-- `guess`: what bytes without a type probably mean
+- `globals`: names, types and values of the module's globals
+- `decode`: the data structures in a stable memory: `stable_structures` (of `ic-stable-structures`), `motoko`, Candid
+- `formats`: the probable format of bytes without a type
 """
 
 from sandbox.snapshots.inspect.decode import Hints, decode

@@ -1,4 +1,4 @@
-"""What a stable memory holds: the decoder that fits is found by the magic bytes."""
+"""Decode a stable memory, by the decoder that its magic bytes select."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _STABLE_TYPES = "motoko:stable-types"
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known from elsewhere. `metadata`: sections of the module; `enhanced`: whether it has enhanced orthogonal
-    persistence; `keep`: how much of a Motoko value is kept."""
+    """Knowledge about a stable memory. `metadata`: sections of the module; `enhanced`: whether it has enhanced
+    orthogonal persistence; `keep`: how much of each value is decoded."""
 
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     enhanced: bool = False
@@ -36,7 +36,7 @@ class Hints:
 
     @property
     def field_names(self) -> dict[int, str]:
-        """The names in the module's interface, by field id."""
+        """The field names in the module's Candid interface, by field id."""
         text = self.metadata.get("candid:service")
         try:
             names = candid.parse_did(text.decode("utf-8", "replace")).field_names() if text else frozenset()
@@ -50,8 +50,8 @@ class Hints:
 
 
 def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
-    """The structures in a stable memory. Where no decoder fits, there are no parts and a note says so; an InspectError
-    if one fits and the bytes contradict themselves from the start."""
+    """Decode the structures in a stable memory. If no decoder fits, the only part is the bytes, and a note says so;
+    InspectError if one fits and the bytes contradict themselves from the start."""
     hints = hints or Hints()
     if is_zero(stable):
         return _nothing(stable, hints)
@@ -63,18 +63,18 @@ def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
         return decode_rust.decode_alone(stable)
     if stable.read(0, 4) == decode_candid.MAGIC:
         return decode_candid.decode_candid(stable, hints.field_names, hints.keep)
-    found = decode_motoko(stable, hints.stable_types, hints.keep)
-    if found is not None:
-        missing = hints.motoko and not found.notes
-        notes = (*found.notes, ENHANCED if hints.enhanced else NOT_SAVED) if missing else found.notes
-        return Decoded(found.layout, found.parts, found.facts, notes)
+    decoded = decode_motoko(stable, hints.stable_types, hints.keep)
+    if decoded is not None:
+        missing = hints.motoko and not decoded.notes
+        notes = (*decoded.notes, ENHANCED if hints.enhanced else NOT_SAVED) if missing else decoded.notes
+        return Decoded(decoded.layout, decoded.parts, decoded.facts, notes)
     begins = stable.read(0, min(16, stable.size)).hex(" ")
     note = f"No decoder fits: stable memory begins with {begins}."
     return Decoded("unknown", (Part("stable memory", "bytes", stable),), notes=(note, *_motoko_note(hints)))
 
 
 def _spread(stable: Bytes, managers: Sequence[tuple[int, Manager]], hints: Hints) -> Decoded:
-    """What lies before the first of these managers, and from there on."""
+    """Decode the bytes before the first of these managers, and the managers."""
     first = managers[0][0]
     before = decode(part(stable, 0, first * WASM_PAGE), hints)
     pages = ", ".join(str(page) for page, _ in managers)
@@ -84,8 +84,8 @@ def _spread(stable: Bytes, managers: Sequence[tuple[int, Manager]], hints: Hints
 
 
 def _nothing(stable: Bytes, hints: Hints) -> Decoded:
-    what = "Stable memory is all zeros." if stable.size else "There is no stable memory."
-    return Decoded(LAYOUT if hints.motoko else "empty", notes=(what, *_motoko_note(hints)))
+    note = "Stable memory is all zeros." if stable.size else "There is no stable memory."
+    return Decoded(LAYOUT if hints.motoko else "empty", notes=(note, *_motoko_note(hints)))
 
 
 def _motoko_note(hints: Hints) -> tuple[str, ...]:

@@ -1,26 +1,26 @@
-"""Candid at the start of stable memory: what `ic_cdk::storage::stable_save` leaves there in `pre_upgrade`."""
+"""A Candid message at the start of stable memory, as `ic_cdk::storage::stable_save` writes it in `pre_upgrade`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
-from sandbox.snapshots.inspect.motoko.value import Scalar
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, ValueReader
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import Bytes
+from sandbox.snapshots.inspect.value import Scalar
 
 MAGIC = b"DIDL"
 NOTE = "A Candid message at the start of stable memory, as ic_cdk's stable_save writes it in pre_upgrade."
 
 
 def decode_candid(stable: Bytes, names: Mapping[int, str], keep: DecodeLimits) -> Decoded:
-    """The values of the message; what follows it in stable memory means nothing."""
+    """Decode the values of the message; bytes after it are ignored."""
     head = read_head(Stream(stable), names)
 
     def rows() -> Iterator[Row]:
         stream = Stream(stable)
-        values = Values(stream, read_head(stream, names), keep)
+        values = ValueReader(stream, read_head(stream, names), keep)
         for number, reference in enumerate(head.arguments):
             yield Scalar(str(number), "name"), values.read(reference)
 

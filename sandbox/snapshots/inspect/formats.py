@@ -1,8 +1,8 @@
-"""What bytes without a type probably mean: Candid, text, a number, or just bytes.
+"""Formats of bytes without a type: Candid, text, numbers, principals, or hexadecimal.
 
-Rust's `Storable` writes integers big-endian and texts as UTF-8 (`ic-stable-structures` `src/storable.rs`); records are
-whatever the program made them, often Candid. A column is read in one way if that fits all the cells that were looked
-at; a cell that it does not fit is shown in hexadecimal.
+Rust's `Storable` writes integers big-endian and texts as UTF-8 (`ic-stable-structures` `src/storable.rs`); records have
+the program's own encoding, often Candid. A column gets one format if it fits all sampled cells; a cell that does not
+have it is shown in hexadecimal.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from sandbox.principal import MAX_LENGTH, Principal
 from sandbox.snapshots.inspect.source import Bytes
 
 MOST = 64 * 1024
-"""Of a longer cell only the start is read."""
+"""The most bytes read of a cell; a longer one is cut off."""
 MOST_CANDID = 16 * 1024 * 1024
-"""The same for cells that are to be read as Candid, which takes all of them."""
+"""The same for cells read as Candid, which cannot be cut off."""
 _NUMBERS = (1, 2, 4, 8, 16)
 
 _SELF_AUTHENTICATING, _CANISTER, _ANONYMOUS = 2, b"\1\1", b"\4"
 
-Names = Sequence[str]
+FieldNames = Sequence[str]
 
 
 class FormatMismatch(Exception):
-    """The bytes do not have this form."""
+    """The bytes do not have this format."""
 
 
-def _candid(data: bytes, names: Names) -> Any:
+def _candid(data: bytes, names: FieldNames) -> Any:
     try:
         return candid.decode_to_text(data, names=names)
     except CandidError as error:
         raise FormatMismatch(str(error)) from None
 
 
-def _text(data: bytes, _: Names) -> str:
+def _text(data: bytes, _: FieldNames) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -49,8 +49,8 @@ def _text(data: bytes, _: Names) -> str:
     return text
 
 
-def _number(order: Any, *, signed: bool) -> Callable[[bytes, Names], int]:
-    def read(data: bytes, _: Names) -> int:
+def _number(order: Any, *, signed: bool) -> Callable[[bytes, FieldNames], int]:
+    def read(data: bytes, _: FieldNames) -> int:
         if not 0 < len(data) <= 32:
             raise FormatMismatch("not the length of a number")
         return int.from_bytes(data, order, signed=signed)
@@ -58,24 +58,24 @@ def _number(order: Any, *, signed: bool) -> Callable[[bytes, Names], int]:
     return read
 
 
-def _float(data: bytes, _: Names) -> float:
+def _float(data: bytes, _: FieldNames) -> float:
     if len(data) not in (4, 8):
         raise FormatMismatch("not the length of a float")
     [value] = struct.unpack(">d" if len(data) == 8 else ">f", data)
     return float(value)
 
 
-def _principal(data: bytes, _: Names) -> Principal:
+def _principal(data: bytes, _: FieldNames) -> Principal:
     if len(data) > MAX_LENGTH:
         raise FormatMismatch("too long for a principal")
     return Principal(data)
 
 
-def _hex(data: bytes, _: Names) -> bytes:
+def _hex(data: bytes, _: FieldNames) -> bytes:
     return data
 
 
-FORMS: dict[str, Callable[[bytes, Names], Any]] = {
+FORMS: dict[str, Callable[[bytes, FieldNames], Any]] = {
     "candid": _candid,
     "text": _text,
     "nat": _number("big", signed=False),
@@ -86,11 +86,11 @@ FORMS: dict[str, Callable[[bytes, Names], Any]] = {
     "principal": _principal,
     "hex": _hex,
 }
-"""How bytes can be read: numbers big-endian as Rust's `Storable` has them, or little-endian (`-le`)."""
+"""The readers of bytes by format: numbers big-endian, as Rust's `Storable` writes them, or little-endian (`-le`)."""
 
 
-def guess_format(cells: Iterable[bytes], names: Names = ()) -> str:
-    """The form that fits all these cells."""
+def guess_format(cells: Iterable[bytes], names: FieldNames = ()) -> str:
+    """Return the format that fits all these cells."""
     sample = list(cells)
     filled = [cell for cell in sample if cell]
     if not filled:
@@ -106,7 +106,7 @@ def guess_format(cells: Iterable[bytes], names: Names = ()) -> str:
 
 
 def _looks_like_principal(cell: bytes) -> bool:
-    """Whether this is the principal of a user, a canister, or the anonymous one, by its length and last bytes."""
+    """Return whether this looks like a self-authenticating, canister or anonymous principal (length, last bytes)."""
     match len(cell):
         case 29:
             return cell[-1] == _SELF_AUTHENTICATING
@@ -116,7 +116,7 @@ def _looks_like_principal(cell: bytes) -> bool:
             return cell == _ANONYMOUS
 
 
-def _fits(form: str, cells: list[bytes], names: Names) -> bool:
+def _fits(form: str, cells: list[bytes], names: FieldNames) -> bool:
     try:
         for cell in cells:
             FORMS[form](cell, names)
@@ -125,9 +125,9 @@ def _fits(form: str, cells: list[bytes], names: Names) -> bool:
     return True
 
 
-def value(cell: Bytes, form: str, names: Names = (), most: int = MOST) -> Any:
-    """The cell read in this form: text, a number, a principal; its bytes where the form does not fit, and of one longer
-    than `most` only the first `MOST`."""
+def value(cell: Bytes, form: str, names: FieldNames = (), most: int = MOST) -> Any:
+    """Read a cell in this format: text, a number, a principal; its bytes if the format does not fit, and only the first
+    `MOST` of a cell longer than `most`."""
     data = cell.read(0, cell.size if cell.size <= most else MOST)
     if cell.size > most:
         if form != "text":
@@ -140,7 +140,7 @@ def value(cell: Bytes, form: str, names: Names = (), most: int = MOST) -> Any:
 
 
 def _whole_characters(data: bytes) -> bytes:
-    """Without the part of a character at the end."""
+    """Cut off an incomplete UTF-8 character at the end."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -148,11 +148,11 @@ def _whole_characters(data: bytes) -> bytes:
     return data
 
 
-def shown(found: Any, form: str, size: int) -> str:
-    """A value of `value` as text on one line or several."""
-    if isinstance(found, bytes):
-        text = found[:64].hex()
+def shown(read: Any, form: str, size: int) -> str:
+    """Return the text of a result of `value`, on one line or several; `size`: bytes of the cell."""
+    if isinstance(read, bytes):
+        text = read[:64].hex()
         return f"{text}... ({size:,} bytes)" if size > 64 else text or "(empty)"
-    if isinstance(found, str) and form == "text":
-        return f"{found[:512]}... ({size:,} bytes)" if size > 512 else found
-    return number_text(found) if isinstance(found, int) else str(found)
+    if isinstance(read, str) and form == "text":
+        return f"{read[:512]}... ({size:,} bytes)" if size > 512 else read
+    return number_text(read) if isinstance(read, int) else str(read)

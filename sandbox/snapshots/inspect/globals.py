@@ -6,13 +6,12 @@ import struct
 from dataclasses import dataclass
 
 from sandbox import wasm
-
-_TYPES = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
+from sandbox.snapshots.portable.fields import TYPE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalValue:
-    """`index`: in the module; None where there is no module to ask. `bits` are the value's, unsigned."""
+    """A global. `index`: in the module, None without a module; `bits`: of the value, unsigned."""
 
     index: int | None
     name: str | None
@@ -22,7 +21,7 @@ class GlobalValue:
 
     @property
     def value(self) -> int | float:
-        """Integers signed; vectors unsigned."""
+        """The value: integers signed, vectors unsigned."""
         if self.type in ("f32", "f64"):
             letters, size = ("<f", 4) if self.type == "f32" else ("<d", 8)
             [value] = struct.unpack(letters, self.bits.to_bytes(size, "little"))
@@ -32,23 +31,23 @@ class GlobalValue:
 
 
 def globals_of(facts: wasm.ModuleFacts, saved: bytes) -> list[GlobalValue]:
-    """Those of a snapshot that was taken here: 16 bytes for each mutable global, as the rewrite orders them."""
-    found = []
+    """Return the globals of a snapshot taken here; `saved`: 16 bytes for each mutable one, in `wasm.rewrite` order."""
+    values = []
     for slot in wasm.rewrite(facts).snapshot_globals:
         bits = slot.value or 0
         if slot.offset is not None:
             bits = int.from_bytes(saved[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
         name = facts.global_names.get(slot.index)
-        found.append(GlobalValue(slot.index, name, _TYPES[slot.type], slot.mutable, bits))
-    return found
+        values.append(GlobalValue(slot.index, name, TYPE_NAMES[slot.type], slot.mutable, bits))
+    return values
 
 
 def uploaded_globals(facts: wasm.ModuleFacts | None, values: tuple[tuple[str, int], ...]) -> list[GlobalValue]:
-    """Those of an upload: letters of types and bits, in the order of the platform, named where the module agrees."""
+    """Return the globals of an upload: type letters and bits in the platform's order, named if the module agrees."""
     slots = wasm.rewrite(facts).snapshot_globals if facts is not None else ()
     if facts is None or tuple(letter for letter, _ in values) != tuple(slot.type for slot in slots):
-        return [GlobalValue(None, None, _TYPES[letter], True, bits) for letter, bits in values]
+        return [GlobalValue(None, None, TYPE_NAMES[letter], True, bits) for letter, bits in values]
     return [
-        GlobalValue(slot.index, facts.global_names.get(slot.index), _TYPES[letter], slot.mutable, bits)
+        GlobalValue(slot.index, facts.global_names.get(slot.index), TYPE_NAMES[letter], slot.mutable, bits)
         for slot, (letter, bits) in zip(slots, values, strict=True)
     ]

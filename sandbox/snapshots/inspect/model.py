@@ -1,4 +1,4 @@
-"""What decoders answer with."""
+"""The result of decoders: parts, their rows and their checks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sandbox.snapshots.inspect.motoko.value import Node
 from sandbox.snapshots.inspect.source import Bytes
+from sandbox.snapshots.inspect.value import Node
 
 Cell = Bytes | Node
-"""Bytes whose type is not known, or a value that is."""
+"""Bytes of unknown type, or a typed value."""
 Row = tuple[Cell, ...]
 Group = tuple[bytes | None, Callable[[], Iterable[Row]]]
-"""Bytes that are equal only if the entries are, None where they are not at hand, and the entries."""
+"""(fingerprint, entries): equal fingerprints imply equal entries; None if no fingerprint is cheap."""
 
 
 def no_rows() -> Iterator[Row]:
@@ -22,8 +22,8 @@ def no_rows() -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Check:
-    """Facts that take reading a structure, and its damages: what cannot be read, or cannot be true, and where. The
-    first part of a very large structure is checked; `whole` is False then."""
+    """The result of reading a structure: facts, and its damages (unreadable or contradictory bytes, and where). `whole`
+    is False if only the first part of a very large structure was checked."""
 
     facts: Mapping[str, object] = field(default_factory=dict)
     damages: tuple[str, ...] = ()
@@ -32,14 +32,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Part:
-    """One structure that was found: a map, a list of variables, a region.
+    """One decoded structure: a map, a list of variables, a region.
 
-    `count` and `rows()` are its entries, in its own order, with a cell for each of `columns`; rows are read as they are
-    asked for, and where the bytes turn out to be wrong the iteration ends in an InspectError, which is `Damaged` if all
-    entries that can be read were given. `data` are the bytes that belong to it. `problem`: why it could not be decoded.
-    `groups()`: the same entries in groups, where they lie so that many need not be looked at to compare two states:
-    those of a map in any order, those of a list in its order and so many in each as `block` says; each group, and the
-    groups together, end in `Damaged` as `rows()` does.
+    `count` and `rows()` are its entries, in its own order, with a cell for each of `columns`. Rows are read lazily;
+    malformed bytes end the iteration with an InspectError, which is `Damaged` if all readable entries were given.
+    `data`: the bytes that belong to it. `problem`: why it could not be decoded. `groups()`: the same entries in groups
+    with fingerprints, for comparing two states: those of a map in any order, those of a list in its order, `block` in
+    each; each group, and the groups together, end in `Damaged` as `rows()` does.
     """
 
     name: str
@@ -56,13 +55,13 @@ class Part:
 
     @cached_property
     def checked(self) -> Check:
-        """The answer of `check()`, which reads the structure once."""
+        """The result of `check()`, computed once."""
         return self.check()
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a stable memory holds. `layout` names the decoder that fits; `notes` are sentences for the reader."""
+    """A decoded stable memory. `layout`: the name of the decoder; `notes`: sentences for the user."""
 
     layout: str
     parts: tuple[Part, ...] = ()
@@ -70,5 +69,5 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
     def part(self, name: str) -> Part | None:
-        """The part with this name, or whose name ends in this number."""
+        """Return the part with this name, or whose name ends in this number; None if there is none."""
         return next((p for p in self.parts if name in (p.name, p.name.rpartition(" ")[2])), None)

@@ -1,4 +1,4 @@
-"""What kind of data each page of a memory holds.
+"""Classify the pages of a memory by the kind of their data.
 
 A page is one of: absent or all zeros; text (nine in ten bytes are printable or line ends, zeros aside); high entropy
 (compressed, encrypted or random: the bytes of the page are nearly equally frequent); structured, which is everything
@@ -43,7 +43,7 @@ class Page(IntEnum):
 
 @dataclass(frozen=True)
 class PageMap:
-    """The classes of all pages of a memory; those that are not in `classes` are zero."""
+    """The classes of all pages of a memory; pages that are not in `classes` are zero."""
 
     size: int
     page: int
@@ -55,14 +55,14 @@ class PageMap:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many pages there are of each class, by its label."""
-        found = Counter(self.classes.values())
-        found[Page.ZERO] = self.pages - len(self.classes)
-        return {kind.label: found[kind] for kind in Page}
+        """The number of pages of each class, by its label."""
+        counts = Counter(self.classes.values())
+        counts[Page.ZERO] = self.pages - len(self.classes)
+        return {kind.label: counts[kind] for kind in Page}
 
 
 def page_map(source: Bytes, page: int = 4096) -> PageMap:
-    """The map of a memory in pages of 4,096 or 65,536 bytes; costs what the memory holds."""
+    """Return the map of a memory in pages of 4,096 or 65,536 bytes; costs the memory's data."""
     if page not in SIZES:
         raise ValueError(f"a page is {' or '.join(map(str, SIZES))} bytes, not {page}")
     return PageMap(source.size, page, dict(_classes(source, page)))
@@ -77,7 +77,7 @@ def _classes(source: Bytes, page: int) -> Iterator[tuple[int, Page]]:
 
 
 def classify(data: bytes) -> Page:
-    """The class of the bytes of one page."""
+    """Return the class of the bytes of one page."""
     zeros = data.count(0)
     rest = len(data) - zeros
     if not rest:
@@ -94,6 +94,6 @@ def classify(data: bytes) -> Page:
 
 
 def entropy(data: bytes) -> float:
-    """Bits per byte."""
+    """Return the entropy in bits per byte."""
     total = len(data)
     return math.log2(total) - sum(n * math.log2(n) for n in Counter(data).values()) / total

@@ -1,7 +1,7 @@
-"""The map of a memory as a picture: in a file, one point for each page, and in a terminal, one sign for many.
+"""Draw the map of a memory: in a file, one point for each page, and in a terminal, one sign for several.
 
-Where a memory has more pages than a picture has points, a point stands for several: it has the colour of the class that
-most of them have, zero pages not counted, and is the paler the more of them are zero.
+Where a memory has more pages than a picture has points, a point stands for several: it has the colour of the most
+frequent class, zero pages not counted, and is the paler the more of them are zero.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEGEND = 24
 
 
 class Map(Protocol):
-    """Pages and their classes; class 0 is that of pages that are not in `classes`."""
+    """Pages and their classes; pages that are not in `classes` have class 0."""
 
     @property
     def page(self) -> int:
@@ -33,19 +33,19 @@ class Map(Protocol):
 
     @property
     def pages(self) -> int:
-        """How many there are."""
+        """The number of pages."""
 
     @property
     def classes(self) -> Mapping[int, IntEnum]: ...
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many pages there are of each class, by its label."""
+        """The number of pages of each class, by its label."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """A class of pages. `sign`: where there are no colours."""
+    """The look of a class of pages. `sign`: for output without colours."""
 
     label: str
     colour: Colour
@@ -58,7 +58,7 @@ def _most(counts: Counter[IntEnum]) -> IntEnum:
 
 @dataclass(frozen=True)
 class Style:
-    """How classes look, class 0 first. `chosen`: the class of a point that stands for pages of several."""
+    """The looks of classes, class 0 first. `chosen` selects the class of a point with pages of several classes."""
 
     looks: Mapping[IntEnum, Look]
     chosen: Callable[[Counter[IntEnum]], IntEnum] = _most
@@ -80,7 +80,7 @@ CLASSES = Style(
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`share`: how many of its pages are of the class, or not of class 0; 0 to 1."""
+    """A point. `share`: the share of its pages that are not of class 0, from 0 to 1."""
 
     kind: IntEnum
     share: float
@@ -88,8 +88,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """`count` points in the order of the pages, of which `dots` has those that are not empty; `each`: how many pages
-    one stands for."""
+    """`count` points in the order of the pages; `dots` has those that are not empty; `each`: pages per point."""
 
     count: int
     each: int
@@ -98,22 +97,22 @@ class Points:
     empty: Point
 
     def row(self, start: int, length: int) -> list[Point]:
-        """Those from `start` on, at most `length`."""
+        """Return at most `length` points from `start` on."""
         return [self.dots.get(n, self.empty) for n in range(start, min(start + length, self.count))]
 
 
-def points(found: Map, most: int, style: Style = CLASSES) -> Points:
-    """At most `most` points."""
-    each = max(1, -(-found.pages // most))
+def points(page_map: Map, most: int, style: Style = CLASSES) -> Points:
+    """Return the points of a map, at most `most`."""
+    each = max(1, -(-page_map.pages // most))
     groups: dict[int, Counter[IntEnum]] = {}
-    for index, kind in found.classes.items():
+    for index, kind in page_map.classes.items():
         groups.setdefault(index // each, Counter())[kind] += 1
     dots = {place: Point(style.chosen(counts), counts.total() / each) for place, counts in groups.items()}
-    return Points(-(-found.pages // each), each, dots, Point(style.zero, 0.0))
+    return Points(-(-page_map.pages // each), each, dots, Point(style.zero, 0.0))
 
 
 def colour(point: Point, style: Style = CLASSES) -> Colour:
-    """Never as dark as a zero page if there is anything."""
+    """Return the colour of a point; one that is not empty is never as dark as a zero page."""
     weight = 0.35 + 0.65 * point.share if point.share else 0.0
     zero, full = style.looks[style.zero].colour, style.looks[point.kind].colour
     return (_mix(zero[0], full[0], weight), _mix(zero[1], full[1], weight), _mix(zero[2], full[2], weight))
@@ -124,8 +123,8 @@ def _mix(low: int, high: int, weight: float) -> int:
 
 
 def write_png(maps: Mapping[str, Map], path: Path, style: Style = CLASSES) -> dict[str, int]:
-    """Write maps, by their titles, as one PNG with legends; returns how many pages a point of each stands for."""
-    drawn = {title: _drawn(found, title, style) for title, found in maps.items()}
+    """Write maps, by their titles, as one PNG with legends; return the pages per point of each."""
+    drawn = {title: _drawn(page_map, title, style) for title, page_map in maps.items()}
     images = [image for image, _ in drawn.values()]
     whole = Image.new(
         "RGB", (max(image.width for image in images), sum(image.height for image in images)), (255, 255, 255)
@@ -138,8 +137,8 @@ def write_png(maps: Mapping[str, Map], path: Path, style: Style = CLASSES) -> di
     return {title: each for title, (_, each) in drawn.items()}
 
 
-def _drawn(found: Map, title: str, style: Style) -> tuple[Image.Image, int]:
-    drawn = points(found, MAX_POINTS, style)
+def _drawn(page_map: Map, title: str, style: Style) -> tuple[Image.Image, int]:
+    drawn = points(page_map, MAX_POINTS, style)
     columns = min(_WIDTH, max(64, 1 << math.ceil(math.log2(max(drawn.count, 1)) / 2)))
     rows = max(1, -(-drawn.count // columns))
     scale = max(1, min(_WIDTH // columns, 512 // rows)) if rows < 512 else 1
@@ -150,18 +149,18 @@ def _drawn(found: Map, title: str, style: Style) -> tuple[Image.Image, int]:
     body = plain.resize((columns * scale, rows * scale), Image.Resampling.NEAREST)
     whole = Image.new("RGB", (max(body.width, 640), body.height + _LEGEND), (255, 255, 255))
     whole.paste(body, (0, _LEGEND))
-    unit = f"1 point = {drawn.each} page{'s' * (drawn.each > 1)} of {found.page // 1024} KiB"
-    _legend(whole, found, style, f"{unit}  {title}")
+    unit = f"1 point = {drawn.each} page{'s' * (drawn.each > 1)} of {page_map.page // 1024} KiB"
+    _legend(whole, page_map, style, f"{unit}  {title}")
     return whole, drawn.each
 
 
-def _legend(whole: Image.Image, found: Map, style: Style, title: str) -> None:
+def _legend(whole: Image.Image, page_map: Map, style: Style, title: str) -> None:
     draw = ImageDraw.Draw(whole)
     at = 6
     for look in style.looks.values():
         draw.rectangle((at, 7, at + 9, 16), fill=look.colour)
         at += 14
-        text = f"{look.label} {found.counts[look.label]}"
+        text = f"{look.label} {page_map.counts[look.label]}"
         draw.text((at, 6), text, fill=(0, 0, 0))
         at += round(draw.textlength(text)) + 14
     draw.text((at, 6), title, fill=(0, 0, 0))
@@ -170,16 +169,16 @@ def _legend(whole: Image.Image, found: Map, style: Style, title: str) -> None:
 Line = list[tuple[Point, Point | None]]
 
 
-def lines(found: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[Line]:
-    """Rows for a terminal: each cell shows two points, the upper and the lower half of a sign."""
-    drawn = points(found, columns * rows * 2, style)
+def lines(page_map: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[Line]:
+    """Yield rows for a terminal: each cell shows two points, as the upper and the lower half of a sign."""
+    drawn = points(page_map, columns * rows * 2, style)
     for start in range(0, drawn.count, columns * 2):
         upper, lower = drawn.row(start, columns), drawn.row(start + columns, columns)
         yield [(point, lower[n] if n < len(lower) else None) for n, point in enumerate(upper)]
 
 
-def signs(found: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[str]:
-    """Rows for where there are no colours: each sign is one point."""
-    drawn = points(found, columns * rows, style)
+def signs(page_map: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[str]:
+    """Yield rows for output without colours: each sign is one point."""
+    drawn = points(page_map, columns * rows, style)
     for start in range(0, drawn.count, columns):
         yield "".join(style.looks[point.kind].sign for point in drawn.row(start, columns))

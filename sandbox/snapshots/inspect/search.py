@@ -1,4 +1,4 @@
-"""Texts in a memory, and bytes in hexadecimal."""
+"""Search texts in a memory, and print its bytes in hexadecimal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sandbox.snapshots.inspect.source import PIECE, Bytes, pieces, within
 
 MAX_TEXT = 4096
-"""A longer text is given in several parts."""
+"""The most characters of a text; a longer one is split."""
 _CHARACTER = (
     rb"(?:[\t\x20-\x7e]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}"
     rb"|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})"
@@ -19,7 +19,7 @@ _CHARACTER = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A text and where its first byte lies."""
+    """A text and the offset of its first byte."""
 
     offset: int
     text: str
@@ -28,32 +28,32 @@ class Found:
 def strings(
     source: Bytes, least: int = 6, pattern: re.Pattern[str] | None = None, first: int = 0, last: int | None = None
 ) -> Iterator[Found]:
-    """The runs of at least `least` characters of UTF-8 that people can read, by offset; with a pattern only those in
-    which it is found. Reads only data between `first` and `last`."""
+    """Yield the runs of at least `least` printable UTF-8 characters, by offset; with a pattern only those that match.
+    Reads only data between `first` and `last`."""
     if least < 1:
         raise ValueError(f"a text has at least 1 character, not {least}")
     likely = re.compile(rb"[\t\x20-\x7e\x80-\xf4]{%d,}" % least)
     run = re.compile(_CHARACTER + rb"{%d,%d}" % (least, max(least, MAX_TEXT)))
     for offset, data in _joined(source, first, last):
-        for found in likely.finditer(data):
-            for match in run.finditer(data, *found.span()):
+        for candidate in likely.finditer(data):
+            for match in run.finditer(data, *candidate.span()):
                 for start, text in _readable(match[0].decode()):
                     if len(text) >= least and (pattern is None or pattern.search(text)):
                         yield Found(offset + match.start() + start, text)
 
 
 def _readable(text: str) -> Iterator[tuple[int, str]]:
-    """The parts of a text without characters that nobody has assigned or can see, and where their bytes begin."""
+    """Split a text at unassigned and invisible characters; yield the parts with the offsets of their bytes."""
     if text.isascii() or text.isprintable():
         yield 0, text
         return
-    shown = "".join(char if char.isprintable() or char == "\t" else "\n" for char in text)
-    for found in re.finditer(r"[^\n]+", shown):
-        yield len(text[: found.start()].encode()), found[0]
+    printable = "".join(char if char.isprintable() or char == "\t" else "\n" for char in text)
+    for match in re.finditer(r"[^\n]+", printable):
+        yield len(text[: match.start()].encode()), match[0]
 
 
 def _joined(source: Bytes, first: int, last: int | None) -> Iterator[tuple[int, bytes]]:
-    """The data in pieces that end where no text goes on, so that none is cut in two."""
+    """Yield the data in pieces that do not end inside a text."""
     held, start = b"", 0
     tail = re.compile(_CHARACTER + rb"*(?:[\xc2-\xf4][\x80-\xbf]{0,2})?\Z")
     for offset, data in pieces(source, 1, first, last):
@@ -72,7 +72,7 @@ def _joined(source: Bytes, first: int, last: int | None) -> Iterator[tuple[int, 
 
 
 def hexdump(source: Bytes, offset: int, length: int) -> Iterator[str]:
-    """Lines of 16 bytes: offset, hexadecimal, characters. Repeated lines of zeros are one `*`, as with `hexdump -C`.
+    """Yield lines of 16 bytes: offset, hexadecimal, characters. Lines of zeros are one `*`, as with `hexdump -C`.
 
     InspectError if the range is not inside.
     """

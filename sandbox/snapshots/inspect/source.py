@@ -1,6 +1,6 @@
-"""The bytes that are looked at: read by ranges, never all at once, and never trusted.
+"""The bytes to inspect: read by ranges, never all at once, and never trusted.
 
-A number found in them is checked before it is used as a place or a length; what does not hold is an `InspectError` that
+A number read from them is checked before it is used as an offset or a length; a wrong one raises an `InspectError` that
 says what and where. Every `Readable` of `sandbox.memory` is a `Bytes`.
 """
 
@@ -17,15 +17,15 @@ Run = tuple[int, int]
 """Offset and length."""
 
 PIECE = 1 << 20
-"""How much is read at a time."""
+"""The bytes read at a time."""
 MOST_NAMED = 100
-"""Damages of one structure that are named."""
+"""The most damages that are noted for one structure."""
 _SAID = 3
-"""Damages that the text of an error names."""
+"""The most damages that an error names."""
 
 
 class InspectError(SandboxError):
-    """The bytes are not what they say they are; the text says what and where."""
+    """The error of malformed bytes; the text says what and where."""
 
 
 class Damages(list[str]):
@@ -46,7 +46,7 @@ class Damages(list[str]):
 
 
 class Damaged(InspectError):
-    """Something is wrong in a structure, all of whose readable entries were given before this was raised."""
+    """The error at the end of a damaged structure, after all its readable entries were given."""
 
     def __init__(self, damages: Damages) -> None:
         self.damages, self.lost = tuple(damages), damages.lost
@@ -54,28 +54,28 @@ class Damaged(InspectError):
 
 
 def summary(damages: Sequence[str]) -> str:
-    """The first damages, and how many more there are."""
+    """Return a text of the first damages and the number of the others."""
     more = f"; and {len(damages) - _SAID:,} more" if len(damages) > _SAID else ""
     return "; ".join(damages[:_SAID]) + more
 
 
 class Bytes(Protocol):
-    """Bytes to look into."""
+    """Bytes that can be inspected."""
 
     @property
     def size(self) -> int:
         """In bytes."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes [offset, offset + length), which must all be inside."""
+        """Return the bytes [offset, offset + length), which must all be inside."""
 
     def extents(self) -> Sequence[Run]:
-        """Where data may be, as ascending runs inside; everything else is zero."""
+        """Return ascending runs inside that may hold data; everything else is zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Bytes at hand."""
+    """Bytes in memory."""
 
     data: bytes
 
@@ -91,7 +91,7 @@ class Plain:
 
 
 class Pieces:
-    """Ranges of other bytes, one after the other: `Pieces(stable, [(0x10000, 4096), (0x80000, 100)])`.
+    """Ranges of other bytes, joined: `Pieces(stable, [(0x10000, 4096), (0x80000, 100)])`.
 
     All pieces must lie inside `source`; InspectError otherwise.
     """
@@ -112,33 +112,33 @@ class Pieces:
         self.size = total
 
     def read(self, offset: int, length: int) -> bytes:
-        found = []
+        parts = []
         index = bisect_right(self._ends, offset)
         while length > 0 and index < len(self._ends):
             begin = self._ends[index - 1] if index else 0
             take = min(length, self._ends[index] - offset)
-            found.append(self._source.read(self._starts[index] + offset - begin, take))
+            parts.append(self._source.read(self._starts[index] + offset - begin, take))
             offset, length, index = offset + take, length - take, index + 1
-        return found[0] if len(found) == 1 else b"".join(found)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def extents(self) -> list[Run]:
         below = self._source.extents()
         ends = [offset + length for offset, length in below]
-        found: list[Run] = []
+        runs: list[Run] = []
         begin = 0
         for start, end in zip(self._starts, self._ends, strict=True):
             index = bisect_right(ends, start)
             while index < len(below) and below[index][0] < start + end - begin:
                 first = max(below[index][0], start)
                 last = min(ends[index], start + end - begin)
-                found.append((begin + first - start, last - first))
+                runs.append((begin + first - start, last - first))
                 index += 1
             begin = end
-        return found
+        return runs
 
 
 def part(source: Bytes, offset: int, length: int) -> Pieces:
-    """The bytes [offset, offset + length) as bytes of their own."""
+    """Return the bytes [offset, offset + length) as a `Bytes` of their own."""
     return Pieces(source, [(offset, length)])
 
 
@@ -169,25 +169,25 @@ class Patched:
 
 
 def within(source: Bytes, offset: int, length: int, what: str) -> None:
-    """InspectError unless [offset, offset + length) is inside."""
+    """Raise InspectError unless [offset, offset + length) is inside."""
     if offset < 0 or length < 0 or offset + length > source.size:
         raise InspectError(f"{what} of {length:,} bytes at {offset:#x} is not inside the {source.size:,} bytes")
 
 
 def take(source: Bytes, offset: int, length: int, what: str) -> bytes:
-    """The bytes of a range that the data itself named."""
+    """Read a range whose offset or length comes from the data itself."""
     within(source, offset, length, what)
     return source.read(offset, length)
 
 
 def number(source: Bytes, offset: int, length: int, what: str) -> int:
-    """A little-endian unsigned number."""
+    """Read a little-endian unsigned number."""
     return int.from_bytes(take(source, offset, length, what), "little")
 
 
 def pieces(source: Bytes, unit: int = 1, first: int = 0, last: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """(offset, data) of everything that may not be zero between `first` and `last`, ascending, at most `PIECE` bytes at
-    a time; offsets are multiples of `unit`, and lengths too but at the end."""
+    """Yield (offset, data) of all data between `first` and `last`, ascending, at most `PIECE` bytes at a time; offsets
+    are multiples of `unit`, and lengths too except at the end."""
     end = source.size if last is None else min(last, source.size)
     done = first // unit * unit
     for offset, length in source.extents():
@@ -201,5 +201,5 @@ def pieces(source: Bytes, unit: int = 1, first: int = 0, last: int | None = None
 
 
 def is_zero(source: Bytes) -> bool:
-    """Whether no byte is set; reads data only until it finds one."""
+    """Return whether all bytes are zero; stops at the first other one."""
     return not any(data.count(0) != len(data) for _, data in pieces(source))

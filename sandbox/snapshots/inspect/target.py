@@ -1,4 +1,4 @@
-"""A snapshot, or a canister, opened for looking inside: one place where every kind of source comes in."""
+"""Open a snapshot, a canister or a file for inspection: the one form of every kind of source."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sandbox.snapshots.portable.history import history_of
 from sandbox.state import CanisterState, SnapshotState
 
 PARTS = ("heap", "stable", "module")
-Values = Callable[[wasm.ModuleFacts | None], list[GlobalValue]]
-"""The globals, given the module."""
+GlobalsReader = Callable[[wasm.ModuleFacts | None], list[GlobalValue]]
+"""A function from the module, None if there is none, to the globals."""
 
 
 @dataclass(frozen=True)
 class InspectionTarget:
-    """`module`: as submitted, perhaps gzip; empty where there is none. `fields`: what it says about itself."""
+    """A state to inspect. `module`: as submitted, perhaps gzip, empty if there is none; `fields`: its metadata."""
 
     heap: Bytes
     stable: Bytes
     module: Bytes
     fields: Mapping[str, object]
-    _globals: Values
+    _globals: GlobalsReader
 
     def part(self, name: str) -> Bytes:
         """One of `PARTS`."""
@@ -38,7 +38,7 @@ class InspectionTarget:
 
     @cached_property
     def facts(self) -> wasm.ModuleFacts | None:
-        """Of the module; None where there is none, or an upload has none that can be read yet."""
+        """The facts of the module; None if there is none, or if that of an upload is not complete."""
         if not self.module.size:
             return None
         try:
@@ -57,15 +57,15 @@ class InspectionTarget:
         return self._globals(self.facts)
 
     def decode(self, keep: DecodeLimits | None = None) -> Decoded:
-        """What the stable memory holds."""
+        """Decode the stable memory."""
         facts = self.facts
         enhanced = facts is not None and facts.uses_enhanced_persistence
         return decode(self.stable, Hints(self.metadata, enhanced, keep or DecodeLimits()))
 
 
 def inspection_target(source: SnapshotState | CanisterState | Content) -> InspectionTarget:
-    """A snapshot of a sandbox, the present state of a canister, or a snapshot in a file or a directory, which must stay
-    open meanwhile."""
+    """Open a snapshot of a sandbox, the present state of a canister, or a snapshot in a file or a directory; the source
+    must stay open meanwhile."""
     match source:
         case CanisterState():
             return _canister(source)
@@ -75,7 +75,7 @@ def inspection_target(source: SnapshotState | CanisterState | Content) -> Inspec
 
 
 def opened_stable(stable: Bytes, module: bytes = b"") -> InspectionTarget:
-    """A stable memory and nothing else, and the module that wrote it, where somebody knows."""
+    """Open a stable memory alone, with the module that wrote it if known."""
     return InspectionTarget(Plain(b""), stable, Plain(module), {}, lambda _: [])
 
 
@@ -123,7 +123,7 @@ def _snapshot(source: SnapshotState) -> InspectionTarget:
             source.heap, source.stable, module, fields, lambda facts: uploaded_globals(facts, upload.globals)
         )
     code = b"" if source.code is None else source.code.submitted
-    values: Values = (lambda _: []) if source.via_hooks else _saved(source.globals)
+    values: GlobalsReader = (lambda _: []) if source.via_hooks else _saved(source.globals)
     return InspectionTarget(source.heap, source.stable, Plain(code), fields, values)
 
 
@@ -142,5 +142,5 @@ def _canister(source: CanisterState) -> InspectionTarget:
     return InspectionTarget(heap, stable, Plain(code), fields, _saved(source.globals))
 
 
-def _saved(values: bytes) -> Values:
+def _saved(values: bytes) -> GlobalsReader:
     return lambda facts: [] if facts is None else globals_of(facts, values)

@@ -1,7 +1,7 @@
-"""Snapshots that can be carried elsewhere: as one file (`.icsnap`), or as the directory of dfx and icp-cli.
+"""Portable snapshots: one file (`.icsnap`), or the directory of dfx and icp-cli.
 
-`opened` reads either where it lies, `write` makes one, `of_state` shows a snapshot of a sandbox the same way, `filled`
-brings the bytes into memories, `verify` reads them all, `unreadable_globals` names what other tools misread.
+`opened` reads either in place, `write` makes one, `of_state` presents a snapshot of a sandbox in the same way, `filled`
+brings the bytes into memories, `verify` reads them all, `unreadable_globals` lists globals that other tools misread.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sandbox.snapshots.portable.filling import filled, verify
 from sandbox.snapshots.portable.metadata import unreadable_globals
 
 FORMATS: Final = {"icsnap": write_archive, "dir": write_directory}
-"""How a snapshot can be written: as one file, as a directory."""
+"""The writers of a snapshot by format: one file, or a directory."""
 SUFFIX: Final = ".icsnap"
 
 
 def opened(path: Path) -> Content:
-    """The snapshot in a file or a directory; what is found out without reading all of it is checked.
+    """Open the snapshot in a file or a directory; checks everything except the contents of its parts.
 
-    `SnapshotFileCorrupt` says what is wrong and where; other `SnapshotFileError`s that there is nothing to open.
+    `SnapshotFileCorrupt` says what is wrong and where; any other `SnapshotFileError`: there is no snapshot to open.
     """
     if path.name.endswith(PART):
         raise SnapshotFileError(f"{path} was not finished: downloading the snapshot again continues it")
@@ -37,9 +37,9 @@ def opened(path: Path) -> Content:
 
 
 def write(content: Content, path: Path, form: str | None = None, progress: Progress | None = None) -> None:
-    """Write as `icsnap` or `dir`; without `form`, as the name says: a directory unless it ends in `.icsnap`.
+    """Write as `icsnap` or `dir`; without `form`, a directory unless the name ends in `.icsnap`.
 
-    Nothing is overwritten. What is not finished stays as `PATH.part`, and writing the same again continues it.
+    Nothing is overwritten. An unfinished one stays as `PATH.part`, and writing the same again continues it.
     """
     if form is None:
         form = "icsnap" if path.suffix == SUFFIX else "dir"

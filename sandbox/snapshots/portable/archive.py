@@ -1,4 +1,4 @@
-"""Reads an `.icsnap` file where it lies: a page costs the window around it. Every block is checked when it is read."""
+"""Read an `.icsnap` file in place: a page costs the window around it. Every block is checked when it is read."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE, STABLE_MEMORY, WASM6
 from sandbox.memory import Readable, Run
 from sandbox.memory.host import read_padded
 from sandbox.snapshots.portable import fields, layout
-from sandbox.snapshots.portable.content import Content, Part, check_range, corrupt
+from sandbox.snapshots.portable.content import Content, ContentPart, check_range, corrupt
 from sandbox.snapshots.portable.files import opened_file
 from sandbox.snapshots.portable.layout import END_SIZE, FIELDS, HEAD_SIZE, HEADER, HEADER_SIZE, LONGEST, MAGIC, Head
 from sandbox.snapshots.portable.windows import PAGE, WINDOW, Window, expanded, length_of, page_runs
 
 _KEPT: Final = 4
-"""Windows kept in memory, so that reading on does not decompress twice."""
+"""Decompressed windows kept in memory for sequential reading."""
 
 
 _DECOMPRESSOR = zstandard.ZstdDecompressor()
 
 
 class Place(NamedTuple):
-    """A block's head, and where in the file its body lies."""
+    """A block's head, and the offset of its body in the file."""
 
     head: Head
     offset: int
 
 
-class Reader:
-    """An open file: blocks by their places. It closes with its last user."""
+class BlockReader:
+    """An open file: blocks by their places. It is closed with its last reference."""
 
     _fd = -1
 
@@ -53,7 +53,7 @@ class Reader:
         self.close()
 
     def places(self) -> list[Place]:
-        """All blocks by the index, which is checked, as is that they fill the file."""
+        """Read and check the index; return all blocks, which must fill the file."""
         size = os.fstat(self._fd).st_size
         header = self._read(0, min(HEADER_SIZE, size))
         if len(header) < HEADER_SIZE or layout.read_header(header)[0] != MAGIC:
@@ -64,13 +64,13 @@ class Reader:
         index = self._index(size)
         if header != HEADER:
             raise corrupt(self.path, "the header contradicts its checksum")
-        found, position = [], HEADER_SIZE
+        result, position = [], HEADER_SIZE
         for head in layout.heads(index):
-            found.append(Place(head, position + HEAD_SIZE))
+            result.append(Place(head, position + HEAD_SIZE))
             position += HEAD_SIZE + head.length
         if position + len(index) + END_SIZE != size:
             raise corrupt(self.path, f"its blocks end at byte {position}, its index begins elsewhere")
-        return found
+        return result
 
     def _index(self, size: int) -> bytes:
         if size < HEADER_SIZE + END_SIZE:
@@ -86,7 +86,7 @@ class Reader:
         return index
 
     def body(self, place: Place, name: str) -> bytes:
-        """The bytes of a block as stored, checked against the index and the head before them."""
+        """Return the stored bytes of a block, checked against the index and the head before them."""
         raw = self._read(place.offset - HEAD_SIZE, HEAD_SIZE + place.head.length)
         body = raw[HEAD_SIZE:]
         if raw[:HEAD_SIZE] != place.head.packed() or place.head.hash(body) != place.head.digest:
@@ -94,7 +94,7 @@ class Reader:
         return body
 
     def check_open(self) -> None:
-        """SnapshotFileError after `close`."""
+        """Raise SnapshotFileError after `close`."""
         if self._fd < 0:
             raise SnapshotFileError(f"{self.path} was closed")
 
@@ -106,10 +106,10 @@ class Reader:
             raise SnapshotFileError(f"{self.path} cannot be read at byte {offset}: {error.strerror}") from error
 
 
-class ArchivePart(Part):
-    """One part of a file: its windows, of which a few are kept."""
+class ArchivePart(ContentPart):
+    """One part of a file, read by windows, of which a few are kept."""
 
-    def __init__(self, reader: Reader, name: str, size: int, places: list[Place]) -> None:
+    def __init__(self, reader: BlockReader, name: str, size: int, places: list[Place]) -> None:
         self.size = size
         self._reader = reader
         self._name = name
@@ -122,19 +122,19 @@ class ArchivePart(Part):
         self._reader.check_open()
         if not length:
             return b""
-        found = []
+        windows = []
         for number in range(offset // WINDOW, (offset + length - 1) // WINDOW + 1):
             start = number * WINDOW
             first, last = max(0, offset - start), min(WINDOW, offset + length - start)
             window = self._window(number)
-            found.append(bytes(last - first) if window is None else window[first:last])
-        return found[0] if len(found) == 1 else b"".join(found)
+            windows.append(bytes(last - first) if window is None else window[first:last])
+        return windows[0] if len(windows) == 1 else b"".join(windows)
 
     def extents(self) -> list[Run]:
         return [run for place in self._places for run in page_runs(place.head.window, place.head.pages, self.size)]
 
     def _window(self, number: int) -> bytes | None:
-        """None where everything is zero."""
+        """Return a window, None if it is all zero."""
         known = self._kept.get(number)
         if known is not None:
             return known
@@ -160,7 +160,7 @@ class ArchivePart(Part):
 class Archive(Content):
     """A snapshot in an `.icsnap` file."""
 
-    reader: Reader
+    reader: BlockReader
 
     def close(self) -> None:
         self.reader.close()
@@ -168,7 +168,7 @@ class Archive(Content):
 
 def open_archive(path: Path) -> Archive:
     """Open a file; its index and its fields are checked."""
-    reader = Reader(path)
+    reader = BlockReader(path)
     try:
         places = reader.places()
         if not places or places[0].head[:3] != (FIELDS, 0, 0) or places[0].head.length > LONGEST:
@@ -177,8 +177,8 @@ def open_archive(path: Path) -> Archive:
         record = _record(path, reader.body(first, "the fields"))
         parts = _parts(reader, record, rest)
         chunks = {bytes.fromhex(name[6:]): part for name, part in parts.items() if name.startswith("chunk:")}
-        found = fields.decode(record.get("fields"), record.get("history"), str(path))
-        archive = Archive(str(path), found, parts["module"], parts["heap"], parts["stable"], chunks)
+        values = fields.decode(record.get("fields"), record.get("history"), str(path))
+        archive = Archive(str(path), values, parts["module"], parts["heap"], parts["stable"], chunks)
         object.__setattr__(archive, "reader", reader)
     except BaseException:
         reader.close()
@@ -198,8 +198,8 @@ def _record(path: Path, body: bytes) -> dict[str, Any]:
     return record
 
 
-def _parts(reader: Reader, record: dict[str, Any], places: list[Place]) -> dict[str, Readable]:
-    """The parts, once it is sure that every block lies in one of them, in order and inside."""
+def _parts(reader: BlockReader, record: dict[str, Any], places: list[Place]) -> dict[str, Readable]:
+    """Return the parts; checks that every block lies inside one of them, in order."""
     names = _sizes(record.get("parts"), reader.path)
     of_part: list[list[Place]] = [[] for _ in names]
     previous = (-1, -1)
@@ -225,16 +225,16 @@ def _title(name: str) -> str:
 
 
 def _sizes(parts: Any, path: Path) -> list[tuple[str, int]]:
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for item in parts if isinstance(parts, list) else []:
         match item:
-            case [str() as name, int() as size] if name not in found and _allowed(name, size):
-                found[name] = size
+            case [str() as name, int() as size] if name not in sizes and _allowed(name, size):
+                sizes[name] = size
             case _:
                 raise corrupt(path, f"there is no part {item!r:.80}")
-    if not {"module", "heap", "stable"} <= found.keys() or len(found) > 3 + CHUNKS:
+    if not {"module", "heap", "stable"} <= sizes.keys() or len(sizes) > 3 + CHUNKS:
         raise corrupt(path, "its parts are not module, heap, stable memory and at most 100 chunks")
-    return list(found.items())
+    return list(sizes.items())
 
 
 def _allowed(name: str, size: int) -> bool:
@@ -246,7 +246,7 @@ def _allowed(name: str, size: int) -> bool:
 
 
 def decompressed(body: bytes, size: int) -> bytes | None:
-    """The content of a zstd frame if it has `size` bytes, which is known before anything is made room for."""
+    """Return the content of a zstd frame if it has `size` bytes, else None; the size is checked before allocating."""
     try:
         if zstandard.frame_content_size(body) != size:
             return None

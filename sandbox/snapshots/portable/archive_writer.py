@@ -1,4 +1,4 @@
-"""Writes an `.icsnap` file: as a stream, compressed by two threads, continued where an earlier attempt ended."""
+"""Write an `.icsnap` file: as a stream, compressed by two threads, continued where an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _AHEAD: Final = 2 * _THREADS
 _local = threading.local()
 
 Task = tuple[int, Readable, Span]
-"""Number of the part, the part, and a span of it."""
+"""The number of a part, the part, and a span of it."""
 
 
 def write_archive(content: Content, path: Path, progress: Progress | None = None) -> None:
-    """Make the file; it has its name only when it is complete and on the disk.
+    """Write the file; it has its name only when it is complete and on the disk.
 
-    What an earlier attempt for the same content left in `PATH.part` is checked block by block and kept.
+    Blocks that an earlier attempt for the same content left in `PATH.part` are checked and kept.
     """
     part = part_of(path)
     with making(path, directory=False), locked(part) as fd:
@@ -57,18 +57,18 @@ class _Writer:
         self._first = _first_body(content)
 
     def write(self) -> None:
-        """Blocks, index, end."""
+        """Write blocks, index and end."""
         done = self._resume()
-        self._tell(done)
+        self._report(done)
         with ThreadPoolExecutor(_THREADS) as pool:
             for head, body, (_, _, span) in _compressed(pool, self._tasks[done:]):
                 if head.pages:
                     self._append(head, body)
-                self._tell(1, span)
+                self._report(1, span)
         index = bytes(self._index)
         write_all(self._fd, index + layout.end(self._end, index), self._end)
 
-    def _tell(self, count: int, span: Span | None = None) -> None:
+    def _report(self, count: int, span: Span | None = None) -> None:
         passed = [span] if span is not None else [task[2] for task in self._tasks[:count]]
         self._done += sum(high - low for _, low, high in passed)
         if self._progress is not None:
@@ -83,10 +83,10 @@ class _Writer:
         self._end += HEAD_SIZE + head.length
 
     def _resume(self) -> int:
-        """Keep the blocks that are whole and belong to this content; how many tasks they make unnecessary."""
+        """Keep the whole blocks of this content in the file; return the number of tasks already done."""
         first = Head.over(FIELDS, 0, 0, self._first)
-        found = self._blocks()
-        if next(found, None) != first:
+        heads = self._blocks()
+        if next(heads, None) != first:
             os.ftruncate(self._fd, 0)
             write_all(self._fd, HEADER, 0)
             self._append(first, self._first)
@@ -94,7 +94,7 @@ class _Writer:
         self._note(first)
         places = {(number, span.number): index for index, (number, _, span) in enumerate(self._tasks)}
         done = 0
-        for head in found:
+        for head in heads:
             place = places.get((head.part, head.window), -1)
             if place < done:
                 break
@@ -104,7 +104,7 @@ class _Writer:
         return done
 
     def _blocks(self) -> Iterator[Head]:
-        """The blocks in the file up to the first that is not whole."""
+        """Yield the blocks in the file up to the first that is not whole."""
         size = os.fstat(self._fd).st_size
         position = HEADER_SIZE
         if read_padded(self._fd, HEADER_SIZE, 0) != HEADER:
@@ -130,7 +130,7 @@ def _first_body(content: Content) -> bytes:
 
 
 def _compressed(pool: ThreadPoolExecutor, tasks: list[Task]) -> Iterator[tuple[Head, bytes, Task]]:
-    """In order; a few are under way at any moment. Only the calling thread reads the sources."""
+    """Yield compressed blocks in order, a few ahead. Only the calling thread reads the sources."""
     waiting: deque[tuple[Future[tuple[Head, bytes]], Task]] = deque()
     try:
         for task in tasks:

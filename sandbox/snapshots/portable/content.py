@@ -1,4 +1,4 @@
-"""What a snapshot consists of, wherever its bytes lie: in the sandbox, in a file, in a directory."""
+"""The content of a snapshot, in the same form for one in the sandbox, in a file or in a directory."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from sandbox.state import SnapshotState
 from sandbox.state.snapshot import TAKEN
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes in all, zeros not counted; what it raises ends the transfer."""
+"""A callback with the bytes done and the bytes in all, without zeros; an exception in it ends the transfer."""
 
 
-class Part(ABC):
-    """Bytes that are read where they lie; what a memory's image offers (`Readable`) for what is not in a memory."""
+class ContentPart(ABC):
+    """Bytes read in place, with the interface of a memory's image (`Readable`)."""
 
     size: int
     """In bytes."""
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes [offset, offset + length); ValueError if they are not all inside."""
+        """Return the bytes [offset, offset + length); ValueError if they are not all inside."""
 
     @abstractmethod
     def extents(self) -> list[Run]:
-        """Where data may be, as ascending runs of bytes; everything else is zero."""
+        """Return ascending runs of bytes that may hold data; everything else is zero."""
 
     def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
-        """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
+        """Yield the bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
         for run in runs:
             for offset, length in host.pieces(*run, MIB):
                 yield offset, self.read(offset, length)
 
 
-class Blob(Part):
-    """Bytes at hand."""
+class Blob(ContentPart):
+    """Bytes in memory."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -57,7 +57,7 @@ class Blob(Part):
         return [(0, len(self.data))] if self.data else []
 
 
-class Clipped(Part):
+class Clipped(ContentPart):
     """The first `size` bytes of an image."""
 
     def __init__(self, image: Readable, size: int) -> None:
@@ -69,19 +69,19 @@ class Clipped(Part):
         return self._image.read(offset, length)
 
     def extents(self) -> list[Run]:
-        found = ((start, min(length, self.size - start)) for start, length in self._image.extents())
-        return [run for run in found if run[1] > 0]
+        clipped = ((start, min(length, self.size - start)) for start, length in self._image.extents())
+        return [run for run in clipped if run[1] > 0]
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Everything but the bytes. `id`, `canister_id`, `label`, `checksum`: None where nobody said.
+    """The fields of a snapshot: everything except bytes. `id`, `canister_id`, `label`, `checksum`: None if unknown.
 
-    `source`: `taken_from_canister` or `metadata_upload`. `globals`: type letters and bits, in the specification's order
-    (SPECIFICATION 6.2). `global_timer`: nanoseconds, 0 for inactive, None where it was not recorded. `checksum`: the
+    `source`: `taken_from_canister` or `metadata_upload`. `globals`: type letters and bits, in the order of
+    `read_canister_snapshot_metadata`. `global_timer`: nanoseconds, 0 for inactive, None if unknown. `checksum`: the
     sandbox's own, of the snapshot that was written. `via_hooks`: only stable memory, as the canister's hook left it;
-    heap and globals are empty. `history`: what it was derived from, oldest first. `extra`: what a
-    later version knows and this one does not.
+    heap and globals are empty. `history`: the edits it was derived by, oldest first. `extra`: fields of a later
+    version that this one does not know.
     """
 
     taken_at: int
@@ -102,10 +102,10 @@ class Fields:
 
 @dataclass(frozen=True)
 class Content:
-    """A snapshot to be read. Nothing is loaded before it is asked for; use it in a `with`, which closes files.
+    """A snapshot to be read. Bytes are loaded on use; use it in a `with`, which closes files.
 
-    `where`: for messages. `chunks`: the Wasm chunk store by SHA-256. `sums`: what the checksums (`extras.Sums`) of
-    parts must be, for those whose bytes are not checked whenever they are read.
+    `where`: its place, for errors. `chunks`: the Wasm chunk store by SHA-256. `sums`: the expected checksums
+    (`extras.Sums`) of the parts whose bytes are not checked on every read.
     """
 
     where: str
@@ -117,16 +117,16 @@ class Content:
     sums: Mapping[str, str] = field(default_factory=dict)
 
     def parts(self) -> dict[str, Readable]:
-        """All bytes by name, in the order in which they are written: `module`, `chunk:HEX`..., `heap`, `stable`."""
+        """Return all parts by name, in the order of writing: `module`, `chunk:HEX`..., `heap`, `stable`."""
         chunks = {f"chunk:{digest.hex()}": self.chunks[digest] for digest in sorted(self.chunks)}
         return {"module": self.module, **chunks, "heap": self.heap, "stable": self.stable}
 
     def place(self, part: str) -> str:
-        """Where a part lies, for messages."""
+        """Return the place of a part, for errors."""
         return f"{self.where}: {part}"
 
     def close(self) -> None:
-        """Close files; reading ends."""
+        """Close the files; reading fails from now on."""
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +136,7 @@ class Content:
 
 
 def of_state(snapshot: SnapshotState, checksum: bytes | None = None) -> Content:
-    """A snapshot of the sandbox. Its memories must not be closed meanwhile."""
+    """Return the content of a snapshot of the sandbox, whose memories must stay open meanwhile."""
     upload = snapshot.upload
     code = snapshot.code
     assert upload is not None or code is not None
@@ -155,7 +155,7 @@ def of_state(snapshot: SnapshotState, checksum: bytes | None = None) -> Content:
         via_hooks=snapshot.via_hooks,
         history=history_of(snapshot.derived),
     )
-    module: Part = Blob(code.submitted) if code is not None else Blob(b"")
+    module: ContentPart = Blob(code.submitted) if code is not None else Blob(b"")
     if upload is not None:
         module = Clipped(upload.module, upload.module_size)
     chunks = {digest: Blob(chunk) for digest, chunk in snapshot.chunks.items()}
@@ -164,16 +164,16 @@ def of_state(snapshot: SnapshotState, checksum: bytes | None = None) -> Content:
 
 
 def whole(source: Readable) -> bytes:
-    """All bytes of a part that is known to be small."""
+    """Read all bytes of a part, which must be small."""
     return source.read(0, source.size)
 
 
 def check_range(source: Readable, offset: int, length: int) -> None:
-    """ValueError unless the range lies inside."""
+    """Raise ValueError unless the range lies inside."""
     if offset < 0 or length < 0 or offset + length > source.size:
         raise ValueError(f"{length} bytes at {offset} are not inside {source.size} bytes")
 
 
 def corrupt(where: object, what: str) -> SnapshotFileCorrupt:
-    """The exception for a file that contradicts itself."""
+    """Return the error for a file that contradicts itself."""
     return SnapshotFileCorrupt(f"{where}: {what}")

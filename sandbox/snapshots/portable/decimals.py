@@ -1,4 +1,4 @@
-"""Decimals of f32 and f64 that every reader of `metadata.json` takes exactly.
+"""Decimals of f32 and f64 that every reader of `metadata.json` reads exactly.
 
 dfx and icp-cli read JSON by serde_json without its feature `float_roundtrip`: it keeps the digits that fit in 64 bits
 as a float64 and multiplies or divides that by a power of ten, which rounds twice. About a third of all float64 arrive
@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 _DIGITS_TRIED: Final = range(16, 21)
-"""Significands of so many digits fill the 64 bits; fewer than 16 are the shortest decimal or another number."""
+"""Digits of significands that fill 64 bits; fewer than 16 give the shortest decimal or another number."""
 _TRIES: Final = 8
 """Significands tried for each count of digits: few differ as float64."""
 _MOST: Final = (1 << 64) - 1
@@ -24,14 +24,14 @@ _NUMBER: Final = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:e(-?\d+))?")
 
 
 class Spelling(NamedTuple):
-    """The text of a number; `is_exact`: those tools read it as this number."""
+    """The text of a number; `is_exact`: dfx and icp-cli read it as this number."""
 
     text: str
     is_exact: bool
 
 
 def spelled(value: float, letter: str) -> Spelling:
-    """An f32 (`f`) or f64 (`d`) as a decimal that is it when rounded correctly: the shortest one that serde_json takes
+    """Return a decimal that correct rounding reads as this f32 (`f`) or f64 (`d`): the shortest that serde_json reads
     exactly, else just the shortest; null for NaN and infinities, for which JSON has no number."""
     text = shortest(value, letter)
     if not math.isfinite(value):
@@ -44,7 +44,7 @@ def spelled(value: float, letter: str) -> Spelling:
 
 
 def as_read(text: str) -> float:
-    """The float64 that serde_json makes of a JSON number."""
+    """Return the float64 that serde_json reads from a JSON number."""
     parts = _NUMBER.fullmatch(text)
     assert parts is not None
     sign, whole, fraction, exponent = parts.groups()
@@ -56,7 +56,7 @@ def as_read(text: str) -> float:
 
 
 def _as_many_as_fit(significand: int, digits: str) -> tuple[int, int]:
-    """The significand with digits appended while it has at most 64 bits, and the number of those digits."""
+    """Append digits while the significand has at most 64 bits; return it and the number of digits appended."""
     for kept, digit in enumerate(digits):
         if significand * 10 + int(digit) > _MOST:
             return significand, kept
@@ -65,7 +65,7 @@ def _as_many_as_fit(significand: int, digits: str) -> tuple[int, int]:
 
 
 def _scaled(number: float, exponent: int) -> float:
-    """`f64_from_parts`; infinite where that is an error."""
+    """Scale as serde_json's `f64_from_parts` does; infinite where that is an error."""
     while exponent < -308 and number:
         number /= 1e308
         exponent += 308
@@ -77,7 +77,7 @@ def _scaled(number: float, exponent: int) -> float:
 
 
 def _longer(value: float) -> Iterator[str]:
-    """Decimals between the neighbours of a number, of as many digits as may make a difference."""
+    """Yield longer decimals between the neighbours of a number."""
     sign, size = "-" if value < 0 else "", abs(value)
     if not size:
         return
@@ -93,7 +93,7 @@ def _longer(value: float) -> Iterator[str]:
 
 
 def shortest(value: float, letter: str) -> str:
-    """The shortest decimal that is this f32 (`f`) or f64 (`d`), written as the Rust libraries do; null for none."""
+    """Return the shortest decimal of this f32 (`f`) or f64 (`d`), in the style of the Rust libraries; or null."""
     if not math.isfinite(value):
         return "null"
     single = letter == "f"
@@ -118,7 +118,7 @@ def shortest(value: float, letter: str) -> str:
 
 
 def _single(value: float) -> float:
-    """The nearest f32; infinite where it is too large."""
+    """Return the nearest f32; infinite if the value is too large."""
     try:
         [single] = struct.unpack("<f", struct.pack("<f", value))
     except OverflowError:
@@ -127,7 +127,7 @@ def _single(value: float) -> float:
 
 
 def _decimal(text: str) -> tuple[str, str, int]:
-    """Sign, digits without zeros at either end, and the place of the point counted from the first of them."""
+    """Return sign, digits without zeros at either end, and the position of the point relative to the first one."""
     sign = "-" if text.startswith("-") else ""
     plain, _, exponent = text.lstrip("-").partition("e")
     before, _, after = plain.partition(".")

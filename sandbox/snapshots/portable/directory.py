@@ -1,10 +1,10 @@
-"""The directory of dfx and icp-cli (SPECIFICATION 6.7): `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
-`stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read where they lie; and `sandbox.json` of our own, verified
+"""Read the snapshot directory of dfx and icp-cli: `metadata.json`, `wasm_module.bin`, `wasm_memory.bin`,
+`stable_memory.bin`, `wasm_chunk_store/SHA256.bin`, all read in place; and the sandbox's own `sandbox.json`, verified
 where it is present.
 
 An empty part may have no file. A link may lead to another place in the directory, not outside of it: an upload must not
 read files that are not part of the snapshot. Without `sandbox.json`, sizes, hashes of chunks and the globals can be
-checked, bytes of memories cannot: nothing in this layout tells what they should be.
+checked, bytes of memories cannot: the layout has no checksum of them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from sandbox.limits import CHUNK_SIZE
 from sandbox.memory import Readable, Run
 from sandbox.memory.host import clipped, data_runs, read_padded
 from sandbox.snapshots.portable import extras, metadata
-from sandbox.snapshots.portable.content import Blob, Content, Part, check_range, corrupt, whole
+from sandbox.snapshots.portable.content import Blob, Content, ContentPart, check_range, corrupt, whole
 from sandbox.snapshots.portable.files import check_inside, opened_file
 
 METADATA: Final = "metadata.json"
 CHUNKS: Final = "wasm_chunk_store"
 FILES: Final = {"module": "wasm_module.bin", "heap": "wasm_memory.bin", "stable": "stable_memory.bin"}
 _UNFINISHED: Final = ".download_progress.json"
-"""icp-cli keeps it while a download is not finished."""
+"""The file of icp-cli that marks an unfinished download."""
 _SMALL: Final = 1 << 26
 
 
-class FilePart(Part):
-    """A file of `directory`, sparse or not. It closes with its last user."""
+class FilePart(ContentPart):
+    """A file of `directory`, sparse or not. It is closed with its last reference."""
 
     _fd = -1
 
@@ -83,36 +83,36 @@ def open_directory(path: Path) -> Directory:
     if _is_there(path / _UNFINISHED):
         raise corrupt(path, f"its download was not finished ({_UNFINISHED} is there)")
     raw = _small(path / METADATA, path)
-    found = metadata.decode(raw, str(path / METADATA))
-    found, sums = _with_extras(path, raw, found)
-    if found.unknown:
-        raise corrupt(path / METADATA, f"global {found.unknown[0]} has no number: it was NaN or infinite")
+    content = metadata.decode(raw, str(path / METADATA))
+    content, sums = _with_extras(path, raw, content)
+    if content.unknown:
+        raise corrupt(path / METADATA, f"global {content.unknown[0]} has no number: it was NaN or infinite")
     files: list[FilePart] = []
     try:
-        sizes = {"module": found.module_size, "heap": found.heap_size, "stable": found.stable_size}
+        sizes = {"module": content.module_size, "heap": content.heap_size, "stable": content.stable_size}
         parts = {name: _part(path, FILES[name], size, files) for name, size in sizes.items()}
-        chunks: dict[bytes, Readable] = {digest: _chunk(path, digest, files) for digest in found.chunks}
+        chunks: dict[bytes, Readable] = {digest: _chunk(path, digest, files) for digest in content.chunks}
     except BaseException:
         for file in files:
             file.close()
         raise
     wanted = {name: sums[file] for name, file in FILES.items() if sums}
-    made = Directory(str(path), found.fields, parts["module"], parts["heap"], parts["stable"], chunks, wanted)
+    made = Directory(str(path), content.fields, parts["module"], parts["heap"], parts["stable"], chunks, wanted)
     object.__setattr__(made, "path", path)
     object.__setattr__(made, "files", files)
     return made
 
 
-def _with_extras(path: Path, raw: bytes, found: metadata.Metadata) -> tuple[metadata.Metadata, dict[str, str]]:
+def _with_extras(path: Path, raw: bytes, content: metadata.Metadata) -> tuple[metadata.Metadata, dict[str, str]]:
     file = path / extras.NAME
     if not _is_there(file):
-        return found, {}
-    fields, sums = extras.decode(_small(file, path), found.fields, file)
+        return content, {}
+    fields, sums = extras.decode(_small(file, path), content.fields, file)
     if sums.pop(METADATA, None) != extras.checksum(Blob(raw)):
         raise corrupt(path / METADATA, f"it is not what {extras.NAME} says (without that file, it is taken as it is)")
     if sums.keys() != set(FILES.values()):
         raise corrupt(file, "it does not name the files of this layout")
-    return replace(found, fields=fields, unknown=()), sums
+    return replace(content, fields=fields, unknown=()), sums
 
 
 def _part(path: Path, name: str, size: int, files: list[FilePart]) -> Readable:
@@ -135,12 +135,12 @@ def _chunk(path: Path, digest: bytes, files: list[FilePart]) -> Readable:
 
 
 def chunk_path(path: Path, digest: bytes) -> Path:
-    """The file of a chunk."""
+    """Return the path of a chunk."""
     return path / CHUNKS / f"{digest.hex()}.bin"
 
 
 def _is_there(file: Path) -> bool:
-    """Whether the directory has this name, a link that leads nowhere included."""
+    """Return whether the name exists, also as a broken link."""
     return os.path.lexists(file)
 
 

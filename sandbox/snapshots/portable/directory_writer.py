@@ -1,4 +1,4 @@
-"""Writes the directory of dfx and icp-cli: sparse, beside its place, continued where an earlier attempt ended."""
+"""Write the directory of dfx and icp-cli: sparse, beside its place, continued where an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sandbox.snapshots.portable.windows import WINDOW, Window, expanded, load, p
 
 _LOCK: Final = ".lock"
 _MODE: Final = 0o644
-"""Who may read it is as with any file that is made here."""
+"""The permissions of files, before the umask."""
 
 
 def write_directory(content: Content, path: Path, progress: Progress | None = None) -> None:
-    """Make the directory; it has its name only when it is complete and on the disk.
+    """Write the directory; it has its name only when it is complete and on the disk.
 
-    What an earlier attempt left in `PATH.part/` is compared with the content and kept where it is the same.
+    Bytes that an earlier attempt left in `PATH.part/` are compared with the content and kept where they are equal.
     """
     part = part_of(path)
     with making(path, directory=True):
@@ -44,9 +44,9 @@ class _Writer:
         self._done = 0
 
     def write(self) -> None:
-        """Parts, chunks, and at last what says that they belong together."""
+        """Write parts and chunks, then the files that make them a snapshot."""
         self._clear()
-        self._tell(0)
+        self._report(0)
         sums = {}
         for name, file in FILES.items():
             sums[file] = self._part(self._path / file, self._content.parts()[name])
@@ -57,7 +57,7 @@ class _Writer:
         write_durably(self._path / METADATA, text, _MODE)
 
     def _clear(self) -> None:
-        """Nothing stays that is not of this layout, and no directory that says it is complete."""
+        """Delete all files that are not of this layout, and the metadata, so that the directory is incomplete."""
         (self._path / METADATA).unlink(missing_ok=True)
         (self._path / CHUNKS).mkdir(exist_ok=True)
         names = {chunk_path(self._path, digest).name for digest in self._content.chunks}
@@ -69,10 +69,10 @@ class _Writer:
     def _chunks(self) -> None:
         for digest, chunk in self._content.chunks.items():
             write_durably(chunk_path(self._path, digest), whole(chunk), _MODE)
-            self._tell(load(chunk))
+            self._report(load(chunk))
 
     def _part(self, file: Path, source: Readable) -> str:
-        """Write what differs; the checksum of the whole."""
+        """Write the windows that differ and return the checksum of the whole part."""
         sums = extras.Sums(source.size)
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -83,7 +83,7 @@ class _Writer:
                 window = packed(source, span)
                 sums.add(window)
                 _write(fd, window, source.size)
-                self._tell(span.high - span.low)
+                self._report(span.high - span.low)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -92,20 +92,20 @@ class _Writer:
 
     @staticmethod
     def _empty(fd: int, size: int, wanted: set[int]) -> None:
-        """Clear the windows that an earlier attempt wrote and that hold nothing."""
+        """Clear windows of an earlier attempt that are zero in the content."""
         for start, length in data_runs(fd, 0, size):
             for number in range(start // WINDOW, -(-(start + length) // WINDOW)):
                 if number not in wanted:
                     _write(fd, Window(number, 0, b""), size)
 
-    def _tell(self, count: int) -> None:
+    def _report(self, count: int) -> None:
         self._done += count
         if self._progress is not None:
             self._progress(self._done, self._total)
 
 
 def _write(fd: int, window: Window, size: int) -> None:
-    """Let the file show the window; what it shows already is not written again, zeros become holes."""
+    """Write a window unless the file has it already; zeros become holes."""
     start = window.number * WINDOW
     wanted = expanded(window, size)
     there = read_padded(fd, len(wanted), start)

@@ -1,8 +1,8 @@
-"""`sandbox.json`, a file of ours that dfx and icp-cli do not read: what their layout has no place for (id, label, the
+"""`sandbox.json`, the sandbox's own file, which dfx and icp-cli ignore: fields that their layout lacks (id, label, the
 exact bits of the globals, history), and checksums of the other files.
 
 Chunks need none, their names are their SHA-256. The checksum of a file covers its size and its windows of 1 MiB that
-hold anything, so that a sparse file costs what it holds.
+are not zero, so that a sparse file costs its data.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ class Sums:
         self._hasher.update(size.to_bytes(8, "little"))
 
     def add(self, window: Window) -> None:
-        """One more window; zero ones may be left out."""
+        """Add a window; windows of zeros may be left out."""
         if window.pages:
             self._hasher.update(window.number.to_bytes(8, "little") + window.pages.to_bytes(32, "little"))
             self._hasher.update(window.data)
 
     @property
     def hex(self) -> str:
-        found: str = self._hasher.hexdigest()
-        return found
+        digest: str = self._hasher.hexdigest()
+        return digest
 
 
 def checksum(source: Readable) -> str:
-    """The checksum of a file or a part."""
+    """Return the checksum of a file or a part."""
     sums = Sums(source.size)
     for span in spans(source):
         sums.add(packed(source, span))
     return sums.hex
 
 
-def check(content: Content, part: str, found: str) -> None:
-    """`SnapshotFileCorrupt` if this is not the checksum that a part must have."""
-    if content.sums.get(part, found) != found:
+def check(content: Content, part: str, checksum: str) -> None:
+    """Raise `SnapshotFileCorrupt` unless this is the expected checksum of a part."""
+    if content.sums.get(part, checksum) != checksum:
         raise corrupt(
             content.place(part), f"it is not what {NAME} says (without that file, it would be taken as it is)"
         )
 
 
 def encode(content: Content, sums: dict[str, str]) -> bytes:
-    """The file; `sums`: checksums by file name."""
+    """Return the file; `sums`: checksums by file name."""
     fields = content.fields
     record = {
         **fields.extra,
@@ -79,8 +79,8 @@ def encode(content: Content, sums: dict[str, str]) -> bytes:
 
 
 def _own(record: dict[str, Any]) -> str:
-    found: str = blake3.blake3(_text(record), derive_key_context=f"{_HASH} extras").hexdigest()
-    return found
+    digest: str = blake3.blake3(_text(record), derive_key_context=f"{_HASH} extras").hexdigest()
+    return digest
 
 
 def _text(record: dict[str, Any]) -> bytes:
@@ -88,19 +88,19 @@ def _text(record: dict[str, Any]) -> bytes:
 
 
 def _hex(value: object) -> str:
-    """Bytes in a history are shown."""
+    """Return bytes in a history as hexadecimal text."""
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 def decode(raw: bytes, fields: Fields, path: Path) -> tuple[Fields, dict[str, str]]:
-    """The fields with what this file adds, and the checksums. A file that was edited is refused."""
+    """Return the fields completed from this file, and the checksums. An edited file is refused."""
     where = str(path)
     try:
         record = json.loads(raw)
         own = record.pop("checksum")
-        json.dumps(record, ensure_ascii=False).encode()  # ValueError for what is no text
+        json.dumps(record, ensure_ascii=False).encode()  # ValueError for lone surrogates
         intact = own == _own(record) and raw == _text(record | {"checksum": own})
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         intact = False
@@ -108,7 +108,7 @@ def decode(raw: bytes, fields: Fields, path: Path) -> tuple[Fields, dict[str, st
         raise corrupt(where, "it contradicts its checksum (without this file, the others are taken as they are)")
     take = Taker(record, where)
     take.one("format", int, lambda version: version == _FORMAT)
-    sums = take.one("files", dict, lambda found: all(isinstance(digest, str) for digest in found.values()))
+    sums = take.one("files", dict, lambda files: all(isinstance(digest, str) for digest in files.values()))
     canister_id = take.optional("canister_id", str)
     snapshot_id = take.optional("id", str)
     known = take.optional("snapshot_checksum", str)
@@ -125,7 +125,7 @@ def decode(raw: bytes, fields: Fields, path: Path) -> tuple[Fields, dict[str, st
             extra=take.rest(),
         ), sums
     except ValueError as error:
-        raise corrupt(where, f"a field is not what it should be: {error}") from None
+        raise corrupt(where, f"a field is invalid: {error}") from None
 
 
 def _global(item: Any) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Fields as plain values and back: what the first block of a file and `sandbox.json` hold. Nothing read is believed."""
+"""Fields as plain values and back, for the first block of a file and `sandbox.json`. Values read are not trusted."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ U64: Final = (1 << 64) - 1
 HOOKS: Final = ("condition_not_satisfied", "ready", "executed")
 WIDTHS: Final = {"i": 32, "l": 64, "f": 32, "d": 64, "v": 128}
 """Bits of a global by the letter of its type."""
+TYPE_NAMES: Final = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
+"""The specification's names of the types of globals, by their letters."""
 
 
 def encode(fields: Fields) -> dict[str, Any]:
-    """As CBOR-ready values."""
+    """Return the fields as CBOR-ready values."""
     return {
         **fields.extra,
         "id": fields.id,
@@ -38,7 +40,7 @@ def encode(fields: Fields) -> dict[str, Any]:
 
 
 def decode(record: Any, history: Any, where: str) -> Fields:
-    """`SnapshotFileCorrupt` names the first field that is none."""
+    """Return the fields of a record; `SnapshotFileCorrupt` names the first invalid one."""
     take = Taker(record, where)
     canister_id = take.optional("canister_id", bytes, lambda raw: len(raw) <= 29)
     return Fields(
@@ -60,7 +62,7 @@ def decode(record: Any, history: Any, where: str) -> Fields:
 
 
 def decode_history(history: Any, where: str) -> tuple[Mapping[str, Any], ...]:
-    """A list of maps."""
+    """Return the history, a list of maps; else `SnapshotFileCorrupt`."""
     if not isinstance(history, list) or not all(isinstance(item, dict) for item in history):
         raise corrupt(where, "the history is not a list of records")
     return tuple(history)
@@ -71,18 +73,18 @@ def _u64(number: int) -> bool:
 
 
 def _globals(items: list[Any], where: str) -> Globals:
-    found = []
+    values = []
     for index, item in enumerate(items):
         match item:
             case [str() as letter, bytes() as raw] if letter in WIDTHS and len(raw) * 8 == WIDTHS[letter]:
-                found.append((letter, int.from_bytes(raw, "little")))
+                values.append((letter, int.from_bytes(raw, "little")))
             case _:
                 raise corrupt(where, f"global {index} is not a type and its bytes: {item!r:.80}")
-    return tuple(found)
+    return tuple(values)
 
 
 class Taker:
-    """Takes values of the wanted kind out of a record."""
+    """A record from which values are taken with a check of their types."""
 
     def __init__(self, record: Any, where: str) -> None:
         if not isinstance(record, dict) or not all(isinstance(name, str) for name in record):
@@ -91,7 +93,7 @@ class Taker:
         self._where = where
 
     def one(self, name: str, kind: type, holds: Any = None) -> Any:
-        """The value of a field that must be there."""
+        """Take the value of a mandatory field."""
         if name not in self._left:
             raise corrupt(self._where, f"the field {name!r} is missing")
         value = self._left.pop(name)
@@ -101,12 +103,12 @@ class Taker:
         return value
 
     def optional(self, name: str, kind: type, holds: Any = None) -> Any:
-        """The value, or None where it is absent or null."""
+        """Take the value of a field, None if it is absent or null."""
         if self._left.get(name) is None:
             self._left.pop(name, None)
             return None
         return self.one(name, kind, holds)
 
     def rest(self) -> dict[str, Any]:
-        """What nobody asked for."""
+        """Return the fields that were not taken."""
         return self._left

@@ -1,4 +1,4 @@
-"""Writing so that a name always means something finished, and never over what is there."""
+"""Write files under temporary names, and never over existing ones: a final name means a finished file."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from sandbox.errors import SnapshotFileError
 from sandbox.memory.host import sync
 
 PART = ".part"
-"""What is not finished lies beside its place, under its name with this at the end."""
+"""The suffix of the temporary name of an unfinished file."""
 
 
 def part_of(path: Path) -> Path:
-    """Where `path` is made."""
+    """Return the temporary path of `path`."""
     return path.with_name(path.name + PART)
 
 
 def check_inside(path: Path, directory: Path) -> None:
-    """Refuse a file that a link, its own or one of a folder, leads to outside of `directory`. Links within may be."""
+    """Refuse a file that links, its own or those of folders, lead outside of `directory`. Links within are allowed."""
     target, root = Path(os.path.realpath(path)), os.path.realpath(directory)
     if not target.is_relative_to(root):
         raise SnapshotFileError(f"{path} is a link that leads outside of {directory}, to {target}: it is not read")
 
 
 def opened_file(path: Path) -> int:
-    """A descriptor of a regular file, to be read."""
+    """Open a regular file for reading and return its descriptor."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -43,8 +43,8 @@ def opened_file(path: Path) -> int:
 
 @contextmanager
 def making(path: Path, *, directory: bool) -> Iterator[None]:
-    """Within, `path` is being made: it is not there yet (a directory may be, if empty), and failures of the system
-    become `SnapshotFileError`."""
+    """Guard the writing of `path`: it must not exist (an empty directory may), and OSErrors become
+    `SnapshotFileError`."""
     try:
         if path.exists() and not (directory and path.is_dir() and not any(path.iterdir())):
             raise SnapshotFileError(f"{path} is there already, and nothing is overwritten")
@@ -55,7 +55,7 @@ def making(path: Path, *, directory: bool) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """A descriptor of the file, made if absent, that no other process has within."""
+    """Open a file, made if absent, and lock it against other processes; yields the descriptor."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
@@ -68,7 +68,7 @@ def locked(path: Path) -> Iterator[int]:
 
 
 def put(part: Path, path: Path) -> None:
-    """Rename, and wait for the disk."""
+    """Rename to the final path, which must not exist, and sync."""
     try:
         os.rename(part, path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""From a snapshot that lies elsewhere to memories of a pool: read in windows, checked as it is read, zeros left out."""
+"""Fill memories of a pool from a snapshot's content: read in windows, checked as it is read, zeros left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES: Final = ("module", "heap", "stable")
 
 
 class _Target(Protocol):
-    """Takes bytes in the order of their offsets."""
+    """A sink for bytes in the order of their offsets."""
 
     def write(self, offset: int, data: bytes, /) -> object: ...
 
@@ -27,28 +27,28 @@ class _Target(Protocol):
 def filled(
     pool: Pool, content: Content, progress: Progress | None = None, keep: Repository | None = None
 ) -> tuple[Images, tuple[bytes, ...]]:
-    """All bytes in new memories that nobody else knows, and the chunks. `keep`: the bytes are kept there as they come;
-    after an interruption, what has been kept already is not written again.
+    """Read all bytes into new memories; return these and the chunks. `keep`: also store the bytes there as they arrive;
+    after an interruption, stored bytes are not written again.
 
-    `SnapshotFileCorrupt` says what is not as it should be; then the memories are gone, and nothing else was touched.
+    `SnapshotFileCorrupt` says what is wrong; the memories are then discarded, and nothing else has changed.
     """
     memories = {name: pool.memory(-(-content.parts()[name].size // WASM_PAGE) * WASM_PAGE) for name in _NAMES}
     if keep is None:
         chunks = _read(content, {name: [memory] for name, memory in memories.items()}, progress)
         module, heap, stable = (memory.image() for memory in memories.values())
         return (module, heap, stable), tuple(chunks)
-    with keep.arriving() as addition:
-        arrivals = {name: IngestStream(addition, memory.size) for name, memory in memories.items()}
-        chunks = _read(content, {name: [memories[name], arrivals[name]] for name in _NAMES}, progress)
-        trees = [arrival.finish() for arrival in arrivals.values()]
-    kept = [keep.stored(tree) for tree in trees]
-    for stored, memory in zip(kept, memories.values(), strict=True):
+    with keep.arriving() as ingest:
+        streams = {name: IngestStream(ingest, memory.size) for name, memory in memories.items()}
+        chunks = _read(content, {name: [memories[name], streams[name]] for name in _NAMES}, progress)
+        trees = [stream.finish() for stream in streams.values()]
+    contents = [keep.stored(tree) for tree in trees]
+    for stored, memory in zip(contents, memories.values(), strict=True):
         stored.shown_by(memory)
-    return (kept[0], kept[1], kept[2]), tuple(chunks)
+    return (contents[0], contents[1], contents[2]), tuple(chunks)
 
 
 def verify(content: Content, progress: Progress | None = None) -> None:
-    """Read everything; `SnapshotFileCorrupt` says what is not as it should be."""
+    """Read and check everything; `SnapshotFileCorrupt` says what is wrong."""
     _read(content, {}, progress)
 
 
@@ -56,25 +56,25 @@ def _read(content: Content, targets: dict[str, list[_Target]], progress: Progres
     total = sum(map(load, content.parts().values()))
     done = 0
 
-    def tell(count: int) -> None:
+    def report(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
             progress(done, total)
 
-    tell(0)
+    report(0)
     for name in _NAMES:
-        _part(content, name, targets.get(name, []), tell)
+        _part(content, name, targets.get(name, []), report)
     chunks = []
     for digest, part in content.chunks.items():
         chunks.append(whole(part))
         if hashlib.sha256(chunks[-1]).digest() != digest:
             raise corrupt(content.where, f"the content of chunk {digest.hex()} has another SHA-256")
-        tell(load(part))
+        report(load(part))
     return chunks
 
 
-def _part(content: Content, name: str, targets: list[_Target], tell: Callable[[int], None]) -> None:
+def _part(content: Content, name: str, targets: list[_Target], report: Callable[[int], None]) -> None:
     part = content.parts()[name]
     sums = extras.Sums(part.size) if name in content.sums else None
     for span in spans(part):
@@ -84,6 +84,6 @@ def _part(content: Content, name: str, targets: list[_Target], tell: Callable[[i
         for offset, piece in pieces(window, part.size) if targets else ():
             for target in targets:
                 target.write(offset, piece)
-        tell(span.high - span.low)
+        report(span.high - span.low)
     if sums is not None:
         extras.check(content, name, sums.hex)

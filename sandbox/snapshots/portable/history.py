@@ -1,4 +1,4 @@
-"""How a snapshot was edited, as the records that a file carries, and back."""
+"""The edits of a snapshot as records in a file, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ History = tuple[Mapping[str, Any], ...]
 
 
 def history_of(steps: Sequence[Derived]) -> History:
-    """As records of text and numbers, ids and checksums in hexadecimal."""
+    """Return edits as records of text and numbers, ids and checksums in hexadecimal."""
     return tuple(
         {"parent": step.parent.hex(), "checksum": step.checksum.hex(), "at": step.at, "edits": [*step.edits]}
         for step in steps
@@ -20,8 +20,8 @@ def history_of(steps: Sequence[Derived]) -> History:
 
 
 def steps_of(history: History) -> tuple[Derived, ...]:
-    """What `history_of` made, again. A record of another kind, such as somebody else's, becomes a step without a parent
-    whose only edit is the record."""
+    """Return the edits of records made by `history_of`. A record of another tool becomes a step without a
+    parent whose only edit is the record."""
     return tuple(_step(item) for item in history)
 
 
@@ -30,7 +30,7 @@ def _step(item: Mapping[str, Any]) -> Derived:
         case {"parent": str(parent), "checksum": str(checksum), "at": int(at), "edits": [*edits]}:
             try:
                 if len(item) == 4 and 0 <= at < 1 << 64 and all(isinstance(edit, str) for edit in edits):
-                    "".join(edits).encode()  # JSON can hold what is no text
+                    "".join(edits).encode()  # ValueError for lone surrogates, which JSON can hold
                     return Derived(bytes.fromhex(parent), bytes.fromhex(checksum), at, tuple(edits))
             except ValueError:
                 pass

@@ -1,4 +1,4 @@
-"""The file format `.icsnap`, version 1: how its pieces look. All numbers little-endian.
+"""The file format `.icsnap`, version 1. All numbers little-endian.
 
     header      magic, version (4 bytes), 4 zero bytes
     block       part, window, page map, length of the body, BLAKE3; then the body
@@ -8,9 +8,9 @@
 
 A body is one zstd frame: of a block of part k, the pages (4 KiB) of window n (1 MiB) of that part whose bits are set in
 the page map, joined; of the first block (part 2^32 - 1), a CBOR map: `fields`, `parts` (names and sizes, in the order
-of their numbers) and `history`. What a reader does not know in `fields` it keeps aside, so that later versions can say
-more without a new number. A block's BLAKE3 covers its head and its body, so every byte of a file is covered. Blocks
-alone tell what is there: a file that was not finished can be continued; the index is for reading single pages.
+of their numbers) and `history`. A reader preserves unknown entries of `fields`, so that later versions can add some
+without a new version number. A block's BLAKE3 covers its head and its body, so every byte of a file is covered. Blocks
+describe themselves: an unfinished file can be continued; the index is for reading single pages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VERSION: Final = 1
 FIELDS: Final = 0xFFFF_FFFF
 """The number of the part that holds the fields."""
 LONGEST: Final = 1 << 26
-"""A body is never longer."""
+"""The greatest length of a body, in bytes."""
 
 _HEADER = struct.Struct("<8sII")
 _PLAIN = struct.Struct("<II32sI")
@@ -39,7 +39,7 @@ HEADER: Final = _HEADER.pack(MAGIC, VERSION, 0)
 
 
 class Head(NamedTuple):
-    """What stands before a body, and in the index."""
+    """The head of a block, before its body and in the index."""
 
     part: int
     window: int
@@ -49,12 +49,12 @@ class Head(NamedTuple):
 
     @classmethod
     def over(cls, part: int, window: int, pages: int, body: bytes) -> Self:
-        """The head for a body."""
+        """Return the head for a body."""
         plain = cls(part, window, pages, len(body), bytes(32))
         return plain._replace(digest=plain.hash(body))
 
     def hash(self, body: bytes) -> bytes:
-        """What `digest` must be."""
+        """Return the digest for a body."""
         plain = _PLAIN.pack(self.part, self.window, self.pages.to_bytes(32, "little"), self.length)
         return _hash("block", plain, body)
 
@@ -63,35 +63,35 @@ class Head(NamedTuple):
 
     @classmethod
     def read(cls, raw: bytes) -> Self:
-        """From `HEAD_SIZE` bytes."""
+        """Unpack a head from `HEAD_SIZE` bytes."""
         part, window, pages, length, digest = _HEAD.unpack(raw)
         return cls(part, window, int.from_bytes(pages, "little"), length, digest)
 
 
 def heads(index: bytes) -> Iterator[Head]:
-    """The heads in an index, whose length must be a multiple of `HEAD_SIZE`."""
+    """Yield the heads in an index, whose length must be a multiple of `HEAD_SIZE`."""
     return (Head.read(index[at : at + HEAD_SIZE]) for at in range(0, len(index), HEAD_SIZE))
 
 
 def end(offset: int, index: bytes) -> bytes:
-    """The last bytes of a file."""
+    """Return the end of a file."""
     return _END.pack(offset, len(index), index_hash(HEADER, index), MAGIC)
 
 
 def read_end(raw: bytes) -> tuple[int, int, bytes, bytes]:
-    """Offset, length and BLAKE3 of the index, and the magic, from `END_SIZE` bytes."""
+    """Return offset, length and BLAKE3 of the index, and the magic, from `END_SIZE` bytes."""
     offset, length, digest, magic = _END.unpack(raw)
     return offset, length, digest, magic
 
 
 def read_header(raw: bytes) -> tuple[bytes, int]:
-    """Magic and version from `HEADER_SIZE` bytes."""
+    """Return magic and version from `HEADER_SIZE` bytes."""
     magic, version, _ = _HEADER.unpack(raw)
     return magic, version
 
 
 def index_hash(header: bytes, index: bytes) -> bytes:
-    """The checksum over all."""
+    """Return the checksum over header and index."""
     return _hash("index", header, index)
 
 

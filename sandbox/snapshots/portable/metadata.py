@@ -1,5 +1,5 @@
 """`metadata.json` of dfx and icp-cli: the reply of `read_canister_snapshot_metadata` as their library writes it
-(SPECIFICATION 6.3, 6.7; dfinity/icp-cli `crates/icp-cli/src/operations/snapshot_transfer.rs`).
+(dfinity/icp-cli `crates/icp-cli/src/operations/snapshot_transfer.rs`).
 
 Two spaces of indentation, no line break at the end, blobs as lists of numbers, null for what is reserved or absent, a
 v128 as a list of 32-bit digits, the lowest first. JSON has no NaN and no infinity: those tools write null for the
@@ -18,17 +18,16 @@ from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_
 from sandbox.management.load_parts import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
 from sandbox.snapshots.portable.decimals import spelled
-from sandbox.snapshots.portable.fields import HOOKS, WIDTHS, Taker
+from sandbox.snapshots.portable.fields import HOOKS, TYPE_NAMES, WIDTHS, Taker
 from sandbox.state.snapshot import TAKEN, UPLOADED
 
-_TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-_LETTERS = {tag: letter for letter, tag in _TAGS.items()}
+_LETTERS = {tag: letter for letter, tag in TYPE_NAMES.items()}
 _FLOATS = {"f": ("<f", "<I"), "d": ("<d", "<Q")}
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the file says: fields, sizes, hashes of chunks. `unknown`: indexes of globals that are null in it."""
+    """The content of the file: fields, sizes, hashes of chunks. `unknown`: indexes of globals that are null in it."""
 
     fields: Fields
     module_size: int
@@ -39,7 +38,7 @@ class Metadata:
 
 
 def encode(content: Content) -> bytes:
-    """The file."""
+    """Return the file."""
     fields = content.fields
     timer = fields.global_timer
     hook = fields.low_memory_hook
@@ -47,7 +46,7 @@ def encode(content: Content) -> bytes:
         "source": {fields.source: None},
         "taken_at_timestamp": fields.taken_at,
         "wasm_module_size": content.module.size,
-        "globals": [{_TAGS[letter]: _number(letter, bits)} for letter, bits in fields.globals],
+        "globals": [{TYPE_NAMES[letter]: _number(letter, bits)} for letter, bits in fields.globals],
         "wasm_memory_size": content.heap.size,
         "stable_memory_size": content.stable.size,
         "wasm_chunk_store": [{"hash": list(digest)} for digest in sorted(content.chunks)],
@@ -60,7 +59,7 @@ def encode(content: Content) -> bytes:
 
 
 def unreadable_globals(fields: Fields) -> tuple[int, ...]:
-    """Indexes of the globals whose number dfx and icp-cli read as another one, or not at all."""
+    """Return the indexes of globals that dfx and icp-cli read as another number, or not at all."""
     return tuple(
         index
         for index, (letter, bits) in enumerate(fields.globals)
@@ -69,7 +68,7 @@ def unreadable_globals(fields: Fields) -> tuple[int, ...]:
 
 
 class _Text(str):
-    """JSON that stands as it is."""
+    """JSON text, written verbatim."""
 
 
 def _pretty(value: Any, indent: str) -> str:
@@ -99,25 +98,25 @@ def _number(letter: str, bits: int) -> Any:
 
 
 def _float(letter: str, bits: int) -> float:
-    shown, raw = _FLOATS[letter]
-    [value] = struct.unpack(shown, struct.pack(raw, bits))
+    form, raw = _FLOATS[letter]
+    [value] = struct.unpack(form, struct.pack(raw, bits))
     return float(value)
 
 
 def decode(raw: bytes, where: str) -> Metadata:
-    """`SnapshotFileCorrupt` names what is wrong. Fields that nobody knows are let pass, as those tools do."""
+    """Parse the file; `SnapshotFileCorrupt` says what is wrong. Unknown fields are ignored, as by those tools."""
     try:
         record = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise corrupt(where, f"not JSON: {error}") from None
     take = Taker(record, where)
-    source = take.optional("source", dict, lambda found: len(found) == 1 and found.keys() <= {TAKEN, UPLOADED})
-    found, unknown = _globals(take.one("globals", list, lambda items: len(items) <= GLOBALS), where)
+    source = take.optional("source", dict, lambda item: len(item) == 1 and item.keys() <= {TAKEN, UPLOADED})
+    values, unknown = _globals(take.one("globals", list, lambda items: len(items) <= GLOBALS), where)
     fields = Fields(
         taken_at=take.one("taken_at_timestamp", int, _u64),
         canister_version=take.one("canister_version", int, _u64),
         source=TAKEN if source is None else next(iter(source)),
-        globals=found,
+        globals=values,
         certified_data=_blob(take.one("certified_data", list), CERTIFIED_DATA, "certified_data", where),
         global_timer=_timer(take, where),
         low_memory_hook=take.optional("on_low_wasm_memory_hook_status", str, lambda text: text in HOOKS),
@@ -145,13 +144,13 @@ def _timer(take: Taker, where: str) -> int | None:
 
 
 def _chunks(items: list[Any], where: str) -> tuple[bytes, ...]:
-    found = []
+    digests = []
     for index, item in enumerate(items):
         digest = _blob(item.get("hash") if isinstance(item, dict) else None, 32, f"chunk {index}", where)
         if len(digest) != 32:
             raise corrupt(where, f"the hash of chunk {index} has {len(digest)} bytes")
-        found.append(digest)
-    return tuple(found)
+        digests.append(digest)
+    return tuple(digests)
 
 
 def _blob(items: Any, most: int, name: str, where: str) -> bytes:
@@ -165,7 +164,7 @@ def _blob(items: Any, most: int, name: str, where: str) -> bytes:
 
 
 def _globals(items: list[Any], where: str) -> tuple[Globals, tuple[int, ...]]:
-    found, unknown = [], []
+    values, unknown = [], []
     for index, item in enumerate(items):
         if item is None:
             raise corrupt(where, f"global {index} is null: the tool that wrote it did not know its type")
@@ -177,8 +176,8 @@ def _globals(items: list[Any], where: str) -> tuple[Globals, tuple[int, ...]]:
             bits = 0
         if bits is None:
             raise corrupt(where, f"global {index} cannot be {item!r:.80}")
-        found.append((letter, bits))
-    return tuple(found), tuple(unknown)
+        values.append((letter, bits))
+    return tuple(values), tuple(unknown)
 
 
 def _bits(letter: str, value: Any) -> int | None:
@@ -189,9 +188,9 @@ def _bits(letter: str, value: Any) -> int | None:
             half = 1 << (WIDTHS[letter] - 1)
             return value & (2 * half - 1) if -half <= value < half else None
         case (("f" | "d"), (int() | float())):
-            shown, raw = _FLOATS[letter]
+            layout, raw = _FLOATS[letter]
             try:
-                [bits] = struct.unpack(raw, struct.pack(shown, value))
+                [bits] = struct.unpack(raw, struct.pack(layout, value))
             except OverflowError:
                 return None
             return int(bits)

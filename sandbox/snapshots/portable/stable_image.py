@@ -1,4 +1,4 @@
-"""A file that holds a stable memory and nothing else, raw or gzip: what teams keep as fixtures and backups."""
+"""Read a file that holds a stable memory and nothing else, raw or gzip, such as a fixture or a backup."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LOT = 64 * WASM_PAGE
 
 
 def read_stable_image(pool: Pool, path: Path) -> Image:
-    """The file's bytes, filled up with zeros to whole Wasm pages, in a new memory. Reads in small pieces; zeros and
-    holes take no room. `SnapshotFileError` says what is wrong with the file, `SnapshotFileCorrupt` that it is torn."""
+    """Read the file's bytes, padded with zeros to whole Wasm pages, into a new memory. Reads in small pieces; zeros and
+    holes take no space. `SnapshotFileError` says what is wrong with the file, `SnapshotFileCorrupt` if it is torn."""
     memory = pool.memory()
     with open(path, "rb") as file:
         compressed = file.read(len(_GZIP)) == _GZIP
@@ -51,7 +51,7 @@ def _pieces(file: BinaryIO, length: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _put(memory: Memory, offset: int, data: bytes, path: Path) -> None:
-    """Write the pages of `data` that hold anything; neighbours go together."""
+    """Write the pages of `data` that are not zero, adjacent ones together."""
     _grow(memory, offset + len(data), path)
     start = None
     for at in range(0, len(data) + WASM_PAGE, WASM_PAGE):

@@ -1,4 +1,4 @@
-"""Bytes cut into windows of 1 MiB, and those into pages of 4 KiB of which only those that hold something are kept."""
+"""Windows of 1 MiB, each a bitmap of its 4 KiB pages and the bytes of those that are not zero."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ZEROS: Final = bytes(PAGE)
 
 
 class Span(NamedTuple):
-    """The bytes [low, high) of a part, whole pages inside window `number`, outside of which the window is zero."""
+    """The bytes [low, high) of a part: whole pages in window `number`, which is zero elsewhere."""
 
     number: int
     low: int
@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
 
 class Window(NamedTuple):
-    """`pages`: bit k stands for page k of window `number`; `data`: the pages whose bit is set, joined.
+    """A window without its zero pages. `pages`: bit k for page k of window `number`; `data`: the pages set, joined.
 
     Pages of zeros have no bit. Only the last page of a part may be shorter.
     """
@@ -34,20 +34,20 @@ class Window(NamedTuple):
 
 
 def spans(source: Readable) -> list[Span]:
-    """Where data may be, in order, one span for each window that may hold some."""
-    found: list[Span] = []
+    """Return where data may be: one span for each window that may hold some, ascending."""
+    result: list[Span] = []
     for start, end in _whole_pages(source.extents(), source.size):
         for number in range(start // WINDOW, -(-end // WINDOW)):
             low, high = max(start, number * WINDOW), min(end, (number + 1) * WINDOW)
-            if found and found[-1].number == number:
-                found[-1] = Span(number, found[-1].low, high)
+            if result and result[-1].number == number:
+                result[-1] = Span(number, result[-1].low, high)
             else:
-                found.append(Span(number, low, high))
-    return found
+                result.append(Span(number, low, high))
+    return result
 
 
 def load(source: Readable) -> int:
-    """How many bytes the spans have together."""
+    """Return the sum of the lengths of the spans, in bytes."""
     return sum(span.high - span.low for span in spans(source))
 
 
@@ -57,7 +57,7 @@ def _whole_pages(runs: Iterable[Run], size: int) -> Iterator[tuple[int, int]]:
 
 
 def packed(source: Readable, span: Span) -> Window:
-    """The window without its zero pages."""
+    """Read a window and drop its zero pages."""
     data = source.read(span.low, span.high - span.low)
     first = (span.low - span.number * WINDOW) // PAGE
     places = range(0, len(data), PAGE)
@@ -74,7 +74,7 @@ def packed(source: Readable, span: Span) -> Window:
 
 
 def page_runs(number: int, pages: int, size: int) -> list[Run]:
-    """Where the kept pages of a window lie in a part of `size` bytes, as ascending runs."""
+    """Return the ascending runs of a window's pages in a part of `size` bytes."""
     runs: list[Run] = []
     start, rest = number * WINDOW, pages
     while rest:
@@ -89,12 +89,12 @@ def page_runs(number: int, pages: int, size: int) -> list[Run]:
 
 
 def length_of(number: int, pages: int, size: int) -> int:
-    """The bytes that the kept pages of a window make together."""
+    """Return the length in bytes of a window's `data`."""
     return sum(length for _, length in page_runs(number, pages, size))
 
 
 def pieces(window: Window, size: int) -> Iterator[tuple[int, bytes]]:
-    """Offsets in the part and what lies there; everything else in the window is zero."""
+    """Yield offsets in the part and the bytes there; everything else in the window is zero."""
     position = 0
     for start, length in page_runs(window.number, window.pages, size):
         yield start, window.data[position : position + length]
@@ -102,7 +102,7 @@ def pieces(window: Window, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def expanded(window: Window, size: int) -> bytes:
-    """The window with its zeros, clipped to a part of `size` bytes."""
+    """Return the window with its zeros, clipped to a part of `size` bytes."""
     length = min(WINDOW, size - window.number * WINDOW)
     if len(window.data) == length:
         return window.data

@@ -12,7 +12,7 @@ from PIL import Image
 from sandbox import CallRejected, Canister, Sandbox
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.diff import Diff
-from sandbox.snapshots.diff.modules import Names
+from sandbox.snapshots.diff.modules import NameChanges
 from sandbox.snapshots.diff.picture import STYLE, Fate, FateMap
 from sandbox.snapshots.inspect import picture
 from tests.conftest import fixture, guest, with_section
@@ -100,9 +100,9 @@ def test_of_two_modules(install: Install, sandbox: Sandbox) -> None:
     canister.upgrade(with_section(TWO, "icp:public more", b"2"))
     found = sandbox.snapshots.diff(before).module
     assert found is not None
-    assert found.exports == Names(added=("canister_query two",), removed=("canister_query one",))
-    assert found.metadata == Names(added=("more",), removed=("note",))
-    assert (found.imports, found.candid, found.compatible) == (Names(), Names(), None)
+    assert found.exports == NameChanges(added=("canister_query two",), removed=("canister_query one",))
+    assert found.metadata == NameChanges(added=("more",), removed=("note",))
+    assert (found.imports, found.candid, found.compatible) == (NameChanges(), NameChanges(), None)
     [added] = [each for each in sandbox.snapshots.diff(before).globals if each.before is None]
     assert added.after is not None
     assert (added.after.type, added.after.value) == ("i32", 8)
@@ -122,7 +122,7 @@ def test_of_two_interfaces(install: Install, sandbox: Sandbox) -> None:
     assert found.compatible is not None
     back = sandbox.snapshots.diff(canister, before).module
     assert back is not None
-    assert back.candid == Names(found.candid.removed, found.candid.added, back.candid.changed)
+    assert back.candid == NameChanges(found.candid.removed, found.candid.added, back.candid.changed)
     assert set(back.candid.changed) == set(found.candid.changed)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sandbox import Canister, Sandbox
 from sandbox.snapshots.diff import EntryDiff, StructureDiff
 from sandbox.snapshots.diff.values import differences
-from sandbox.snapshots.inspect.motoko.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec, node_json
+from sandbox.snapshots.inspect.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec, node_json
 from tests.conftest import fixture
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sandbox import Canister, Sandbox
 from sandbox.snapshots.inspect import Bytes, Decoded, Hints, Part, decode
-from sandbox.snapshots.inspect.motoko.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec
 from sandbox.snapshots.inspect.target import inspection_target
+from sandbox.snapshots.inspect.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec
 from tests.conftest import fixture, wat
 
 

@@ -13,8 +13,8 @@ from sandbox.principal import Principal
 from sandbox.snapshots.inspect import Bytes, Hints, InspectError, Plain, decode
 from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
-from sandbox.snapshots.inspect.motoko.value import Node, Opt, node_json, node_text
 from sandbox.snapshots.inspect.search import strings
+from sandbox.snapshots.inspect.value import Node, Opt, node_json, node_text
 from tests.snapshots.inspect.images import hints, new, part, plain, saved, stable
 
 PAGE = 65_536

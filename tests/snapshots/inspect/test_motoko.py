@@ -11,7 +11,7 @@ from sandbox.snapshots.inspect import Hints, InspectError, Plain, decode
 from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
 from sandbox.snapshots.inspect.motoko.stable_types import Declared, parse_stable_types
-from sandbox.snapshots.inspect.motoko.value import Node, node_json, node_text
+from sandbox.snapshots.inspect.value import Node, node_json, node_text
 from tests.conftest import fixture
 from tests.snapshots.inspect.images import (
     hints,

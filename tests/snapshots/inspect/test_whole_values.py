@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from sandbox.candid import Type, encode
 from sandbox.snapshots.inspect import InspectError, Plain
-from sandbox.snapshots.inspect.motoko.reader import WHOLE, DecodeLimits, Values
-from sandbox.snapshots.inspect.motoko.value import Elided, Node, node_json, shortened
+from sandbox.snapshots.inspect.motoko.reader import WHOLE, DecodeLimits, ValueReader
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import PIECE
+from sandbox.snapshots.inspect.value import Elided, Node, node_json, shortened
 from tests.candid.test_laws import typed_values
 from tests.conftest import fixture, wat
 from tests.snapshots.inspect.images import Sparse
@@ -30,7 +30,7 @@ def read(message: bytes, keep: DecodeLimits) -> list[Node]:
     """All values, of which nothing may be left over."""
     stream = Stream(Plain(message))
     head = read_head(stream, {})
-    values = Values(stream, head, keep)
+    values = ValueReader(stream, head, keep)
     found = [shortened(values.read(reference), None, 10_000) for reference in head.arguments]
     if stream.left:
         raise InspectError("something follows")
@@ -112,7 +112,7 @@ def test_types_that_double_or_never_end_are_no_trap(head: bytes, body: bytes, ke
     stream = Stream(Plain(head + body))
     found = read_head(stream, {})
     with suppress(InspectError):
-        Values(stream, found, keep).read(found.arguments[0])
+        ValueReader(stream, found, keep).read(found.arguments[0])
     assert time.process_time() - begun < 10
 
 
@@ -165,5 +165,5 @@ def test_a_huge_text_is_not_read_to_be_gone_past() -> None:
     message = b"DIDL\1\x6c\1\0\x71\1\0" + leb(size)
     stream = Stream(Sparse(len(message) + size, {0: message}))
     head = read_head(stream, {})
-    Values(stream, head, NOTHING).read(head.arguments[0])
+    ValueReader(stream, head, NOTHING).read(head.arguments[0])
     assert not stream.left

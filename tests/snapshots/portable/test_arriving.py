@@ -126,8 +126,8 @@ KILLED = """
 import os, signal, sys
 from sandbox import Sandbox
 from sandbox.limits import MIB
-from sandbox.store import addition
-addition._LARGE = 4 * MIB
+from sandbox.pagestore import ingest
+ingest._LARGE = 4 * MIB
 home, target, file = sys.argv[1:]
 def tell(done, total):
     if done > total / 2:

@@ -15,7 +15,7 @@ from sandbox import Canister, Sandbox
 from sandbox.errors import SnapshotFileError
 from sandbox.limits import GIB, MIB
 from sandbox.snapshots import portable
-from sandbox.snapshots.portable.archive import Archive, Place, Reader
+from sandbox.snapshots.portable.archive import Archive, BlockReader, Place
 from sandbox.snapshots.portable.content import Blob
 from sandbox.snapshots.portable.windows import WINDOW, expanded, packed, page_runs, pieces, spans
 from tests.snapshots.portable.worlds import FORMATS, canister_with_everything
@@ -35,13 +35,13 @@ def test_reading_a_page_reads_one_block_only(
     raw = canister.raw_state()
     path = sandbox.snapshots.download(canister.take_snapshot().id, tmp_path / FORMATS[form])
     bodies: list[str] = []
-    real = Reader.body
+    real = BlockReader.body
 
-    def noted(self: Reader, place: Place, name: str) -> bytes:
+    def noted(self: BlockReader, place: Place, name: str) -> bytes:
         bodies.append(name)
         return real(self, place, name)
 
-    monkeypatch.setattr(Reader, "body", noted)
+    monkeypatch.setattr(BlockReader, "body", noted)
     with portable.opened(path) as content:
         opened = len(bodies)
         assert content.heap.read(2 * MIB, 8) == raw.heap[2 * MIB : 2 * MIB + 8] == b"\5" + bytes(7)

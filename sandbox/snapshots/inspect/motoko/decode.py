@@ -1,4 +1,4 @@
-"""What Motoko left in a stable memory: saved variables, regions, and what is not there and why."""
+"""Decode a stable memory of Motoko: saved variables and regions, with notes on the variables that are elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sandbox.canister import motoko_versions as versions
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
 from sandbox.snapshots.inspect.motoko.layout import Layout, read_layout
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, Values
+from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, ValueReader
 from sandbox.snapshots.inspect.motoko.regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko.stable_types import StableTypes, candid_name
-from sandbox.snapshots.inspect.motoko.value import Scalar
 from sandbox.snapshots.inspect.motoko.wire import Head, Stream, Type, read_head
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
+from sandbox.snapshots.inspect.value import Scalar
 
 LAYOUT = "Motoko"
 SAVED = (
@@ -33,33 +33,30 @@ GRAPH_COPY = "The saved variables are a copy of Motoko's heap objects (graph cop
 
 
 def decode_motoko(stable: Bytes, types: StableTypes, keep: DecodeLimits) -> Decoded | None:
-    """None if these bytes are not laid out as Motoko does it."""
+    """Decode a stable memory; None if it does not have Motoko's layout."""
     if has_regions(stable):
         return Decoded(LAYOUT, tuple(_regions(stable)), {"layout": "regions of a running canister"})
-    found = read_layout(stable)
-    if found is None:
+    layout = read_layout(stable)
+    if layout is None:
         return None
-    facts = {"layout": f"version {found.version}: {', '.join(versions.VERSIONS[found.version])}"}
-    return Decoded(LAYOUT, tuple(_parts(found, types, keep)), facts, _notes(found))
+    facts = {"layout": f"version {layout.version}: {', '.join(versions.VERSIONS[layout.version])}"}
+    notes = (_NOTES[versions.VERSIONS[layout.version][0]],)
+    return Decoded(LAYOUT, tuple(_parts(layout, types, keep)), facts, notes)
 
 
 _NOTES = {versions.CANDID: SAVED, versions.GRAPH_COPY: GRAPH_COPY, versions.IN_HEAP: ENHANCED}
 
 
-def _notes(found: Layout) -> tuple[str, ...]:
-    return (_NOTES[versions.VERSIONS[found.version][0]],)
-
-
-def _parts(found: Layout, types: StableTypes, keep: DecodeLimits) -> Iterator[Part]:
-    if found.variables is not None:
-        yield _variables(found.variables, types, keep)
-    if found.objects is not None:
-        yield Part("heap objects", "graph copy", found.objects)
-    if has_regions(found.memory):
-        yield from _regions(found.memory)
-    elif found.memory.size:
-        pages = found.memory.size // WASM_PAGE
-        yield Part("stable memory", "bytes", found.memory, {"pages": pages})
+def _parts(layout: Layout, types: StableTypes, keep: DecodeLimits) -> Iterator[Part]:
+    if layout.variables is not None:
+        yield _variables(layout.variables, types, keep)
+    if layout.objects is not None:
+        yield Part("heap objects", "graph copy", layout.objects)
+    if has_regions(layout.memory):
+        yield from _regions(layout.memory)
+    elif layout.memory.size:
+        pages = layout.memory.size // WASM_PAGE
+        yield Part("stable memory", "bytes", layout.memory, {"pages": pages})
 
 
 def _variables(data: Bytes, types: StableTypes, keep: DecodeLimits) -> Part:
@@ -85,11 +82,11 @@ def _main(head: Head) -> Type:
 
 
 def _rows(data: Bytes, types: StableTypes, keep: DecodeLimits) -> Iterator[Row]:
-    """Name, declared type and value; what is shared between variables is numbered, so all are read first."""
+    """Read name, declared type and value of each variable; all first, to number mutable things that they share."""
     stream = Stream(data)
     head = read_head(stream, types.names)
-    values = Values(stream, head, keep)
-    declared = {candid_name(found.name): found for found in types.variables.values()}
+    values = ValueReader(stream, head, keep)
+    declared = {candid_name(variable.name): variable for variable in types.variables.values()}
     rows: dict[str, Row] = {}
     for label, value in values.fields(_main(head)):
         known = declared.get(str(label))
@@ -102,18 +99,18 @@ def _rows(data: Bytes, types: StableTypes, keep: DecodeLimits) -> Iterator[Row]:
 
 def _regions(memory: Bytes) -> Iterator[Part]:
     try:
-        found = read_regions(memory)
+        regions = read_regions(memory)
     except InspectError as error:
         yield Part("regions", "regions", memory, problem=str(error))
         return
-    yield Part("regions", "table of regions", Plain(b""), _about(found))
-    for region in found.blocks:
-        facts = {"pages": found.pages(region), "blocks": len(found.blocks[region])}
-        yield Part(f"region {region}", "stable memory" if region == 0 else "bytes", found.data(region), facts)
+    yield Part("regions", "table of regions", Plain(b""), _about(regions))
+    for region in regions.blocks:
+        facts = {"pages": regions.pages(region), "blocks": len(regions.blocks[region])}
+        yield Part(f"region {region}", "stable memory" if region == 0 else "bytes", regions.data(region), facts)
 
 
-def _about(found: Regions) -> dict[str, object]:
+def _about(regions: Regions) -> dict[str, object]:
     return {
-        "regions": max(found.allocated - 16, 0),
-        "without pages": max(found.allocated - 16 - sum(region > 15 for region in found.blocks), 0),
+        "regions": max(regions.allocated - 16, 0),
+        "without pages": max(regions.allocated - 16 - sum(region > 15 for region in regions.blocks), 0),
     }

@@ -1,19 +1,19 @@
-"""How Motoko lays out stable memory between two versions of a program, and how while it runs.
+"""Motoko's layouts of stable memory, between two versions of a program and while it runs.
 
 Sources: dfinity/motoko `src/codegen/compile_classical.ml` (module Stabilization), `compile_enhanced.ml` (module
-NewStableMemory), `rts/motoko-rts/src/stabilization/ic/metadata.rs`. M is the end of stable memory, N its part that the
-program sees.
+NewStableMemory), `rts/motoko-rts/src/stabilization/ic/metadata.rs`. M is the end of stable memory, N the end of
+the part that the program sees.
 
 | version | when | first word | variables | at the end |
 |---|---|---|---|---|
 | 0 | classical | their length | from 4 | |
-| 1, 2 | classical, with stable memory or regions | 0 | length at N, then they | N in pages at M-12, first word at M-8 |
+| 1, 2 | classical, with stable memory or regions | 0 | from N+4, length at N | N in pages at M-12, first word at M-8 |
 | 3, 4 | graph copy, without or with regions | 0 | heap objects at N | N at M-32, length at M-24, first word at M-8 |
 | 5, 6 | enhanced, without or with regions | 0 | in the heap | N in pages at M-16 (64 bits), first word at M-8 |
 | 7, 8 | as 3, 4, with more roots | 0 | | |
 
-The version is the word at M-4. While a program runs, the first word is where it belongs and nothing of the rest is
-there: variables are in the heap.
+The version is the word at M-4. While a program runs, the first word is in its own place and the variables are in the
+heap.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _PREFIX = b"DIDL"
 
 @dataclass(frozen=True)
 class Layout:
-    """`variables`: the saved message, None where there is none; `memory`: what the program sees as stable memory;
-    `objects`: what a graph copy consists of."""
+    """The parts of a stable memory. `variables`: the saved message, None if there is none; `memory`: the stable memory
+    that the program sees; `objects`: the heap objects of a graph copy."""
 
     version: int
     variables: Bytes | None
@@ -39,7 +39,7 @@ class Layout:
 
 
 def read_layout(stable: Bytes) -> Layout | None:
-    """The layout that `pre_upgrade` left; None if these bytes do not have it. InspectError if they have it in part."""
+    """Return the layout that `pre_upgrade` left; None if there is none, InspectError if it is malformed."""
     if stable.size < WASM_PAGE or stable.size % WASM_PAGE:
         return None
     first = number(stable, 0, 4, "the first word")

@@ -1,8 +1,8 @@
-"""Reading the values of Motoko's stable variables, one after the other, without recursion.
+"""Read the values of Motoko's stable variables, one after the other, without recursion.
 
-A reader of a compound value is a generator: it asks for the parts it needs and is sent their trees, and one loop runs
-the innermost one. So nesting costs memory of ours, never the interpreter's stack. Only what is to be shown is kept;
-everything is read, because a value carries no length.
+A reader of a compound value is a generator: it yields the types of its parts and is sent their trees; one loop runs
+the innermost one. Nesting therefore costs heap memory, never the interpreter's stack. Only the values within the limits
+are kept; all are read, because a value carries no length.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from sandbox.candid.types import (
 )
 from sandbox.principal import MAX_LENGTH, Principal
 from sandbox.snapshots.inspect.motoko.skip import FlatTypes
-from sandbox.snapshots.inspect.motoko.value import (
+from sandbox.snapshots.inspect.motoko.wire import ALIAS, FIXED, Head, Stream, Type
+from sandbox.snapshots.inspect.source import InspectError, Plain
+from sandbox.snapshots.inspect.value import (
     Elided,
     Node,
     Opt,
@@ -45,8 +47,6 @@ from sandbox.snapshots.inspect.motoko.value import (
     Variant,
     Vec,
 )
-from sandbox.snapshots.inspect.motoko.wire import ALIAS, FIXED, Head, Stream, Type
-from sandbox.snapshots.inspect.source import InspectError, Plain
 
 MAX_NESTING = 100_000
 _FREE_VALUES = 200_000
@@ -55,10 +55,10 @@ _VALUES_PER_BYTE = 8
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """How much of a value is kept: levels of nesting, items of a vector, bytes of a text, values in all.
+    """The limits of the values kept: levels of nesting, items of a vector, bytes of a text, values in all.
 
-    `whole`: nothing may be left out. What is more than that is an InspectError, and values of flat types
-    (`motoko_flat`) are `Packed`.
+    `whole`: nothing may be left out: a value beyond the limits is an InspectError, and values of flat types (`skip`)
+    are `Packed`.
     """
 
     depth: int = 48
@@ -69,35 +69,35 @@ class DecodeLimits:
 
 
 WHOLE = DecodeLimits(depth=10_000, items=1 << 40, text=1 << 24, values=1 << 22, whole=True)
-"""For comparing."""
+"""The limits for comparing."""
 
 
 _Want = tuple[int, int]
-"""A type, and how many levels of it are kept."""
+"""A type, and the levels of it that are kept."""
 _Reading = Generator[_Want, Node, Node]
 
 
-class Values:
-    """The values of one message. `shared` are the mutable things that were met more than once, in that order."""
+class ValueReader:
+    """The reader of the values of one message. `shared`: mutable things that occurred more than once, in that order."""
 
     def __init__(self, stream: Stream, head: Head, keep: DecodeLimits, flats: FlatTypes | None = None) -> None:
-        """`flats`: those of this message, where they are known."""
+        """`flats`: the flat types of this message, if computed already."""
         self._stream = stream
         self._head = head
         self._keep = keep
         self._flats = flats or FlatTypes(head)
         self._start = stream.place
-        self._met: dict[int, Var | None] = {}
+        self._vars: dict[int, Var | None] = {}
         self._values = 0
         self._kept = 0
         self.shared: list[Var] = []
 
     def read(self, reference: int, depth: int | None = None) -> Node:
-        """The next value, of this type."""
+        """Read the next value, of this type."""
         return self._run((reference, self._keep.depth if depth is None else depth))
 
     def fields(self, record: Type) -> Iterator[tuple[str | int, Node]]:
-        """The fields of a record that comes next, as they are reached; of one that is an option, what is in it."""
+        """Read the fields of the next record, one by one; options are unwrapped."""
         for label, reference in record.fields:
             kind = None if reference < 0 else self._head.table[reference]
             if kind is None or kind.kind != OPT:
@@ -132,7 +132,7 @@ class Values:
         return f"byte {self._stream.place:#x} of the saved variables"
 
     def _spend(self, depth: int) -> bool:
-        """One more value; whether it is kept."""
+        """Count a value and return whether it is kept."""
         self._values += 1
         if self._values > _FREE_VALUES + _VALUES_PER_BYTE * (self._stream.place - self._start):
             raise InspectError(f"there are more values than bytes, at {self._where}")
@@ -146,7 +146,7 @@ class Values:
         return True
 
     def _packed(self, want: _Want) -> Node | None:
-        """The value as its bytes, or nothing of it; None if that is not wanted, or not possible."""
+        """Read a value of a flat type as its bytes, or elide it; None if that is not wanted or not possible."""
         reference, depth = want
         if depth > 0 and not self._keep.whole:
             return None
@@ -159,14 +159,14 @@ class Values:
         return Packed(raw, flat.kind, partial(self._unpacked, reference, raw))
 
     def _unpacked(self, reference: int, raw: bytes) -> Node:
-        """One level of it: its parts are packed again."""
-        inner = Values(Stream(Plain(raw)), self._head, self._keep, self._flats)
+        """Decode one level of a packed value; its parts are packed again."""
+        inner = ValueReader(Stream(Plain(raw)), self._head, self._keep, self._flats)
         return inner._driven(inner._compound((reference, self._keep.depth)))
 
     # --- values without parts
 
     def _plain(self, want: _Want) -> Node | None:
-        """The value, if its type has no parts; a vector of bytes is one."""
+        """Read a value if its type has no parts (a vector of bytes counts as such); else None."""
         reference, depth = want
         if reference >= 0:
             kind = self._head.table[reference]
@@ -254,7 +254,7 @@ class Values:
         return Opt(value) if left else _ELIDED
 
     def _some(self) -> bool:
-        """Whether there is something in an option that comes next."""
+        """Read the mark of an option and return whether it holds a value."""
         byte = self._stream.byte()
         if byte > 1:
             raise InspectError(f"an option before {self._where} is marked {byte}, neither 0 nor 1")
@@ -276,7 +276,7 @@ class Values:
         return Vec(tuple(items), length) if left else _ELIDED
 
     def _skip(self, reference: int, count: int) -> bool:
-        """Go past plain numbers all at once; False for other types."""
+        """Skip plain numbers all at once; False for other types."""
         layout = FIXED.get(reference)
         if layout is not None:
             self._stream.skip(layout.size * count, "a vector")
@@ -288,9 +288,9 @@ class Values:
         return True
 
     def _jumped(self, reference: int, count: int) -> int:
-        """Go past as many values as possible without reading them; how many."""
+        """Skip as many values of a flat type as possible; return their number."""
         flat = self._flats.get(reference)
-        done = 0 if flat is None or not flat.least else self._stream.jump(flat.skip, count)
+        done = 0 if flat is None or not flat.min_size else self._stream.jump(flat.skip, count)
         self._values += done
         return done
 
@@ -311,26 +311,26 @@ class Values:
         return Variant(tag, value) if left else _ELIDED
 
     def _alias(self, kind: Type, left: int) -> _Reading:
-        found = self._met_again() or self._met_first(left)
-        if isinstance(found, Var):
-            found.value = yield kind.inner, left
-        return found if left else _ELIDED
+        node = self._reference() or self._new_var(left)
+        if isinstance(node, Var):
+            node.value = yield kind.inner, left
+        return node if left else _ELIDED
 
     def _shared_region(self, depth: int) -> Node:
-        found = self._met_again() or self._met_first(depth)
-        if isinstance(found, Var):
-            found.value = self._region()
-        return found if depth else _ELIDED
+        node = self._reference() or self._new_var(depth)
+        if isinstance(node, Var):
+            node.value = self._region()
+        return node if depth else _ELIDED
 
-    def _met_first(self, kept: int) -> Var:
-        """A mutable thing begins here; two words are left free for whoever reads it."""
+    def _new_var(self, kept: int) -> Var:
+        """Begin a mutable thing; Motoko leaves 8 bytes free for its own reader."""
         var = Var(self._stream.place)
-        self._met[var.place] = var if kept else None
+        self._vars[var.place] = var if kept else None
         self._stream.take(8)
         return var
 
-    def _met_again(self) -> Same | None:
-        """The thing that is referred to here; None if one begins."""
+    def _reference(self) -> Same | None:
+        """Read a reference to an earlier mutable thing; None if a new one begins."""
         byte = self._stream.byte()
         if byte > 1:
             raise InspectError(f"a mutable value before {self._where} is marked {byte}, neither 0 nor 1")
@@ -340,9 +340,9 @@ class Values:
         return self._same(place + int.from_bytes(self._stream.take(4), "little", signed=True))
 
     def _same(self, place: int) -> Same:
-        if place not in self._met:
+        if place not in self._vars:
             raise InspectError(f"a reference before {self._where} leads to byte {place:#x}, where nothing mutable is")
-        var = self._met[place]
+        var = self._vars[place]
         if var is None:
             return Same(place)
         if var.shared is None:
@@ -359,9 +359,9 @@ class Values:
 
 _ELIDED = Elided("...")
 _COMPOUND = {
-    OPT: Values._opt,
-    VEC: Values._vec,
-    RECORD: Values._record,
-    VARIANT: Values._variant,
-    ALIAS: Values._alias,
+    OPT: ValueReader._opt,
+    VEC: ValueReader._vec,
+    RECORD: ValueReader._record,
+    VARIANT: ValueReader._variant,
+    ALIAS: ValueReader._alias,
 }

@@ -22,8 +22,8 @@ _MAX_BLOCKS = 32_768
 
 @dataclass(frozen=True)
 class Regions:
-    """`pages`: used pages by region; regions without any are not in it. `allocated`: how many regions there are, those
-    that Motoko reserves for itself included (0 to 15)."""
+    """The tables of regions. `blocks` lacks regions without pages. `allocated`: the number of regions, including those
+    that Motoko reserves for itself (0 to 15)."""
 
     memory: Bytes
     base: int
@@ -35,7 +35,7 @@ class Regions:
         return sum(used for _, used in self.blocks.get(region, ()))
 
     def data(self, region: int) -> Pieces:
-        """The bytes of a region."""
+        """Return the bytes of a region."""
         places = [(self.base + block * _BLOCK, used * WASM_PAGE) for block, used in self.blocks.get(region, ())]
         return Pieces(self.memory, places)
 
@@ -45,7 +45,7 @@ def has_regions(memory: Bytes) -> bool:
 
 
 def read_regions(memory: Bytes) -> Regions:
-    """The tables at the start of `memory`, which begins with `MAGIC`."""
+    """Read the tables at the start of `memory`, which begins with `MAGIC`."""
     version, per_block = number(memory, _VERSION, 4, "version"), number(memory, _BLOCK_PAGES, 2, "pages of a block")
     if version != 2 or per_block != _PAGES:
         raise InspectError(
@@ -57,7 +57,7 @@ def read_regions(memory: Bytes) -> Regions:
     if blocks:
         within(memory, base, blocks * _BLOCK, f"the memory of {blocks:,} blocks")
     allocated = number(memory, _REGIONS, 8, "the number of regions")
-    found: dict[int, dict[int, tuple[int, int]]] = {}
+    regions: dict[int, dict[int, tuple[int, int]]] = {}
     table = take(memory, _TABLE, blocks * _ENTRY, "the table of blocks")
     for block in range(blocks):
         entry = table[block * _ENTRY : (block + 1) * _ENTRY]
@@ -67,10 +67,10 @@ def read_regions(memory: Bytes) -> Regions:
         where = f"block {block} (at {_TABLE + block * _ENTRY:#x})"
         if region >= allocated or used > _PAGES:
             raise InspectError(f"{where} is of region {region} of {allocated:,} and uses {used} of {_PAGES} pages")
-        if found.setdefault(region, {}).setdefault(rank, (block, used)) != (block, used):
+        if regions.setdefault(region, {}).setdefault(rank, (block, used)) != (block, used):
             raise InspectError(f"{where} is the second with rank {rank} in region {region}")
     return Regions(
-        memory, base, allocated, {region: _ordered(region, ranks) for region, ranks in sorted(found.items())}
+        memory, base, allocated, {region: _ordered(region, ranks) for region, ranks in sorted(regions.items())}
     )
 
 

@@ -1,4 +1,4 @@
-"""What the metadata `motoko:stable-types` says: names and declared types of the stable variables.
+"""Parse the metadata section `motoko:stable-types`: names and declared types of the stable variables.
 
 The grammar is that of stable signatures (dfinity/motoko `src/mo_frontend/parser.mly`, `parse_stab_sig`):
 type definitions, then `actor { stable var x : T; ... }` or `actor ({ before }, { after })`.
@@ -20,7 +20,7 @@ _OPEN, _CLOSE = frozenset("{([<"), frozenset("})]>")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A stable variable as it was declared."""
+    """The declaration of a stable variable."""
 
     name: str
     type: str
@@ -29,7 +29,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class StableTypes:
-    """`variables` by name, those after a migration where there is one; `names` by field id."""
+    """The declared `variables` by name, after the migration if there is one; all `names` in the text by field id."""
 
     variables: dict[str, Declared]
     names: dict[int, str]
@@ -39,18 +39,18 @@ NOTHING = StableTypes({}, {})
 
 
 def parse_stable_types(text: str) -> StableTypes:
-    """Whatever is understood of the text; text that is no signature has no variables."""
-    tokens = [found for found in _TOKEN.findall(text[:_MAX_TEXT]) if not found.startswith(("//", "/*"))]
+    """Parse the text as far as it is understood; text that is no signature has no variables."""
+    tokens = [token for token in _TOKEN.findall(text[:_MAX_TEXT]) if not token.startswith(("//", "/*"))]
     words = [token for token in tokens if not token.isspace()]
     names: dict[int, str] = {}
     for word in words:
         if word[0].isalpha() or word[0] == "_":
             names.setdefault(label_id(word), candid_name(word))
-    return StableTypes({found.name: found for found in _declared(words)}, names)
+    return StableTypes({variable.name: variable for variable in _declared(words)}, names)
 
 
 def label_id(label: str) -> int:
-    """The field id of a Motoko label (`src/idllib/escape.ml`): `_7_` is 7, `func_` is `func`."""
+    """Return the field id of a Motoko label (`src/idllib/escape.ml`): `_7_` is 7, `func_` is `func`."""
     numbered = _NUMBERED.fullmatch(label)
     if numbered and int(numbered[1]) < 1 << 32:
         return int(numbered[1])
@@ -58,12 +58,12 @@ def label_id(label: str) -> int:
 
 
 def candid_name(label: str) -> str:
-    """The name that a Motoko label has in Candid."""
+    """Return the Candid name of a Motoko label."""
     return label[:-1] if label.endswith("_") and len(label) > 1 and not _NUMBERED.fullmatch(label) else label
 
 
 def _declared(words: list[str]) -> Iterator[Declared]:
-    """`stable NAME : TYPE` or `stable var NAME : TYPE`, up to the `;`, `,` or bracket that ends it."""
+    """Yield each `stable NAME : TYPE` or `stable var NAME : TYPE`, up to the `;`, `,` or bracket that ends it."""
     at = 0
     while at < len(words):
         if words[at] not in ("stable", "in") or at + 3 >= len(words):
@@ -94,7 +94,7 @@ def _end(words: list[str], at: int) -> int:
 
 
 def _spaced(words: list[str]) -> str:
-    """The tokens of a type with the spaces that Motoko's printer puts there, on one line."""
+    """Join the tokens of a type on one line, with the spaces of Motoko's printer."""
     text = ""
     for word in words:
         tight = not text or text[-1] in "{([?#<.@" or word in "})];,:>.<"

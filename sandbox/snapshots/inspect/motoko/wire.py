@@ -1,4 +1,4 @@
-"""The head of a message in Motoko's extended Candid, and numbers of its values.
+"""Read the head of a message in Motoko's extended Candid, and the bytes and numbers of its values.
 
 Extended Candid is Candid with `alias t`, a mutable thing of type t, and `region`
 (dfinity/motoko `src/codegen/compile_classical.ml`, Note [mutable stable values]; `rts/motoko-rts/src/idl.rs`).
@@ -40,15 +40,18 @@ FIXED = {
         (FLOAT32, "f"), (FLOAT64, "d"),
     )
 }  # fmt: skip
-"""Numbers that always take as many bytes."""
+"""The formats of types of fixed size."""
 _MAX_NUMBER = 1 << 20
-"""A number may take so many bytes."""
+"""The most bytes of a LEB128 number."""
 _ENDS = bytes(range(0x80))
 _CONTINUED = bytes(range(0x80, 0x100))
 
 
 class Stream:
-    """Reading one value after the other; an InspectError at the end of the bytes."""
+    """A reader of one value after the other; InspectError at the end of the bytes.
+
+    LEB128 numbers are read here, not by `codec.leb128`: they have any length, and the bytes come in pieces.
+    """
 
     def __init__(self, source: Bytes, begin: int = 0) -> None:
         self._source = source
@@ -58,7 +61,7 @@ class Stream:
 
     @property
     def place(self) -> int:
-        """Where the next byte lies."""
+        """The position of the next byte."""
         return self._begin + self._at
 
     @property
@@ -84,15 +87,15 @@ class Stream:
         return self._data[self._at - length : self._at]
 
     def head(self, length: int, most: int, what: str) -> bytes:
-        """The first `most` of the next `length` bytes; goes past all of them."""
+        """Return the first `most` of the next `length` bytes and skip the others."""
         if length <= most or length > self.left:
             return self.take(length, what)
-        found = self.take(most)
+        data = self.take(most)
         self.skip(length - most, what)
-        return found
+        return data
 
     def skip(self, length: int, what: str) -> None:
-        """Past so many bytes, which are not read."""
+        """Skip bytes without reading them."""
         if length > self.left:
             raise InspectError(f"{what} of {length:,} bytes at byte {self.place:#x} goes beyond the end of the data")
         if self._at + length <= len(self._data):
@@ -101,7 +104,7 @@ class Stream:
             self._begin, self._at, self._data = self.place + length, 0, b""
 
     def jump(self, skip: Callable[[bytes, int], int], count: int) -> int:
-        """Past as many of the next `count` values as a `motoko_flat.Skip` gets past; how many."""
+        """Skip as many of the next `count` values as possible with a `skip.Skip`; return their number."""
         done = 0
         while done < count:
             data, at, size = self._data, self._at, len(self._data)
@@ -117,21 +120,21 @@ class Stream:
         return done
 
     def cut(self, skip: Callable[[bytes, int], int]) -> bytes | None:
-        """The bytes of the next value; None, and the stream is where it was, if the skip does not get past it."""
+        """Return the bytes of the next value; None, without moving, if the skip fails."""
         begin = self.place
         if not self.jump(skip, 1):
             return None
         return self._data[begin - self._begin : self._at]
 
     def _more(self) -> bool:
-        """Have more of the bytes that come next at hand; False if they are all that there are, or a whole piece."""
+        """Read more of the next bytes; False at the end of the data or if a whole piece is buffered."""
         if self._begin + len(self._data) >= self._source.size or (self._at == 0 and len(self._data) >= PIECE):
             return False
         self._fill(1, "a value")
         return True
 
     def skip_numbers(self, count: int) -> None:
-        """Past so many LEB128 numbers, which end with a byte below 0x80."""
+        """Skip LEB128 numbers, each of which ends with a byte below 0x80."""
         while count > 0:
             if self._at >= len(self._data):
                 self._fill(1, "a number")
@@ -143,18 +146,18 @@ class Stream:
                 if count == 0:
                     self._at -= len(rest) - len(rest.rstrip(_CONTINUED))
                 continue
-            found = re.compile(rb"(?:[\x80-\xff]*[\x00-\x7f]){%d}" % count).match(rest)
-            assert found is not None
-            self._at += found.end()
+            match = re.compile(rb"(?:[\x80-\xff]*[\x00-\x7f]){%d}" % count).match(rest)
+            assert match is not None
+            self._at += match.end()
             return
 
     def unsigned(self) -> int:
-        """Unsigned LEB128 of any length."""
+        """Read an unsigned LEB128 number of any length."""
         byte = self.byte()
         return byte if byte < 0x80 else self._long(byte)[0]
 
     def signed(self) -> int:
-        """Signed LEB128 of any length."""
+        """Read a signed LEB128 number of any length."""
         byte = self.byte()
         value, bits = (byte, 7) if byte < 0x80 else self._long(byte)
         return value - (1 << bits) if value >> (bits - 1) else value
@@ -193,7 +196,7 @@ class Head:
 
 
 def read_head(stream: Stream, names: Mapping[int, str]) -> Head:
-    """Leaves the stream at the first value; `names` gives names to the ids of fields and tags."""
+    """Read the head, up to the first value; `names`: the names of fields and tags by id."""
     if stream.take(4, "a message") != b"DIDL":
         raise InspectError("the saved variables do not begin with DIDL")
     size = _count(stream, stream.unsigned())
@@ -203,7 +206,7 @@ def read_head(stream: Stream, names: Mapping[int, str]) -> Head:
 
 
 def _count(stream: Stream, count: int) -> int:
-    """A number of things of at least one byte each."""
+    """Check the number of items of at least one byte each."""
     if count > stream.left:
         raise InspectError(f"a count before byte {stream.place:#x} goes beyond the end of the data")
     return count
@@ -237,9 +240,9 @@ def _entry(stream: Stream, size: int, names: Mapping[int, str]) -> Type:
 
 
 def _fields(stream: Stream, size: int, names: Mapping[int, str]) -> tuple[tuple[str | int, int], ...]:
-    found: list[tuple[str | int, int]] = []
+    fields: list[tuple[str | int, int]] = []
     for _ in range(_count(stream, stream.unsigned())):
         number = stream.unsigned()
-        small = number == len(found) and number < 1 << 16
-        found.append((number if small else names.get(number) or f"_{number}_", _reference(stream, size)))
-    return tuple(found)
+        small = number == len(fields) and number < 1 << 16
+        fields.append((number if small else names.get(number) or f"_{number}_", _reference(stream, size)))
+    return tuple(fields)

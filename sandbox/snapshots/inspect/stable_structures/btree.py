@@ -1,7 +1,7 @@
 """Maps and sets of `ic-stable-structures`: B-trees of both layouts (`src/btreemap.rs`).
 
-Whether keys of nodes of version 2 carry their size is a matter of their type, which the map does not record: it is
-decided by what makes every sampled node come out even. Whatever is damaged is noted, and everything else is read.
+Whether keys in nodes of version 2 carry their size depends on their type, which the map does not record: it is inferred
+from the layout that fits all sampled nodes. Damages are noted, and everything else is read.
 """
 
 from __future__ import annotations
@@ -39,42 +39,42 @@ Pair = tuple[Bytes, Bytes]
 
 @dataclass(frozen=True)
 class BTree(Shape):
-    """The header of a map. `max_key` and `max_value` are None where the map does not say; `key_size` is the fixed size
-    of keys in nodes of version 2, None where each key carries its own."""
+    """The header of a map. `max_key` and `max_value` are None if not recorded; `key_size`: the fixed size of keys in
+    nodes of version 2, None if each key carries its own."""
 
     version: int
     root: int
     length: int
     key_size: int | None = None
     sampled: bool = True
-    """False where no node of version 2 was seen yet: each one is then asked for itself."""
+    """False if the sample had no node of version 2: the size of keys is then inferred for each node."""
 
     def is_set(self, key: int) -> bool:
-        """Whether values are certainly of a type without bytes, given how long some key is. Where both types are
-        bounded, the size of a page follows from the sum of their greatest sizes: if a key takes all of it, nothing is
-        left for values. Pages of unbounded types tell nothing."""
+        """Return whether values are certainly of a type without bytes, given the size of some key. If both types are
+        bounded, the size of a page follows from the sum of their greatest sizes: if a key takes all of it, values have
+        size 0. Pages of unbounded types allow no conclusion."""
         if self.max_value is not None:
             return self.max_value == 0
         return self.page == slots(key, 0) * 3 // 4
 
     def entries(self) -> Iterator[Pair]:
-        """Key and value of every entry that can be read, in the order of the map; `Damaged` at the end if there are
+        """Yield key and value of every readable entry, in the order of the map; `Damaged` at the end if there are
         others."""
         damages = Damages()
         yield from _walk(self, damages)
         damages.end()
 
     def nodes(self) -> Iterator[tuple[bytes, Callable[[], Iterator[Pair]]]]:
-        """Every node, in no particular order: its bytes, and its entries when they are asked for. For comparing: equal
-        bytes are equal entries. `Damaged` at the end, of the nodes as of the entries."""
+        """Yield every node, in no particular order: its bytes, which are equal only if its entries are, and a
+        function to its entries. The nodes and the entries end in `Damaged` if there were damages."""
         damages = Damages()
         for node in _visit(self, damages):
             yield node.data.read(0, node.data.size), partial(_node_entries, self, node.address)
         damages.end()
 
     def check(self, most: int = _MOST_CHECKED) -> tuple[Counter[int], Damages, bool]:
-        """How many nodes there are of each version, what is damaged, and whether all nodes were looked at: at most
-        `most` are."""
+        """Return the number of nodes of each version, the damages, and whether all nodes were read: at most `most`
+        are."""
         damages, versions = Damages(), Counter[int]()
         for node in _visit(self, damages):
             if versions.total() == most:
@@ -85,8 +85,7 @@ class BTree(Shape):
 
 
 def read_btree(source: Bytes, key_size: int | None = None) -> BTree:
-    """The header at the start of `source`, which begins with `MAGIC`; `key_size` says how long keys are, where the
-    caller knows."""
+    """Read the header at the start of `source`, which begins with `MAGIC`; `key_size`: the size of keys, if known."""
     version = number(source, 3, 1, "the version of the map")
     if version not in (1, 2):
         raise InspectError(f"the map has layout version {version} (at 0x3); 1 and 2 are known")
@@ -111,7 +110,7 @@ def read_btree(source: Bytes, key_size: int | None = None) -> BTree:
 
 
 def _walk(tree: BTree, damages: Damages) -> Iterator[Pair]:
-    """In order; the stack is as deep as the tree, and no node is visited twice."""
+    """Yield the entries in order; the stack is as deep as the tree, and no node is visited twice."""
     reader = _Reader(tree, damages)
     stack: list[tuple[Node, list[Entry | None], int]] = []
     address = tree.root
@@ -134,7 +133,7 @@ def _walk(tree: BTree, damages: Damages) -> Iterator[Pair]:
 
 
 def _visit(tree: BTree, damages: Damages) -> Iterator[Node]:
-    """Every node that can be read, in no particular order."""
+    """Yield every readable node, in no particular order."""
     reader = _Reader(tree, damages)
     waiting = [(tree.root, 0)] if tree.root else []
     while waiting:
@@ -147,7 +146,7 @@ def _visit(tree: BTree, damages: Damages) -> Iterator[Node]:
 
 
 class _Reader:
-    """Reads nodes, each once, and compares what they hold with the header."""
+    """A reader of nodes, each once, which compares their entries with the header."""
 
     def __init__(self, tree: BTree, damages: Damages) -> None:
         self._tree, self._damages = tree, damages
@@ -155,7 +154,7 @@ class _Reader:
         self._entries = 0
 
     def node(self, address: int, depth: int) -> Node | None:
-        """None for a node that cannot be read, nor anything below it."""
+        """Read a node; None if it cannot be read, with everything below it."""
         if address in self._seen or depth >= _MAX_DEPTH:
             self._damages.note(f"the map reaches the node at {address:#x} twice, or its tree is endless")
             return None
@@ -169,7 +168,7 @@ class _Reader:
         return node
 
     def end(self) -> None:
-        """All nodes were read."""
+        """Check the number of entries after all nodes were read."""
         if self._entries != self._tree.length:
             self._damages.note(
                 f"the header says {self._tree.length:,} entries (at 0x14), the nodes that the tree reaches have "
@@ -192,8 +191,8 @@ def _entries(tree: BTree, node: Node, damages: Damages) -> list[Entry | None]:
 
 
 def _sample(tree: BTree) -> list[Node]:
-    """Some nodes of version 2, those near the root first; children stand before keys, so that it does not matter how
-    long keys are."""
+    """Return some nodes of version 2, those near the root first; children stand before keys and are readable without
+    the size of keys."""
     nodes: list[Node] = []
     waiting = deque([tree.root] if tree.root else [])
     looked = 0
@@ -210,9 +209,10 @@ def _sample(tree: BTree) -> list[Node]:
 
 
 def _fitting(tree: BTree, nodes: list[Node]) -> int | None:
-    """The fixed size of keys, or None if each carries its own: what makes most entries of these nodes readable, inside
-    the sizes of the header and with keys ascending at best. Where keys that carry it make most readable they do: with
-    the four bytes of equal sizes counted in, such keys look like ones of a fixed size, also where one is damaged."""
+    """Infer the fixed size of keys, or None if each carries its own: the layout with the best score, that is with the
+    most readable entries, preferably ascending and inside the sizes of the header. Keys that carry their size win if
+    they make more than half as many readable: together with four bytes of equal sizes, such keys look like ones of a
+    fixed size, also where one is damaged."""
     if not nodes:
         return None
     if tree.max_key is not None:
@@ -231,8 +231,8 @@ def _fitting(tree: BTree, nodes: list[Node]) -> int | None:
 
 
 def _score(tree: BTree, nodes: list[Node], key_size: int | None, best: int) -> tuple[int, int]:
-    """How well a size fits: entries that it makes readable, those in nodes with ascending keys twice, and nodes inside
-    the header's sizes. Nothing more is looked at once `best` cannot be reached."""
+    """Score a size of keys: readable entries, those in nodes with ascending keys counted twice, and nodes inside the
+    header's sizes. Stops once `best` cannot be reached."""
     points = inside = 0
     possible = 2 * sum(node.entries for node in nodes)
     for node in nodes:
@@ -256,7 +256,7 @@ def _inside(tree: BTree, entry: Entry) -> bool:
 
 
 def _plausible(tree: BTree, node: Node, entries: list[Entry], end: int) -> bool:
-    """Whether the last page holds something, and no key is there twice."""
+    """Return whether the last page holds data and no key occurs twice."""
     if len(entries) == node.entries and node.data.size > tree.page:
         last_page = node.data.size - (tree.page - OVERFLOW_HEAD)
         if end <= last_page:

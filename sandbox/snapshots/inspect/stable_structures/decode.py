@@ -1,4 +1,4 @@
-"""Which structure of `ic-stable-structures` lies where: in the memories of a memory manager, or alone at the start."""
+"""Decode structures of `ic-stable-structures`: in the memories of a memory manager, or alone at the start."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _MOST_NESTED = 4
 
 
 def is_manager(stable: Bytes) -> bool:
-    """Whether a memory manager begins at the start."""
+    """Return whether a memory manager begins at the start."""
     return stable.size >= 4 and stable.read(0, 3) == manager.MAGIC
 
 
 def is_structure(stable: Bytes) -> bool:
-    """Whether a structure begins at the start; a log needs two memories and cannot."""
+    """Return whether a structure begins at the start."""
     return stable.size >= 4 and stable.read(0, 3) in _READERS
 
 
 def decode_manager(stable: Bytes) -> Decoded:
-    """All memories of a memory manager; what is wrong in one of them does not hide the others."""
+    """Decode all memories of a memory manager; damage in one does not hide the others."""
     head = manager.read_manager(stable)
     return Decoded(LAYOUT, tuple(_memories(head, "memory {}")), _manager_facts(head))
 
 
 def decode_managers(stable: Bytes, managers: Sequence[tuple[int, manager.Manager]]) -> tuple[Part, ...]:
-    """The managers that begin at these pages, their memories, and what lies between and after them."""
+    """Decode the managers at these pages, their memories, and the data between and after them."""
     parts: list[Part] = []
     following = managers[0][0]
     for page, head in managers:
@@ -52,7 +52,7 @@ def decode_managers(stable: Bytes, managers: Sequence[tuple[int, manager.Manager
 
 
 def _between(stable: Bytes, first: int, end: int) -> list[Part]:
-    """What lies in these pages, if anything."""
+    """Decode the data in these pages, if there is any."""
     data = part(stable, first * WASM_PAGE, max(end - first, 0) * WASM_PAGE)
     return [] if is_zero(data) else [_structure_or_problem(f"pages {first}-{end - 1}", data)]
 
@@ -66,8 +66,8 @@ def _manager_facts(head: manager.Manager) -> dict[str, object]:
 
 
 def _memories(head: manager.Manager, names: str, depth: int = 0) -> list[Part]:
-    """The memories of a manager; `names` is completed by their ids. One that holds another manager is followed by the
-    memories of that one."""
+    """Decode the memories of a manager; `names`: a format for their ids. A memory with another manager in it is
+    followed by the memories of that one."""
     memories: dict[int, Bytes] = {}
     parts: dict[int, Part] = {}
     nested: dict[int, list[Part]] = {}
@@ -97,7 +97,7 @@ def _structure_or_problem(name: str, data: Bytes) -> Part:
 
 
 def read_structure(name: str, data: Bytes) -> Part:
-    """The structure at the start of a memory."""
+    """Decode the structure at the start of a memory."""
     reader = _READERS.get(data.read(0, 3) if data.size >= 4 else b"")
     if reader is not None:
         return reader(name, data)
@@ -117,15 +117,15 @@ def _kind(data: Bytes) -> str:
 def _btree(name: str, data: Bytes) -> Part:
     tree = read_btree(data)
     some = list(_some(tree.entries()))
-    hollow = bool(some) and not any(value.size for _, value in some)
-    is_set = hollow and tree.is_set(max(key.size for key, _ in some))
+    without_values = bool(some) and not any(value.size for _, value in some)
+    is_set = without_values and tree.is_set(max(key.size for key, _ in some))
     known = {
         "layout": f"version {tree.version}",
         "page": f"{tree.page:,} bytes",
         "keys": _keys(tree) if some else None,
         "greatest key": tree.max_key,
         "greatest value": tree.max_value,
-        "values": "empty, perhaps a BTreeSet" if hollow and not is_set and tree.max_value is None else None,
+        "values": "empty, perhaps a BTreeSet" if without_values and not is_set and tree.max_value is None else None,
     }
 
     def row(entry: Pair) -> Row:
@@ -157,7 +157,7 @@ def _btree(name: str, data: Bytes) -> Part:
 
 
 def _some(entries: Iterator[Pair]) -> Iterator[Pair]:
-    """The first ones that can be read."""
+    """Yield the first readable entries."""
     with suppress(Damaged):
         yield from islice(entries, _SAMPLE)
 
@@ -173,25 +173,25 @@ def _all(row: Callable[[Pair], Row], pairs: Callable[[], Iterable[Pair]]) -> Ite
 
 
 def _vector(name: str, data: Bytes) -> Part:
-    found = lists.read_vector(data)
+    vector = lists.read_vector(data)
     kind = _KINDS[data.read(0, 3)]
-    size = f"{found.max_size:,} bytes" if found.fixed else f"at most {found.max_size:,} bytes"
+    size = f"{vector.max_size:,} bytes" if vector.fixed else f"at most {vector.max_size:,} bytes"
     return Part(
         name,
         kind,
         data,
         {"element": size},
         ("value",),
-        found.length,
-        lambda: _cells(found.entries()),
-        groups=lambda: ((data, partial(_called, entries)) for data, entries in found.blocks()),
-        block=found.block,
-        check=partial(_checked, found.entries),
+        vector.length,
+        lambda: _cells(vector.entries()),
+        groups=lambda: ((data, partial(_called, entries)) for data, entries in vector.blocks()),
+        block=vector.block,
+        check=partial(_checked, vector.entries),
     )
 
 
 def _checked(entries: Callable[[], Iterator[Bytes]]) -> Check:
-    """Whether all entries can be read, of which a cell is only a place."""
+    """Check that all entries can be read."""
     rows = entries()
     try:
         for _ in islice(rows, _MOST_CHECKED):
@@ -210,8 +210,8 @@ def _called(entries: Callable[[], Iterator[Bytes]]) -> Iterator[Row]:
 
 
 def _cell(name: str, data: Bytes) -> Part:
-    found = lists.read_cell(data)
-    return Part(name, "Cell", data, {"value": f"{found.size:,} bytes"}, ("value",), 1, lambda: iter([(found,)]))
+    value = lists.read_cell(data)
+    return Part(name, "Cell", data, {"value": f"{value.size:,} bytes"}, ("value",), 1, lambda: iter([(value,)]))
 
 
 def _index(name: str, data: Bytes) -> Part:
@@ -243,7 +243,7 @@ _READERS: dict[bytes, Callable[[str, Bytes], Part]] = {
 
 
 def _pair_logs(memories: dict[int, Bytes], parts: dict[int, Part]) -> None:
-    """Give each log the data that its index describes: the nearest memory that is large enough, the next one first."""
+    """Pair each log's index with its data: the nearest memory that is large enough, the following one first."""
     free = [n for n, own in parts.items() if own.kind == "Log data" and own.problem is None]
     for number, index in list(parts.items()):
         if index.kind != "Log" or index.problem is not None:
@@ -275,5 +275,5 @@ def _with_data(index: Part, log: lists.Log, where: str) -> Part:
 
 
 def decode_alone(stable: Bytes) -> Decoded:
-    """A structure that has the stable memory for itself."""
+    """Decode a structure that uses the stable memory alone."""
     return Decoded(LAYOUT, (read_structure("structure", stable),), {"memory manager": "none"})

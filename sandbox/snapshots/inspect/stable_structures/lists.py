@@ -14,7 +14,7 @@ _VEC_DATA = 64
 _LOG_HEAD = 32
 _LOG_ENTRIES = 40
 BLOCK = 1024
-"""At most so many elements are compared at once."""
+"""The most elements that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,23 @@ class Vector:
 
     @property
     def prefix(self) -> int:
-        """How many bytes hold the size of an element."""
+        """The bytes that hold the size of an element."""
         if self.fixed:
             return 0
         return 1 if self.max_size <= 0xFF else 2 if self.max_size <= 0xFFFF else 4
 
     @property
     def slot(self) -> int:
-        """Bytes between the starts of two elements."""
+        """The bytes between the starts of two elements."""
         return self.prefix + self.max_size
 
     @property
     def block(self) -> int:
-        """Elements in a block."""
+        """The elements in a block."""
         return max(1, min(BLOCK, PIECE // max(self.slot, 1)))
 
     def blocks(self) -> Iterator[tuple[bytes, Callable[[], Iterator[Bytes]]]]:
-        """The elements in blocks: the bytes, and the elements when they are asked for."""
+        """Yield the elements in blocks: the bytes, and a function to the elements."""
         for first in range(0, self.length, self.block):
             last = min(first + self.block, self.length)
             at = _VEC_DATA + first * self.slot
@@ -52,7 +52,7 @@ class Vector:
             yield data, partial(self.entries, first, last)
 
     def entries(self, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
-        """All elements; one whose size is damaged is its whole slot, and `Damaged` at the end says so."""
+        """Yield all elements; one with a damaged size is its whole slot, and `Damaged` is raised at the end."""
         damages = Damages()
         for index in range(first, self.length if last is None else last):
             at = _VEC_DATA + index * self.slot
@@ -72,18 +72,18 @@ class Vector:
 def read_vector(source: Bytes) -> Vector:
     _version(source, "the vector")
     fixed = number(source, 16, 1, "the flag of fixed sizes")
-    found = Vector(source, number(source, 4, 8, "the length"), number(source, 12, 4, "the greatest size"), fixed == 1)
+    vector = Vector(source, number(source, 4, 8, "the length"), number(source, 12, 4, "the greatest size"), fixed == 1)
     if fixed > 1:
         raise InspectError(f"the flag of fixed sizes (at 0x10) is {fixed}, neither 0 nor 1")
-    if found.length > source.size:
-        raise InspectError(f"the vector has {found.length:,} elements (at 0x4) in {source.size:,} bytes")
-    last = max(found.length - 1, 0) * (found.prefix + found.max_size)
-    within(source, 0, _VEC_DATA + last, f"a vector of {found.length:,} elements")
-    return found
+    if vector.length > source.size:
+        raise InspectError(f"the vector has {vector.length:,} elements (at 0x4) in {source.size:,} bytes")
+    last = max(vector.length - 1, 0) * (vector.prefix + vector.max_size)
+    within(source, 0, _VEC_DATA + last, f"a vector of {vector.length:,} elements")
+    return vector
 
 
 def read_cell(source: Bytes) -> Bytes:
-    """The value of a cell."""
+    """Return the value of a cell."""
     _version(source, "the cell")
     size = number(source, 4, 4, "the size of the value")
     within(source, 8, size, "the value of the cell")
@@ -92,15 +92,15 @@ def read_cell(source: Bytes) -> Bytes:
 
 @dataclass(frozen=True)
 class Log:
-    """A log: an index of where entries end, and their bytes, which lie in another memory."""
+    """A log: an index with the ends of entries, and their bytes, which are in another memory."""
 
     index: Bytes
     data: Bytes
     length: int
 
     def blocks(self) -> Iterator[tuple[bytes | None, Callable[[], Iterator[Bytes]]]]:
-        """The entries in blocks of `BLOCK`: the bytes of index and data, None if they are many, and the entries when
-        they are asked for."""
+        """Yield the entries in blocks of `BLOCK`: the bytes of index and data (None if more than a piece), and a
+        function to the entries."""
         for first in range(0, self.length, BLOCK):
             last = min(first + BLOCK, self.length)
             begin, index = self._end(first), self.index.read(_LOG_ENTRIES + 8 * first, 8 * (last - first))
@@ -110,12 +110,12 @@ class Log:
             yield data, partial(self.entries, first, last)
 
     def _end(self, entries: int) -> int:
-        """Where so many entries end."""
+        """Return the offset at which the first `entries` entries end."""
         at = _LOG_ENTRIES + 8 * (entries - 1)
         return number(self.index, at, 8, f"the end of entry {entries - 1:,}") if entries else 0
 
     def entries(self, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
-        """All entries; one whose end is damaged is empty, and `Damaged` at the end says so."""
+        """Yield all entries; one with a damaged end is empty, and `Damaged` is raised at the end."""
         damages = Damages()
         begin, most = self._end(first), self.data.size - _LOG_HEAD
         for n in range(first, self.length if last is None else last):
@@ -130,7 +130,7 @@ class Log:
 
 
 def log_extent(index: Bytes) -> tuple[int, int]:
-    """How many entries an index has, and how many bytes they take in all."""
+    """Return the number of entries in an index, and their bytes in all."""
     _version(index, "the index of the log")
     length = number(index, _LOG_HEAD, 8, "the number of entries")
     if length > index.size:

@@ -23,7 +23,7 @@ _MOST_SEARCHED = 1 << 16
 
 @dataclass(frozen=True)
 class Manager:
-    """The header of a memory manager. `sizes`: memory id → pages; `owners`: which memory each bucket belongs to."""
+    """The header of a memory manager. `sizes`: memory id → pages; `owners`: the memory id of each bucket."""
 
     source: Bytes
     bucket_pages: int
@@ -32,24 +32,24 @@ class Manager:
 
     @property
     def ids(self) -> list[int]:
-        """The memories that hold something."""
+        """The ids of memories that have pages."""
         return sorted(self.sizes)
 
     @property
     def pages(self) -> int:
-        """Pages that the manager and its buckets take."""
+        """The pages of the manager and its buckets."""
         return 1 + len(self.owners) * self.bucket_pages
 
     @property
     def consistent(self) -> bool:
-        """Whether all buckets lie inside, and each memory owns as many as its size takes: no chance of other bytes."""
+        """Whether all buckets lie inside, and each memory owns exactly the buckets that its size needs."""
         owned = Counter(self.owners)
         needed = {n: -(-pages // self.bucket_pages) for n, pages in self.sizes.items()}
         reserved = self.source.read(_RESERVED, _SIZES - _RESERVED)
         return self.pages * WASM_PAGE <= self.source.size and dict(owned) == needed and not any(reserved)
 
     def memory(self, memory_id: int) -> Pieces:
-        """The bytes of one memory; an InspectError if the tables contradict each other."""
+        """Return the bytes of one memory; InspectError if the tables contradict each other."""
         size, bucket = self.sizes[memory_id] * WASM_PAGE, self.bucket_pages * WASM_PAGE
         owned = [index for index, owner in enumerate(self.owners) if owner == memory_id]
         needed = -(-size // bucket)
@@ -67,7 +67,7 @@ def _ranges(owned: list[int], bucket: int, size: int) -> Iterator[tuple[int, int
 
 
 def read_manager(source: Bytes) -> Manager:
-    """The header at the start of `source`, which begins with `MAGIC`."""
+    """Read the header at the start of `source`, which begins with `MAGIC`."""
     version = number(source, 3, 1, "the version of the memory manager")
     if version != 1:
         raise InspectError(f"the memory manager at 0x0 has layout version {version}; version 1 is known")
@@ -89,10 +89,10 @@ def read_manager(source: Bytes) -> Manager:
 
 
 def find_managers(source: Bytes) -> list[tuple[int, Manager]]:
-    """Managers that begin at a page after the first, and their pages: as `RestrictedMemory` divides a memory.
+    """Find the managers that begin after the first page, with their pages: `RestrictedMemory` divides a memory so.
 
-    Only headers that are consistent in every respect count, and only the first `_MOST_SEARCHED` pages with data are
-    looked at. Nothing is looked for inside a manager that was found.
+    Only consistent headers count, and only the first `_MOST_SEARCHED` pages with data are searched. The pages of a
+    manager are not searched for others.
     """
     managers: list[tuple[int, Manager]] = []
     following = 1
@@ -108,7 +108,7 @@ def find_managers(source: Bytes) -> list[tuple[int, Manager]]:
 
 
 def _pages_with_data(source: Bytes) -> Iterator[int]:
-    """Whole pages whose first bytes may not be zero, ascending."""
+    """Yield whole pages with data, ascending."""
     following = 0
     for offset, length in source.extents():
         first = max(following, offset // WASM_PAGE)

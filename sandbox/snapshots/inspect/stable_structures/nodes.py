@@ -1,9 +1,9 @@
-"""Nodes of the B-trees of `ic-stable-structures` (`src/btreemap/node/v1.rs`, `v2.rs`), and where their entries lie.
+"""Nodes of the B-trees of `ic-stable-structures` (`src/btreemap/node/v1.rs`, `v2.rs`), and the places of their entries.
 
 A node of version 1 has slots of the greatest key and value size of the map's header. A node of version 2 spans a page
-and its overflow pages, children first, then all keys, then all values; values carry their size, keys only where their
-type is not of a fixed size. Its entries may be larger than the header says: the header of an old map stays as it is
-when a program goes on with greater bounds.
+and its overflow pages, children first, then all keys, then all values; values carry their size, keys only if their
+type has no fixed size. Its entries may be larger than the header says: the header of an old map stays unchanged when a
+program continues with greater bounds.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ CAPACITY = 11
 _NODE, _OVERFLOW = b"BTN", b"NOF"
 _V2_CHILDREN = 15
 _NAMED = 24
-"""Bytes of a key that the text of a damage shows."""
+"""The most bytes of a key that the text of a damage shows."""
 
 Entry = tuple[Run, Run]
-"""Where a key and its value lie in the node."""
+"""The places of a key and its value in the node."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What nodes are read by. `page`: bytes of a page; `max_key`, `max_value`: bytes of slots, None where none are."""
+    """The parameters of nodes. `page`: bytes of a page; `max_key`, `max_value`: bytes of slots, None if unknown."""
 
     source: Bytes
     page: int
@@ -44,33 +44,33 @@ class Node:
     """0 where the address of a child is damaged."""
     data: Bytes
     start: int
-    """Where keys begin in `data`."""
+    """The offset of keys in `data`."""
     cached: bytes
     """The first bytes of `data`."""
 
     def number(self, offset: int) -> int | None:
-        """Four bytes; None if they are not in the node."""
+        """Read a number of four bytes; None if they are not in the node."""
         if offset + 4 <= len(self.cached):
             return int.from_bytes(self.cached[offset : offset + 4], "little")
         return number(self.data, offset, 4, "a size") if offset + 4 <= self.data.size else None
 
     def pair(self, entry: Entry) -> tuple[Bytes, Bytes]:
-        """Key and value."""
+        """Return key and value."""
         return part(self.data, *entry[0]), part(self.data, *entry[1])
 
     def key_text(self, key: Run) -> str:
-        """The key as a damage names it."""
+        """Return the name of a key in the text of a damage."""
         offset, size = key
         return f"key {self.data.read(offset, min(size, _NAMED)).hex()}{'...' if size > _NAMED else ''}"
 
 
 def slots(max_key: int, max_value: int) -> int:
-    """The size of a node of version 1."""
+    """Return the size of a node of version 1, in bytes."""
     return 7 + CAPACITY * (8 + max_key + max_value) + (CAPACITY + 1) * 8
 
 
 def read_node(shape: Shape, address: int, damages: Damages) -> Node:
-    """The node at an address; InspectError if there is none."""
+    """Read the node at an address; InspectError if there is none."""
     if address < HEADER:
         raise InspectError(f"a node at {address:#x} lies in the header of the map")
     head = take(shape.source, address, 7, "the head of a node")
@@ -108,7 +108,7 @@ def _addresses(raw: bytes, node: int, damages: Damages) -> list[int]:
 
 
 def _pages(shape: Shape, address: int, damages: Damages) -> list[Run]:
-    """The page of a node and its overflow pages, as far as they are chained."""
+    """Return the page of a node and its overflow pages, up to a damaged one."""
     within(shape.source, address, shape.page, "a page of a node")
     pages: list[Run] = [(address, shape.page)]
     most = shape.source.size // shape.page
@@ -125,7 +125,7 @@ def _pages(shape: Shape, address: int, damages: Damages) -> list[Run]:
 
 
 def entries_v1(shape: Shape, node: Node, damages: Damages) -> list[Entry | None]:
-    """Where the entries of a node of version 1 lie; None for each one that cannot be read."""
+    """Return the places of the entries of a node of version 1; None for each unreadable one."""
     assert shape.max_key is not None
     assert shape.max_value is not None
     entries: list[Entry | None] = []
@@ -150,9 +150,9 @@ def entries_v1(shape: Shape, node: Node, damages: Damages) -> list[Entry | None]
 
 
 def entries_v2(node: Node, key_size: int | None, damages: Damages | None) -> tuple[list[Entry | None], int]:
-    """Where the entries of a node of version 2 lie, None for each one that cannot be read, and where they end.
+    """Return the places of the entries of a node of version 2, None for each unreadable one, and their end.
 
-    `key_size`: of every key, None where each carries its own.
+    `key_size`: of every key, None if each carries its own.
     """
     at, end = node.start, node.data.size
     keys: list[Run] = []

@@ -1,7 +1,7 @@
-"""Values of Motoko's stable variables, as trees cut to what is to be shown, and their text.
+"""Values of Candid and of Motoko's stable variables, as trees cut to the parts to be shown, and their text.
 
-Text is Candid's where Candid has the notation; what it lacks is written as Motoko writes it: `var` before what is
-mutable, and `region 16 (6 pages)`. A mutable thing that occurs again is `#n` where it was `#n = var ...` at first.
+Text is Candid's where Candid has a notation; otherwise Motoko's: `var` before a mutable value, and
+`region 16 (6 pages)`. A mutable thing that occurs again is `#n`, and `#n = var ...` at its first occurrence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sandbox.candid.value_printer import blob_text, float_text
 from sandbox.principal import Principal
 
 _MAX_JSON_BITS = 8_192
-"""Longer numbers are texts: what reads JSON may refuse them."""
+"""The most bits of a JSON number; longer ones are texts, since readers of JSON may refuse them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Variant:
 
 @dataclass(slots=True)
 class Var:
-    """Something mutable: a field, a mutable array or a region. `shared`: it is referred to elsewhere by this number."""
+    """A mutable thing: a field, an array or a region. `shared`: its number, if it is referred to elsewhere."""
 
     place: int
     value: Node = field(default_factory=lambda: Elided("..."))
@@ -65,10 +65,10 @@ class Var:
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """The same mutable thing as one that came before."""
+    """A reference to a mutable thing that came before."""
 
     var: Var | int
-    """The thing, or where it lies if it was not kept."""
+    """The thing, or its position if it was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Elided:
-    """A value that is there and was not kept."""
+    """A value that was read but not kept."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A value that was not looked into: its bytes and its type. Equal ones are equal values; others may be as well."""
+    """An undecoded value: its bytes and its type. Equal ones are equal values; unequal ones may be equal, too."""
 
     raw: bytes
     kind: str
@@ -97,16 +97,16 @@ class Packed:
 Node = Scalar | Record | Vec | Opt | Variant | Var | Same | Region | Elided | Packed
 
 DEPTH = 64
-"""So many levels of a value are shown."""
+"""The most levels of a value that are shown."""
 
 
 def node_text(node: Node, width: int = 100) -> str:
-    """The value for people, as far as it is to be shown (`shortened`)."""
+    """Return the text of a value, as far as it is shown (`shortened`)."""
     return render(_doc(shortened(node)), width)
 
 
 def shortened(node: Node, items: int | None = None, depth: int = DEPTH) -> Node:
-    """The value without what is nested more deeply than `depth`, and without more than so many items of a vector."""
+    """Return the value cut to `depth` levels and at most `items` items of each vector (None: all)."""
     if depth <= 0 and not isinstance(node, Scalar | Same | Region):
         return Elided("...")
     match node:
@@ -187,7 +187,7 @@ def _raw(value: str | bytes) -> bytes:
 
 
 def node_json(node: Node) -> object:
-    """The value as JSON has it, as far as it is to be shown: records by name, tuples and vectors as lists, bytes in
+    """Return the value as JSON values, as far as it is shown: records by name, tuples and vectors as lists, bytes in
     hexadecimal, numbers of thousands of digits as hexadecimal text, an option as null or the value in a list, a mutable
     thing as its value, `{"#": n}` where it occurs again."""
     return _json(shortened(node))
