@@ -9,7 +9,6 @@ for which each execution counts `INSTRUCTIONS_EXECUTION` more than it executes (
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 from sandbox.errors import StillWaiting
 from sandbox.execution import calls, ingress, management, policies, responses, tasks, time, waiting
@@ -34,23 +33,27 @@ def step(env: ExecutionEnvironment) -> bool:
 def _execute(env: ExecutionEnvironment, message: Message) -> None:
     if isinstance(message, Ingress):
         if not message.request_id or ingress.begins(env.subnet, message):
-            _receiver(env, message).begin_ingress(env, message)
+            if _is_management(env, message):
+                management.begin_ingress(env, message)
+            else:
+                calls.begin_ingress(env, message)
     elif isinstance(message, Request):
         if 0 < message.deadline <= env.subnet.time:
             calls.give_up_request(env, message)
+        elif _is_management(env, message):
+            management.begin_request(env, message)
         else:
-            _receiver(env, message).begin_request(env, message)
+            calls.begin_request(env, message)
     elif isinstance(message, Response):
         responses.deliver(env, message)
     else:
         tasks.execute(env, message)
 
 
-def _receiver(env: ExecutionEnvironment, message: Ingress | Request) -> ModuleType:
-    """What executes a call: the subnet's own id is another name of the management canister (`dfinity/ic`
+def _is_management(env: ExecutionEnvironment, message: Ingress | Request) -> bool:
+    """Whether the management canister is called: the subnet's own id is another name of it (`dfinity/ic`
     `rs/execution_environment/src/execution_environment.rs`)."""
-    receiver = message.canister_id
-    return management if receiver == _MANAGEMENT or receiver == env.subnet.key.subnet_id else calls
+    return message.canister_id in (_MANAGEMENT, env.subnet.key.subnet_id)
 
 
 def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
@@ -60,7 +63,7 @@ def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
     state = env.subnet.canisters.get(message.canister_id)
     if state is not None:
         state.check_intact()
-    refused = None if _receiver(env, message) is management else calls.inspect(env, message)
+    refused = None if _is_management(env, message) else calls.inspect(env, message)
     if refused is None:
         refused = ingress.full(env.subnet, message)
     if refused is None:
@@ -122,12 +125,12 @@ class _RoundEnd:
 
     def __init__(self, env: ExecutionEnvironment) -> None:
         self.count = 0
-        self._kernel = env
+        self._env = env
         self._end = env.executed + INSTRUCTIONS_ROUND
 
     @property
     def reached(self) -> bool:
-        return self._kernel.executed + self.count * INSTRUCTIONS_EXECUTION >= self._end
+        return self._env.executed + self.count * INSTRUCTIONS_EXECUTION >= self._end
 
 
 def _begin_round(env: ExecutionEnvironment) -> bool:
