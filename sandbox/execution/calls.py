@@ -11,7 +11,6 @@ from sandbox.canister.entry_point import Outcome
 from sandbox.canister.failure import Failure
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import fees
 from sandbox.execution.context import ENTRY, ExecutionEnvironment, expired, no_method, no_module
 from sandbox.execution.finish import close, finish, respond
 from sandbox.execution.result import CallResult
@@ -127,7 +126,7 @@ def _filtered(env: ExecutionEnvironment, state: CanisterState | None, message: I
     name = message.canister_id
     if state is None:
         return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
-    unpaid = fees.missing(env.subnet, state, fees.ingress_fee(env.subnet, message), message.sender)
+    unpaid = env.fees.missing(state, env.fees.ingress(message), message.sender)
     if unpaid is not None:
         return unpaid
     if state.status is not Status.RUNNING:
@@ -206,10 +205,9 @@ def _routed(canister_id: Principal) -> bool:
 
 def cannot_pay(env: ExecutionEnvironment, state: CanisterState, caller: Principal) -> Reject | None:
     """The reject for a canister that cannot pay for executing a message of `caller`."""
-    if env.subnet.costs == "free" or state.code is None:
+    if env.fees.schedule is None or state.code is None:
         return None
-    wanted = fees.prepayment(env.subnet, compile_module(state.code).facts.is64)
-    return fees.missing(env.subnet, state, wanted, caller)
+    return env.fees.missing(state, env.fees.prepayment(compile_module(state.code).facts.is64), caller)
 
 
 def _composite() -> Reject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox import limits
@@ -11,7 +11,7 @@ from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance, InstanceCache
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import fees
+from sandbox.execution.fees import Fees, fees_of
 from sandbox.execution.logs import reads_logs
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
@@ -26,14 +26,13 @@ ENTRY = {
     Mode.COMPOSITE_QUERY: "canister_composite_query",
 }
 _NO_SLOTS: dict[Principal, int] = {}
-_FREE: Mapping[str, Callable[..., int | None]] = {}
 _CHARGED = int(U | RQ | RY | RT | C | T)
 """Modes whose execution is paid for by the canister."""
 
 
 @dataclass(slots=True)
 class ExecutionEnvironment:
-    """The one writer of a subnet. `on_log` is told what canisters print, as it happens; `printed` collects it."""
+    """The one writer of a subnet. `on_log` is called with each text that a canister prints; `printed` collects them."""
 
     subnet: Subnet
     instances: InstanceCache
@@ -44,7 +43,12 @@ class ExecutionEnvironment:
     executed: int = 0
     """Instructions executed so far."""
     passed_on: Exception | None = None
-    """What the function that answers HTTP outcalls raised: the caller has been told, and it goes on to the user."""
+    """An exception of the function that answers HTTP outcalls, which goes on to the user: the caller has its reject."""
+    fees: Fees = field(init=False)
+    """The fees in force, which do not change while this environment is used."""
+
+    def __post_init__(self) -> None:
+        self.fees = fees_of(self.subnet)
 
     def new_id(self) -> int:
         """A number that was never used before."""
@@ -55,12 +59,11 @@ class ExecutionEnvironment:
         self, state: CanisterState, mode: Mode, caller: Principal, arg: bytes = b"", context: CallContext | None = None
     ) -> Execution:
         """A fresh execution on `state`, for a call context if there is one."""
-        subnet, prices, reserved, frozen = self.subnet, _FREE, 0, 0
+        subnet, fees, wasm64, reserved = self.subnet, self.fees, False, 0
         key = subnet.key
-        if subnet.costs != "free":
+        if fees.schedule is not None:
             wasm64 = state.code is not None and compile_module(state.code).facts.is64
-            prices, frozen = fees.cost_model(subnet, wasm64), fees.frozen_cycles(subnet, state)
-            reserved = fees.prepayment(subnet, wasm64) if int(mode) & _CHARGED else 0
+            reserved = fees.prepayment(wasm64) if int(mode) & _CHARGED else 0
         environment = Environment(
             canister_id=state.id,
             caller=caller,
@@ -73,8 +76,8 @@ class ExecutionEnvironment:
             root_key=key.public_key,
             environment_variables=state.settings.environment_variables,
             cycles=max(state.cycles - reserved, 0),
-            frozen_cycles=frozen,
-            cost_model=prices,
+            frozen_cycles=fees.frozen_cycles(state),
+            fee_functions=fees.fee_functions(wasm64),
             used_slots=subnet.slots.get(state.id, _NO_SLOTS),
             available_callbacks=self._available_callbacks(state.id),
             deadline=context.deadline if context is not None else 0,

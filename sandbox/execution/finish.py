@@ -12,7 +12,7 @@ from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import fees, low_memory
+from sandbox.execution import low_memory
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.ingress import record_answer
 from sandbox.execution.logs import recorded
@@ -66,7 +66,7 @@ def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstan
     """Make what the execution did to its canister permanent, if it returned and may change state."""
     execution, subnet = outcome.execution, env.subnet
     drop_pending(execution)
-    fee = charge(env, state, outcome)
+    fee = execution_fee(env, state, outcome)
     if fee:
         state = evolve(state, cycles=max(state.cycles - fee, 0))
     if outcome.failure is not None:
@@ -96,11 +96,11 @@ def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstan
 def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> Outcome:
     """The outcome, or its failure if the memory that it takes would freeze the canister. Updates and tasks must afford
     it, callbacks need not (`dfinity/ic` `sandbox_safe_system_state.rs`); the replica stops them where they grow."""
-    model, execution = fees.fee_schedule(env.subnet), outcome.execution
-    if model is None or outcome.failure is not None or not execution.mode_bit & _GROWING:
+    schedule, execution = env.fees.schedule, outcome.execution
+    if schedule is None or outcome.failure is not None or not execution.mode_bit & _GROWING:
         return outcome
     grown = max(live.heap.size - state.heap.size, 0) + max(live.stable.size - state.stable.size, 0)
-    short = model.freezing_limit(state, grown) - execution.balance
+    short = schedule.freezing_limit(state, grown) - execution.balance
     if not grown or short <= 0:
         return outcome
     text = (
@@ -110,19 +110,20 @@ def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterIns
     return replace(outcome, failure=Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text))
 
 
-def charge(env: ExecutionEnvironment, state: CanisterState, outcome: Outcome) -> int:
+def execution_fee(env: ExecutionEnvironment, state: CanisterState, outcome: Outcome) -> int:
     """The fee for an execution, whether it trapped or not."""
-    model = fees.fee_schedule(env.subnet)
-    if model is None:
+    schedule = env.fees.schedule
+    if schedule is None:
         return 0
-    return model.execution(outcome.instructions, state.code is not None and compile_module(state.code).facts.is64)
+    return schedule.execution(outcome.instructions, state.code is not None and compile_module(state.code).facts.is64)
 
 
 def prepaid_answer(env: ExecutionEnvironment, call: Call) -> int:
     """The part of a call's prepayment that is for its answer."""
-    model = fees.fee_schedule(env.subnet)
-    sent = len(call.method.encode()) + len(call.arg)
-    return 0 if model is None else call.prepaid - model.call - sent * model.call_byte
+    schedule = env.fees.schedule
+    if schedule is None:
+        return 0
+    return call.prepaid - schedule.call - (len(call.method.encode()) + len(call.arg)) * schedule.call_byte
 
 
 def respond(

@@ -7,7 +7,7 @@ Random bytes are answered in the next round, whose randomness nobody knew when t
 from __future__ import annotations
 
 from sandbox.errors import CallRejected, Reject, RejectCode, StateCorrupt
-from sandbox.execution import fees, outcalls
+from sandbox.execution import outcalls
 from sandbox.execution.apply import apply
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.finish import respond
@@ -83,7 +83,7 @@ def world(
         on_log=env.on_log,
         cycles=cycles,
         caller_version=caller_version,
-        prices=fees.management_fees(env.subnet),
+        fees=env.fees.management,
         hooks=outcalls.with_transform(env),
     )
 

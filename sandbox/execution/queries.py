@@ -23,7 +23,6 @@ from sandbox.execution import management
 from sandbox.execution.calls import unavailable
 from sandbox.execution.certificates import data_certificate
 from sandbox.execution.context import ENTRY, ExecutionEnvironment, no_method, no_module
-from sandbox.execution.fees import frozen
 from sandbox.execution.responses import told
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
@@ -98,7 +97,7 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     if state is None or refused is not None:
         assert refused is not None
         return refused
-    refused = frozen(env.subnet, state)
+    refused = env.fees.frozen(state)
     if refused is not None:
         return refused
     if state.code is None:

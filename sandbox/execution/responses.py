@@ -11,7 +11,6 @@ from sandbox.canister import entry_point as entry
 from sandbox.canister.entry_point import Outcome
 from sandbox.canister.failure import cleanup_failed
 from sandbox.errors import ErrorCode, Reject
-from sandbox.execution import fees
 from sandbox.execution.calls import damaged
 from sandbox.execution.context import ExecutionEnvironment, expired
 from sandbox.execution.finish import close, commit, finish, respond
@@ -100,11 +99,11 @@ def told(reject: Reject) -> str:
 
 def _unused(env: ExecutionEnvironment, callback: Callback | None, message: Response) -> int:
     """What was prepaid for the answer, less its transmission; executing the callback is charged apart."""
-    model = fees.fee_schedule(env.subnet)
-    if callback is None or model is None:
+    schedule = env.fees.schedule
+    if callback is None or schedule is None:
         return 0
     size = len(message.answer if isinstance(message.answer, bytes) else message.answer.message.encode())
-    return max(callback.prepaid - size * model.call_byte, 0)
+    return max(callback.prepaid - size * schedule.call_byte, 0)
 
 
 def expire(env: ExecutionEnvironment) -> None:

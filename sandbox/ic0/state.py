@@ -56,8 +56,8 @@ class Environment:
     """How many more calls may be made, to all canisters together."""
     used_slots: Mapping[Principal, int] = field(default_factory=dict)
     """Calls to a canister that take a place in its queue already."""
-    cost_model: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)
-    """Prices, by the names and arguments listed in `costs`; what is absent costs nothing."""
+    fee_functions: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)
+    """Fees, by the names and arguments listed in `costs`; an absent name costs nothing."""
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
 
 def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:
     """A reject for a canister that cannot set aside what a deployment of this module may cost."""
-    short = _reserved(world, module.facts.is64) + world.prices.frozen(state) - state.cycles
+    short = _reserved(world, module.facts.is64) + world.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.installation_unpaid(state.id, short)
 
@@ -82,7 +82,7 @@ def deployment(
 
 def _reserved(world: ManagementContext, wasm64: bool) -> int:
     """Set aside before an installation: as much as it may cost."""
-    return world.prices.execution(world.subnet.instruction_limits.install, wasm64)
+    return world.fees.execution(world.subnet.instruction_limits.install, wasm64)
 
 
 def environment(
@@ -101,8 +101,8 @@ def environment(
         global_timer=global_timer,
         environment_variables=state.settings.environment_variables,
         cycles=max(state.cycles - _reserved(world, wasm64), 0),
-        frozen_cycles=world.prices.frozen(state),
-        cost_model=world.prices.system_calls(world.subnet.instruction_limits.update, wasm64),
+        frozen_cycles=world.fees.frozen(state),
+        fee_functions=world.fees.fee_functions(world.subnet.instruction_limits.update, wasm64),
     )
 
 
@@ -111,7 +111,7 @@ def outcome(
 ) -> Transition:
     """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`; its
     instructions are paid for in any case."""
-    fee = world.prices.execution(deployed.instructions, compile_module(code).facts.is64)
+    fee = world.fees.execution(deployed.instructions, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
     ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
     if deployed.live is None:

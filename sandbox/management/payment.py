@@ -23,8 +23,8 @@ Step = tuple[int, bool]
 
 def charged(world: ManagementContext, state: CanisterState, step: Step) -> CanisterState:
     """The canister, having paid for a step; a reject (IC0207) if that would freeze it."""
-    price = world.prices.execution(*step)
-    short = price + world.prices.frozen(state) - state.cycles
+    price = world.fees.execution(*step)
+    short = price + world.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.snapshot_unpaid(state.id, short)
     return replace(state, cycles=state.cycles - price) if price else state
@@ -38,11 +38,11 @@ def paid(
 
     A reject if that would freeze it: by the memory alone (IC0532), or by the price (IC0207).
     """
-    frozen = world.prices.frozen(after, grown)
+    frozen = world.fees.frozen(after, grown)
     if before.cycles < frozen:
         more = max(_allocated(after, grown) - _allocated(before), 0)
         raise rejects.memory_unpaid(more, frozen - before.cycles)
-    price = 0 if step is None else world.prices.execution(*step)
+    price = 0 if step is None else world.fees.execution(*step)
     if before.cycles < price + frozen:
         raise rejects.snapshot_unpaid(before.id, price + frozen - before.cycles)
     return after if after.cycles == before.cycles - price else replace(after, cycles=before.cycles - price)

@@ -46,7 +46,7 @@ def update_settings(world: ManagementContext, canister_id: Principal, update: Se
 def check_allocations(world: ManagementContext, state: CanisterState, settings: Settings) -> None:
     """A reject if these settings have a larger allocation than the canister has now, and would freeze it; a longer
     freezing threshold may (`dfinity/ic` `canister_manager.rs`, `validate_canister_settings`)."""
-    short = world.prices.frozen(replace(state, settings=settings)) - state.cycles
+    short = world.fees.frozen(replace(state, settings=settings)) - state.cycles
     if short <= 0:
         return
     if settings.compute_allocation > state.settings.compute_allocation:

@@ -65,7 +65,7 @@ def sign_with_schnorr(world: ManagementContext, arg: dict[str, Any]) -> Transiti
 
 
 def _signed(world: ManagementContext, method: str, signature: bytes) -> Transition:
-    fee = world.prices.signature
+    fee = world.fees.signature
     if world.cycles < fee:
         raise rejects.not_paid(method, world.cycles, fee)
     return Transition(reply={"signature": signature}, accepted=fee)

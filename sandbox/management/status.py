@@ -47,7 +47,7 @@ def _status_record(world: ManagementContext, state: CanisterState) -> dict[str, 
         "memory_metrics": metrics,
         "cycles": state.cycles,
         "reserved_cycles": 0,
-        "idle_cycles_burned_per_day": world.prices.idle_per_day(state),
+        "idle_cycles_burned_per_day": world.fees.idle_per_day(state),
         "query_stats": dict.fromkeys(_QUERY_STATS, 0),
     }
 

@@ -22,7 +22,7 @@ def _nothing(_state: CanisterState, _grown: int = 0) -> int:
 
 
 class Frozen(Protocol):
-    """Cycles that a canister may not spend, with so many more bytes of memory."""
+    """Cycles that a canister may not spend if it has `grown` more bytes of memory."""
 
     def __call__(self, state: CanisterState, grown: int = 0, /) -> int: ...
 
@@ -34,13 +34,13 @@ class ManagementFees:
     creation: int = 0
     signature: int = 0
     outcall: Callable[[int, int], int] = lambda request, response: 0
-    """For so many bytes of request and, at most, of response."""
+    """By bytes of the request, and of the largest allowed response."""
     idle_per_day: Callable[[CanisterState], int] = _nothing
     frozen: Frozen = _nothing
     execution: Callable[[int, bool], int] = lambda instructions, wasm64: 0
-    """For so many instructions."""
-    system_calls: Callable[[int, bool], Mapping[str, Callable[..., int | None]]] = lambda instructions, wasm64: {}
-    """What `ic0.cost_*` tells a canister whose messages may execute so many instructions."""
+    """By executed instructions, and whether the module is 64-bit."""
+    fee_functions: Callable[[int, bool], Mapping[str, Callable[..., int | None]]] = lambda instructions, wasm64: {}
+    """`Environment.fee_functions` of a canister, by the instruction limit of its messages."""
 
 
 HttpRequest = Mapping[str, Any]
@@ -76,7 +76,7 @@ class ManagementContext:
     cycles: int = 0
     caller_version: int | None = None
     sender_version: int | None = None
-    prices: ManagementFees = field(default_factory=ManagementFees)
+    fees: ManagementFees = field(default_factory=ManagementFees)
     hooks: Hooks = field(default_factory=Hooks)
 
     @property
