@@ -13,7 +13,7 @@ from sandbox.limits import HISTORY
 from sandbox.management import rejects
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Policy, SnapshotState, Subnet, Task
+from sandbox.state import CanisterState, Change, Policy, Subnet, Task
 from sandbox.store import Patch
 
 
@@ -52,13 +52,12 @@ Http = Callable[[HttpRequest], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the floors above lend to handlers. A method whose hook is missing is refused by name."""
+    """Functions that the user or the floor above lends to handlers. A method whose hook is missing is rejected."""
 
     http: Http | None = None
     """The user's test double for the outside world."""
     transform: Callable[[Principal, str, bytes], bytes] | None = None
     """Run a canister's query method as an outcall's transform function; `CallRejected` if it fails."""
-    checksum: Callable[[SnapshotState], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
