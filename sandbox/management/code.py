@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sandbox.canister.install import Deployed, Deployment, install, upgrade
-from sandbox.canister.module import CompiledModule, compile_module, submitted_module
+from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.errors import InvalidModule
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment
@@ -34,15 +34,14 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
         raise rejects.not_empty(state.id)
     if argument.mode == "upgrade" and state.code is None:
         raise rejects.no_module(state.id)
-    code = submitted_module(argument.module)
-    module = prepared(state, code)
+    module = prepared(state, WasmModule.from_bytes(argument.module))
     check_afforded(world, state, module)
     plan = deployment(world, state, argument, module)
     if argument.mode == "upgrade":
         deployed = upgrade(world.subnet.pool, world.instances, state, plan)
     else:
         deployed = install(world.subnet.pool, plan)
-    return outcome(world, state, argument, code, deployed)
+    return outcome(world, state, argument, module.code, deployed)
 
 
 def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:

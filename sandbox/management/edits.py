@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sandbox import wasm
-from sandbox.canister.module import CompiledModule, compile_module, submitted_module
+from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.errors import CallRejected
 from sandbox.limits import CERTIFIED_DATA, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management import rejects
@@ -64,7 +64,7 @@ class Edits:
     def words(self) -> Iterator[str]:
         """What is edited, for the history."""
         if self.module is not None:
-            yield f"module {submitted_module(self.module).hash.hex()}"
+            yield f"module {WasmModule.from_bytes(self.module).hash.hex()}"
         for part, size, patches in (("heap", self.heap_size, self.heap), ("stable", self.stable_size, self.stable)):
             if size is not None:
                 yield f"resize {part} to {size} bytes"
@@ -115,15 +115,14 @@ def _check_room(world: ManagementContext, state: CanisterState) -> None:
 
 
 def _edited(world: ManagementContext, state: CanisterState, parent: SnapshotState, edits: Edits) -> SnapshotState:
-    code = code_of(parent) if edits.module is None else submitted_module(edits.module)
-    module = prepared(state, code)
+    module = prepared(state, code_of(parent) if edits.module is None else WasmModule.from_bytes(edits.module))
     fit = _Fit(parent, module)
     fit.check_kind(edits)
     fit.check_memories(edits)
     changed = fit.with_globals(edits.globals)
     pool = world.subnet.pool
     if edits.module is not None:
-        changed = _with_module(pool, changed, code)
+        changed = _with_module(pool, changed, module.code)
     if edits.certified_data is not None:
         changed = replace(changed, certified_data=edits.certified_data)
     return replace(

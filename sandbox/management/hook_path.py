@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
-from sandbox.canister.module import submitted_module
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
 from sandbox.management.load_parts import code_of, parts
@@ -85,7 +84,7 @@ def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id
         saved = _saved(world, owner, replace(snapshot, globals=content.globals), content.code)
     if saved.stable is None:
         return _failed(state, saved, _LOAD)
-    code = code_of(snapshot) if how.module is None else submitted_module(how.module)
+    code = code_of(snapshot) if how.module is None else WasmModule.from_bytes(how.module)
     after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
     loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
     heard = (*saved.executions, *loaded.rehearsed)
@@ -95,7 +94,7 @@ def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id
 def load_stable_image(world: ManagementContext, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
     """As `load_via_hooks`, from a bare stable memory; certified data and chunk store stay as they are."""
     state = world.controlled(canister_id)
-    code = state.code if how.module is None else submitted_module(how.module)
+    code = state.code if how.module is None else WasmModule.from_bytes(how.module)
     if code is None:
         raise rejects.no_module(canister_id)
     return _restored(world, (state, state), _free(world, image, canister_id), code, how)
@@ -116,7 +115,7 @@ def _restored(
     if deployed.live is None:
         failed = Saved(None, deployed.failure, deployed.executions, deployed.instructions)
         return _failed(state, failed, _LOAD)
-    return replace(outcome(world, after, argument, code, deployed), method=_LOAD)
+    return replace(outcome(world, after, argument, module.code, deployed), method=_LOAD)
 
 
 def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> Saved:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sandbox import wasm
 from sandbox.canister.heap_fit import heap_problem
-from sandbox.canister.module import CompiledModule, compile_module, submitted_module
+from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.management import rejects
 from sandbox.management.code import prepared
 from sandbox.management.sizes import low_on_memory
@@ -43,14 +43,14 @@ def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
         raise rejects.rejected(problem.code, problem.message(state.id))
     values = _slots(module, snapshot.upload.globals)
     _check_hook(state, snapshot)
-    return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
+    return Parts(module.code, values, snapshot.global_timer, snapshot.low_memory_hook)
 
 
 def code_of(snapshot: SnapshotState) -> WasmModule:
     """The module alone, unchecked."""
     upload = snapshot.upload
     if upload is not None:
-        return submitted_module(upload.module.read(0, upload.module_size))
+        return WasmModule.from_bytes(upload.module.read(0, upload.module_size))
     assert snapshot.code is not None
     return snapshot.code
 

@@ -3,7 +3,6 @@
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
 from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
-from sandbox.state.code import WasmModule
 from sandbox.state.evolve import evolve
 from sandbox.state.messages import (
     Callback,
@@ -18,6 +17,7 @@ from sandbox.state.messages import (
     Task,
     UserOrigin,
 )
+from sandbox.state.module import WasmModule
 from sandbox.state.policy import Keep, Policy
 from sandbox.state.settings import Environment, Settings, Visibility
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, OpenCall, SnapshotState, Upload

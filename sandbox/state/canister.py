@@ -8,7 +8,7 @@ from enum import Enum
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
-from sandbox.state.code import WasmModule
+from sandbox.state.module import WasmModule
 from sandbox.state.settings import Settings
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState
 

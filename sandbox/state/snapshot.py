@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sandbox.memory import Readable
 from sandbox.principal import Principal
-from sandbox.state.code import WasmModule
+from sandbox.state.module import WasmModule
 
 Chunks = Mapping[bytes, bytes]
 """A Wasm chunk store: SHA-256 to content; never changed in place."""
