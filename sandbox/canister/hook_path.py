@@ -23,7 +23,7 @@ _HOOK = "canister_pre_upgrade"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class HookSource:
     """A state whose hook is run. Its memories are read, never written: a canister may live in them."""
 
     heap: Memory
@@ -32,7 +32,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class HookResult:
     """What the hook left; `stable` is None if there is a `failure`."""
 
     stable: Readable | None
@@ -46,12 +46,12 @@ def keeps_heap_to_itself(prepared: CompiledModule) -> bool:
     return prepared.facts.uses_enhanced_persistence and not motoko.stabilizes(prepared)
 
 
-def save(source: Source, deployment: Deployment) -> Saved:
+def save(source: HookSource, deployment: Deployment) -> HookResult:
     """The stable memory that `canister_pre_upgrade` of the deployment's module makes of a state. A module without the
     hook has everything there already. A stable memory that the hook does not change is not copied."""
     prepared = deployment.prepared
     if _HOOK not in prepared.facts.entry_points and not motoko.stabilizes(prepared):
-        return Saved(source.stable.image(), None)
+        return HookResult(source.stable.image(), None)
     hooks = HookRun(deployment)
     live = CanisterInstance(prepared, heap_view(source.heap, prepared), stable_view(source.stable))
     try:
@@ -63,7 +63,7 @@ def save(source: Source, deployment: Deployment) -> Saved:
         stable = None if problem is not None else _image(live)
     finally:
         live.close()
-    return Saved(stable, problem, tuple(hooks.executions), hooks.used)
+    return HookResult(stable, problem, tuple(hooks.executions), hooks.used)
 
 
 def _image(live: CanisterInstance) -> Image:

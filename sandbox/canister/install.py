@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sandbox import engine
 from sandbox.canister import failure
-from sandbox.canister.entry_point import Callback, run
+from sandbox.canister.entry_point import TableFunction, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.heap_fit import heap_problem
 from sandbox.canister.instances import CanisterInstance, InstanceCache, heap_view, stable_view
@@ -92,7 +92,7 @@ class HookRun:
         return problem
 
     def step(
-        self, live: CanisterInstance, entry: str | Callback, execution: Execution, instructions: int
+        self, live: CanisterInstance, entry: str | TableFunction, execution: Execution, instructions: int
     ) -> Failure | None:
         """One execution with a limit of its own."""
         execution.on_log = self.deployment.on_log

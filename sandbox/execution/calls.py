@@ -7,7 +7,7 @@ of the replica: no such canister, not running, no module, no such method. A user
 
 from __future__ import annotations
 
-from sandbox.canister.entry_point import Outcome
+from sandbox.canister.entry_point import Executed
 from sandbox.canister.failure import Failure
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
@@ -136,7 +136,7 @@ def _filtered(env: ExecutionEnvironment, state: CanisterState | None, message: I
     return None
 
 
-def _not_let_in(env: ExecutionEnvironment, state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
+def _not_let_in(env: ExecutionEnvironment, state: CanisterState, message: Ingress, outcome: Executed) -> CallResult:
     problem = outcome.failure or Failure(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
     return CallResult(
         message.canister_id,

@@ -17,7 +17,7 @@ from sandbox.certify.state_tree import CanisterFacts, StateTree, SubnetFacts
 from sandbox.execution.ingress import facts
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Certified, Subnet
-from sandbox.state.savepoint import Names
+from sandbox.state.savepoint import RevertibleSet
 
 _ALL_IDS = (Principal.from_index(0), Principal.from_index((1 << 64) - 1))
 
@@ -56,7 +56,7 @@ def _certified(subnet: Subnet) -> Certified:
         for name in requests.changed:
             tree = tree.with_request(name, facts(requests.get(name)))
     certified = subnet.certified = Certified(tree, sign_tree(tree.tree(), subnet.key))
-    subnet.canisters.changed, requests.changed = Names(subnet.savepoints), Names(subnet.savepoints)
+    subnet.canisters.changed, requests.changed = RevertibleSet(subnet.savepoints), RevertibleSet(subnet.savepoints)
     return certified
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox import limits
-from sandbox.canister.entry_point import Callback, Outcome, run
+from sandbox.canister.entry_point import Executed, TableFunction, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance, InstanceCache
 from sandbox.canister.module import compile_module
@@ -107,8 +107,13 @@ class ExecutionEnvironment:
         return self.subnet.backtraces and reads_logs(state, reader)
 
     def run(
-        self, live: CanisterInstance, entry: str | Callback, execution: Execution, limit: int, heap_limit: int = 0
-    ) -> Outcome:
+        self,
+        live: CanisterInstance,
+        entry: str | TableFunction,
+        execution: Execution,
+        limit: int,
+        heap_limit: int = 0,
+    ) -> Executed:
         """Run an entry point of a live canister; the evidence is collected, nothing is committed."""
         outcome = run(live, entry, execution, limit, heap_limit)
         self.executed += outcome.instructions

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.entry_point import Outcome
+from sandbox.canister.entry_point import Executed
 from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
@@ -39,7 +39,11 @@ _GROWING = int(U | T)
 
 
 def finish(
-    env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, context: CallContext, outcome: Outcome
+    env: ExecutionEnvironment,
+    state: CanisterState,
+    live: CanisterInstance,
+    context: CallContext,
+    outcome: Executed,
 ) -> None:
     """End an execution that belongs to `context`; `state` is what it started from."""
     outcome = _afforded(env, state, live, outcome)
@@ -62,7 +66,7 @@ def finish(
     close(env, context)
 
 
-def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> None:
+def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Executed) -> None:
     """Make what the execution did to its canister permanent, if it returned and may change state."""
     execution, subnet = outcome.execution, env.subnet
     drop_pending(execution)
@@ -93,7 +97,7 @@ def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstan
     subnet.canisters[state.id] = low_memory.watched(env, new)
 
 
-def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> Outcome:
+def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Executed) -> Executed:
     """The outcome, or its failure if the memory that it takes would freeze the canister. Updates and tasks must afford
     it, callbacks need not (`dfinity/ic` `sandbox_safe_system_state.rs`); the replica stops them where they grow."""
     schedule, execution = env.fees.schedule, outcome.execution
@@ -110,7 +114,7 @@ def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterIns
     return replace(outcome, failure=Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text))
 
 
-def execution_fee(env: ExecutionEnvironment, state: CanisterState, outcome: Outcome) -> int:
+def execution_fee(env: ExecutionEnvironment, state: CanisterState, outcome: Executed) -> int:
     """The fee for an execution, whether it trapped or not."""
     schedule = env.fees.schedule
     if schedule is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.execution.context import ExecutionEnvironment
-from sandbox.management.retention import EVERYWHERE, kept
+from sandbox.management.retention import ALL_CANISTERS, kept
 from sandbox.management.snapshot_rules import present
 from sandbox.management.transition import Transition
 from sandbox.state import CanisterState, Policy, Subnet
@@ -53,7 +53,7 @@ def _is_due(subnet: Subnet, state: CanisterState, policy: Policy) -> bool:
 
 
 def _policy(subnet: Subnet, state: CanisterState) -> Policy | None:
-    return subnet.policies.get(state.id) or subnet.policies.get(EVERYWHERE) if subnet.policies else None
+    return subnet.policies.get(state.id) or subnet.policies.get(ALL_CANISTERS) if subnet.policies else None
 
 
 def _with(subnet: Subnet, policy: Policy, state: CanisterState, *, of: CanisterState, label: str) -> CanisterState:

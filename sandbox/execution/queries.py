@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from sandbox.canister.checkpoint import checkpoint, resumed
-from sandbox.canister.entry_point import Callback, Outcome
+from sandbox.canister.entry_point import Executed, TableFunction
 from sandbox.canister.failure import Failure, cleanup_failed
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
@@ -181,7 +181,7 @@ class _Node:
             return self._rejected(failed)
         return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, f"Canister {self.state.id} did not produce a response")
 
-    def _call_back(self, made: Call) -> tuple[Outcome, Failure | None]:
+    def _call_back(self, made: Call) -> tuple[Executed, Failure | None]:
         """Make a call and run its callback; if that traps, its cleanup, from the state before the callback. The query
         goes on unless the outcome is a failure; the second is the trap that cleanup made up for."""
         callee = Query(made.callee, made.method, bytes(made.arg), self.state.id)
@@ -191,14 +191,14 @@ class _Node:
         mode = Mode.COMPOSITE_REPLY if isinstance(result, bytes) else Mode.COMPOSITE_REJECT
         function = made.on_reply if isinstance(result, bytes) else made.on_reject
         before = checkpoint(self.live) if made.on_cleanup is not None else None
-        outcome = self._execute(Callback(*function), self._execution(mode, result))
+        outcome = self._execute(TableFunction(*function), self._execution(mode, result))
         if outcome.failure is None or made.on_cleanup is None or before is None:
             return outcome, None
         self.live = resumed(self.live, before)
-        cleanup = self._execute(Callback(*made.on_cleanup), self._execution(Mode.COMPOSITE_CLEANUP, b""))
+        cleanup = self._execute(TableFunction(*made.on_cleanup), self._execution(Mode.COMPOSITE_CLEANUP, b""))
         if cleanup.failure is None:
             return cleanup, outcome.failure
-        return Outcome(cleanup.execution, cleanup_failed(outcome.failure, cleanup.failure), 0), None
+        return Executed(cleanup.execution, cleanup_failed(outcome.failure, cleanup.failure), 0), None
 
     def _execution(self, mode: Mode, result: bytes | Reject) -> Execution:
         call = self.call
@@ -209,7 +209,7 @@ class _Node:
             execution.reject_code, execution.reject_message = result.reject_code.value, told(result)
         return execution
 
-    def _execute(self, function: str | Callback, execution: Execution) -> Outcome:
+    def _execute(self, function: str | TableFunction, execution: Execution) -> Executed:
         left = max(self.graph.budget - self.graph.used, 0)
         outcome = self.graph.env.run(self.live, function, execution, left)
         self.graph.used += outcome.instructions

@@ -7,8 +7,7 @@ returns.
 
 from __future__ import annotations
 
-from sandbox.canister import entry_point as entry
-from sandbox.canister.entry_point import Outcome
+from sandbox.canister.entry_point import Executed, TableFunction
 from sandbox.canister.failure import cleanup_failed
 from sandbox.errors import ErrorCode, Reject
 from sandbox.execution.calls import damaged
@@ -52,7 +51,7 @@ def _run_callback(
     execution = _execution(env, state, context, message)
     function = callback.on_reply if isinstance(message.answer, bytes) else callback.on_reject
     live = env.instances.open(state)
-    outcome = env.run(live, entry.Callback(*function), execution, env.subnet.instruction_limits.update)
+    outcome = env.run(live, TableFunction(*function), execution, env.subnet.instruction_limits.update)
     if outcome.failure is not None and callback.on_cleanup is not None:
         outcome = _clean_up(env, state, context, callback.on_cleanup, outcome)
         context = evolve(context, instructions=context.instructions + outcome.instructions)
@@ -73,8 +72,12 @@ def _execution(env: ExecutionEnvironment, state: CanisterState, context: CallCon
 
 
 def _clean_up(
-    env: ExecutionEnvironment, state: CanisterState, context: CallContext, function: tuple[int, int], trapped: Outcome
-) -> Outcome:
+    env: ExecutionEnvironment,
+    state: CanisterState,
+    context: CallContext,
+    function: tuple[int, int],
+    trapped: Executed,
+) -> Executed:
     """Run cleanup after a callback trapped; the outcome has the callback's failure in any case. What the callback
     printed stays in the log, and what it executed is paid for."""
     assert trapped.failure is not None
@@ -83,13 +86,13 @@ def _clean_up(
     live = env.instances.open(state)
     execution = env.execution(state, Mode.CLEANUP, context.caller, b"", context)
     execution.reject_code = trapped.execution.reject_code
-    outcome = env.run(live, entry.Callback(*function), execution, env.subnet.instruction_limits.update)
+    outcome = env.run(live, TableFunction(*function), execution, env.subnet.instruction_limits.update)
     instructions = trapped.instructions + outcome.instructions
-    commit(env, state, live, Outcome(execution, outcome.failure, instructions))
+    commit(env, state, live, Executed(execution, outcome.failure, instructions))
     failure = trapped.failure
     if outcome.failure is not None:
         failure = cleanup_failed(failure, outcome.failure)
-    return Outcome(execution, failure, instructions)
+    return Executed(execution, failure, instructions)
 
 
 def told(reject: Reject) -> str:

@@ -49,7 +49,7 @@ _LONG = int(I | G)
 _QUERIES = int(RQ | NRQ | TQ | CQ | CRY | CRT | CC | F)
 
 
-class Failure(IntEnum):
+class StableFailure(IntEnum):
     """What `fail` is called with."""
 
     HEAP_OUT_OF_BOUNDS = 1
@@ -62,18 +62,18 @@ class Failure(IntEnum):
 _KB = (STABLE_ACCESS_MESSAGE // KIB, STABLE_ACCESS_UPGRADE // KIB, STABLE_ACCESS_QUERY // KIB)
 
 FAILURES: dict[int, tuple[ErrorCode, str]] = {
-    Failure.HEAP_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds"),
-    Failure.STABLE_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: stable memory out of bounds"),
-    Failure.TOO_BIG_FOR_32_BIT: (
+    StableFailure.HEAP_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds"),
+    StableFailure.STABLE_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: stable memory out of bounds"),
+    StableFailure.TOO_BIG_FOR_32_BIT: (
         ErrorCode.CANISTER_TRAPPED,
         "Canister trapped: 32 bit stable memory api used on a memory larger than 4GB",
     ),
-    Failure.ACCESS_LIMIT: (
+    StableFailure.ACCESS_LIMIT: (
         ErrorCode.CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED,
         "Canister exceeded memory access limits: Exceeded the limit for the number of accessed pages in the stable "
         f"memory in a single message execution: limit {_KB[0]} KB for regular messages and {_KB[2]} KB for queries.",
     ),
-    Failure.MODIFY_LIMIT: (
+    StableFailure.MODIFY_LIMIT: (
         ErrorCode.CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED,
         "Canister exceeded memory access limits: Exceeded the limit for the number of modified pages in the stable "
         f"memory in a single execution: limit {_KB[0]} KB for regular messages, {_KB[1]} KB for upgrade messages and "
@@ -98,7 +98,7 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
     """The companion module as text, for a heap of `heap_min` to `heap_max` pages.
 
     `heap_min` None: the canister's module has no memory; then every access of a size other than 0 that is inside stable
-    memory is out of the heap's bounds. Import: function `fail` of module `sandbox`, which is given a `Failure` and
+    memory is out of the heap's bounds. Import: function `fail` of module `sandbox`, which gets a `StableFailure` and
     traps.
     """
     has_heap = heap_min is not None

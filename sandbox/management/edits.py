@@ -32,7 +32,7 @@ from sandbox.wasm import SnapshotGlobal
 
 Patches = tuple[tuple[int, bytes], ...]
 """Offsets and the bytes that are to be there; a later one wins."""
-Values = tuple[tuple[int | str, int | float], ...]
+GlobalValues = tuple[tuple[int | str, int | float], ...]
 """Globals, by index or by name, and their values."""
 
 _SHOWN: Final = 64
@@ -50,7 +50,7 @@ class Edits:
     stable_size: int | None = None
     heap: Patches = ()
     stable: Patches = ()
-    globals: Values = ()
+    globals: GlobalValues = ()
     certified_data: bytes | None = None
 
     @classmethod
@@ -203,7 +203,7 @@ class _Fit:
         if not least <= size <= most:
             raise self.refused(f"{name} of {size} bytes, the module allows {least} to {most}")
 
-    def with_globals(self, values: Values) -> SnapshotState:
+    def with_globals(self, values: GlobalValues) -> SnapshotState:
         """The parent with these values of globals, all of them such as the module has."""
         parent, slots = self.parent, self.module.rewritten.snapshot_globals
         if parent.via_hooks:

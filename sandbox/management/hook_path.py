@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
+from sandbox.canister.hook_path import HookResult, HookSource, keeps_heap_to_itself, restore, save
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
 from sandbox.management.load_parts import code_of, parts
@@ -59,7 +59,7 @@ def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str 
     return Transition(canister=new, rehearsed=saved.executions, instructions=saved.instructions, reply=snapshot)
 
 
-def _failed(state: CanisterState, saved: Saved, method: str) -> Transition:
+def _failed(state: CanisterState, saved: HookResult, method: str) -> Transition:
     return Transition(
         canister=state,
         rehearsed=saved.executions,
@@ -78,7 +78,7 @@ def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id
     state = world.controlled(canister_id)
     snapshot, owner = loadable(world, canister_id, snapshot_id)
     if snapshot.via_hooks or how.skip_pre_upgrade:
-        saved = Saved(snapshot.stable, None)
+        saved = HookResult(snapshot.stable, None)
     else:
         content = parts(state, snapshot)
         saved = _saved(world, owner, replace(snapshot, globals=content.globals), content.code)
@@ -113,19 +113,19 @@ def _restored(
     check_afforded(world, state, module)
     deployed = restore(world.subnet.pool, stable, deployment(world, state, argument, module))
     if deployed.live is None:
-        failed = Saved(None, deployed.failure, deployed.executions, deployed.instructions)
+        failed = HookResult(None, deployed.failure, deployed.executions, deployed.instructions)
         return _failed(state, failed, _LOAD)
     return replace(outcome(world, after, argument, module.code, deployed), method=_LOAD)
 
 
-def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> Saved:
+def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> HookResult:
     """What the hook of a plain snapshot's module makes of it, on a copy."""
     module = prepared(owner, code)
     if keeps_heap_to_itself(module):
         raise rejects.heap_is_not_saved(owner.id)
     plan, pool = deployment(world, owner, InstallCode(owner.id, b""), module), world.subnet.pool
     seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0, wasm64=module.facts.is64)
-    source = Source(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
+    source = HookSource(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
     return save(source, replace(plan, environment=seen, heap_limit=0))
 
 

@@ -12,7 +12,7 @@ from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 from sandbox.state import Keep, Policy, SnapshotState
 
-EVERYWHERE = Principal.management()
+ALL_CANISTERS = Principal.management()
 """Whose policy holds for all canisters that have none of their own."""
 _BUCKETS: dict[str, Callable[[datetime], object]] = {
     "hourly": lambda t: (t.date(), t.hour),
@@ -79,7 +79,7 @@ def retain_snapshots(world: ManagementContext, canister_id: Principal, keep: Kee
 def set_policy(world: ManagementContext, canister_id: Principal | None, policy: Policy | None) -> Transition:
     """From now on this policy holds for a canister (its controllers may say so), or for all that have none of their own
     (whoever uses the sandbox may). None: none, so that for a canister the common one holds again."""
-    target = EVERYWHERE if canister_id is None else world.controlled(canister_id).id
+    target = ALL_CANISTERS if canister_id is None else world.controlled(canister_id).id
     policies = {key: value for key, value in world.subnet.policies.items() if key != target}
     if policy is not None:
         policies[target] = policy

@@ -14,7 +14,7 @@ from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
 from sandbox.management.lifecycle import uninstalled
 from sandbox.management.load_parts import Parts, parts
-from sandbox.management.payment import BASE, charged, loading, making, paid
+from sandbox.management.payment import LOAD_BASE, charge, charge_work, creation_work, load_work
 from sandbox.management.settings import sees
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import ManagementContext, Transition, history
@@ -58,7 +58,7 @@ def take(world: ManagementContext, canister_id: Principal, how: Take) -> Transit
     snapshot = present(world.subnet, state, how.label)
     new = with_snapshot(state, kept, snapshot)
     new = uninstalled(world, new) if how.uninstall else new
-    return Transition(canister=paid(world, state, new, making(snapshot)), reply=snapshot)
+    return Transition(canister=charge(world, state, new, creation_work(snapshot)), reply=snapshot)
 
 
 def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
@@ -136,7 +136,7 @@ def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotSta
     """The canister as `load_snapshot` leaves it; rights are not looked at."""
     if snapshot.via_hooks:
         raise rejects.only_stable_memory(snapshot.id)
-    begun = charged(world, state, BASE)
+    begun = charge_work(world, state, LOAD_BASE)
     content, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
     heap, how_heap = restoration(snapshot.heap, state.heap, in_use, pool)
     stable, how_stable = restoration(snapshot.stable, state.stable, in_use, pool)
@@ -152,7 +152,7 @@ def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotSta
     )
     restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
     grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
-    new = paid(world, begun, new, loading(world, snapshot, content.code), grown)
+    new = charge(world, begun, new, load_work(world, snapshot, content.code), grown)
     return Transition(canister=new, restored=restored)
 
 
@@ -212,7 +212,7 @@ def delete_snapshot(world: ManagementContext, canister_id: Principal, snapshot_i
     state = world.controlled(canister_id)
     gone = own(world, state, snapshot_id)
     new = replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone))
-    return Transition(canister=paid(world, state, new))
+    return Transition(canister=charge(world, state, new))
 
 
 def own(world: ManagementContext, state: CanisterState, snapshot_id: bytes) -> SnapshotState:

@@ -17,7 +17,7 @@ from sandbox import limits
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
 from sandbox.management.load_parts import snapshot_globals
-from sandbox.management.payment import charged, making, paid, reading, writing
+from sandbox.management.payment import charge, charge_work, creation_work, read_work, write_work
 from sandbox.management.sizes import module_size
 from sandbox.management.snapshot_rules import intact, own, visible, with_snapshot
 from sandbox.management.transition import ManagementContext, Transition
@@ -83,7 +83,7 @@ def read_data(world: ManagementContext, canister_id: Principal, snapshot_id: byt
     size = limits.CHUNK_SIZE if part == "wasm_chunk" else place["size"]
     if size > limits.SNAPSHOT_SLICE:
         raise rejects.slice_too_large(size)
-    payer = charged(world, state, reading(size))
+    payer = charge_work(world, state, read_work(size))
     chunk = _chunk(snapshot, place["hash"]) if part == "wasm_chunk" else _slice(snapshot, part, place["offset"], size)
     return Transition(canister=payer if payer is not state else None, reply={"chunk": chunk})
 
@@ -133,7 +133,7 @@ def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[
     pool = world.subnet.pool
     module, heap, stable = (pool.memory(size).image() for size in metadata.sizes)
     snapshot = uploaded(world, state, metadata, (module, heap, stable))
-    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
+    new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
     return Transition(canister=new, reply={"snapshot_id": snapshot.id})
 
 
@@ -147,7 +147,7 @@ def upload_data(
         raise rejects.snapshot_immutable()
     [(part, place)] = arg["kind"].items()
     data = arg["chunk"]
-    payer = charged(world, state, writing(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
+    payer = charge_work(world, state, write_work(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
     if part == "wasm_chunk":
         new = replace(snapshot, chunks=added(snapshot.chunks, data)[0])
     else:
@@ -156,7 +156,7 @@ def upload_data(
             raise rejects.invalid_slice(place["offset"], len(data))
         new = _written(world, snapshot, snapshot.upload, part, (place["offset"], data))
     snapshots = tuple(new if s is snapshot else s for s in state.snapshots)
-    return Transition(canister=paid(world, payer, replace(payer, snapshots=snapshots)))
+    return Transition(canister=charge(world, payer, replace(payer, snapshots=snapshots)))
 
 
 def _written(

@@ -13,7 +13,7 @@ from sandbox.management import rejects
 from sandbox.management.chunks import added
 from sandbox.management.lifecycle import create_canister
 from sandbox.management.load_parts import Globals
-from sandbox.management.payment import making, paid
+from sandbox.management.payment import charge, creation_work
 from sandbox.management.settings import SettingsUpdate
 from sandbox.management.snapshot_rules import PLATFORM, checked_label, loaded, next_id, remaining, with_snapshot
 from sandbox.management.transition import ManagementContext, Transition
@@ -64,7 +64,7 @@ def upload_whole(world: ManagementContext, canister_id: Principal, metadata: Upl
     """A new uploaded snapshot with its bytes; the reply is the `SnapshotState`."""
     state, kept = admit(world, canister_id, metadata)
     snapshot = uploaded(world, state, metadata, images)
-    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
+    new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
     return Transition(canister=new, reply=snapshot)
 
 

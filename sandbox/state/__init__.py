@@ -19,7 +19,7 @@ from sandbox.state.messages import (
 )
 from sandbox.state.module import WasmModule
 from sandbox.state.policy import Keep, Policy
-from sandbox.state.settings import Environment, Settings, Visibility
+from sandbox.state.settings import EnvironmentVariables, Settings, Visibility
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, OpenCall, SnapshotState, Upload
 from sandbox.state.submissions import Submission, Submissions
 from sandbox.state.subnet import InstructionLimits, Moment, Subnet, moment, release, return_to
@@ -35,7 +35,7 @@ __all__ = [
     "Change",
     "Chunks",
     "Derived",
-    "Environment",
+    "EnvironmentVariables",
     "Ingress",
     "InstructionLimits",
     "Keep",

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from sandbox.principal import Principal
 from sandbox.state.canister import CanisterState
-from sandbox.state.savepoint import Names, Savepoints, Table
+from sandbox.state.savepoint import RevertibleDict, RevertibleSet, Savepoints
 
 
-class Canisters(Table[Principal, CanisterState]):
+class Canisters(RevertibleDict[Principal, CanisterState]):
     """The canisters by id. They change by assignment and deletion of items alone.
 
     `changed`: ids made, deleted or changed in what the state tree shows, since `execution.certificates` last put an
@@ -20,7 +20,7 @@ class Canisters(Table[Principal, CanisterState]):
 
     def __init__(self, savepoints: Savepoints, content: Iterable[tuple[Principal, CanisterState]] = ()) -> None:
         super().__init__(savepoints, content)
-        self.changed: Names[Principal] = Names(savepoints, ((name, None) for name in self))
+        self.changed: RevertibleSet[Principal] = RevertibleSet(savepoints, ((name, None) for name in self))
 
     def __setitem__(self, canister_id: Principal, state: CanisterState) -> None:
         old = self.get(canister_id)

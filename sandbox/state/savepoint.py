@@ -1,4 +1,4 @@
-"""Tables that can be taken back to an earlier moment, at the price of what changed since.
+"""Containers that can be taken back to an earlier moment, at the price of what changed since.
 
 Before an entry changes for the first time since the innermost savepoint, its old value is noted there; before the first
 deletion, the whole table, so that the order of entries comes back too. What is noted comes before the change, and
@@ -26,11 +26,11 @@ class Savepoint:
 
     def __init__(self, outer: Savepoint | None) -> None:
         self.outer = outer
-        self.entries: dict[tuple[Table[Any, Any], Any], Any] = {}
+        self.entries: dict[tuple[RevertibleDict[Any, Any], Any], Any] = {}
         """Old values by table and key."""
-        self.whole: dict[Table[Any, Any] | Queue[Any], Any] = {}
+        self.whole: dict[RevertibleDict[Any, Any] | RevertibleQueue[Any], Any] = {}
         """Content before the first deletion."""
-        self.lengths: dict[Queue[Any], int] = {}
+        self.lengths: dict[RevertibleQueue[Any], int] = {}
         """Of queues, before the first addition at the end."""
 
     @property
@@ -40,10 +40,12 @@ class Savepoint:
 
     def take_back(self) -> None:
         """Make the tables again what they were. May be repeated."""
-        tables = {table for table, _ in self.entries} | {table for table in self.whole if isinstance(table, Table)}
+        tables = {table for table, _ in self.entries} | {
+            table for table in self.whole if isinstance(table, RevertibleDict)
+        }
         for table in tables:
             table.take_back(self)
-        for queue in self.lengths.keys() | {queue for queue in self.whole if isinstance(queue, Queue)}:
+        for queue in self.lengths.keys() | {queue for queue in self.whole if isinstance(queue, RevertibleQueue)}:
             queue.take_back(self)
 
     def hand_on(self) -> None:
@@ -54,7 +56,7 @@ class Savepoint:
         for place, value in self.entries.items():
             outer.entries.setdefault(place, value)
         for table, content in self.whole.items():
-            if isinstance(table, Queue) and table in outer.lengths:
+            if isinstance(table, RevertibleQueue) and table in outer.lengths:
                 content = content[: outer.lengths[table]]
             outer.whole.setdefault(table, content)
         for queue, length in self.lengths.items():
@@ -88,7 +90,7 @@ class Savepoints:
         savepoint.take_back()
 
 
-class Table(dict[Key, Value]):
+class RevertibleDict(dict[Key, Value]):
     """A dict that changes by assignment, deletion, `pop` and `setdefault` of items alone."""
 
     __slots__ = ("savepoints",)
@@ -144,7 +146,7 @@ class Table(dict[Key, Value]):
         dict.__delitem__(self, key)
 
 
-class Names(Table[Key, None]):
+class RevertibleSet(RevertibleDict[Key, None]):
     """A set that grows by `add` alone."""
 
     __slots__ = ()
@@ -154,7 +156,7 @@ class Names(Table[Key, None]):
             self[name] = None
 
 
-class Queue(deque[Item]):
+class RevertibleQueue(deque[Item]):
     """A deque that changes by the methods defined here alone."""
 
     __slots__ = ("savepoints",)

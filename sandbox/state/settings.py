@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sandbox.limits import FREEZING_THRESHOLD_DEFAULT, LOG_SIZE, RESERVED_CYCLES_LIMIT_DEFAULT
 from sandbox.principal import Principal
 
-Environment = tuple[tuple[str, str], ...]
-"""Environment variables, sorted by name."""
+EnvironmentVariables = tuple[tuple[str, str], ...]
+"""EnvironmentVariables variables, sorted by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,6 @@ class Settings:
     log_visibility: Visibility = Visibility()
     snapshot_visibility: Visibility = Visibility()
     status_visibility: Visibility = Visibility()
-    environment_variables: Environment = ()
+    environment_variables: EnvironmentVariables = ()
     log_memory_limit: int = LOG_SIZE
     """Bytes of log content that are kept; 0: none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sandbox.errors import Reject
 from sandbox.principal import Principal
-from sandbox.state.savepoint import Names, Savepoint, Savepoints, Table
+from sandbox.state.savepoint import RevertibleDict, RevertibleSet, Savepoint, Savepoints
 
 RECEIVED, PROCESSING, REPLIED, REJECTED = "received", "processing", "replied", "rejected"
 REFUSED = "refused"
@@ -35,7 +35,7 @@ class Submission:
         return self.status != REFUSED
 
 
-class Submissions(Table[bytes, Submission]):
+class Submissions(RevertibleDict[bytes, Submission]):
     """The calls by request id. They change by assignment and deletion of items alone.
 
     `changed`: those that did, since `execution.certificates` last put an empty one in its place. `ids`: request ids by
@@ -46,7 +46,7 @@ class Submissions(Table[bytes, Submission]):
 
     def __init__(self, savepoints: Savepoints, content: Iterable[tuple[bytes, Submission]] = ()) -> None:
         super().__init__(savepoints, content)
-        self.changed: Names[bytes] = Names(savepoints, ((name, None) for name in self))
+        self.changed: RevertibleSet[bytes] = RevertibleSet(savepoints, ((name, None) for name in self))
         self._index()
 
     def _index(self) -> None:

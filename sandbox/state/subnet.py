@@ -17,7 +17,7 @@ from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
 from sandbox.state.messages import Callback, CallContext, Message
 from sandbox.state.policy import Policy
-from sandbox.state.savepoint import Names, Queue, Savepoint, Savepoints, Table
+from sandbox.state.savepoint import RevertibleDict, RevertibleQueue, RevertibleSet, Savepoint, Savepoints
 from sandbox.state.submissions import Submissions
 
 
@@ -52,17 +52,17 @@ class Subnet:
     savepoints: Savepoints = field(default_factory=Savepoints, init=False, compare=False, repr=False)
     """Of the tables below, and of `canisters`."""
     canisters: Canisters = field(init=False)
-    queue: Queue[Message] = field(init=False)
+    queue: RevertibleQueue[Message] = field(init=False)
     """Messages to be executed, in this order."""
-    later: Queue[Message] = field(init=False)
+    later: RevertibleQueue[Message] = field(init=False)
     """Messages that wait for the next round."""
-    contexts: Table[int, CallContext] = field(init=False)
-    callbacks: Table[int, Callback] = field(init=False)
-    slots: Table[Principal, Mapping[Principal, int]] = field(init=False)
+    contexts: RevertibleDict[int, CallContext] = field(init=False)
+    callbacks: RevertibleDict[int, Callback] = field(init=False)
+    slots: RevertibleDict[Principal, Mapping[Principal, int]] = field(init=False)
     """Calls of a canister to a canister that have no answer yet; the mappings are never changed in place."""
-    stops: Table[Principal, tuple[CallContext, ...]] = field(init=False)
+    stops: RevertibleDict[Principal, tuple[CallContext, ...]] = field(init=False)
     """Calls of `stop_canister` that wait for the canister to be stopped."""
-    results: Table[int, Any] = field(init=False)
+    results: RevertibleDict[int, Any] = field(init=False)
     """Answers to users' calls (`CallResult`) that nobody has taken yet, by message number."""
     submissions: Submissions = field(init=False)
     """Users' calls that are asked for later, by request id."""
@@ -80,9 +80,13 @@ class Subnet:
     def __post_init__(self) -> None:
         savepoints = self.savepoints
         self.canisters, self.submissions = Canisters(savepoints), Submissions(savepoints)
-        self.queue, self.later = Queue(savepoints), Queue(savepoints)
-        self.contexts, self.callbacks = Table(savepoints), Table(savepoints)
-        self.slots, self.stops, self.results = Table(savepoints), Table(savepoints), Table(savepoints)
+        self.queue, self.later = RevertibleQueue(savepoints), RevertibleQueue(savepoints)
+        self.contexts, self.callbacks = RevertibleDict(savepoints), RevertibleDict(savepoints)
+        self.slots, self.stops, self.results = (
+            RevertibleDict(savepoints),
+            RevertibleDict(savepoints),
+            RevertibleDict(savepoints),
+        )
 
     @property
     def key(self) -> RootKey:
@@ -110,7 +114,7 @@ class Moment:
 
     savepoint: Savepoint
     values: tuple[Any, ...]
-    changed: tuple[Names[Principal], Names[bytes]]
+    changed: tuple[RevertibleSet[Principal], RevertibleSet[bytes]]
 
 
 _VALUES = tuple(field.name for field in fields(Subnet) if field.init and field.name != "pool")
