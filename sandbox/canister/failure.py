@@ -95,6 +95,21 @@ def callback_signature() -> Failure:
     return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _BAD_SIGNATURE)
 
 
+def no_module() -> Failure:
+    """The canister is empty."""
+    text = "Attempted to execute a message, but the canister contains no Wasm module."
+    return Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)
+
+
+def memory_unpaid(grown: int, short: int) -> Failure:
+    """The canister lacks `short` cycles to grow memory by `grown` bytes without freezing."""
+    text = (
+        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
+        "are required."
+    )
+    return Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text)
+
+
 def cleanup_failed(callback: Failure, cleanup: Failure) -> Failure:
     """The failure of a callback whose cleanup failed too."""
     text = f"{callback.text}\n\ncall_on_cleanup also failed:\n\n{cleanup.text}"

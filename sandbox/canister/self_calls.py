@@ -17,9 +17,9 @@ from sandbox.errors import ErrorCode, RejectCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Call, Environment, Execution, Rejected, Replied
 from sandbox.limits import MESSAGES_ALONE
+from sandbox.state.messages import EMPTY_CANDID
 
 _DEPTH = 4
-_NO_ARGUMENT = b"DIDL\0\0"
 _Answer = Replied | Rejected | None
 
 
@@ -49,7 +49,7 @@ def run_isolated_update(
     """
     caller = environment.canister_id
     try:
-        answer = _method(_IsolatedCall(hooks, live, replace(environment, caller=caller)), method, _NO_ARGUMENT, 0)
+        answer = _method(_IsolatedCall(hooks, live, replace(environment, caller=caller)), method, EMPTY_CANDID, 0)
     except _Ended as ended:
         return ended.failure
     if isinstance(answer, Replied):

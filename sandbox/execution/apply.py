@@ -16,6 +16,7 @@ from sandbox.management.transition import Transition
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Status
+from sandbox.state.canister import READY
 from sandbox.store import Patch
 
 
@@ -96,7 +97,7 @@ def _replace(env: ExecutionEnvironment, state: CanisterState, transition: Transi
             env.instances.drop(state.id)
         if subnet.policies and before is not None:
             state = policies.after_deployment(subnet, before, state, transition)
-    if before is not None and before.low_memory_hook != state.low_memory_hook == low_memory.READY:
+    if before is not None and before.low_memory_hook != state.low_memory_hook == READY:
         low_memory.schedule(env, state)  # an uploaded snapshot says so
     state = subnet.canisters[state.id] = low_memory.watched(env, state)
     if before is not None and before.code is not None and state.code is None:

@@ -8,10 +8,10 @@ of the replica: no such canister, not running, no module, no such method. A user
 from __future__ import annotations
 
 from sandbox.canister.entry_point import Executed
-from sandbox.canister.failure import Failure
+from sandbox.canister.failure import Failure, no_module
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution.context import ENTRY, ExecutionEnvironment, expired, no_method, no_module
+from sandbox.execution.context import ENTRY, ExecutionEnvironment, expired, no_method
 from sandbox.execution.finish import close, finish, respond
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode

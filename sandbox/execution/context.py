@@ -138,9 +138,3 @@ def no_method(method: str, kind: str) -> Failure:
 def expired() -> Reject:
     """What a best-effort call gets when its deadline passes: nobody knows whether it was executed."""
     return Reject(RejectCode.SYS_UNKNOWN, "Call deadline has expired.")
-
-
-def no_module() -> Failure:
-    """The canister is empty."""
-    text = "Attempted to execute a message, but the canister contains no Wasm module."
-    return Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.canister.entry_point import Executed
-from sandbox.canister.failure import Failure
+from sandbox.canister.failure import Failure, memory_unpaid
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
@@ -33,6 +33,7 @@ from sandbox.state import (
     UserOrigin,
     evolve,
 )
+from sandbox.state.messages import EMPTY_CANDID
 
 _GROWING = int(U | T)
 """Where memory may grow only as far as the canister can pay for it."""
@@ -107,11 +108,7 @@ def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterIns
     short = schedule.freezing_limit(state, grown) - execution.balance
     if not grown or short <= 0:
         return outcome
-    text = (
-        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
-        "are required."
-    )
-    return replace(outcome, failure=Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text))
+    return replace(outcome, failure=memory_unpaid(grown, short))
 
 
 def execution_fee(env: ExecutionEnvironment, state: CanisterState, outcome: Executed) -> int:
@@ -185,7 +182,7 @@ def stop_if_done(env: ExecutionEnvironment, state: CanisterState) -> None:
         return
     subnet.canisters[state.id] = replace(state, status=Status.STOPPED, version=state.version + 1)
     for waiting in subnet.stops.pop(state.id, ()):
-        respond(env, waiting, b"DIDL\x00\x00")
+        respond(env, waiting, EMPTY_CANDID)
 
 
 def reject_open_calls(env: ExecutionEnvironment, canister_id: Principal) -> None:

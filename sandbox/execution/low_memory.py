@@ -12,10 +12,8 @@ from sandbox.canister.module import compile_module
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.management.sizes import low_on_memory
 from sandbox.state import CanisterState, Task
+from sandbox.state.canister import NOT_SATISFIED, READY
 
-NOT_SATISFIED = "condition_not_satisfied"
-READY = "ready"
-EXECUTED = "executed"
 _HOOK = "canister_on_low_wasm_memory"
 
 

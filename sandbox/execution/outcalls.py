@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.failure import Failure
+from sandbox.canister.failure import Failure, no_module
 from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, ErrorCode, Reject
-from sandbox.execution.context import ExecutionEnvironment, no_method, no_module
+from sandbox.execution.context import ExecutionEnvironment, no_method
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Rejected, Replied
 from sandbox.management.transition import Hooks

@@ -15,14 +15,14 @@ from functools import partial
 
 from sandbox.canister.checkpoint import checkpoint, resumed
 from sandbox.canister.entry_point import Executed, TableFunction
-from sandbox.canister.failure import Failure, cleanup_failed
+from sandbox.canister.failure import Failure, cleanup_failed, no_module
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, ErrorCode, Reject, RejectCode
 from sandbox.execution import management
 from sandbox.execution.calls import unavailable
 from sandbox.execution.certificates import data_certificate
-from sandbox.execution.context import ENTRY, ExecutionEnvironment, no_method, no_module
+from sandbox.execution.context import ENTRY, ExecutionEnvironment, no_method
 from sandbox.execution.responses import told
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode

@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.canister.module import compile_module
-from sandbox.execution import low_memory
 from sandbox.execution.calls import cannot_pay
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.finish import finish
 from sandbox.ic0.modes import Mode
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Status, SystemOrigin, Task
+from sandbox.state.canister import EXECUTED, READY
 
 _MODES = {
     "on_low_wasm_memory": Mode.LOW_WASM_MEMORY,
@@ -38,7 +38,7 @@ def due(env: ExecutionEnvironment, heartbeats: bool = True) -> list[Task]:
 def _due(env: ExecutionEnvironment, state: CanisterState, kind: str) -> bool:
     if kind == "global_timer" and not 0 < state.global_timer <= env.subnet.time:
         return False
-    if kind == "on_low_wasm_memory" and state.low_memory_hook != low_memory.READY:
+    if kind == "on_low_wasm_memory" and state.low_memory_hook != READY:
         return False
     return _exports(state, kind)
 
@@ -53,7 +53,7 @@ def execute(env: ExecutionEnvironment, task: Task) -> None:
     if task.kind == "global_timer":
         state = replace(state, global_timer=0)
     if task.kind == "on_low_wasm_memory":
-        state = replace(state, low_memory_hook=low_memory.EXECUTED)
+        state = replace(state, low_memory_hook=EXECUTED)
         env.subnet.canisters[state.id] = state
     caller = Principal.management()
     context = CallContext(env.new_id(), state.id, SystemOrigin(), caller, f"canister_{task.kind}", responded=True)

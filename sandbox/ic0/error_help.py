@@ -191,12 +191,6 @@ def _first(table: tuple[tuple[str, str], ...], text: str) -> str:
     return next(found for pattern, found in table if re.match(pattern, text))
 
 
-def execution_error(canister_id: object, code: ErrorCode, text: str) -> str:
-    """The whole description of an execution's error, `text` with its backtrace if it is to be shown."""
-    found = suggestion(code, text)
-    return f"Error from Canister {canister_id}: {text}" + (f".\n{found}" if found else "")
-
-
 def backtrace(functions: Iterable[str]) -> str:
     """The printed backtrace, innermost function first; empty if there are none."""
     lines = "".join(f"{name}\n" for name in functions)

@@ -21,7 +21,6 @@ instance did before.
 
 from __future__ import annotations
 
-import struct
 from enum import IntEnum
 
 from sandbox.errors import ErrorCode
@@ -87,11 +86,6 @@ def page_limit(mode: int) -> int:
     if mode & _LONG:
         return STABLE_ACCESS_UPGRADE // PAGE
     return (STABLE_ACCESS_QUERY if mode & _QUERIES else STABLE_ACCESS_MESSAGE) // PAGE
-
-
-def control_record(serial: int, accessible: int, modifiable: int) -> bytes:
-    """The 24 bytes that the host writes at the beginning of `control` before a message."""
-    return struct.pack("<QQQ", serial, accessible, modifiable)
 
 
 def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = None) -> str:

@@ -29,7 +29,6 @@ from sandbox.ic0.modes import (
     F,
     G,
     I,
-    Mode,
     Q,
     T,
     U,
@@ -189,8 +188,3 @@ def _with_mode(row: SystemApiFunction, function: Callable[..., int | None], allo
         raise refusal(row, x)
 
     return with_mode
-
-
-def modes_of(row: SystemApiFunction) -> tuple[Mode, ...]:
-    """The single modes that a row allows."""
-    return tuple(mode for mode in Mode if mode & row.modes)

@@ -37,7 +37,6 @@ GlobalValues = tuple[tuple[int | str, int | float], ...]
 
 _SHOWN: Final = 64
 """Bytes of a patch that the history repeats; of more it tells size and SHA-256."""
-_NAMES: Final = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +254,8 @@ class _Fit:
                 pass
         elif isinstance(value, int) and -(1 << (width - 1)) <= value < 1 << width:
             return value % (1 << width)
-        raise self.refused(f"global {slot.index} is an {_NAMES[kind]}, which {value} is not")
+        raise self.refused(f"global {slot.index} is an {wasm.TYPE_NAMES[kind]}, which {value} is not")
 
 
 def _listed(kinds: list[str]) -> str:
-    return f"[{' '.join(_NAMES[kind] for kind in kinds)}]"
+    return f"[{' '.join(wasm.TYPE_NAMES[kind] for kind in kinds)}]"

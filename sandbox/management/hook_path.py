@@ -20,6 +20,7 @@ from sandbox.management.transition import ManagementContext, Transition
 from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, SnapshotState, WasmModule
+from sandbox.state.messages import EMPTY_CANDID
 from sandbox.store import showing
 
 _TAKE, _LOAD = "take_snapshot", "load_snapshot"
@@ -31,7 +32,7 @@ class HookLoad:
     `skip_pre_upgrade`: of a plain snapshot, take the stable memory as it is; what only its heap holds is lost."""
 
     module: bytes | None = None
-    arg: bytes = b"DIDL\0\0"
+    arg: bytes = EMPTY_CANDID
     skip_pre_upgrade: bool = False
 
 

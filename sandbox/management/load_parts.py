@@ -15,11 +15,13 @@ from sandbox.management import rejects
 from sandbox.management.code import prepared
 from sandbox.management.sizes import low_on_memory
 from sandbox.state import CanisterState, SnapshotState, WasmModule
+from sandbox.state.canister import EXECUTED, NOT_SATISFIED, READY
 
 Globals = tuple[tuple[str, int], ...]
 """Type letters (`i l f d v`) and bits."""
 
-_HOOK = {"condition_not_satisfied": "ConditionNotSatisfied", "ready": "Ready", "executed": "Executed"}
+_HOOK = {NOT_SATISFIED: "ConditionNotSatisfied", READY: "Ready", EXECUTED: "Executed"}
+"""States of the low-memory hook as the replica prints them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def _check_hook(state: CanisterState, snapshot: SnapshotState) -> None:
     if hook is None:
         return
     satisfied = low_on_memory(state.settings, snapshot.heap.size)
-    if satisfied != (hook != "condition_not_satisfied"):
+    if satisfied != (hook != NOT_SATISFIED):
         raise rejects.invalid_payload(
             f"Hook status (Some({_HOOK[hook]})) of uploaded snapshot is inconsistent with the canister's state "
             f"(hook condition satisfied: {str(satisfied).lower()})."

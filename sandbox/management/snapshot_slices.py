@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sandbox import limits
+from sandbox import limits, wasm
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
 from sandbox.management.load_parts import snapshot_globals
@@ -28,8 +28,7 @@ from sandbox.state import SnapshotState, Upload
 from sandbox.store import showing
 
 _HOOK = "on_low_wasm_memory_hook_status"
-_TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-_LETTERS = {tag: letter for letter, tag in _TAGS.items()}
+_LETTERS = {tag: letter for letter, tag in wasm.TYPE_NAMES.items()}
 _FORMATS = {"i": ("<I", "<i"), "l": ("<Q", "<q"), "f": ("<I", "<f"), "d": ("<Q", "<d")}
 """How the bits of a global are packed, and how its Candid value is."""
 
@@ -60,7 +59,7 @@ def _value(letter: str, bits: int) -> dict[str, Any]:
         return {"v128": bits}
     packed, shown = _FORMATS[letter]
     [value] = struct.unpack(shown, struct.pack(packed, bits))
-    return {_TAGS[letter]: value}
+    return {wasm.TYPE_NAMES[letter]: value}
 
 
 def _bits(value: dict[str, Any]) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
@@ -11,6 +12,10 @@ from sandbox.principal import Principal
 from sandbox.state.module import WasmModule
 from sandbox.state.settings import Settings
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState
+
+NOT_SATISFIED, READY, EXECUTED = "condition_not_satisfied", "ready", "executed"
+LOW_MEMORY_HOOK: Final = (NOT_SATISFIED, READY, EXECUTED)
+"""The states of the low-memory hook: interface specification, `on_low_wasm_memory_hook_status`."""
 
 
 class Status(Enum):
@@ -64,8 +69,8 @@ class CanisterState:
     """Mutable globals, 16 bytes each, in the order of the rewrite (`wasm.rewrite`)."""
     certified_data: bytes = b""
     global_timer: int = 0
-    low_memory_hook: str = "condition_not_satisfied"
-    """Or `ready`, or `executed`."""
+    low_memory_hook: str = NOT_SATISFIED
+    """One of `LOW_MEMORY_HOOK`."""
     cycles: int = 0
     history: tuple[Change, ...] = ()
     total_changes: int = 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sandbox.errors import Reject
 from sandbox.principal import Principal
+
+EMPTY_CANDID: Final = b"DIDL\0\0"
+"""The Candid message without values: the argument or the reply of a method that has none."""
 
 
 @dataclass(frozen=True, slots=True)

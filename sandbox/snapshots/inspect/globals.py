@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from sandbox import wasm
 
-_TYPES = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-
 
 @dataclass(frozen=True, slots=True)
 class GlobalValue:
@@ -39,7 +37,7 @@ def globals_of(facts: wasm.ModuleFacts, saved: bytes) -> list[GlobalValue]:
         if slot.offset is not None:
             bits = int.from_bytes(saved[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
         name = facts.global_names.get(slot.index)
-        found.append(GlobalValue(slot.index, name, _TYPES[slot.type], slot.mutable, bits))
+        found.append(GlobalValue(slot.index, name, wasm.TYPE_NAMES[slot.type], slot.mutable, bits))
     return found
 
 
@@ -47,8 +45,8 @@ def uploaded_globals(facts: wasm.ModuleFacts | None, values: tuple[tuple[str, in
     """Those of an upload: letters of types and bits, in the order of the platform, named where the module agrees."""
     slots = wasm.rewrite(facts).snapshot_globals if facts is not None else ()
     if facts is None or tuple(letter for letter, _ in values) != tuple(slot.type for slot in slots):
-        return [GlobalValue(None, None, _TYPES[letter], True, bits) for letter, bits in values]
+        return [GlobalValue(None, None, wasm.TYPE_NAMES[letter], True, bits) for letter, bits in values]
     return [
-        GlobalValue(slot.index, facts.global_names.get(slot.index), _TYPES[letter], slot.mutable, bits)
+        GlobalValue(slot.index, facts.global_names.get(slot.index), wasm.TYPE_NAMES[letter], slot.mutable, bits)
         for slot, (letter, bits) in zip(slots, values, strict=True)
     ]

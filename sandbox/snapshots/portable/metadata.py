@@ -18,11 +18,12 @@ from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_
 from sandbox.management.load_parts import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
 from sandbox.snapshots.portable.decimals import spelled
-from sandbox.snapshots.portable.fields import HOOKS, WIDTHS, Taker
+from sandbox.snapshots.portable.fields import WIDTHS, Taker
+from sandbox.state.canister import LOW_MEMORY_HOOK
 from sandbox.state.snapshot import TAKEN, UPLOADED
+from sandbox.wasm import TYPE_NAMES
 
-_TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-_LETTERS = {tag: letter for letter, tag in _TAGS.items()}
+_LETTERS = {tag: letter for letter, tag in TYPE_NAMES.items()}
 _FLOATS = {"f": ("<f", "<I"), "d": ("<d", "<Q")}
 
 
@@ -47,7 +48,7 @@ def encode(content: Content) -> bytes:
         "source": {fields.source: None},
         "taken_at_timestamp": fields.taken_at,
         "wasm_module_size": content.module.size,
-        "globals": [{_TAGS[letter]: _number(letter, bits)} for letter, bits in fields.globals],
+        "globals": [{TYPE_NAMES[letter]: _number(letter, bits)} for letter, bits in fields.globals],
         "wasm_memory_size": content.heap.size,
         "stable_memory_size": content.stable.size,
         "wasm_chunk_store": [{"hash": list(digest)} for digest in sorted(content.chunks)],
@@ -120,7 +121,7 @@ def decode(raw: bytes, where: str) -> Metadata:
         globals=found,
         certified_data=_blob(take.one("certified_data", list), CERTIFIED_DATA, "certified_data", where),
         global_timer=_timer(take, where),
-        low_memory_hook=take.optional("on_low_wasm_memory_hook_status", str, lambda text: text in HOOKS),
+        low_memory_hook=take.optional("on_low_wasm_memory_hook_status", str, lambda text: text in LOW_MEMORY_HOOK),
     )
     return Metadata(
         fields,
