@@ -1,4 +1,4 @@
-"""What a management handler decided becomes the subnet's new state, or nothing does."""
+"""Apply the transition of a management handler to the subnet, all or nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sandbox.store import Patch
 
 
 def apply(env: ExecutionEnvironment, transition: Transition) -> None:
-    """Carry out `transition`. If hooks trapped, at most their logs are kept and `CallRejected` is raised."""
+    """Apply `transition`. If hooks trapped, at most their logs are kept and `CallRejected` is raised."""
     subnet, state = env.subnet, transition.canister
     if state is not None and not transition.rehearsal_failed:
         state = recorded(state, transition.executions, transition.failure, subnet.time)
@@ -61,16 +61,16 @@ def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Trans
 
 
 def _restore(transition: Transition) -> None:
-    """Bring memories back, all of them or none."""
+    """Restore the memories, all of them or none."""
     done: list[tuple[Memory, Image]] = []
     steps = transition.restored
     try:
         for memory, content in steps:
             if content is steps[-1][1]:
-                _bring(memory, content)
+                _restore_one(memory, content)
                 continue
             before = memory.image()
-            _bring(memory, content)
+            _restore_one(memory, content)
             done.append((memory, before))
     except BaseException:
         for memory, before in done:
@@ -78,7 +78,7 @@ def _restore(transition: Transition) -> None:
         raise
 
 
-def _bring(memory: Memory, content: Image | Patch) -> None:
+def _restore_one(memory: Memory, content: Image | Patch) -> None:
     if isinstance(content, Patch):
         content.apply(memory)
     else:

@@ -1,4 +1,4 @@
-"""What every transition works on: the subnet, its live canisters, and the environment that an execution sees."""
+"""The context of every transition: the subnet, its instances, and the environment that an execution sees."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ExecutionEnvironment:
         self.fees = fees_of(self.subnet)
 
     def new_id(self) -> int:
-        """A number that was never used before."""
+        """An unused number for a message, context or callback."""
         self.subnet.next_id += 1
         return self.subnet.next_id
 
@@ -93,7 +93,7 @@ class ExecutionEnvironment:
         return execution
 
     def _available_callbacks(self, canister_id: Principal) -> int:
-        """How many more calls the canister may make: as many as the subnet has room for, at least a guaranteed number
+        """The number of further calls that the canister may make: the subnet's room, at least a guaranteed number
         (`dfinity/ic` `rs/execution_environment/src/hypervisor.rs`)."""
         subnet = self.subnet
         shared = limits.CALLS_OPEN - len(subnet.callbacks)
@@ -103,7 +103,7 @@ class ExecutionEnvironment:
         return max(shared, limits.CALLS_GUARANTEED - own)
 
     def traced(self, state: CanisterState, reader: Principal) -> bool:
-        """Whether an error of this canister carries its backtrace to `reader`."""
+        """Check whether errors of this canister carry a backtrace for `reader`."""
         return self.subnet.backtraces and reads_logs(state, reader)
 
     def run(
@@ -114,7 +114,7 @@ class ExecutionEnvironment:
         limit: int,
         heap_limit: int = 0,
     ) -> Executed:
-        """Run an entry point of a live canister; the evidence is collected, nothing is committed."""
+        """Run an entry point of an instance; instructions and logs are collected, nothing is committed."""
         outcome = run(live, entry, execution, limit, heap_limit)
         self.executed += outcome.instructions
         if execution.logs:
@@ -122,7 +122,7 @@ class ExecutionEnvironment:
         return outcome
 
     def collect(self, execution: Execution) -> None:
-        """Keep what an execution printed, for the call's result; of very much, the newest."""
+        """Add the texts that an execution printed to `printed`; beyond a bound the oldest are dropped."""
         self.printed.extend(text.decode(errors="replace") for text in execution.logs)
         self._printed_bytes += execution.printed
         if self._printed_bytes > 2 * limits.PRINTED_KEPT:
@@ -131,10 +131,10 @@ class ExecutionEnvironment:
 
 
 def no_method(method: str, kind: str) -> Failure:
-    """The canister exports no method of this kind by this name."""
+    """The failure of a call to a method that the canister does not export."""
     return Failure(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Canister has no {kind} method '{method}'.")
 
 
 def expired() -> Reject:
-    """What a best-effort call gets when its deadline passes: nobody knows whether it was executed."""
+    """The reject of a best-effort call whose deadline has passed: whether it was executed is unknown."""
     return Reject(RejectCode.SYS_UNKNOWN, "Call deadline has expired.")

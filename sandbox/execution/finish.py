@@ -1,4 +1,4 @@
-"""How an execution ends: effects are committed or forgotten, calls are sent, the caller is answered, contexts close.
+"""The end of an execution: effects are committed or discarded, calls sent, callers answered, contexts closed.
 
 Interface specification, "Message execution", "Call context starvation", "Call context removal" (SPECIFICATION 4.1-4.3).
 """
@@ -36,7 +36,7 @@ from sandbox.state import (
 from sandbox.state.messages import EMPTY_CANDID
 
 _GROWING = int(U | T)
-"""Where memory may grow only as far as the canister can pay for it."""
+"""Modes in which memory grows only as far as the canister can pay for it."""
 
 
 def finish(
@@ -46,7 +46,7 @@ def finish(
     context: CallContext,
     outcome: Executed,
 ) -> None:
-    """End an execution that belongs to `context`; `state` is what it started from."""
+    """End an execution that belongs to `context` and began with `state`."""
     outcome = _afforded(env, state, live, outcome)
     commit(env, state, live, outcome)
     execution, failure = outcome.execution, outcome.failure
@@ -68,7 +68,8 @@ def finish(
 
 
 def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Executed) -> None:
-    """Make what the execution did to its canister permanent, if it returned and may change state."""
+    """Commit the changes of an execution if it returned and its mode may change state; else discard them. The fee is
+    charged in any case."""
     execution, subnet = outcome.execution, env.subnet
     drop_pending(execution)
     fee = execution_fee(env, state, outcome)
@@ -130,9 +131,9 @@ def prepaid_answer(env: ExecutionEnvironment, call: Call) -> int:
 def respond(
     env: ExecutionEnvironment, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
 ) -> CallContext:
-    """Answer whoever made the call; cycles that were not accepted go back with it.
+    """Send the answer to the caller, with the cycles that were not accepted.
 
-    Canisters learn error codes of executions, none of the management canister's (`dfinity/ic`
+    Canisters receive error codes of executions, none of the management canister's (`dfinity/ic`
     `rs/types/types/src/messages/inter_canister.rs`: `Payload::from`, `RejectContext::from`).
     """
     origin = context.origin
@@ -161,7 +162,7 @@ def _to_user(reject: Reject) -> Reject:
 
 
 def close(env: ExecutionEnvironment, context: CallContext, failure: Failure | None = None) -> None:
-    """Keep a context that still waits for something; else answer for it, if it has not, and forget it."""
+    """Keep a context that still waits for answers; else send its missing response, if any, and remove it."""
     subnet = env.subnet
     if context.outstanding:
         subnet.contexts[context.id] = context
@@ -175,8 +176,9 @@ def close(env: ExecutionEnvironment, context: CallContext, failure: Failure | No
 
 
 def stop_if_done(env: ExecutionEnvironment, state: CanisterState) -> None:
-    """A stopping canister without open call contexts is stopped, and those who asked for it are told. Contexts that
-    were open when it was uninstalled stay open until the answers that they wait for have come."""
+    """Set a stopping canister without open call contexts to stopped, and answer the calls of `stop_canister`.
+
+    Contexts that were open when it was uninstalled stay open until the answers that they wait for have arrived."""
     subnet = env.subnet
     if any(context.canister_id == state.id for context in subnet.contexts.values()):
         return
@@ -186,7 +188,7 @@ def stop_if_done(env: ExecutionEnvironment, state: CanisterState) -> None:
 
 
 def reject_open_calls(env: ExecutionEnvironment, canister_id: Principal) -> None:
-    """Uninstalling answers every open call and leaves its callbacks without a canister to run on."""
+    """Reject every open call of a canister that was uninstalled; its callbacks will not run."""
     text = "Canister has been uninstalled."
     for context in [c for c in env.subnet.contexts.values() if c.canister_id == canister_id]:
         if not context.responded:
@@ -240,11 +242,11 @@ def _answer(execution: Execution) -> bytes | Reject:
 
 
 def _no_answer(env: ExecutionEnvironment, context: CallContext, failure: Failure | None) -> Reject:
-    """What the caller is told when nobody answered: the trap, or that there was no answer."""
+    """The reject for a call that ended without a response: the trap, or that there was none."""
     if failure is not None:
         state = env.subnet.canisters.get(context.canister_id)
-        shown = state is not None and env.traced(state, context.caller)
-        return Reject.of(failure.code, failure.message(context.canister_id, shown))
+        with_backtrace = state is not None and env.traced(state, context.caller)
+        return Reject.of(failure.code, failure.message(context.canister_id, with_backtrace))
     if isinstance(context.origin, CanisterOrigin):
         return Reject(RejectCode.CANISTER_ERROR, "No response")
     return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, f"Canister {context.canister_id} did not reply to the call")

@@ -1,7 +1,8 @@
 """Transform functions of HTTP outcalls: interface specification, "IC method http_request".
 
-A query method of the calling canister, called by the management canister; whatever it changes is forgotten. Its failure
-is told with its error code (`dfinity/ic` `rs/https_outcalls/client/src/client.rs`, `transform_adapter_response`).
+A query method of the calling canister, called by the management canister; its changes are discarded. The text of its
+failure begins with the error code (`dfinity/ic` `rs/https_outcalls/client/src/client.rs`,
+`transform_adapter_response`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sandbox.principal import Principal
 
 
 def with_transform(env: ExecutionEnvironment) -> Hooks:
-    """The kernel's hooks, and transform functions run by it."""
+    """The hooks of `env`, with transform functions that run in it."""
     return replace(env.hooks, transform=lambda canister_id, method, arg: _run(env, canister_id, method, arg))
 
 

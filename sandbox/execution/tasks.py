@@ -1,5 +1,5 @@
-"""System tasks: heartbeat, global timer, low-memory hook (SPECIFICATION 4.9). They answer nobody; a trap only leaves a
-log."""
+"""System tasks: heartbeat, global timer, low-memory hook (SPECIFICATION 4.9). They have no response; a trap only leaves
+a log."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def due(env: ExecutionEnvironment, heartbeats: bool = True) -> list[Task]:
         state = env.subnet.canisters[canister_id]
         if state.status is not Status.RUNNING or state.code is None or state.damage is not None:
             continue
-        found = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(env, state, kind)]
-        if found and cannot_pay(env, state, state.id) is None:
-            tasks.extend(Task(canister_id, kind) for kind in found)
+        kinds = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(env, state, kind)]
+        if kinds and cannot_pay(env, state, state.id) is None:
+            tasks.extend(Task(canister_id, kind) for kind in kinds)
     return tasks
 
 
@@ -44,7 +44,7 @@ def _due(env: ExecutionEnvironment, state: CanisterState, kind: str) -> bool:
 
 
 def execute(env: ExecutionEnvironment, task: Task) -> None:
-    """Run a task, if its canister still takes it. The timer is off before it runs, and stays off if it traps."""
+    """Run a task if it is still due. The timer is switched off before it runs, and stays off if it traps."""
     state = env.subnet.canisters.get(task.canister_id)
     if state is None or state.status is not Status.RUNNING or state.damage or not _due(env, state, task.kind):
         return

@@ -1,4 +1,4 @@
-"""Time passes, and what is paid for by time: memory, compute allocation, the canister itself."""
+"""The passing of time, and the fees by time: for memory, compute allocation, the canister itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.state import NO_CHUNKS, CanisterState, Ingress, Status
 
 
 def advance(env: ExecutionEnvironment, nanoseconds: int) -> None:
-    """Let time pass. Canisters pay for it; one that cannot loses its code, its state and its snapshots."""
+    """Advance the time. Canisters pay for it; one that cannot loses its code, its state and its snapshots."""
     if nanoseconds < 0:
         raise ValueError("time never goes back")
     subnet = env.subnet
@@ -36,7 +36,7 @@ def charge_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
 
 
 def _deallocate(env: ExecutionEnvironment, state: CanisterState) -> None:
-    """As uninstalling, and snapshots and history go too: interface specification, "Canister out of cycles"."""
+    """Uninstall the canister, remove its snapshots and history: interface specification, "Canister out of cycles"."""
     pool = env.subnet.pool
     env.instances.drop(state.id)
     env.subnet.canisters[state.id] = replace(
