@@ -1,4 +1,4 @@
-"""What a subnet is at one moment: frozen records without behaviour."""
+"""The state of a subnet at one moment: frozen records without behaviour."""
 
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
 from sandbox.state.canisters import Canisters

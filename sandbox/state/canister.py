@@ -32,7 +32,7 @@ class Change:
 
     `kind` is one of creation, code_deployment, code_uninstall, load_snapshot, controllers_change; `details` holds its
     fields, in the specification's spelling (its variants as text). The originator is a canister if `by_canister`, and
-    `sender_version` is the version that it said it had.
+    `sender_version` is the version that it claimed.
     """
 
     timestamp: int
@@ -47,6 +47,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
+    """One record of the canister's log; `timestamp` in nanoseconds since 1970."""
+
     index: int
     timestamp: int
     content: bytes
@@ -54,8 +56,8 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class CanisterState:
-    """Everything that a canister is. `heap` and `stable` are handles: their committed bytes belong to the newest value
-    that holds them; an older value is brought back through an image or a mark of the memory pool."""
+    """The state of a canister. `heap` and `stable` are handles: their committed bytes belong to the newest value that
+    holds them; an older value is restored through an image or a mark of the memory pool."""
 
     id: Principal
     settings: Settings
@@ -84,7 +86,7 @@ class CanisterState:
 
     @property
     def damage(self) -> str | None:
-        """Why it cannot run: bytes of a memory are not what they were at the last save; None if it can."""
+        """The reason why it cannot run: bytes of a memory differ from the last save; None if it can."""
         return self.heap.damage or self.stable.damage
 
     def check_intact(self) -> None:

@@ -1,4 +1,4 @@
-"""All canisters of a subnet, and which of them the state tree no longer describes."""
+"""All canisters of a subnet, and the ids of those that differ from the last state tree."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sandbox.state.savepoint import RevertibleDict, RevertibleSet, Savepoints
 
 
 class Canisters(RevertibleDict[Principal, CanisterState]):
-    """The canisters by id. They change by assignment and deletion of items alone.
+    """The canisters by id. They change only by assignment and deletion of items.
 
-    `changed`: ids made, deleted or changed in what the state tree shows, since `execution.certificates` last put an
-    empty one in its place.
+    `changed`: ids created, deleted or modified in a certified field since `execution.certificates` last replaced the
+    set by an empty one.
     """
 
     __slots__ = ("changed",)

@@ -13,7 +13,7 @@ EnvironmentVariables = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """Who, besides the controllers, may see something: nobody, everybody, or those named."""
+    """The readers of something besides the controllers: none, everybody, or the listed principals."""
 
     public: bool = False
     allowed_viewers: tuple[Principal, ...] = ()
@@ -23,7 +23,7 @@ class Visibility:
 class Settings:
     """All settings. Sizes in bytes, thresholds in seconds, amounts in cycles.
 
-    The defaults are those of canisters that were made before there was such a setting; they read old states for ever.
+    A field's default is the value for canisters that are older than the setting: old state files must load.
     """
 
     controllers: tuple[Principal, ...]
