@@ -28,7 +28,7 @@ class InstallCode:
 
 
 def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
-    """New code; on a trap of any hook nothing changes and the transition carries the failure."""
+    """Install code; if a hook traps, nothing changes and the transition has the failure."""
     state = world.controlled(argument.canister_id)
     if argument.mode == "install" and state.code is not None:
         raise rejects.not_empty(state.id)
@@ -45,14 +45,14 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
 
 
 def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:
-    """A reject for a canister that cannot set aside what a deployment of this module may cost."""
+    """Check that the canister can reserve the largest fee of deploying this module; else a reject."""
     short = _reserved(world, module.facts.is64) + world.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.installation_unpaid(state.id, short)
 
 
 def prepared(state: CanisterState, code: WasmModule) -> CompiledModule:
-    """The code, checked for this canister; `IC0505` with the rule that it breaks."""
+    """Compile the code for this canister; a reject (IC0505) with the rule that it breaks."""
     try:
         return compile_module(code)
     except InvalidModule as error:
@@ -62,7 +62,7 @@ def prepared(state: CanisterState, code: WasmModule) -> CompiledModule:
 def deployment(
     world: ManagementContext, state: CanisterState, argument: InstallCode, prepared: CompiledModule
 ) -> Deployment:
-    """What is to be deployed into the canister, with the limits and the log of this subnet."""
+    """The deployment of a module into the canister, with the limits and the log of this subnet."""
     subnet, on_log = world.subnet, world.on_log
     return Deployment(
         prepared=prepared,
@@ -80,14 +80,14 @@ def deployment(
 
 
 def _reserved(world: ManagementContext, wasm64: bool) -> int:
-    """Set aside before an installation: as much as it may cost."""
+    """Upper bound of the fee, reserved before an installation; only what is used is charged."""
     return world.fees.execution(world.subnet.instruction_limits.install, wasm64)
 
 
 def environment(
     world: ManagementContext, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
 ) -> Environment:
-    """The world as hooks of the canister see it when they are told this version and timer."""
+    """The environment of the canister's hooks, with this version and timer."""
     return Environment(
         canister_id=state.id,
         caller=world.caller,
@@ -108,8 +108,8 @@ def environment(
 def outcome(
     world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
 ) -> Transition:
-    """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`; its
-    instructions are paid for in any case."""
+    """The deployment as a transition: the canister's new value, or the failure and `state`; its instructions are
+    charged in any case."""
     fee = world.fees.execution(deployed.instructions, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
     ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)

@@ -1,10 +1,10 @@
-"""Snapshots by way of the canister's own hooks: who may, when, and what changes. Ours; the platform has no such methods
+"""Snapshots via the canister's own hooks: access, conditions and effects. Ours; the platform has no such methods
 (the discussion of the community proposal of 2023 asks for them).
 
-Taking runs `canister_pre_upgrade` on a copy that is thrown away and keeps the stable memory that it leaves: nothing of
-the canister changes but its list of snapshots. Loading is an upgrade to a fresh heap over that stable memory: version,
+Taking runs `canister_pre_upgrade` on a discarded copy and keeps the resulting stable memory: of the canister only the
+list of snapshots changes. Loading is an upgrade to a fresh heap over that stable memory: version,
 history, timer and logs are those of an upgrade; certified data and chunk store come from the snapshot. If it fails,
-nothing at all has changed: no log, no cycles.
+nothing has changed, not even logs and cycles.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _TAKE, _LOAD = "take_snapshot", "load_snapshot"
 
 @dataclass(frozen=True, slots=True)
 class HookLoad:
-    """How a stable memory is loaded via hooks. `module`: None is the snapshot's, or for a bare memory the canister's.
-    `skip_pre_upgrade`: of a plain snapshot, take the stable memory as it is; what only its heap holds is lost."""
+    """Options of loading via hooks. `module`: None is the snapshot's, or for a bare stable memory the canister's.
+    `skip_pre_upgrade`: use the stable memory of a plain snapshot as it is; data that only its heap holds is lost."""
 
     module: bytes | None = None
     arg: bytes = EMPTY_CANDID
@@ -120,7 +120,7 @@ def _restored(
 
 
 def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> HookResult:
-    """What the hook of a plain snapshot's module makes of it, on a copy."""
+    """Run the hook of a plain snapshot's module on a copy of it."""
     module = prepared(owner, code)
     if keeps_heap_to_itself(module):
         raise rejects.heap_is_not_saved(owner.id)

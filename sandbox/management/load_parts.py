@@ -1,4 +1,4 @@
-"""From an uploaded snapshot to code and globals: checked only when it is loaded (SPECIFICATION 6.2, 6.3, 6.6).
+"""Code and globals of a snapshot; those of an upload are checked only when it is loaded (SPECIFICATION 6.2, 6.3, 6.6).
 
 The globals of a snapshot are those that are mutable or exported: exports in their order, then unexported mutable ones
 by index. The sandbox itself keeps only mutable globals, 16 bytes each.
@@ -26,7 +26,7 @@ _HOOK = {NOT_SATISFIED: "ConditionNotSatisfied", READY: "Ready", EXECUTED: "Exec
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a load puts into the canister besides memories; None: timer or hook stay as they are."""
+    """The parts that a load sets besides memories; None: timer or hook do not change."""
 
     code: WasmModule
     globals: bytes
@@ -92,10 +92,10 @@ def snapshot_globals(snapshot: SnapshotState) -> Globals:
     if snapshot.via_hooks:
         return ()
     assert snapshot.code is not None
-    found = []
+    values = []
     for slot in compile_module(snapshot.code).rewritten.snapshot_globals:
         bits = slot.value or 0
         if slot.offset is not None:
             bits = int.from_bytes(snapshot.globals[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
-        found.append((slot.type, bits))
-    return tuple(found)
+        values.append((slot.type, bits))
+    return tuple(values)

@@ -47,7 +47,7 @@ _WITHOUT_PLACE = {
 
 
 def rejected(code: ErrorCode, message: str, help_anchor: str | None = None) -> CallRejected:
-    """The exception with which a handler refuses; nothing has changed then."""
+    """The exception that a handler raises to reject a call; nothing has changed then."""
     if help_anchor is not None:
         place = "" if help_anchor in _WITHOUT_PLACE else DOCUMENTATION
         message += f"\n{_HELP[help_anchor]} See documentation: {place}{help_anchor}"
@@ -101,7 +101,7 @@ def no_module(canister_id: Principal) -> CallRejected:
 
 
 def invalid_module(canister_id: Principal, rule: str) -> CallRejected:
-    """`rule`: what the module breaks."""
+    """`rule`: the broken rule."""
     problem = failure.Failure(ErrorCode.CANISTER_INVALID_WASM, f"Canister's Wasm module is not valid: {rule}")
     return rejected(problem.code, problem.message(canister_id))
 
@@ -149,7 +149,7 @@ def edit_refused(snapshot_id: bytes, why: str) -> CallRejected:
 
 
 def heap_is_not_saved(canister_id: Principal) -> CallRejected:
-    """Ours: no hook writes to stable memory what enhanced orthogonal persistence keeps in the heap."""
+    """Ours: no hook writes the heap of enhanced orthogonal persistence to stable memory."""
     text = (
         f"Canister {canister_id} keeps its data in the heap across upgrades (enhanced orthogonal persistence) and its "
         f"module does not export `{STABILIZE}`, which would write it to stable memory: it has no snapshots via hooks. "
@@ -173,7 +173,7 @@ def memory_unpaid(grown: int, short: int) -> CallRejected:
 
 
 def damaged_on_disk(method: str) -> CallRejected:
-    """Ours. Where the files are is nothing that a canister could know, so the text does not say it."""
+    """Ours. A canister could not know the path of the files, so the text does not name it."""
     text = (
         f"{method} needs a snapshot whose files are damaged, and nothing has changed. `canister-sandbox snapshot "
         "verify` says what differs."
@@ -212,7 +212,7 @@ def installation_unpaid(canister_id: Principal, short: int) -> CallRejected:
 
 
 def out_of_cycles(canister_id: Principal, short: int | None) -> str:
-    """The sentence that several texts have in them; without `short` for those who may not know the balance."""
+    """The sentence common to several texts; without `short` for callers who may not know the balance."""
     more = "" if short is None else f": please top up the canister with at least {short} additional cycles"
     return f"Canister {canister_id} is out of cycles{more}"
 

@@ -30,7 +30,7 @@ _BOUNDS = {
 
 
 def update_settings(world: ManagementContext, canister_id: Principal, update: SettingsUpdate) -> Transition:
-    """The settings given replace the old ones; version + 1; a history entry only if `controllers` is among them."""
+    """Replace the settings in `update`; version + 1; a history entry only if `controllers` is among them."""
     state = world.controlled(canister_id)
     version = state.version + 1
     settings = apply_settings(state, update)
@@ -84,7 +84,7 @@ def _visible_to(visibility: Visibility) -> dict[str, Any]:
 
 
 def sees(state: CanisterState, visibility: Visibility, reader: Principal) -> bool:
-    """Whether `reader` may see what `visibility` is about."""
+    """Check whether `visibility` or control of the canister admits `reader`."""
     return visibility.public or reader in visibility.allowed_viewers or reader in state.settings.controllers
 
 

@@ -1,9 +1,8 @@
-"""Snapshots slice by slice, out and in: interface specification, "IC method read_canister_snapshot_metadata" to
+"""Reading and uploading of snapshots by slices: interface specification, "IC method read_canister_snapshot_metadata" to
 "upload_canister_snapshot_data" (SPECIFICATION 6.3, 6.4, 6.6).
 
-An uploaded snapshot can be written to as long as it exists. Its bytes stand in memories of the pool; a slice is written
-into a memory that nothing else uses, else into a copy, so that whatever was made from the snapshot before stays as it
-was.
+An uploaded snapshot can be written to as long as it exists. Its bytes are in memories of the pool; a slice is written
+into a memory that nothing else uses, else into a copy, so that states made from the snapshot before do not change.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from sandbox.store import showing
 _HOOK = "on_low_wasm_memory_hook_status"
 _LETTERS = {tag: letter for letter, tag in wasm.TYPE_NAMES.items()}
 _FORMATS = {"i": ("<I", "<i"), "l": ("<Q", "<q"), "f": ("<I", "<f"), "d": ("<Q", "<d")}
-"""How the bits of a global are packed, and how its Candid value is."""
+"""`struct` formats of a global's bits and of its Candid value."""
 
 
 def read_metadata(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
-    """Everything about a snapshot but its bytes."""
+    """Return the metadata of a snapshot."""
     snapshot = intact(own(world, visible(world, canister_id), snapshot_id))
     timer, hook = snapshot.global_timer, snapshot.low_memory_hook
     return Transition(
@@ -75,7 +74,7 @@ def _bits(value: dict[str, Any]) -> tuple[str, int]:
 
 
 def read_data(world: ManagementContext, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]) -> Transition:
-    """At most 2,000,000 bytes of one part, or a whole chunk."""
+    """Return at most 2,000,000 bytes of one part, or a whole chunk."""
     state = visible(world, canister_id)
     snapshot = intact(own(world, state, snapshot_id))
     [(part, place)] = kind.items()
@@ -117,7 +116,7 @@ def _part(snapshot: SnapshotState, part: str) -> tuple[int, Callable[[int, int],
 
 
 def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[str, Any]) -> Transition:
-    """A new snapshot of these sizes, all zeros, without chunks."""
+    """Make a snapshot of these sizes, all zeros, without chunks."""
     timer, hook = arg["global_timer"], arg[_HOOK]
     metadata = Uploading(
         arg["wasm_module_size"],
@@ -139,7 +138,7 @@ def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[
 def upload_data(
     world: ManagementContext, canister_id: Principal, snapshot_id: bytes, arg: dict[str, Any]
 ) -> Transition:
-    """A slice of one part of an uploaded snapshot, or a chunk."""
+    """Write a slice of one part of an uploaded snapshot, or a chunk."""
     state = world.controlled(canister_id)
     snapshot = own(world, state, snapshot_id)
     if snapshot.upload is None:
@@ -159,13 +158,13 @@ def upload_data(
 
 
 def _written(
-    world: ManagementContext, snapshot: SnapshotState, upload: Upload, part: str, what: tuple[int, bytes]
+    world: ManagementContext, snapshot: SnapshotState, upload: Upload, part: str, patch: tuple[int, bytes]
 ) -> SnapshotState:
     if part == "wasm_memory":
-        return replace(snapshot, heap=_write(world, snapshot.heap, *what))
+        return replace(snapshot, heap=_write(world, snapshot.heap, *patch))
     if part == "stable_memory":
-        return replace(snapshot, stable=_write(world, snapshot.stable, *what))
-    return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *what)))
+        return replace(snapshot, stable=_write(world, snapshot.stable, *patch))
+    return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *patch)))
 
 
 def _write(world: ManagementContext, content: Readable, offset: int, data: bytes) -> Image:

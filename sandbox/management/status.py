@@ -1,4 +1,4 @@
-"""What canisters and users may know of a canister: interface specification, "IC method canister_status",
+"""Facts that canisters and users may read of a canister: interface specification, "IC method canister_status",
 "canister_info", "canister_metadata", "fetch_canister_logs" (SPECIFICATION 5.7).
 
 Not kept by this sandbox: query statistics (always 0) and reserved cycles (always 0: nothing is reserved for storage).

@@ -1,5 +1,5 @@
-"""Snapshots that come from outside: the rules of `upload_canister_snapshot_metadata` (SPECIFICATION 6.3), and, of our
-own, the same with all bytes at once, into a canister that is there or as a new one.
+"""Uploaded snapshots: the rules of `upload_canister_snapshot_metadata` (SPECIFICATION 6.3), and our own upload of all
+bytes at once, to an existing canister or as a new one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Images = tuple[Readable, Readable, Readable]
 
 @dataclass(frozen=True, slots=True)
 class Uploading:
-    """Everything about an uploaded snapshot but its memories. `globals`: type letters and bits; `global_timer`: 0 is
+    """Everything of an uploaded snapshot except its memories. `globals`: type letters and bits; `global_timer`: 0 is
     inactive, None not known. Ours: `label`, `chunks`, `via_hooks`, `derived`; `is64`: the module is known to have a
     64-bit heap.
     """
@@ -47,13 +47,13 @@ class Uploading:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Of the images."""
+        """The sizes of the three images, in bytes."""
         return -(-self.module_size // WASM_PAGE) * WASM_PAGE, self.heap_size, self.stable_size
 
 
 @dataclass(frozen=True, slots=True)
 class NewCanister:
-    """How a canister is created: as `create_canister` takes it."""
+    """The arguments of `create_canister`."""
 
     settings: SettingsUpdate
     specified_id: Principal | None
@@ -61,7 +61,7 @@ class NewCanister:
 
 
 def upload_whole(world: ManagementContext, canister_id: Principal, metadata: Uploading, images: Images) -> Transition:
-    """A new uploaded snapshot with its bytes; the reply is the `SnapshotState`."""
+    """Upload a snapshot with all its bytes; the reply is the `SnapshotState`."""
     state, kept = admit(world, canister_id, metadata)
     snapshot = uploaded(world, state, metadata, images)
     new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
@@ -69,7 +69,7 @@ def upload_whole(world: ManagementContext, canister_id: Principal, metadata: Upl
 
 
 def create_from_upload(world: ManagementContext, new: NewCanister, metadata: Uploading, images: Images) -> Transition:
-    """A new canister into which the snapshot is loaded; it keeps none. The reply is its id."""
+    """Create a canister and load the snapshot into it; it has no snapshots. The reply is its id."""
     created = create_canister(world, new.settings, new.specified_id, new.cycles)
     assert created.canister is not None
     _check(created.canister, metadata)
