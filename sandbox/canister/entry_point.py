@@ -1,4 +1,4 @@
-"""Run one entry point of a live canister and say what came of it. Commits nothing."""
+"""Run one entry point of an instance and return the outcome. Commits nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution, GuestTrap
 
 _LIMITED = int(Mode.UPDATE | Mode.INIT)
-"""Where `wasm_memory_limit` is enforced (SPECIFICATION 4.9)."""
+"""Modes in which `wasm_memory_limit` is enforced (SPECIFICATION 4.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class TableFunction:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What an execution did: its effects are those of `execution` if `failure` is None, else only its logs count."""
+    """The outcome of an execution: the effects in `execution` if `failure` is None, else only its logs."""
 
     execution: Execution
     failure: Failure | None

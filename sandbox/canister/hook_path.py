@@ -1,4 +1,5 @@
-"""The hook path: a canister's data by way of its own upgrade hooks, as stable memory alone. Commits nothing.
+"""The hook path: saving and restoring a canister's data through its upgrade hooks, as stable memory alone. Commits
+nothing.
 
 `save` runs the hook of the old code on an instance that is thrown away; `restore` puts a stable memory under a fresh
 instance and runs the hook of the new code. Together they are an upgrade that replaces the heap (SPECIFICATION 5.3),
@@ -33,7 +34,7 @@ class HookSource:
 
 @dataclass(frozen=True, slots=True)
 class HookResult:
-    """What the hook left; `stable` is None if there is a `failure`."""
+    """The stable memory after the hook; None if there is a `failure`."""
 
     stable: Readable | None
     failure: Failure | None
@@ -42,7 +43,7 @@ class HookResult:
 
 
 def keeps_heap_to_itself(prepared: CompiledModule) -> bool:
-    """Whether no hook of the module writes its data to stable memory."""
+    """Check whether no hook of the module writes its heap data to stable memory."""
     return prepared.facts.uses_enhanced_persistence and not motoko.stabilizes(prepared)
 
 
@@ -74,8 +75,8 @@ def _image(live: CanisterInstance) -> Image:
 
 
 def restore(pool: Pool, stable: Memory, deployment: Deployment) -> Deployed:
-    """A fresh instance over a view of `stable`, after start, `canister_post_upgrade` with the argument, and what the
-    module needs to have all its data in the heap."""
+    """Make a fresh instance over a view of `stable` and run start, `canister_post_upgrade` with the argument, and the
+    module's own method, if any, that reads the rest of its data into the heap."""
     hooks, unread = HookRun(deployment), motoko.to_destabilize(deployment.prepared, stable)
     live, problem = begin(pool, hooks, stable, "canister_post_upgrade")
     if live is not None and unread:

@@ -1,8 +1,8 @@
-"""An update call that one instance carries out alone, to its end: calls of the canister to itself are carried out at
+"""An isolated update call, executed on one instance to its end: calls of the canister to itself are carried out at
 once, calls to others end it. No message is queued, no call context is opened, nothing is committed.
 
-For hooks that a module hides behind calls (`canister.motoko`), on a view that is thrown away if anything fails: so a
-trap in whichever message ends the whole call.
+For hooks that a module hides behind calls (`canister.motoko`), on a view that is discarded if anything fails: a trap in
+any message ends the whole call.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Answer = Replied | Rejected | None
 
 
 class _Ended(Exception):
-    """Carries why the call did not come to its end."""
+    """The end of the call by a failure."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.text)

@@ -40,7 +40,7 @@ PAGE = 4096
 """The unit in which accesses are counted."""
 TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 8 // WASM_PAGE)
 COMPANION = "sandbox"
-"""The companion module's own name: its functions in a backtrace are told from the canister's by it."""
+"""The companion module's own name: it distinguishes its functions in a backtrace from the canister's."""
 MEMORIES = ("heap", "stable", "touched", "control")
 """In definition order; a module without a memory has no `heap`."""
 
@@ -49,7 +49,7 @@ _QUERIES = int(RQ | NRQ | TQ | CQ | CRY | CRT | CC | F)
 
 
 class StableFailure(IntEnum):
-    """What `fail` is called with."""
+    """Arguments of `fail`."""
 
     HEAP_OUT_OF_BOUNDS = 1
     STABLE_OUT_OF_BOUNDS = 2
@@ -82,7 +82,7 @@ FAILURES: dict[int, tuple[ErrorCode, str]] = {
 
 
 def page_limit(mode: int) -> int:
-    """How many 4 KiB pages an execution in `mode` may access, and as many modify."""
+    """The number of 4 KiB pages that an execution in `mode` may access, and as many modify."""
     if mode & _LONG:
         return STABLE_ACCESS_UPGRADE // PAGE
     return (STABLE_ACCESS_QUERY if mode & _QUERIES else STABLE_ACCESS_MESSAGE) // PAGE

@@ -1,7 +1,7 @@
 """The closed list of imports: every function of module `ic0`, its type, its modes, its meaning.
 
 Source: interface specification 0.66, "Overview of imports" (the comments behind the functions there are the modes
-here), and `dfinity/ic` for what is not public. Validator, linker, documentation and tests derive from `ROWS`.
+here), and `dfinity/ic` for what is not public. Validator, linker, documentation and tests derive from `SYSTEM_API`.
 """
 
 from __future__ import annotations
