@@ -4,24 +4,24 @@
     ├── CallRejected          the platform's answer was a reject (carries reject and error code)
     ├── InvalidModule         a Wasm module breaks a rule of the platform (IC0505)
     ├── CandidError           text or bytes are not Candid, or do not fit a type
-    │   ├── CandidSyntaxError     text that does not parse; says line and column
-    │   ├── CandidTypeError       a value does not fit a type; says the path to the field
-    │   └── CandidDecodeError     bytes that do not decode; says the offset
-    ├── CertificateError      (in `certify`) not a certificate, or one that does not prove what it should
-    ├── InspectError          (in `snapshots.inspect`) bytes that are not the structure they say they are
-    ├── PrincipalError        not a principal
+    │   ├── CandidSyntaxError     text that does not parse; with line and column
+    │   ├── CandidTypeError       a value does not fit a type; with the path to the field
+    │   └── CandidDecodeError     bytes that do not decode; with the offset
+    ├── CertificateError      (in `certify`) not a certificate, or one that does not prove the required facts
+    ├── InspectError          (in `snapshots.inspect`) bytes that are not a structure of the expected format
+    ├── PrincipalError        text or bytes that are not a principal
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it
     │   └── StateCorrupt          its files contradict their checksums
     ├── RequestExpired        a user's call is not taken: its expiry has passed or is too far away
-    ├── StillWaiting          calls are open after the rounds that were allowed; says who waits for whom
+    ├── StillWaiting          calls are open after the allowed rounds; names the open calls
     ├── RequestTooLarge       a user's call or query is not taken: it has more bytes than the platform allows (HTTP 413)
-    ├── RecordError           a record of a sandbox cannot be read, or this cannot be recorded
+    ├── RecordError           a record of a sandbox cannot be read, or an input cannot be recorded
     ├── SnapshotFileError     a file or directory with a snapshot cannot be used
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
     ├── EngineError           the WebAssembly engine cannot be used on this machine
-    └── Unsupported           a feature that is known and not offered; says its name
-    StateWarning              (a warning) a state directory is damaged and can be used all the same
+    └── Unsupported           a feature that is known and not offered; names it
+    StateWarning              (a warning) a state directory is damaged and can still be used
 
 Three kinds of failure are kept apart: a trap of the guest is a value (`canister.Failure`), a reject of the platform
 is a value with a code (`Reject`, raised as `CallRejected`), and misuse or a defect is an exception.
@@ -136,8 +136,8 @@ class ErrorCode(IntEnum):
 class Reject:
     """A reject of the platform, as a value.
 
-    `error_code` is None only where the platform gives none: what canisters answer each other, and their calls that are
-    not taken.
+    `error_code` is None only where the platform gives none: for a canister's own reject, and for calls of canisters
+    that do not enter a queue.
     """
 
     reject_code: RejectCode
@@ -146,15 +146,15 @@ class Reject:
 
     @classmethod
     def of(cls, error_code: ErrorCode, message: str) -> Reject:
-        """The reject with the reject code that belongs to `error_code`."""
+        """Return the reject with the reject code that belongs to `error_code`."""
         return cls(error_code.reject_code, message, error_code)
 
 
 class CallRejected(SandboxError):
     """A call ended in a reject.
 
-    `reject_code`, `error_code` and `message` are the platform's; `result` is the same evidence that a success carries
-    (instructions, logs, backtrace), or None where no code ran.
+    `reject_code`, `error_code` and `message` are the platform's; `result` is the `CallResult` (instructions, logs,
+    backtrace), or None if no code ran.
     """
 
     def __init__(self, reject: Reject, result: Any = None) -> None:
@@ -194,7 +194,7 @@ class CandidDecodeError(CandidError):
 
 
 class PrincipalError(SandboxError, ValueError):
-    """Not a principal."""
+    """Text or bytes that are not a principal."""
 
 
 class StateError(SandboxError):
@@ -210,7 +210,7 @@ class StateCorrupt(StateError):
 
 
 class StateWarning(UserWarning):
-    """A state directory is damaged in a part without which it can be used; says which file and what is used instead."""
+    """A state directory is damaged in a dispensable part; names the file and its substitute."""
 
 
 class RequestExpired(SandboxError):
@@ -218,10 +218,10 @@ class RequestExpired(SandboxError):
 
 
 class StillWaiting(SandboxError):
-    """Calls are open after the rounds that were allowed, or nothing is left that could answer them.
+    """Calls are open after the allowed rounds, or no message is left that could answer them.
 
-    What was done stays, and the calls go on with the next rounds. `request_id`: under which `Sandbox.ingress_status`
-    will have the answer; None if nobody's own call was waited for.
+    All changes stay, and the calls go on with the next rounds. `request_id`: of the user's own call, for
+    `Sandbox.ingress_status`; None if there was no such call.
     """
 
     def __init__(self, text: str, request_id: bytes | None = None) -> None:
@@ -237,7 +237,7 @@ class RequestTooLarge(SandboxError):
 
 
 class RecordError(SandboxError):
-    """A record of a sandbox cannot be read, or something cannot be recorded."""
+    """A record of a sandbox cannot be read, or an input cannot be recorded."""
 
 
 class SnapshotFileError(SandboxError):

@@ -39,15 +39,15 @@ INSTRUCTIONS_UPDATE: Final = 40_000_000_000
 INSTRUCTIONS_QUERY: Final = 5_000_000_000
 INSTRUCTIONS_INSTALL: Final = 300_000_000_000
 INSTRUCTIONS_INSPECT: Final = 200_000_000
-MESSAGES_ALONE: Final = 1_000  # of one call that a canister carries out alone on a throw-away copy; ours
+MESSAGES_ALONE: Final = 1_000  # of one call in `canister.self_calls`; ours
 INSTRUCTIONS_PER_QUERY_CALL: Final = 50_000_000
 INSTRUCTIONS_ROUND: Final = 7_000_000_000
 INSTRUCTIONS_EXECUTION: Final = 2_000_000
-"""What each execution counts for a round beside its instructions (`INSTRUCTION_OVERHEAD_PER_EXECUTION` in `dfinity/ic`
+"""Added to the instructions of each execution of a round (`INSTRUCTION_OVERHEAD_PER_EXECUTION` in `dfinity/ic`
 `rs/config/src/subnet_config.rs`)."""
 ROUNDS: Final = 300
-"""Rounds for which a caller waits by default: at about one a second, those of the five minutes for which the platform
-keeps a user's message and for which its clients ask."""
+"""Rounds for which a caller waits by default: at about one a second, the five minutes for which the platform keeps a
+user's message and its clients poll."""
 
 # Stable bytes read or written by one message (7)
 STABLE_ACCESS_MESSAGE: Final = 2 * GIB
@@ -62,18 +62,18 @@ REPLY_REPLICATED: Final = 2 * MIB
 REPLY_QUERY: Final = 3 * MIB
 METHOD_NAME: Final = 20_000
 INGRESS_HISTORY: Final = 600_000
-"""Users' calls of which the status is known (`INGRESS_HISTORY_MAX_MESSAGES` in `dfinity/ic` `rs/limits`): twice a
+"""Users' calls whose status is kept (`INGRESS_HISTORY_MAX_MESSAGES` in `dfinity/ic` `rs/limits`): twice a
 thousand a second for five minutes."""
-CALLS_TO_ONE: Final = 500  # that a canister may have open to one canister
+CALLS_TO_ONE: Final = 500  # open calls of one canister to one canister
 CALLS_OPEN: Final = 1_000_000
-"""Calls that all canisters may have open; beyond it each has `CALLS_GUARANTEED` (`SUBNET_CALLBACK_SOFT_LIMIT` and
+"""Open calls of all canisters; beyond it each canister has `CALLS_GUARANTEED` (`SUBNET_CALLBACK_SOFT_LIMIT` and
 `CANISTER_GUARANTEED_CALLBACK_QUOTA` in `dfinity/ic` `rs/config/src/execution_environment.rs`)."""
 CALLS_GUARANTEED: Final = 50
 COMPOSITE_DEPTH: Final = 6
 CERTIFIED_DATA: Final = 32
 ERROR_DESCRIPTION: Final = 8 * KIB
 DEBUG_PRINT: Final = 32 * KIB
-PRINTED_KEPT: Final = 4 * MIB  # of what one execution prints; the oldest goes first
+PRINTED_KEPT: Final = 4 * MIB  # of the prints of one execution; the oldest are dropped first
 CALLS_SIZE: Final = 128 * MIB  # of the calls that one execution makes; our own limit
 LOG_SIZE: Final = 4 * KIB  # by default, and at least this where it is not 0
 LOG_SIZE_BOUND: Final = 2 * MIB
@@ -88,7 +88,7 @@ WASM_MEMORY_LIMIT_DEFAULT: Final = 3 * GIB  # of new canisters
 FREEZING_THRESHOLD_DEFAULT: Final = 2_592_000
 RESERVED_CYCLES_LIMIT_DEFAULT: Final = 5_000_000_000_000
 CYCLES: Final = (1 << 128) - 1
-"""The largest balance; what would go beyond it is lost."""
+"""The largest balance; cycles beyond it are lost."""
 PROVISIONAL_BALANCE: Final = 100_000_000_000_000
 HISTORY: Final = 20
 STOP_TIMEOUT_SECONDS: Final = 300
@@ -98,7 +98,7 @@ CHUNK_SIZE: Final = MIB
 CHUNKS: Final = 100
 SNAPSHOTS: Final = 10
 SNAPSHOT_SLICE: Final = 2_000_000
-SNAPSHOT_BASE: Final = 2_000_000_000  # instructions that count for taking, making or loading one
+SNAPSHOT_BASE: Final = 2_000_000_000  # instructions that count for taking, uploading or loading one
 SNAPSHOT_SLICE_BASE: Final = 5_000_000  # and for reading a slice
 SNAPSHOT_ID: Final = 8  # bytes of a snapshot's number, before the canister's id
 

@@ -33,7 +33,7 @@ class Principal:
 
     @classmethod
     def from_text(cls, text: str) -> Principal:
-        """Parse the text form, whatever its case; a wrong checksum or grouping is a `PrincipalError`."""
+        """Parse the text form, in upper or lower case; a wrong checksum or grouping is a `PrincipalError`."""
         letters = text.strip().lower()
         packed = letters.replace("-", "").upper()
         try:

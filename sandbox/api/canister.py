@@ -11,7 +11,7 @@ from sandbox.api.attempt import whole
 from sandbox.api.changes import Changes
 from sandbox.api.records import CanisterStatus, RawState, Snapshot
 from sandbox.api.recovery import accept_damage, recover
-from sandbox.canister.module import compile_module, submitted_module
+from sandbox.canister.module import compile_module
 from sandbox.execution import CallResult, UntilStopped
 from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
@@ -19,7 +19,7 @@ from sandbox.management.commands import command
 from sandbox.management.snapshot_rules import open_calls
 from sandbox.management.status import canister_status, check_logs_visible
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, LogRecord, OpenCall, Status
+from sandbox.state import CanisterState, LogRecord, OpenCall, Status, WasmModule
 
 if TYPE_CHECKING:
     from sandbox.api.sandbox import Sandbox
@@ -75,7 +75,7 @@ class Canister:
         request = code.InstallCode(
             canister_id=self.id,
             module=module,
-            arg=typed.deployment_argument(arg, lambda: submitted_module(module), self.did),
+            arg=typed.deployment_argument(arg, lambda: WasmModule.from_bytes(module), self.did),
             mode=mode,
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,

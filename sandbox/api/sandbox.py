@@ -52,7 +52,6 @@ from sandbox.record.state_hash import StateHash, hashing
 from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, evolve
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
-from sandbox.store.checksum import snapshot_checksum
 
 GENESIS = 1_620_328_630_000_000_000
 """When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
@@ -428,9 +427,7 @@ class Sandbox:
             raise StateError(f"{self._directory.path} was opened read-only: nothing in it can be changed")
 
     def _kernel(self) -> ExecutionEnvironment:
-        return ExecutionEnvironment(
-            self._subnet, self._machines, self.on_log, Hooks(http=self.http, checksum=snapshot_checksum)
-        )
+        return ExecutionEnvironment(self._subnet, self._machines, self.on_log, Hooks(http=self.http))
 
     # --- state
 

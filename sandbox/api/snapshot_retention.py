@@ -11,7 +11,7 @@ from sandbox.api.records import Snapshot
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.management import retention
 from sandbox.management.commands import command
-from sandbox.management.retention import EVERYWHERE
+from sandbox.management.retention import ALL_CANISTERS
 from sandbox.management.snapshot_rules import visible
 from sandbox.principal import Principal
 from sandbox.snapshots.portable import Progress
@@ -119,7 +119,7 @@ class SnapshotKeeping(SnapshotAccess):
         """By which rules snapshots of a canister are taken without being asked for; without an id, of all canisters
         that have no rules of their own."""
         policies = self._sandbox.policies
-        common = policies.get(EVERYWHERE)
+        common = policies.get(ALL_CANISTERS)
         return common if canister_id is None else policies.get(Principal.of(canister_id), common)
 
     @whole

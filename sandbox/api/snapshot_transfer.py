@@ -20,7 +20,7 @@ from sandbox.api.gate import exclusive
 from sandbox.api.identity import identity
 from sandbox.api.records import Snapshot
 from sandbox.api.snapshot_access import SnapshotAccess
-from sandbox.canister.module import compile_module, submitted_module
+from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, InvalidModule, SnapshotFileCorrupt, SnapshotFileError
 from sandbox.management import lifecycle, upload_whole
 from sandbox.management.commands import command
@@ -29,7 +29,7 @@ from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import Content, Progress
 from sandbox.snapshots.portable.history import steps_of
-from sandbox.state import SnapshotState
+from sandbox.state import SnapshotState, WasmModule
 from sandbox.store.checksum import snapshot_checksum
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _metadata(content: Content) -> upload_whole.Uploading:
 def _is64(content: Content) -> bool:
     """Whether the module has a 64-bit heap; `SnapshotFileCorrupt` if the globals are not those of the module."""
     try:
-        module = compile_module(submitted_module(content.module.read(0, content.module.size)))
+        module = compile_module(WasmModule.from_bytes(content.module.read(0, content.module.size)))
         if not content.fields.via_hooks:
             check_globals(module, content.fields.globals)
     except InvalidModule as error:

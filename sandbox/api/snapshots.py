@@ -14,7 +14,6 @@ from sandbox.api.records import Snapshot
 from sandbox.api.snapshot_access import as_id
 from sandbox.api.snapshot_retention import SnapshotKeeping
 from sandbox.api.snapshot_transfer import SnapshotFiles, is_id
-from sandbox.canister.module import submitted_module
 from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
 from sandbox.management import hook_path, snapshot_rules
@@ -239,5 +238,5 @@ def _hook_load(
     """How to load; the argument is encoded by the interface `did`, else by that of the module that is to run."""
     module = wasm if wasm is None or isinstance(wasm, bytes) else Path(wasm).read_bytes()
     if module is not None:
-        code = submitted_module(module)
+        code = WasmModule.from_bytes(module)
     return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did), skip_pre_upgrade)

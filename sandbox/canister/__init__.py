@@ -1,1 +1,1 @@
-"""One canister as a function: run an entry point, install, upgrade, and say what came of it."""
+"""One canister as a function: run an entry point, install, upgrade, and return the outcome."""

@@ -1,5 +1,5 @@
-"""What an instance shows beyond the committed state, kept aside: so that the part of a query that went wrong can be
-forgotten and the part before it cannot. Costs the pages written so far."""
+"""Checkpoints of an instance's uncommitted changes, so that a query can return to the moment before a callback that
+trapped. Costs the pages written so far."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Checkpoint:
 
 
 def checkpoint(live: CanisterInstance) -> Checkpoint:
-    """What `live` shows now, between two executions."""
+    """Save the present uncommitted changes of `live`, between two executions."""
     heap, stable = live.heap, live.stable
     return Checkpoint(_written(heap), heap.size, _written(stable), stable.size, live.save_globals())
 
 
 def resumed(live: CanisterInstance, kept: Checkpoint) -> CanisterInstance:
-    """An instance that shows what `live` showed then; `live` is closed."""
+    """Return an instance in the state of the checkpoint; `live` is closed."""
     prepared, heap, stable = live.prepared, live.heap.memory, live.stable.memory
     live.close()
     again = CanisterInstance(

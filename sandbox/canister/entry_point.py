@@ -1,4 +1,4 @@
-"""Run one entry point of a live canister and say what came of it. Commits nothing."""
+"""Run one entry point of an instance and return the outcome. Commits nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Execution, GuestTrap
 
 _LIMITED = int(Mode.UPDATE | Mode.INIT)
-"""Where `wasm_memory_limit` is enforced (SPECIFICATION 4.9)."""
+"""Modes in which `wasm_memory_limit` is enforced (SPECIFICATION 4.9)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Callback:
+class TableFunction:
     """A function in table 0 and its argument."""
 
     index: int
@@ -25,8 +25,8 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an execution did: its effects are those of `execution` if `failure` is None, else only its logs count."""
+class Executed:
+    """The outcome of an execution: the effects in `execution` if `failure` is None, else only its logs."""
 
     execution: Execution
     failure: Failure | None
@@ -34,8 +34,8 @@ class Outcome:
 
 
 def run(
-    live: CanisterInstance, entry: str | Callback, execution: Execution, instructions: int, heap_limit: int = 0
-) -> Outcome:
+    live: CanisterInstance, entry: str | TableFunction, execution: Execution, instructions: int, heap_limit: int = 0
+) -> Executed:
     """Run the export or callback `entry` with at most `instructions`; `heap_limit` in bytes, 0 for none."""
     live.begin(execution, instructions, heap_limit if execution.mode_bit & _LIMITED else 0)
     problem: Failure | None = None
@@ -56,10 +56,10 @@ def run(
     used = live.instance.fuel_used()
     if used > instructions:
         used, problem = instructions, problem or failure.instruction_limit(instructions)
-    return Outcome(execution, problem, used)
+    return Executed(execution, problem, used)
 
 
-def _call_back(live: CanisterInstance, callback: Callback) -> None:
+def _call_back(live: CanisterInstance, callback: TableFunction) -> None:
     table = live.prepared.rewritten.table
     if table is None:
         raise _trap(failure.function_not_found(callback.index))

@@ -1,4 +1,4 @@
-"""Why an execution failed, as a value, in the replica's words.
+"""The failure of an execution, as a value, in the replica's words.
 
 Sources: `dfinity/ic` `rs/embedders/src/wasmtime_embedder.rs` (`trap_code_to_hypervisor_error`),
 `rs/interfaces/src/execution_environment/errors.rs` (`HypervisorError`, `CanisterBacktrace`),
@@ -37,10 +37,10 @@ class Failure:
     text: str
     backtrace: tuple[str, ...] = ()
     of_canister: bool = True
-    """False: the platform found what was asked for impossible; the canister is not to blame and not named."""
+    """False: the platform itself rejected the operation, and the text does not name the canister."""
 
     def message(self, canister_id: Principal, with_backtrace: bool = True) -> str:
-        """What the caller is told; the backtrace only if the caller may read the canister's logs."""
+        """The text for the caller; with the backtrace only if the caller may read the canister's logs."""
         if not self.of_canister:
             return self.text
         text = error_help.with_backtrace(self.code, self.text, self.trace()) if with_backtrace else self.text
@@ -52,17 +52,17 @@ class Failure:
         return error_help.backtrace(self.backtrace)
 
     def log_record(self) -> bytes | None:
-        """What the canister's log keeps of it; None if nothing."""
+        """The record for the canister's log; None if this failure is not logged."""
         return error_help.log_record(self.code, self.text, self.trace())
 
 
 def of_guest_trap(trap: GuestTrap, facts: ModuleFacts | None = None, frames: tuple[Frame, ...] = ()) -> Failure:
-    """A system call refused or was told to trap."""
+    """The failure of a system call that trapped, on an error or by `ic0.trap`."""
     return Failure(trap.code, trap.text, _names(facts, frames))
 
 
 def of_engine_trap(trap: EngineTrap, facts: ModuleFacts | None, limit: int) -> Failure:
-    """Wasm itself trapped; `limit` is what the message was allowed to execute."""
+    """The failure of a trap in Wasm; `limit`: instructions that the message was allowed to execute."""
     if trap.kind is TrapKind.OUT_OF_FUEL:
         return instruction_limit(limit)
     if trap.kind is TrapKind.BAD_SIGNATURE:
@@ -72,13 +72,13 @@ def of_engine_trap(trap: EngineTrap, facts: ModuleFacts | None, limit: int) -> F
 
 
 def of_host_failure(failure: HostFailure, facts: ModuleFacts | None) -> Failure:
-    """A system call raised a `GuestTrap`."""
+    """Return the failure of a system call that raised a `GuestTrap`."""
     assert isinstance(failure.cause, GuestTrap)
     return of_guest_trap(failure.cause, facts, failure.frames)
 
 
 def instruction_limit(limit: int) -> Failure:
-    """The message executed all it was allowed to."""
+    """The failure of a message that reached its instruction limit."""
     text = f"Canister exceeded the limit of {limit} instructions for single message execution."
     return Failure(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text)
 
@@ -92,6 +92,21 @@ def function_not_found(index: int) -> Failure:
 def callback_signature() -> Failure:
     """A callback, or an indirect call, of another type than the function has."""
     return Failure(ErrorCode.CANISTER_CONTRACT_VIOLATION, _BAD_SIGNATURE)
+
+
+def no_module() -> Failure:
+    """The failure of a message to an empty canister."""
+    text = "Attempted to execute a message, but the canister contains no Wasm module."
+    return Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)
+
+
+def memory_unpaid(grown: int, short: int) -> Failure:
+    """The failure of a canister that lacks `short` cycles to grow memory by `grown` bytes without freezing."""
+    text = (
+        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
+        "are required."
+    )
+    return Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text)
 
 
 def cleanup_failed(callback: Failure, cleanup: Failure) -> Failure:
@@ -109,7 +124,7 @@ def clip(text: str) -> str:
 def _names(facts: ModuleFacts | None, frames: tuple[Frame, ...]) -> tuple[str, ...]:
     """One line for each frame; none at all if no function has a name, as in the replica.
 
-    What the companion module adds to the stack stands for one frame: the import, under the canister's own name for it.
+    All frames of the companion module together count as one: the import, under the canister's own name for it.
     """
     inside = [frame for frame in frames if frame.module == COMPANION]
     names = [(frame.index, frame.name) for frame in frames if frame.module != COMPANION]

@@ -1,4 +1,5 @@
-"""The hook path: a canister's data by way of its own upgrade hooks, as stable memory alone. Commits nothing.
+"""The hook path: saving and restoring a canister's data through its upgrade hooks, as stable memory alone. Commits
+nothing.
 
 `save` runs the hook of the old code on an instance that is thrown away; `restore` puts a stable memory under a fresh
 instance and runs the hook of the new code. Together they are an upgrade that replaces the heap (SPECIFICATION 5.3),
@@ -23,7 +24,7 @@ _HOOK = "canister_pre_upgrade"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class HookSource:
     """A state whose hook is run. Its memories are read, never written: a canister may live in them."""
 
     heap: Memory
@@ -32,8 +33,8 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """What the hook left; `stable` is None if there is a `failure`."""
+class HookResult:
+    """The stable memory after the hook; None if there is a `failure`."""
 
     stable: Readable | None
     failure: Failure | None
@@ -42,16 +43,16 @@ class Saved:
 
 
 def keeps_heap_to_itself(prepared: CompiledModule) -> bool:
-    """Whether no hook of the module writes its data to stable memory."""
+    """Check whether no hook of the module writes its heap data to stable memory."""
     return prepared.facts.uses_enhanced_persistence and not motoko.stabilizes(prepared)
 
 
-def save(source: Source, deployment: Deployment) -> Saved:
+def save(source: HookSource, deployment: Deployment) -> HookResult:
     """The stable memory that `canister_pre_upgrade` of the deployment's module makes of a state. A module without the
     hook has everything there already. A stable memory that the hook does not change is not copied."""
     prepared = deployment.prepared
     if _HOOK not in prepared.facts.entry_points and not motoko.stabilizes(prepared):
-        return Saved(source.stable.image(), None)
+        return HookResult(source.stable.image(), None)
     hooks = HookRun(deployment)
     live = CanisterInstance(prepared, heap_view(source.heap, prepared), stable_view(source.stable))
     try:
@@ -63,7 +64,7 @@ def save(source: Source, deployment: Deployment) -> Saved:
         stable = None if problem is not None else _image(live)
     finally:
         live.close()
-    return Saved(stable, problem, tuple(hooks.executions), hooks.used)
+    return HookResult(stable, problem, tuple(hooks.executions), hooks.used)
 
 
 def _image(live: CanisterInstance) -> Image:
@@ -74,8 +75,8 @@ def _image(live: CanisterInstance) -> Image:
 
 
 def restore(pool: Pool, stable: Memory, deployment: Deployment) -> Deployed:
-    """A fresh instance over a view of `stable`, after start, `canister_post_upgrade` with the argument, and what the
-    module needs to have all its data in the heap."""
+    """Make a fresh instance over a view of `stable` and run start, `canister_post_upgrade` with the argument, and the
+    module's own method, if any, that reads the rest of its data into the heap."""
     hooks, unread = HookRun(deployment), motoko.to_destabilize(deployment.prepared, stable)
     live, problem = begin(pool, hooks, stable, "canister_post_upgrade")
     if live is not None and unread:

@@ -1,4 +1,4 @@
-"""Install, reinstall and upgrade as functions from a state to what the canister would become. Commits nothing.
+"""Install, reinstall and upgrade as functions from a state to an uncommitted instance.
 
 Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade"
 (SPECIFICATION 5.2, 5.3). All hooks of one deployment share one budget of instructions; a trap in any of them undoes
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sandbox import engine
 from sandbox.canister import failure
-from sandbox.canister.entry_point import Callback, run
+from sandbox.canister.entry_point import TableFunction, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.heap_fit import heap_problem
 from sandbox.canister.instances import CanisterInstance, InstanceCache, heap_view, stable_view
@@ -34,7 +34,7 @@ _INVALID_OPTION = (
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is to be deployed: how, with which argument, seen by the hooks in which environment.
+    """A module to be deployed, with options, argument, and the environment of the hooks.
 
     `environment` is the world as `canister_init` or `canister_post_upgrade` sees it (version already raised); hooks of
     the old code see `old_version` and `old_timer`.
@@ -52,7 +52,7 @@ class Deployment:
     old_timer: int = 0
     on_log: Callable[[str], None] | None = None
     message_instructions: int = 0
-    """What each message of a call may execute that a hook needs to be made beside it (`canister.motoko`)."""
+    """Instruction limit of each message of a call that is made besides a hook (`canister.motoko`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Deployed:
 
 
 class HookRun:
-    """Runs the hooks of one deployment one after another, on one budget, and notes what they did."""
+    """Runner of the hooks of one deployment: one after another, on one budget, with a list of their executions."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -92,7 +92,7 @@ class HookRun:
         return problem
 
     def step(
-        self, live: CanisterInstance, entry: str | Callback, execution: Execution, instructions: int
+        self, live: CanisterInstance, entry: str | TableFunction, execution: Execution, instructions: int
     ) -> Failure | None:
         """One execution with a limit of its own."""
         execution.on_log = self.deployment.on_log
@@ -131,7 +131,7 @@ def upgrade(pool: Pool, instances: InstanceCache, state: CanisterState, deployme
     `canister_post_upgrade`. On success the views of the old instance belong to the new one."""
     hooks, prepared = HookRun(deployment), deployment.prepared
     old = instances.open(state)
-    old.clean = False  # its views may become another instance's, whatever happens from here on
+    old.clean = False  # its views may become another instance's from here on
     problem = None
     if not deployment.skip_pre_upgrade:
         before = replace(deployment.environment, version=deployment.old_version, global_timer=deployment.old_timer)

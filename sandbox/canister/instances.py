@@ -1,7 +1,7 @@
-"""A canister brought to life: an instance over private views of its memories. Disposable: drop it and nothing is lost.
+"""Instances of canisters over private views of their memories. Disposable: no committed state is lost with one.
 
-A live canister shows the committed state plus what the present message has written. `commit` makes the latter
-permanent, `rollback` forgets it; both cost what was written. `Machines` keeps the most recently used ones.
+An instance shows the committed state plus the writes of the present message. `commit` makes the writes permanent,
+`rollback` discards them; both cost the pages written. `InstanceCache` keeps the most recently used ones.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class CanisterInstance:
         self.limited = LimitedHeap(heap)
         self.guest = engine.GuestMemory(heap)
         self.globals: bytes | None = None
-        """What the instance's globals are known to hold; None if they must be loaded first."""
+        """The known values of the instance's globals; None if they must be loaded first."""
         self.clean = False
         """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
         self._scratch = _plain(prepared.rewritten.scratch_pages)
@@ -95,7 +95,7 @@ class CanisterInstance:
         self.initial_globals = self.save_globals()
 
     def begin(self, execution: Execution, instructions: int, heap_limit: int) -> None:
-        """Get ready for one message: its limits, and the memory that its system calls see."""
+        """Prepare for one message: set its limits and the memory for its system calls."""
         self.clean = False
         control = self._control
         if control[3] == control[0]:
@@ -109,7 +109,7 @@ class CanisterInstance:
         self.instance.set_fuel(instructions)
 
     def load_globals(self, values: bytes) -> None:
-        """Give the globals these values; free if they have them already."""
+        """Set the globals; costs nothing if they have these values already."""
         if values is not self.globals:
             if values:
                 ctypes.memmove(self._scratch.base, values, len(values))
@@ -133,7 +133,7 @@ class CanisterInstance:
         self.instance.call_leaf(export)
 
     def commit(self) -> bytes:
-        """Make what was written the committed state, of both memories or of neither; returns the globals."""
+        """Commit the writes to both memories, or to neither; return the globals."""
         values = self.save_globals()
         stable = self.stable
         if self._stable_same():
@@ -164,7 +164,7 @@ class CanisterInstance:
         self._control[3] = 0
 
     def rollback(self) -> bool:
-        """Forget what was written; False if this live canister is of no more use."""
+        """Discard the writes; False if this instance cannot be used any more."""
         self.globals = None
         heap, stable = self.heap.rollback(), self._stable_same() or self.stable.rollback()
         if not (heap and stable):
@@ -174,7 +174,7 @@ class CanisterInstance:
         return True
 
     def refresh(self) -> bool:
-        """Show the memories' present bytes, also if something else has changed them; False if that cannot be."""
+        """Show the memories' present bytes, also if others have changed them; False if that is impossible."""
         if not self.clean:
             return self.rollback()
         return self.heap.follow() and self.stable.follow()
@@ -188,7 +188,7 @@ class CanisterInstance:
 
 
 class InstanceCache:
-    """The live canisters of one sandbox, most recently used last; at most a fixed number stay."""
+    """The instances of one sandbox, most recently used last; at most a fixed number stay."""
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
@@ -197,7 +197,7 @@ class InstanceCache:
         """Canisters of which an instance was used, since it was last emptied."""
 
     def open(self, state: CanisterState) -> CanisterInstance:
-        """The live canister that shows exactly `state`; the canister must have code."""
+        """Return the instance that shows exactly `state`; the canister must have code."""
         assert state.code is not None
         self.used.add(state.id)
         live = self._live.get(state.id)
@@ -230,7 +230,7 @@ class InstanceCache:
         return live
 
     def give_back(self, canister_id: Principal, live: CanisterInstance) -> None:
-        """Forget what was written to a taken `live`, and keep it."""
+        """Discard the writes of a taken `live`, and keep it."""
         if live.rollback() and not live.prepared.facts.uses_data_drop:
             self.adopt(canister_id, live)
         else:
@@ -245,7 +245,7 @@ class InstanceCache:
                 view.close()
 
     def rollback(self, canister_id: Principal) -> None:
-        """Forget what the canister's message wrote."""
+        """Discard the writes of the canister's message."""
         live = self._live.get(canister_id)
         if live is not None and (not live.rollback() or live.prepared.facts.uses_data_drop):
             self.drop(canister_id)
@@ -257,7 +257,7 @@ class InstanceCache:
             live.close()
 
     def drop_used(self) -> None:
-        """Free the instances used, in whatever state an interruption left them."""
+        """Free the instances used since `used` was emptied, in any state that an interruption left."""
         for canister_id in self.used:
             self.drop(canister_id)
 
@@ -298,7 +298,7 @@ os.register_at_fork(after_in_child=_library.cache_clear)
 
 
 def _fail(_: Execution, reason: int) -> None:
-    """What the stable memory functions call when they refuse."""
+    """Trap for the stable memory functions, with the failure of this number."""
     raise GuestTrap(*stable_api.FAILURES[reason])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -48,15 +47,11 @@ class CompiledModule:
         return self.facts.memory.minimum * WASM_PAGE if self.facts.memory else 0
 
 
-def submitted_module(module: bytes) -> WasmModule:
-    """The module as the state keeps it; not checked. Canisters that run the same module share its bytes."""
-    digest = hashlib.sha256(module).digest()
-    known = _prepared.get(digest)
-    return WasmModule(module, digest) if known is None else known.code
-
-
 def compile_module(code: WasmModule) -> CompiledModule:
-    """Check, rewrite and compile; `InvalidModule` with the replica's reason if a rule is broken."""
+    """Check, rewrite and compile, once per module; `InvalidModule` with the replica's reason if a rule is broken.
+
+    Canisters that run the same module share its bytes if their states hold `code` of the result.
+    """
     known = _prepared.get(code.hash) or _prepare(code)
     with _order:
         known = _prepared.setdefault(code.hash, known)

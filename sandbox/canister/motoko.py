@@ -1,4 +1,4 @@
-"""Enhanced orthogonal persistence of Motoko: data stays in the heap, and how it gets to stable memory all the same.
+"""Enhanced orthogonal persistence of Motoko, which keeps data in the heap, and the copying of it to stable memory.
 
 The compiler gives such modules two update methods for controllers (`dfinity/motoko` in its
 `design/GraphCopyStabilization.md`). The first begins to copy all stable variables to the end of stable memory, message

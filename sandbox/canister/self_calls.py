@@ -1,15 +1,15 @@
-"""An update call that one instance carries out alone, to its end: calls of the canister to itself are carried out at
+"""An isolated update call, executed on one instance to its end: calls of the canister to itself are carried out at
 once, calls to others end it. No message is queued, no call context is opened, nothing is committed.
 
-For hooks that a module hides behind calls (`canister.motoko`), on a view that is thrown away if anything fails: so a
-trap in whichever message ends the whole call.
+For hooks that a module hides behind calls (`canister.motoko`), on a view that is discarded if anything fails: a trap in
+any message ends the whole call.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.canister.entry_point import Callback
+from sandbox.canister.entry_point import TableFunction
 from sandbox.canister.failure import Failure
 from sandbox.canister.install import HookRun
 from sandbox.canister.instances import CanisterInstance
@@ -17,14 +17,14 @@ from sandbox.errors import ErrorCode, RejectCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Call, Environment, Execution, Rejected, Replied
 from sandbox.limits import MESSAGES_ALONE
+from sandbox.state.messages import EMPTY_CANDID
 
 _DEPTH = 4
-_NO_ARGUMENT = b"DIDL\0\0"
-Answer = Replied | Rejected | None
+_Answer = Replied | Rejected | None
 
 
 class _Ended(Exception):
-    """Carries why the call did not come to its end."""
+    """The end of the call by a failure."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.text)
@@ -49,7 +49,7 @@ def run_isolated_update(
     """
     caller = environment.canister_id
     try:
-        answer = _method(_IsolatedCall(hooks, live, replace(environment, caller=caller)), method, _NO_ARGUMENT, 0)
+        answer = _method(_IsolatedCall(hooks, live, replace(environment, caller=caller)), method, EMPTY_CANDID, 0)
     except _Ended as ended:
         return ended.failure
     if isinstance(answer, Replied):
@@ -58,7 +58,7 @@ def run_isolated_update(
     return Failure(ErrorCode.CANISTER_REJECTED_MESSAGE, f"The call of `{method}` {said}")
 
 
-def _method(call: _IsolatedCall, method: str, arg: bytes, depth: int) -> Answer:
+def _method(call: _IsolatedCall, method: str, arg: bytes, depth: int) -> _Answer:
     """Carry out one call, its calls, and their callbacks."""
     if call.live.prepared.facts.methods.get(method) != "update":
         raise _ended(f"Canister has no update method '{method}'.", ErrorCode.CANISTER_METHOD_NOT_FOUND)
@@ -72,7 +72,7 @@ def _method(call: _IsolatedCall, method: str, arg: bytes, depth: int) -> Answer:
     return answer
 
 
-def _result(call: _IsolatedCall, made: Call, depth: int) -> Answer:
+def _result(call: _IsolatedCall, made: Call, depth: int) -> _Answer:
     if made.callee != call.environment.canister_id:
         raise _ended(f"The call of '{made.method}' on {made.callee} cannot be made by a canister that is alone.")
     if depth == _DEPTH:
@@ -80,7 +80,7 @@ def _result(call: _IsolatedCall, made: Call, depth: int) -> Answer:
     return _method(call, made.method, bytes(made.arg), depth + 1)
 
 
-def _called_back(call: _IsolatedCall, made: Call, result: Answer, responded: bool) -> Execution:
+def _called_back(call: _IsolatedCall, made: Call, result: _Answer, responded: bool) -> Execution:
     """Run the callback that waits for this result."""
     if isinstance(result, Replied):
         execution, function = Execution(Mode.REPLY, call.environment, result.data), made.on_reply
@@ -90,10 +90,10 @@ def _called_back(call: _IsolatedCall, made: Call, result: Answer, responded: boo
         execution.reject_code = code.value
         execution.reject_message = "No response" if result is None else result.message
     execution.already_responded = responded
-    return _step(call, Callback(*function), execution)
+    return _step(call, TableFunction(*function), execution)
 
 
-def _step(call: _IsolatedCall, entry: str | Callback, execution: Execution) -> Execution:
+def _step(call: _IsolatedCall, entry: str | TableFunction, execution: Execution) -> Execution:
     hooks = call.hooks
     deployment = hooks.deployment
     call.messages += 1

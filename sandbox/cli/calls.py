@@ -16,12 +16,12 @@ from sandbox.api import Canister
 from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, init_types
 from sandbox.api.typed import is_query as is_query_function
-from sandbox.canister.module import submitted_module
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
 from sandbox.cli.render.diff import DiffOptions, render_diff
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
+from sandbox.state import WasmModule
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DID_HELP = "File with the Candid interface [the metadata candid:service of the module]"
@@ -74,7 +74,7 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
             result = target.upgrade(wasm, argument, app.sender, **upgrade_options)
         else:
             result = target.install(wasm, argument, mode, app.sender)
-        title, digest = session.title(target.id), submitted_module(wasm).hash
+        title, digest = session.title(target.id), WasmModule.from_bytes(wasm).hash
     facts = {"canister_id": target.id, "mode": mode, "module_hash": digest, "instructions": result.instructions}
     done = {"install": "installed", "reinstall": "reinstalled", "upgrade": "upgraded"}[mode]
     app.emit(
@@ -88,7 +88,7 @@ def init_argument(wasm: bytes, request: Request) -> bytes:
     if request.argument is None and request.file is None:
         return EMPTY_ARGUMENT
     try:
-        types = init_types(submitted_module(wasm), request.did)
+        types = init_types(WasmModule.from_bytes(wasm), request.did)
     except InvalidModule:
         return EMPTY_ARGUMENT  # the platform refuses the module, and says why
     return candid.encode_text(request.text(), types) if types else candid.encode_text(request.text())

@@ -8,11 +8,12 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
-from sandbox.canister.module import compile_module, submitted_module
+from sandbox.canister.module import compile_module
 from sandbox.cli.app import App, Group, with_app
 from sandbox.cli.failures import CheckFailed
 from sandbox.cli.render import output
 from sandbox.errors import InvalidModule
+from sandbox.state import WasmModule
 from sandbox.wasm import decode_module, describe, read_facts
 
 
@@ -42,7 +43,7 @@ def inspect(app: App, file: Path) -> None:
 
 def _problem(submitted: bytes) -> str | None:
     try:
-        compile_module(submitted_module(submitted))
+        compile_module(WasmModule.from_bytes(submitted))
     except InvalidModule as error:
         return str(error)
     return None

@@ -1,4 +1,4 @@
-"""What a management handler decided becomes the subnet's new state, or nothing does."""
+"""Apply the transition of a management handler to the subnet, all or nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from sandbox.management.transition import Transition
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Status
+from sandbox.state.canister import READY
 from sandbox.store import Patch
 
 
 def apply(env: ExecutionEnvironment, transition: Transition) -> None:
-    """Carry out `transition`. If hooks trapped, at most their logs are kept and `CallRejected` is raised."""
+    """Apply `transition`. If hooks trapped, at most their logs are kept and `CallRejected` is raised."""
     subnet, state = env.subnet, transition.canister
     if state is not None and not transition.rehearsal_failed:
         state = recorded(state, transition.executions, transition.failure, subnet.time)
@@ -60,16 +61,16 @@ def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Trans
 
 
 def _restore(transition: Transition) -> None:
-    """Bring memories back, all of them or none."""
+    """Restore the memories, all of them or none."""
     done: list[tuple[Memory, Image]] = []
     steps = transition.restored
     try:
         for memory, content in steps:
             if content is steps[-1][1]:
-                _bring(memory, content)
+                _restore_one(memory, content)
                 continue
             before = memory.image()
-            _bring(memory, content)
+            _restore_one(memory, content)
             done.append((memory, before))
     except BaseException:
         for memory, before in done:
@@ -77,7 +78,7 @@ def _restore(transition: Transition) -> None:
         raise
 
 
-def _bring(memory: Memory, content: Image | Patch) -> None:
+def _restore_one(memory: Memory, content: Image | Patch) -> None:
     if isinstance(content, Patch):
         content.apply(memory)
     else:
@@ -96,7 +97,7 @@ def _replace(env: ExecutionEnvironment, state: CanisterState, transition: Transi
             env.instances.drop(state.id)
         if subnet.policies and before is not None:
             state = policies.after_deployment(subnet, before, state, transition)
-    if before is not None and before.low_memory_hook != state.low_memory_hook == low_memory.READY:
+    if before is not None and before.low_memory_hook != state.low_memory_hook == READY:
         low_memory.schedule(env, state)  # an uploaded snapshot says so
     state = subnet.canisters[state.id] = low_memory.watched(env, state)
     if before is not None and before.code is not None and state.code is None:

@@ -1,18 +1,18 @@
-"""A call begins: interface specification, "Call context creation" and "Message execution" (SPECIFICATION 4.1, 4.8).
+"""The beginning of a call: interface specification, "Call context creation" and "Message execution" (SPECIFICATION 4.1,
+4.8).
 
-A call runs an update method, or a query method whose changes are forgotten. What cannot be run is rejected in the order
-of the replica: no such canister, not running, no module, no such method. A user's call passes the ingress filter first
-(`inspect`), whose texts are its own.
+A call runs an update method, or a query method whose changes are discarded. The reasons of a reject are checked in the
+order of the replica: no such canister, not running, no module, no such method. A user's call passes the ingress filter
+first (`inspect`), whose texts differ.
 """
 
 from __future__ import annotations
 
-from sandbox.canister.entry_point import Outcome
-from sandbox.canister.failure import Failure
+from sandbox.canister.entry_point import Executed
+from sandbox.canister.failure import Failure, no_module
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import fees
-from sandbox.execution.context import ENTRY, ExecutionEnvironment, expired, no_method, no_module
+from sandbox.execution.context import ENTRY, ExecutionEnvironment, expired, no_method
 from sandbox.execution.finish import close, finish, respond
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
@@ -60,7 +60,7 @@ def begin_request(env: ExecutionEnvironment, message: Request) -> None:
 
 
 def give_up_request(env: ExecutionEnvironment, message: Request) -> None:
-    """The deadline of another canister's call has passed before its turn: it only gives its cycles back."""
+    """Reject another canister's call whose deadline has passed before its turn; its cycles go back."""
     respond(env, _requested(env, message), expired())
 
 
@@ -101,7 +101,7 @@ def _begin(env: ExecutionEnvironment, state: CanisterState, context: CallContext
 
 
 def inspect(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
-    """Whether a user's call is let in: None, or how it was refused. Nothing that happens here remains.
+    """Check whether a user's call is accepted: None, or the result with its reject. Changes no state.
 
     The ingress filter: `dfinity/ic` `rs/execution_environment/src/execution_environment.rs`
     (`should_accept_ingress_message`) and `execution/inspect_message.rs`.
@@ -123,11 +123,11 @@ def inspect(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
 
 
 def _filtered(env: ExecutionEnvironment, state: CanisterState | None, message: Ingress) -> Reject | None:
-    """Why the filter refuses a user's call before the canister itself is asked, if it does."""
+    """The reject of a user's call before `canister_inspect_message` is run; None if it passes."""
     name = message.canister_id
     if state is None:
         return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {name} not found")
-    unpaid = fees.missing(env.subnet, state, fees.ingress_fee(env.subnet, message), message.sender)
+    unpaid = env.fees.missing(state, env.fees.ingress(message), message.sender)
     if unpaid is not None:
         return unpaid
     if state.status is not Status.RUNNING:
@@ -137,7 +137,7 @@ def _filtered(env: ExecutionEnvironment, state: CanisterState | None, message: I
     return None
 
 
-def _not_let_in(env: ExecutionEnvironment, state: CanisterState, message: Ingress, outcome: Outcome) -> CallResult:
+def _not_let_in(env: ExecutionEnvironment, state: CanisterState, message: Ingress, outcome: Executed) -> CallResult:
     problem = outcome.failure or Failure(ErrorCode.CANISTER_REJECTED_MESSAGE, "Canister rejected the message")
     return CallResult(
         message.canister_id,
@@ -150,7 +150,7 @@ def _not_let_in(env: ExecutionEnvironment, state: CanisterState, message: Ingres
 
 
 def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject | None:
-    """Why a call or query that is about to be executed cannot be, if it cannot: `dfinity/ic`
+    """The reject of a call or query to a canister that cannot execute messages; None if it can: `dfinity/ic`
     `rs/execution_environment/src/execution/common.rs` (`validate_canister`)."""
     if state is None:
         return Reject.of(ErrorCode.CANISTER_NOT_FOUND, f"Canister {canister_id} not found")
@@ -160,18 +160,18 @@ def unavailable(state: CanisterState | None, canister_id: Principal) -> Reject |
 
 
 def damaged(state: CanisterState) -> Reject | None:
-    """Ours: why a canister whose memory on disk is damaged takes nothing. Another canister could not know where it
-    lies, so the text does not say it."""
+    """The reject of a call to a canister whose memory on disk is damaged; ours. A canister could not know the path of
+    the files, so the text does not name it."""
     if state.damage is None:
         return None
     return Reject(RejectCode.SYS_TRANSIENT, f"Canister {state.id} cannot run: its memory on disk is damaged")
 
 
 def _refused_request(state: CanisterState | None, message: Request) -> Reject | None:
-    """Why another canister's call is not taken, if it is not.
+    """The reject of another canister's call that does not enter the canister's queue; None if it enters.
 
-    What does not get into the canister's queue is rejected without an error code (`dfinity/ic`
-    `rs/messaging/src/routing/stream_handler.rs`, `generate_reject_response_for`).
+    These rejects have no error code (`dfinity/ic` `rs/messaging/src/routing/stream_handler.rs`,
+    `generate_reject_response_for`).
     """
     name = message.canister_id
     if state is None and not _routed(name):
@@ -198,7 +198,7 @@ def _too_few_cycles(state: CanisterState, message: Request) -> Reject | None:
 
 
 def _routed(canister_id: Principal) -> bool:
-    """Whether a subnet could have this canister: only ids made of an index lead to one (`dfinity/ic`
+    """Check whether a subnet could have this canister: only ids made of an index lead to one (`dfinity/ic`
     `rs/messaging/src/routing/stream_builder.rs`)."""
     raw = bytes(canister_id)
     return len(raw) == 10 and raw.endswith(b"\1\1")
@@ -206,10 +206,9 @@ def _routed(canister_id: Principal) -> bool:
 
 def cannot_pay(env: ExecutionEnvironment, state: CanisterState, caller: Principal) -> Reject | None:
     """The reject for a canister that cannot pay for executing a message of `caller`."""
-    if env.subnet.costs == "free" or state.code is None:
+    if env.fees.schedule is None or state.code is None:
         return None
-    wanted = fees.prepayment(env.subnet, compile_module(state.code).facts.is64)
-    return fees.missing(env.subnet, state, wanted, caller)
+    return env.fees.missing(state, env.fees.prepayment(compile_module(state.code).facts.is64), caller)
 
 
 def _composite() -> Reject:

@@ -1,7 +1,7 @@
 """Certificates of the present state: interface specification, "Certification", "Certified data".
 
-The tree is made when a certificate is first asked for. From then on it follows the state: what is built and signed
-anew is what has changed since the certificate before, whether there are ten canisters or ten thousand.
+The tree is made for the first certificate. Later ones rebuild only the parts that have changed since the one before;
+their cost does not depend on the number of canisters.
 
 The one subnet is the root subnet: its certificates have no delegation. It has every canister id, and one node.
 """
@@ -17,7 +17,7 @@ from sandbox.certify.state_tree import CanisterFacts, StateTree, SubnetFacts
 from sandbox.execution.ingress import facts
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Certified, Subnet
-from sandbox.state.savepoint import Names
+from sandbox.state.savepoint import RevertibleSet
 
 _ALL_IDS = (Principal.from_index(0), Principal.from_index((1 << 64) - 1))
 
@@ -25,14 +25,14 @@ _ALL_IDS = (Principal.from_index(0), Principal.from_index((1 << 64) - 1))
 def certificate(subnet: Subnet, paths: Iterable[Path]) -> bytes:
     """A certificate (CBOR) of these paths of the present state tree and of `/time`.
 
-    A path to a subtree reveals all of it, one to nothing proves that there is nothing. Whatever the tree holds can be
-    certified: which paths a client may read is for the interface to clients to decide.
+    A path to a subtree reveals all of it; a path to nothing proves its absence. All of the tree can be certified: the
+    interface to clients decides which paths a client may read.
     """
     return _certified(subnet).signed.certificate(paths)
 
 
 def data_certificate(subnet: Subnet, canister_id: Principal) -> bytes:
-    """What `ic0.data_certificate_copy` gives a canister: `/canister/<id>/certified_data` and `/time`."""
+    """The certificate that `ic0.data_certificate_copy` copies: of `/canister/<id>/certified_data` and `/time`."""
     certified = _certified(subnet)
     known = certified.data.get(canister_id)
     if known is None:
@@ -56,19 +56,19 @@ def _certified(subnet: Subnet) -> Certified:
         for name in requests.changed:
             tree = tree.with_request(name, facts(requests.get(name)))
     certified = subnet.certified = Certified(tree, sign_tree(tree.tree(), subnet.key))
-    subnet.canisters.changed, requests.changed = Names(subnet.savepoints), Names(subnet.savepoints)
+    subnet.canisters.changed, requests.changed = RevertibleSet(subnet.savepoints), RevertibleSet(subnet.savepoints)
     return certified
 
 
 def _from_scratch(subnet: Subnet) -> StateTree:
     canisters = {canister_id: _canister(state) for canister_id, state in subnet.canisters.items()}
-    told = ((name, facts(submission)) for name, submission in subnet.submissions.items())
-    requests = {name: status for name, status in told if status is not None}
+    statuses = ((name, facts(submission)) for name, submission in subnet.submissions.items())
+    requests = {name: status for name, status in statuses if status is not None}
     return StateTree.of(subnet.time, canisters, requests, _subnet(subnet))
 
 
 def _canister(state: CanisterState) -> CanisterFacts:
-    """What the tree tells; whatever is added here must be noticed by `Canisters`."""
+    """The fields of a canister in the tree; `Canisters` must notice a change of each of them."""
     if state.code is None:
         return CanisterFacts(state.settings.controllers, state.created_at)
     facts = facts_of(state.code)

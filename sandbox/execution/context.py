@@ -1,17 +1,17 @@
-"""What every transition works on: the subnet, its live canisters, and the environment that an execution sees."""
+"""The context of every transition: the subnet, its instances, and the environment that an execution sees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox import limits
-from sandbox.canister.entry_point import Callback, Outcome, run
+from sandbox.canister.entry_point import Executed, TableFunction, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance, InstanceCache
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import fees
+from sandbox.execution.fees import Fees, fees_of
 from sandbox.execution.logs import reads_logs
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
@@ -26,14 +26,13 @@ ENTRY = {
     Mode.COMPOSITE_QUERY: "canister_composite_query",
 }
 _NO_SLOTS: dict[Principal, int] = {}
-_FREE: Mapping[str, Callable[..., int | None]] = {}
 _CHARGED = int(U | RQ | RY | RT | C | T)
 """Modes whose execution is paid for by the canister."""
 
 
 @dataclass(slots=True)
 class ExecutionEnvironment:
-    """The one writer of a subnet. `on_log` is told what canisters print, as it happens; `printed` collects it."""
+    """The one writer of a subnet. `on_log` is called with each text that a canister prints; `printed` collects them."""
 
     subnet: Subnet
     instances: InstanceCache
@@ -44,10 +43,15 @@ class ExecutionEnvironment:
     executed: int = 0
     """Instructions executed so far."""
     passed_on: Exception | None = None
-    """What the function that answers HTTP outcalls raised: the caller has been told, and it goes on to the user."""
+    """An exception of the function that answers HTTP outcalls, which goes on to the user: the caller has its reject."""
+    fees: Fees = field(init=False)
+    """The fees in force, which do not change while this environment is used."""
+
+    def __post_init__(self) -> None:
+        self.fees = fees_of(self.subnet)
 
     def new_id(self) -> int:
-        """A number that was never used before."""
+        """An unused number for a message, context or callback."""
         self.subnet.next_id += 1
         return self.subnet.next_id
 
@@ -55,12 +59,11 @@ class ExecutionEnvironment:
         self, state: CanisterState, mode: Mode, caller: Principal, arg: bytes = b"", context: CallContext | None = None
     ) -> Execution:
         """A fresh execution on `state`, for a call context if there is one."""
-        subnet, prices, reserved, frozen = self.subnet, _FREE, 0, 0
+        subnet, fees, wasm64, reserved = self.subnet, self.fees, False, 0
         key = subnet.key
-        if subnet.costs != "free":
+        if fees.schedule is not None:
             wasm64 = state.code is not None and compile_module(state.code).facts.is64
-            prices, frozen = fees.cost_model(subnet, wasm64), fees.frozen_cycles(subnet, state)
-            reserved = fees.prepayment(subnet, wasm64) if int(mode) & _CHARGED else 0
+            reserved = fees.prepayment(wasm64) if int(mode) & _CHARGED else 0
         environment = Environment(
             canister_id=state.id,
             caller=caller,
@@ -73,8 +76,8 @@ class ExecutionEnvironment:
             root_key=key.public_key,
             environment_variables=state.settings.environment_variables,
             cycles=max(state.cycles - reserved, 0),
-            frozen_cycles=frozen,
-            cost_model=prices,
+            frozen_cycles=fees.frozen_cycles(state),
+            fee_functions=fees.fee_functions(wasm64),
             used_slots=subnet.slots.get(state.id, _NO_SLOTS),
             available_callbacks=self._available_callbacks(state.id),
             deadline=context.deadline if context is not None else 0,
@@ -90,7 +93,7 @@ class ExecutionEnvironment:
         return execution
 
     def _available_callbacks(self, canister_id: Principal) -> int:
-        """How many more calls the canister may make: as many as the subnet has room for, at least a guaranteed number
+        """The number of further calls that the canister may make: the subnet's room, at least a guaranteed number
         (`dfinity/ic` `rs/execution_environment/src/hypervisor.rs`)."""
         subnet = self.subnet
         shared = limits.CALLS_OPEN - len(subnet.callbacks)
@@ -100,13 +103,18 @@ class ExecutionEnvironment:
         return max(shared, limits.CALLS_GUARANTEED - own)
 
     def traced(self, state: CanisterState, reader: Principal) -> bool:
-        """Whether an error of this canister carries its backtrace to `reader`."""
+        """Check whether errors of this canister carry a backtrace for `reader`."""
         return self.subnet.backtraces and reads_logs(state, reader)
 
     def run(
-        self, live: CanisterInstance, entry: str | Callback, execution: Execution, limit: int, heap_limit: int = 0
-    ) -> Outcome:
-        """Run an entry point of a live canister; the evidence is collected, nothing is committed."""
+        self,
+        live: CanisterInstance,
+        entry: str | TableFunction,
+        execution: Execution,
+        limit: int,
+        heap_limit: int = 0,
+    ) -> Executed:
+        """Run an entry point of an instance; instructions and logs are collected, nothing is committed."""
         outcome = run(live, entry, execution, limit, heap_limit)
         self.executed += outcome.instructions
         if execution.logs:
@@ -114,7 +122,7 @@ class ExecutionEnvironment:
         return outcome
 
     def collect(self, execution: Execution) -> None:
-        """Keep what an execution printed, for the call's result; of very much, the newest."""
+        """Add the texts that an execution printed to `printed`; beyond a bound the oldest are dropped."""
         self.printed.extend(text.decode(errors="replace") for text in execution.logs)
         self._printed_bytes += execution.printed
         if self._printed_bytes > 2 * limits.PRINTED_KEPT:
@@ -123,16 +131,10 @@ class ExecutionEnvironment:
 
 
 def no_method(method: str, kind: str) -> Failure:
-    """The canister exports no method of this kind by this name."""
+    """The failure of a call to a method that the canister does not export."""
     return Failure(ErrorCode.CANISTER_METHOD_NOT_FOUND, f"Canister has no {kind} method '{method}'.")
 
 
 def expired() -> Reject:
-    """What a best-effort call gets when its deadline passes: nobody knows whether it was executed."""
+    """The reject of a best-effort call whose deadline has passed: whether it was executed is unknown."""
     return Reject(RejectCode.SYS_UNKNOWN, "Call deadline has expired.")
-
-
-def no_module() -> Failure:
-    """The canister is empty."""
-    text = "Attempted to execute a message, but the canister contains no Wasm module."
-    return Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)

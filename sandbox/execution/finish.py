@@ -1,4 +1,4 @@
-"""How an execution ends: effects are committed or forgotten, calls are sent, the caller is answered, contexts close.
+"""The end of an execution: effects are committed or discarded, calls sent, callers answered, contexts closed.
 
 Interface specification, "Message execution", "Call context starvation", "Call context removal" (SPECIFICATION 4.1-4.3).
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.entry_point import Outcome
-from sandbox.canister.failure import Failure
+from sandbox.canister.entry_point import Executed
+from sandbox.canister.failure import Failure, memory_unpaid
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
-from sandbox.execution import fees, low_memory
+from sandbox.execution import low_memory
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.ingress import record_answer
 from sandbox.execution.logs import recorded
@@ -33,15 +33,20 @@ from sandbox.state import (
     UserOrigin,
     evolve,
 )
+from sandbox.state.messages import EMPTY_CANDID
 
 _GROWING = int(U | T)
-"""Where memory may grow only as far as the canister can pay for it."""
+"""Modes in which memory grows only as far as the canister can pay for it."""
 
 
 def finish(
-    env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, context: CallContext, outcome: Outcome
+    env: ExecutionEnvironment,
+    state: CanisterState,
+    live: CanisterInstance,
+    context: CallContext,
+    outcome: Executed,
 ) -> None:
-    """End an execution that belongs to `context`; `state` is what it started from."""
+    """End an execution that belongs to `context` and began with `state`."""
     outcome = _afforded(env, state, live, outcome)
     commit(env, state, live, outcome)
     execution, failure = outcome.execution, outcome.failure
@@ -62,11 +67,12 @@ def finish(
     close(env, context)
 
 
-def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> None:
-    """Make what the execution did to its canister permanent, if it returned and may change state."""
+def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Executed) -> None:
+    """Commit the changes of an execution if it returned and its mode may change state; else discard them. The fee is
+    charged in any case."""
     execution, subnet = outcome.execution, env.subnet
     drop_pending(execution)
-    fee = charge(env, state, outcome)
+    fee = execution_fee(env, state, outcome)
     if fee:
         state = evolve(state, cycles=max(state.cycles - fee, 0))
     if outcome.failure is not None:
@@ -93,44 +99,41 @@ def commit(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstan
     subnet.canisters[state.id] = low_memory.watched(env, new)
 
 
-def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Outcome) -> Outcome:
+def _afforded(env: ExecutionEnvironment, state: CanisterState, live: CanisterInstance, outcome: Executed) -> Executed:
     """The outcome, or its failure if the memory that it takes would freeze the canister. Updates and tasks must afford
     it, callbacks need not (`dfinity/ic` `sandbox_safe_system_state.rs`); the replica stops them where they grow."""
-    model, execution = fees.fee_schedule(env.subnet), outcome.execution
-    if model is None or outcome.failure is not None or not execution.mode_bit & _GROWING:
+    schedule, execution = env.fees.schedule, outcome.execution
+    if schedule is None or outcome.failure is not None or not execution.mode_bit & _GROWING:
         return outcome
     grown = max(live.heap.size - state.heap.size, 0) + max(live.stable.size - state.stable.size, 0)
-    short = model.freezing_limit(state, grown) - execution.balance
+    short = schedule.freezing_limit(state, grown) - execution.balance
     if not grown or short <= 0:
         return outcome
-    text = (
-        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
-        "are required."
-    )
-    return replace(outcome, failure=Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text))
+    return replace(outcome, failure=memory_unpaid(grown, short))
 
 
-def charge(env: ExecutionEnvironment, state: CanisterState, outcome: Outcome) -> int:
+def execution_fee(env: ExecutionEnvironment, state: CanisterState, outcome: Executed) -> int:
     """The fee for an execution, whether it trapped or not."""
-    model = fees.fee_schedule(env.subnet)
-    if model is None:
+    schedule = env.fees.schedule
+    if schedule is None:
         return 0
-    return model.execution(outcome.instructions, state.code is not None and compile_module(state.code).facts.is64)
+    return schedule.execution(outcome.instructions, state.code is not None and compile_module(state.code).facts.is64)
 
 
 def prepaid_answer(env: ExecutionEnvironment, call: Call) -> int:
     """The part of a call's prepayment that is for its answer."""
-    model = fees.fee_schedule(env.subnet)
-    sent = len(call.method.encode()) + len(call.arg)
-    return 0 if model is None else call.prepaid - model.call - sent * model.call_byte
+    schedule = env.fees.schedule
+    if schedule is None:
+        return 0
+    return call.prepaid - schedule.call - (len(call.method.encode()) + len(call.arg)) * schedule.call_byte
 
 
 def respond(
     env: ExecutionEnvironment, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
 ) -> CallContext:
-    """Answer whoever made the call; cycles that were not accepted go back with it.
+    """Send the answer to the caller, with the cycles that were not accepted.
 
-    Canisters learn error codes of executions, none of the management canister's (`dfinity/ic`
+    Canisters receive error codes of executions, none of the management canister's (`dfinity/ic`
     `rs/types/types/src/messages/inter_canister.rs`: `Payload::from`, `RejectContext::from`).
     """
     origin = context.origin
@@ -159,7 +162,7 @@ def _to_user(reject: Reject) -> Reject:
 
 
 def close(env: ExecutionEnvironment, context: CallContext, failure: Failure | None = None) -> None:
-    """Keep a context that still waits for something; else answer for it, if it has not, and forget it."""
+    """Keep a context that still waits for answers; else send its missing response, if any, and remove it."""
     subnet = env.subnet
     if context.outstanding:
         subnet.contexts[context.id] = context
@@ -173,18 +176,19 @@ def close(env: ExecutionEnvironment, context: CallContext, failure: Failure | No
 
 
 def stop_if_done(env: ExecutionEnvironment, state: CanisterState) -> None:
-    """A stopping canister without open call contexts is stopped, and those who asked for it are told. Contexts that
-    were open when it was uninstalled stay open until the answers that they wait for have come."""
+    """Set a stopping canister without open call contexts to stopped, and answer the calls of `stop_canister`.
+
+    Contexts that were open when it was uninstalled stay open until the answers that they wait for have arrived."""
     subnet = env.subnet
     if any(context.canister_id == state.id for context in subnet.contexts.values()):
         return
     subnet.canisters[state.id] = replace(state, status=Status.STOPPED, version=state.version + 1)
     for waiting in subnet.stops.pop(state.id, ()):
-        respond(env, waiting, b"DIDL\x00\x00")
+        respond(env, waiting, EMPTY_CANDID)
 
 
 def reject_open_calls(env: ExecutionEnvironment, canister_id: Principal) -> None:
-    """Uninstalling answers every open call and leaves its callbacks without a canister to run on."""
+    """Reject every open call of a canister that was uninstalled; its callbacks will not run."""
     text = "Canister has been uninstalled."
     for context in [c for c in env.subnet.contexts.values() if c.canister_id == canister_id]:
         if not context.responded:
@@ -238,11 +242,11 @@ def _answer(execution: Execution) -> bytes | Reject:
 
 
 def _no_answer(env: ExecutionEnvironment, context: CallContext, failure: Failure | None) -> Reject:
-    """What the caller is told when nobody answered: the trap, or that there was no answer."""
+    """The reject for a call that ended without a response: the trap, or that there was none."""
     if failure is not None:
         state = env.subnet.canisters.get(context.canister_id)
-        shown = state is not None and env.traced(state, context.caller)
-        return Reject.of(failure.code, failure.message(context.canister_id, shown))
+        with_backtrace = state is not None and env.traced(state, context.caller)
+        return Reject.of(failure.code, failure.message(context.canister_id, with_backtrace))
     if isinstance(context.origin, CanisterOrigin):
         return Reject(RejectCode.CANISTER_ERROR, "No response")
     return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, f"Canister {context.canister_id} did not reply to the call")

@@ -1,7 +1,7 @@
-"""Users' calls that are submitted and asked for later: interface specification, "Request ids", "Request status" and
-"Synchronous and asynchronous calls".
+"""Submitted calls of users and their status: interface specification, "Request ids", "Request status" and "Synchronous
+and asynchronous calls".
 
-A call is named by the hash of its content: the same content again is the same call and is not executed again. It must
+A request id is the hash of a call's content: the same content again is the same call and is not executed again. It must
 begin before its expiry, if it has one, and its answer is kept for five minutes, or until its expiry if that is later.
 Bounds and texts: `dfinity/ic` `rs/validator/src/ingress_validation.rs`, `rs/execution_environment/src/scheduler.rs`,
 `rs/replicated_state/src/metadata_state.rs` (`IngressHistoryState`).
@@ -37,7 +37,7 @@ def content_of(
     nonce: bytes | None = None,
     kind: str = "call",
 ) -> dict[str, object]:
-    """The content of a call, or of a query (`kind`), whose hash is the request id."""
+    """The content of a call, or with `kind="query"` of a query; its hash is the request id."""
     return {
         "request_type": kind,
         "canister_id": canister_id,
@@ -60,7 +60,7 @@ def check_expiry(subnet: Subnet, expiry: int) -> None:
 
 
 def begins(subnet: Subnet, message: Ingress) -> bool:
-    """Note that a call is about to be executed; False if it is too late for that, and then it is answered."""
+    """Set a call to processing before it is executed; False if it has expired, and then its reject is recorded."""
     submission = subnet.submissions.get(message.request_id)
     if submission is None:
         return True
@@ -75,7 +75,7 @@ def begins(subnet: Subnet, message: Ingress) -> bool:
 
 
 def keep(subnet: Subnet, message: Ingress) -> bytes:
-    """Make a call for which its caller does not wait any longer a submitted one; its request id."""
+    """Make a call whose caller waits no longer a submitted one; return its request id."""
     number, called, sender = message.message_id, (message.canister_id, message.method), message.sender
     nonce = number.to_bytes(8, "big")
     name = request_id(content_of(*called, message.arg, sender, subnet.time + KEPT, nonce))
@@ -93,15 +93,15 @@ def keep(subnet: Subnet, message: Ingress) -> bytes:
 
 
 def record_answer(subnet: Subnet, name: bytes, result: CallResult, refused: bool = False) -> None:
-    """Note the answer to a call, or with `refused` why it was not let in."""
+    """Store the result of a submitted call (`refused`: rejected by the ingress filter)."""
     status = REFUSED if refused else REPLIED if result.reject is None else REJECTED
     answer = result.reply if result.reject is None else result.reject
     subnet.submissions[name] = evolve(subnet.submissions[name], status=status, answer=answer, answered_at=subnet.time)
 
 
 def result_of(subnet: Subnet, name: bytes) -> CallResult | None:
-    """The answer to a call, with its evidence unless that was left behind in another process; None while there is none
-    or when it is forgotten."""
+    """The answer to a call, or None if there is none yet or it has been removed. Instructions, logs and backtrace are
+    only known to the process that executed the call."""
     submission = subnet.submissions.get(name)
     if submission is None or submission.answer is None:
         return None
@@ -113,7 +113,7 @@ def result_of(subnet: Subnet, name: bytes) -> CallResult | None:
 
 
 def forget(subnet: Subnet) -> None:
-    """Drop the answers that came more than five minutes ago, to calls that have expired too."""
+    """Remove the calls that were answered more than five minutes ago and have expired."""
     gone = []
     for name in subnet.submissions.answered:
         submission = subnet.submissions[name]
@@ -127,7 +127,7 @@ def forget(subnet: Subnet) -> None:
 
 
 def full(subnet: Subnet, message: Ingress) -> CallResult | None:
-    """How a call is refused because the status of too many is known (`dfinity/ic`
+    """The reject of a call if the ingress history is full (`dfinity/ic`
     `rs/messaging/src/scheduling/valid_set_rule.rs`); None if there is room."""
     if len(subnet.submissions) - bool(message.request_id) < INGRESS_HISTORY:
         return None
@@ -137,7 +137,7 @@ def full(subnet: Subnet, message: Ingress) -> CallResult | None:
 
 
 def facts(submission: Submission | None) -> RequestFacts | None:
-    """What the state tree tells of a call."""
+    """The fields of a call in the state tree; None if it is not in the tree."""
     if submission is None or not submission.known:
         return None
     answer = submission.answer

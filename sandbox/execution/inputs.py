@@ -1,6 +1,6 @@
-"""Everything that reaches a subnet from outside, as values, and what each does: one table.
+"""All inputs of a subnet, as values, and one table of the functions that carry them out.
 
-Nothing else changes a sandbox, but an anchor that is undone. Whoever keeps the inputs can have the same again.
+Only these inputs, and undoing an anchor, change a sandbox; replaying them reproduces it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sandbox.state import Ingress, Submission
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A user's call, to its answer, for which `max_rounds` are waited."""
+    """A user's call, executed until its answer, for at most `max_rounds`."""
 
     canister_id: Principal
     method: str
@@ -33,8 +33,8 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A user's call, let in and not executed yet. Without an expiry it never expires; without expiry and nonce it is
-    another call than every other."""
+    """A user's call that is queued and executed later. Without an expiry it never expires; without expiry and nonce its
+    request id is unique."""
 
     canister_id: Principal
     method: str
@@ -47,7 +47,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Time passes."""
+    """The passing of time."""
 
     nanoseconds: int
 
@@ -59,7 +59,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class UntilIdle:
-    """Rounds until nothing is left to do, at most `max_rounds`."""
+    """Rounds until no work is left, at most `max_rounds`."""
 
     max_rounds: int = ROUNDS
 
@@ -74,7 +74,7 @@ class UntilStopped:
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """What came of a command: the handler's reply, and the evidence of the hooks that ran."""
+    """The result of a command: the handler's reply, and instructions and logs of the hooks that ran."""
 
     reply: object
     instructions: int = 0
@@ -84,76 +84,76 @@ class Managed:
 Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped
 
 
-def perform(env: ExecutionEnvironment, given: Input) -> Any:
+def perform(env: ExecutionEnvironment, action: Input) -> Any:
     """Carry out an input: a `CallResult` for `Update` and `Query`, the message's number for `Submit`, `Managed` for a
     command, the number of rounds for `UntilIdle`. `CallRejected` only for commands, `RequestTooLarge` for calls;
     `StillWaiting` where rounds are counted."""
-    return _TABLE[type(given)](env, given)
+    return _TABLE[type(action)](env, action)
 
 
-def _update(env: ExecutionEnvironment, given: Update) -> CallResult:
-    if request_size.large(given.method, given.arg):
-        request_size.check_call(_content(env, given, "call"))
-    message = Ingress(env.new_id(), given.canister_id, given.method, given.arg, given.sender)
-    return rounds.update(env, message, given.max_rounds)
+def _update(env: ExecutionEnvironment, action: Update) -> CallResult:
+    if request_size.large(action.method, action.arg):
+        request_size.check_call(_content(env, action, "call"))
+    message = Ingress(env.new_id(), action.canister_id, action.method, action.arg, action.sender)
+    return rounds.update(env, message, action.max_rounds)
 
 
-def _submit(env: ExecutionEnvironment, given: Submit) -> int:
+def _submit(env: ExecutionEnvironment, action: Submit) -> int:
     subnet, number = env.subnet, env.subnet.next_id + 1
-    expiry, nonce = given.expiry, given.nonce
+    expiry, nonce = action.expiry, action.nonce
     if expiry is None:
         expiry = subnet.time + ingress.KEPT
         nonce = number.to_bytes(8, "big") if nonce is None else nonce
-    content = ingress.content_of(given.canister_id, given.method, given.arg, given.sender, expiry, nonce)
-    if request_size.large(given.method, given.arg):
+    content = ingress.content_of(action.canister_id, action.method, action.arg, action.sender, expiry, nonce)
+    if request_size.large(action.method, action.arg):
         request_size.check_call(content)
     name, number = request_id(content), env.new_id()
     submission = subnet.submissions.get(name)
     if submission is not None and submission.known:
         return submission.number
-    if given.expiry is not None:
-        ingress.check_expiry(subnet, given.expiry)
+    if action.expiry is not None:
+        ingress.check_expiry(subnet, action.expiry)
     if submission is not None:
         del subnet.submissions[name]
-    subnet.submissions[name] = Submission(number, given.canister_id, given.method, given.sender, given.expiry or 0)
-    refused = rounds.submit(env, Ingress(number, given.canister_id, given.method, given.arg, given.sender, name))
+    subnet.submissions[name] = Submission(number, action.canister_id, action.method, action.sender, action.expiry or 0)
+    refused = rounds.submit(env, Ingress(number, action.canister_id, action.method, action.arg, action.sender, name))
     if refused is not None:
         ingress.record_answer(subnet, name, refused, refused=True)
     return number
 
 
-def _query(env: ExecutionEnvironment, given: Query) -> CallResult:
-    if request_size.large(given.method, given.arg):
-        request_size.check_query(_content(env, given, "query"))
-    return queries.query(env, given)
+def _query(env: ExecutionEnvironment, action: Query) -> CallResult:
+    if request_size.large(action.method, action.arg):
+        request_size.check_query(_content(env, action, "query"))
+    return queries.query(env, action)
 
 
-def _content(env: ExecutionEnvironment, given: Update | Query, kind: str) -> dict[str, object]:
+def _content(env: ExecutionEnvironment, action: Update | Query, kind: str) -> dict[str, object]:
     expiry = env.subnet.time + ingress.KEPT
-    return ingress.content_of(given.canister_id, given.method, given.arg, given.sender, expiry, kind=kind)
+    return ingress.content_of(action.canister_id, action.method, action.arg, action.sender, expiry, kind=kind)
 
 
-def _command(env: ExecutionEnvironment, given: Command) -> Managed:
-    state = env.subnet.canisters.get(given.caller)
-    world = management.world(env, given.caller, caller_version=None if state is None else state.version)
-    reply = management.carry_out(env, decide(world, given)).reply
+def _command(env: ExecutionEnvironment, action: Command) -> Managed:
+    state = env.subnet.canisters.get(action.caller)
+    world = management.world(env, action.caller, caller_version=None if state is None else state.version)
+    reply = management.carry_out(env, decide(world, action)).reply
     return Managed(reply, env.executed, tuple(env.printed))
 
 
-def _advance(env: ExecutionEnvironment, given: Advance) -> None:
-    time.advance(env, given.nanoseconds)
+def _advance(env: ExecutionEnvironment, action: Advance) -> None:
+    time.advance(env, action.nanoseconds)
 
 
-def _round(env: ExecutionEnvironment, _given: Round) -> None:
+def _round(env: ExecutionEnvironment, _action: Round) -> None:
     rounds.run_round(env)
 
 
-def _until_idle(env: ExecutionEnvironment, given: UntilIdle) -> int:
-    return rounds.run_until_idle(env, given.max_rounds)
+def _until_idle(env: ExecutionEnvironment, action: UntilIdle) -> int:
+    return rounds.run_until_idle(env, action.max_rounds)
 
 
-def _until_stopped(env: ExecutionEnvironment, given: UntilStopped) -> None:
-    rounds.stop(env, given.canister_id, given.max_rounds)
+def _until_stopped(env: ExecutionEnvironment, action: UntilStopped) -> None:
+    rounds.stop(env, action.canister_id, action.max_rounds)
 
 
 _TABLE: Mapping[type[Any], Callable[[ExecutionEnvironment, Any], Any]] = {

@@ -12,15 +12,13 @@ from sandbox.canister.module import compile_module
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.management.sizes import low_on_memory
 from sandbox.state import CanisterState, Task
+from sandbox.state.canister import NOT_SATISFIED, READY
 
-NOT_SATISFIED = "condition_not_satisfied"
-READY = "ready"
-EXECUTED = "executed"
 _HOOK = "canister_on_low_wasm_memory"
 
 
 def watched(env: ExecutionEnvironment, state: CanisterState) -> CanisterState:
-    """The state with the hook's status brought up to date; a hook that became due is put first in the queue."""
+    """The state with the present status of the hook; a hook that became due is put first in the queue."""
     if not state.settings.wasm_memory_threshold and state.low_memory_hook == NOT_SATISFIED:
         return state
     if not low_on_memory(state.settings, state.heap.size):

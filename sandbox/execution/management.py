@@ -1,13 +1,13 @@
-"""Calls to `aaaaa-aa` from canisters and users: ask the handler, apply, answer.
+"""Calls to `aaaaa-aa` from canisters and users: run the handler, apply its transition, respond.
 
-Random bytes are answered in the next round, whose randomness nobody knew when they were asked for (`dfinity/ic`
+`raw_rand` responds in the next round, whose randomness was unknown at the time of the call (`dfinity/ic`
 `rs/execution_environment/src/scheduler.rs`, `raw_rand` contexts).
 """
 
 from __future__ import annotations
 
 from sandbox.errors import CallRejected, Reject, RejectCode, StateCorrupt
-from sandbox.execution import fees, outcalls
+from sandbox.execution import outcalls
 from sandbox.execution.apply import apply
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.finish import respond
@@ -21,14 +21,14 @@ _ME = Principal.management()
 
 
 def begin_request(env: ExecutionEnvironment, message: Request) -> None:
-    """A canister's call. Cycles that the method does not take go back."""
+    """Execute a canister's call. Cycles that the method does not accept go back."""
     origin = CanisterOrigin(message.callback_id, message.caller)
     context = CallContext(env.new_id(), _ME, origin, message.caller, message.method, available=message.cycles)
     _begin(env, context, message.arg, message.sender_version)
 
 
 def begin_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
-    """A user's call."""
+    """Execute a user's call."""
     context = CallContext(
         env.new_id(), _ME, UserOrigin(message.message_id, message.request_id), message.sender, message.method
     )
@@ -36,8 +36,8 @@ def begin_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
 
 
 def _begin(env: ExecutionEnvironment, context: CallContext, arg: bytes, caller_version: int | None = None) -> None:
-    """Carry out a call. What answers outcalls is the user's, and may raise or answer nonsense: that goes on to the
-    user, and the caller is told, so that no call stays open and no cycles are lost."""
+    """Execute a call. The user's function for outcalls may raise or return nonsense: the caller gets a reject, so that
+    no call stays open and no cycles are lost, and the exception goes on to the user."""
     method = context.method
     try:
         asked = world(env, context.caller, context.available, caller_version)
@@ -64,7 +64,7 @@ def _begin(env: ExecutionEnvironment, context: CallContext, arg: bytes, caller_v
 
 
 def carry_out(env: ExecutionEnvironment, transition: Transition) -> Transition:
-    """Apply a transition; what its hooks printed is collected."""
+    """Apply a transition; the prints and instructions of its hooks are collected."""
     for execution in (*transition.rehearsed, *transition.executions):
         env.collect(execution)
     env.executed += transition.instructions
@@ -83,13 +83,13 @@ def world(
         on_log=env.on_log,
         cycles=cycles,
         caller_version=caller_version,
-        prices=fees.management_fees(env.subnet),
+        fees=env.fees.management,
         hooks=outcalls.with_transform(env),
     )
 
 
 def _waits(env: ExecutionEnvironment, context: CallContext, transition: Transition) -> bool:
-    """Whether the answer comes later: stopping ends when the last open call of the canister does."""
+    """Keep a call of `stop_canister` to a canister with open calls for a later response; True if it was kept."""
     state = transition.canister
     if context.method != "stop_canister" or state is None:
         return False

@@ -1,17 +1,18 @@
 """Transform functions of HTTP outcalls: interface specification, "IC method http_request".
 
-A query method of the calling canister, called by the management canister; whatever it changes is forgotten. Its failure
-is told with its error code (`dfinity/ic` `rs/https_outcalls/client/src/client.rs`, `transform_adapter_response`).
+A query method of the calling canister, called by the management canister; its changes are discarded. The text of its
+failure begins with the error code (`dfinity/ic` `rs/https_outcalls/client/src/client.rs`,
+`transform_adapter_response`).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sandbox.canister.failure import Failure
+from sandbox.canister.failure import Failure, no_module
 from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, ErrorCode, Reject
-from sandbox.execution.context import ExecutionEnvironment, no_method, no_module
+from sandbox.execution.context import ExecutionEnvironment, no_method
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Rejected, Replied
 from sandbox.management.transition import Hooks
@@ -19,7 +20,7 @@ from sandbox.principal import Principal
 
 
 def with_transform(env: ExecutionEnvironment) -> Hooks:
-    """The kernel's hooks, and transform functions run by it."""
+    """The hooks of `env`, with transform functions that run in it."""
     return replace(env.hooks, transform=lambda canister_id, method, arg: _run(env, canister_id, method, arg))
 
 

@@ -1,7 +1,7 @@
-"""Snapshots that policies ask for: after the first installation, before an upgrade, when the newest one is old.
+"""Snapshots taken by policies: after the first installation, before an upgrade, when the newest one is old.
 
-Taking one copies nothing. They are beside those that somebody asked for: neither counts for the limit of the other, and
-a policy gives up only its own.
+Taking one copies nothing. Automatic snapshots and those taken on request do not count for each other's limit, and a
+policy deletes only automatic ones.
 """
 
 from __future__ import annotations
@@ -9,30 +9,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sandbox.execution.context import ExecutionEnvironment
-from sandbox.management.retention import EVERYWHERE, kept
+from sandbox.management.retention import ALL_CANISTERS, kept
 from sandbox.management.snapshot_rules import present
 from sandbox.management.transition import Transition
 from sandbox.state import CanisterState, Policy, Subnet
 
 
-def before_deployment(subnet: Subnet, before: CanisterState, state: CanisterState, what: Transition) -> CanisterState:
-    """The canister's new value with a snapshot of the old one, if that is to be kept; nothing is committed yet."""
+def before_deployment(
+    subnet: Subnet, before: CanisterState, state: CanisterState, transition: Transition
+) -> CanisterState:
+    """The canister's new value, with a snapshot of the old one if the policy says so; nothing is committed yet."""
     policy = _policy(subnet, state)
-    if policy is None or not policy.before_upgrade or before.code is None or what.method != "install_code":
+    if policy is None or not policy.before_upgrade or before.code is None or transition.method != "install_code":
         return state
     return _with(subnet, policy, state, of=before, label="before upgrade")
 
 
-def after_deployment(subnet: Subnet, before: CanisterState, state: CanisterState, what: Transition) -> CanisterState:
-    """The canister, committed, with a snapshot of itself, if it has just got its first module."""
+def after_deployment(
+    subnet: Subnet, before: CanisterState, state: CanisterState, transition: Transition
+) -> CanisterState:
+    """The committed canister, with a snapshot of itself if it has just got its first module."""
     policy = _policy(subnet, state)
-    if policy is None or not policy.at_install or before.code is not None or what.method != "install_code":
+    if policy is None or not policy.at_install or before.code is not None or transition.method != "install_code":
         return state
     return _with(subnet, policy, state, of=state, label="installed")
 
 
 def take_due(env: ExecutionEnvironment) -> None:
-    """Snapshots of canisters whose newest one is as old as their policy allows, if they have changed since."""
+    """Take snapshots of canisters that have changed and whose newest one is as old as their policy allows."""
     subnet = env.subnet
     if not subnet.policies:
         return
@@ -53,7 +57,7 @@ def _is_due(subnet: Subnet, state: CanisterState, policy: Policy) -> bool:
 
 
 def _policy(subnet: Subnet, state: CanisterState) -> Policy | None:
-    return subnet.policies.get(state.id) or subnet.policies.get(EVERYWHERE) if subnet.policies else None
+    return subnet.policies.get(state.id) or subnet.policies.get(ALL_CANISTERS) if subnet.policies else None
 
 
 def _with(subnet: Subnet, policy: Policy, state: CanisterState, *, of: CanisterState, label: str) -> CanisterState:

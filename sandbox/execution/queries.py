@@ -1,8 +1,8 @@
 """Query calls: interface specification, "Query call" and "Composite queries" (SPECIFICATION 4.7).
 
-Nothing of a query remains. A composite query may call queries of other canisters: each of these starts from the
-committed state of its canister, also of the calling one, while the composite's own callbacks see what it has done so
-far; the first answer ends it. The called method itself, no callback and no other canister, has a certificate of its
+A query changes no state. A composite query may call queries of other canisters: each of these starts from the
+committed state of its canister, also of the calling one, while the composite's own callbacks see its changes so far;
+the first answer ends it. The called method itself, no callback and no other canister, has a certificate of its
 certified data. A graph beyond its depth or its instructions fails as a whole; there is no other bound on loops
 (`dfinity/ic` `rs/execution_environment/src/query_handler/query_call_graph.rs`, `query_context.rs`; texts too).
 """
@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from sandbox.canister.checkpoint import checkpoint, resumed
-from sandbox.canister.entry_point import Callback, Outcome
-from sandbox.canister.failure import Failure, cleanup_failed
+from sandbox.canister.entry_point import Executed, TableFunction
+from sandbox.canister.failure import Failure, cleanup_failed, no_module
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, ErrorCode, Reject, RejectCode
 from sandbox.execution import management
 from sandbox.execution.calls import unavailable
 from sandbox.execution.certificates import data_certificate
-from sandbox.execution.context import ENTRY, ExecutionEnvironment, no_method, no_module
-from sandbox.execution.fees import frozen
-from sandbox.execution.responses import told
+from sandbox.execution.context import ENTRY, ExecutionEnvironment, no_method
+from sandbox.execution.responses import text_for_canister
 from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Call, Execution, Rejected, Replied
@@ -49,7 +48,7 @@ class Query:
 
 @dataclass(slots=True)
 class _Graph:
-    """One user's query and all that it sets in motion."""
+    """One user's query and all the queries that it causes."""
 
     env: ExecutionEnvironment
     budget: int
@@ -58,7 +57,7 @@ class _Graph:
 
 
 class _Ended(Exception):
-    """The whole query ends with this reject: the graph is beyond one of its limits."""
+    """The reject that ends the whole query: the graph is beyond one of its limits."""
 
     def __init__(self, reject: Reject) -> None:
         super().__init__(reject.message)
@@ -66,10 +65,11 @@ class _Ended(Exception):
 
 
 def query(env: ExecutionEnvironment, call: Query) -> CallResult:
-    """Run a query call; the result says how it ended. `StateCorrupt` if the canister's memory on disk is damaged."""
-    asked = env.subnet.canisters.get(call.canister_id)
-    if asked is not None:
-        asked.check_intact()
+    """Run a query call; the result has its reply or its reject. `StateCorrupt` if the canister's memory on disk is
+    damaged."""
+    target = env.subnet.canisters.get(call.canister_id)
+    if target is not None:
+        target.check_intact()
     graph = _Graph(env, env.subnet.instruction_limits.query)
     answer: bytes | Reject
     try:
@@ -94,11 +94,11 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
     if call.canister_id == _MANAGEMENT:
         return _managed(env, call)
     state = env.subnet.canisters.get(call.canister_id)
-    refused = _unasked(state, call.canister_id)
+    refused = _unavailable(state, call.canister_id)
     if state is None or refused is not None:
         assert refused is not None
         return refused
-    refused = frozen(env.subnet, state)
+    refused = env.fees.frozen(state)
     if refused is not None:
         return refused
     if state.code is None:
@@ -118,9 +118,9 @@ def _evaluate(graph: _Graph, call: Query, depth: int) -> bytes | Reject:
         env.instances.give_back(state.id, node.live)
 
 
-def _unasked(state: CanisterState | None, canister_id: Principal) -> Reject | None:
-    """Why this canister cannot be asked, if it cannot (`dfinity/ic` `rs/replicated_state/src/replicated_state.rs`,
-    `get_active_canister`; then as any message that is about to be executed)."""
+def _unavailable(state: CanisterState | None, canister_id: Principal) -> Reject | None:
+    """The reject of a query to a canister that cannot answer; None if it can (`dfinity/ic`
+    `rs/replicated_state/src/replicated_state.rs`, `get_active_canister`; then as for every other message)."""
     if state is not None and state.status is Status.STOPPED:
         text = f"Canister {canister_id} is stopped and therefore does not have a CallContextManager"
         return Reject.of(ErrorCode.CANISTER_STOPPED, text)
@@ -139,7 +139,7 @@ def _managed(env: ExecutionEnvironment, call: Query) -> bytes | Reject:
 
 @dataclass(slots=True)
 class _Node:
-    """One query of the graph; of a composite query with its callbacks, all on one instance."""
+    """One query of the graph; a composite query runs with its callbacks on one instance."""
 
     graph: _Graph
     state: CanisterState
@@ -150,16 +150,16 @@ class _Node:
     """Instructions of the executions so far."""
 
     def answer(self, mode: Mode) -> bytes | Reject:
-        """The first answer of the method or of a callback; what would come after it cannot change it and is not run."""
+        """The first answer of the method or of a callback; later callbacks could not change it and are not run."""
         execution = self.graph.env.execution(self.state, mode, self.call.sender, self.call.arg)
         if self.depth == 0:
             execution.certificate = partial(data_certificate, self.graph.env.subnet, self.state.id)
         outcome, failed = self._execute(f"{ENTRY[mode]} {self.call.method}", execution), None
         pending = deque(execution.calls)
         while outcome.failure is None:
-            found = _answer(outcome.execution)
-            if found is not None:
-                return found
+            answer = _answer(outcome.execution)
+            if answer is not None:
+                return answer
             self._check_limits()
             if not pending:
                 return self._silence(failed)
@@ -176,15 +176,16 @@ class _Node:
             raise _Ended(Reject.of(ErrorCode.QUERY_CALL_GRAPH_TOTAL_INSTRUCTION_LIMIT_EXCEEDED, text))
 
     def _silence(self, failed: Failure | None) -> Reject:
-        """Nothing is left that could answer: the trap of the last callback, whose cleanup went well, or nothing at
-        all."""
+        """The reject of a query that can get no answer any more: the trap of the last callback, whose cleanup returned,
+        or "did not produce a response"."""
         if failed is not None:
             return self._rejected(failed)
         return Reject.of(ErrorCode.CANISTER_DID_NOT_REPLY, f"Canister {self.state.id} did not produce a response")
 
-    def _call_back(self, made: Call) -> tuple[Outcome, Failure | None]:
-        """Make a call and run its callback; if that traps, its cleanup, from the state before the callback. The query
-        goes on unless the outcome is a failure; the second is the trap that cleanup made up for."""
+    def _call_back(self, made: Call) -> tuple[Executed, Failure | None]:
+        """Make a call and run its callback; if that traps, its cleanup, from the state before the callback.
+
+        Returns the outcome, whose failure ends the query, and the trap of a callback whose cleanup returned."""
         callee = Query(made.callee, made.method, bytes(made.arg), self.state.id)
         result = _evaluate(self.graph, callee, self.depth + 1)
         self.graph.used += INSTRUCTIONS_PER_QUERY_CALL
@@ -192,14 +193,14 @@ class _Node:
         mode = Mode.COMPOSITE_REPLY if isinstance(result, bytes) else Mode.COMPOSITE_REJECT
         function = made.on_reply if isinstance(result, bytes) else made.on_reject
         before = checkpoint(self.live) if made.on_cleanup is not None else None
-        outcome = self._execute(Callback(*function), self._execution(mode, result))
+        outcome = self._execute(TableFunction(*function), self._execution(mode, result))
         if outcome.failure is None or made.on_cleanup is None or before is None:
             return outcome, None
         self.live = resumed(self.live, before)
-        cleanup = self._execute(Callback(*made.on_cleanup), self._execution(Mode.COMPOSITE_CLEANUP, b""))
+        cleanup = self._execute(TableFunction(*made.on_cleanup), self._execution(Mode.COMPOSITE_CLEANUP, b""))
         if cleanup.failure is None:
             return cleanup, outcome.failure
-        return Outcome(cleanup.execution, cleanup_failed(outcome.failure, cleanup.failure), 0), None
+        return Executed(cleanup.execution, cleanup_failed(outcome.failure, cleanup.failure), 0), None
 
     def _execution(self, mode: Mode, result: bytes | Reject) -> Execution:
         call = self.call
@@ -207,10 +208,10 @@ class _Node:
         arg = result if isinstance(result, bytes) else b""
         execution = self.graph.env.execution(self.state, mode, call.sender, arg, context)
         if isinstance(result, Reject):
-            execution.reject_code, execution.reject_message = result.reject_code.value, told(result)
+            execution.reject_code, execution.reject_message = result.reject_code.value, text_for_canister(result)
         return execution
 
-    def _execute(self, function: str | Callback, execution: Execution) -> Outcome:
+    def _execute(self, function: str | TableFunction, execution: Execution) -> Executed:
         left = max(self.graph.budget - self.graph.used, 0)
         outcome = self.graph.env.run(self.live, function, execution, left)
         self.graph.used += outcome.instructions

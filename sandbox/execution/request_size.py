@@ -1,5 +1,5 @@
-"""How large a user's request may be. Measured is the CBOR envelope as an agent sends it: with public key and signature
-(Ed25519), which the anonymous user and a canister as sender have not.
+"""The largest size of a user's request. Measured is the CBOR envelope as an agent sends it: with public key and
+signature (Ed25519), except for the anonymous user and a canister as sender.
 
 A call: `dfinity/ic` `rs/http_endpoints/public/src/call.rs` (HTTP 413); what counts is the envelope and its id
 (`rs/types/types/src/messages/ingress_messages.rs`, `CountBytes`), the limit is that of application subnets
@@ -22,11 +22,11 @@ _SIGNED: Final = {"sender_pubkey": bytes(44), "sender_sig": bytes(64)}
 _SELF_AUTHENTICATING: Final = 2
 """The last byte of the principals of keys."""
 _REST: Final = 4_096
-"""More than anything in an envelope but method and argument."""
+"""An upper bound for everything in an envelope except method and argument."""
 
 
 def large(method: str, arg: bytes) -> bool:
-    """Whether a request could be too large: whether it is, the checks below say."""
+    """Check whether a request could be too large; the functions below measure it."""
     return len(arg) + 4 * len(method) + _REST > INGRESS_PAYLOAD
 
 

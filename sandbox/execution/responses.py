@@ -1,17 +1,14 @@
-"""An answer arrives: interface specification, "Callbacks" (SPECIFICATION 4.2).
+"""The arrival of an answer: interface specification, "Callbacks" (SPECIFICATION 4.2).
 
-Refunded cycles are credited first and stay, whatever the callback does. If the callback traps, its changes are
-forgotten and the cleanup function, if there is one, runs from the state before it; what cleanup does is kept if it
-returns.
+Refunded cycles are credited first and stay, even if the callback traps. If it traps, its changes are discarded and the
+cleanup function, if there is one, runs from the state before it; the changes of cleanup are kept if it returns.
 """
 
 from __future__ import annotations
 
-from sandbox.canister import entry_point as entry
-from sandbox.canister.entry_point import Outcome
+from sandbox.canister.entry_point import Executed, TableFunction
 from sandbox.canister.failure import cleanup_failed
 from sandbox.errors import ErrorCode, Reject
-from sandbox.execution import fees
 from sandbox.execution.calls import damaged
 from sandbox.execution.context import ExecutionEnvironment, expired
 from sandbox.execution.finish import close, commit, finish, respond
@@ -24,7 +21,7 @@ from sandbox.state import Callback, CallContext, CanisterState, Response, evolve
 
 
 def deliver(env: ExecutionEnvironment, message: Response) -> None:
-    """Run the callback that waits for this answer; a late one to a best-effort call only gives its cycles back."""
+    """Run the callback that waits for this answer; a late answer to a best-effort call only returns its cycles."""
     subnet = env.subnet
     callback = subnet.callbacks.pop(message.callback_id, None)
     state = subnet.canisters.get(message.canister_id)
@@ -53,7 +50,7 @@ def _run_callback(
     execution = _execution(env, state, context, message)
     function = callback.on_reply if isinstance(message.answer, bytes) else callback.on_reject
     live = env.instances.open(state)
-    outcome = env.run(live, entry.Callback(*function), execution, env.subnet.instruction_limits.update)
+    outcome = env.run(live, TableFunction(*function), execution, env.subnet.instruction_limits.update)
     if outcome.failure is not None and callback.on_cleanup is not None:
         outcome = _clean_up(env, state, context, callback.on_cleanup, outcome)
         context = evolve(context, instructions=context.instructions + outcome.instructions)
@@ -66,7 +63,7 @@ def _execution(env: ExecutionEnvironment, state: CanisterState, context: CallCon
     if isinstance(message.answer, Reject):
         execution = env.execution(state, Mode.REJECT, context.caller, b"", context)
         execution.reject_code = message.answer.reject_code.value
-        execution.reject_message = told(message.answer)
+        execution.reject_message = text_for_canister(message.answer)
     else:
         execution = env.execution(state, Mode.REPLY, context.caller, message.answer, context)
     execution.refunded = message.refund
@@ -74,41 +71,45 @@ def _execution(env: ExecutionEnvironment, state: CanisterState, context: CallCon
 
 
 def _clean_up(
-    env: ExecutionEnvironment, state: CanisterState, context: CallContext, function: tuple[int, int], trapped: Outcome
-) -> Outcome:
-    """Run cleanup after a callback trapped; the outcome has the callback's failure in any case. What the callback
-    printed stays in the log, and what it executed is paid for."""
+    env: ExecutionEnvironment,
+    state: CanisterState,
+    context: CallContext,
+    function: tuple[int, int],
+    trapped: Executed,
+) -> Executed:
+    """Run cleanup after a callback trapped; the outcome has the callback's failure in any case. The callback's prints
+    stay in the log, and its instructions are charged."""
     assert trapped.failure is not None
     env.instances.rollback(state.id)
     state = recorded(state, (trapped.execution,), trapped.failure, env.subnet.time)
     live = env.instances.open(state)
     execution = env.execution(state, Mode.CLEANUP, context.caller, b"", context)
     execution.reject_code = trapped.execution.reject_code
-    outcome = env.run(live, entry.Callback(*function), execution, env.subnet.instruction_limits.update)
+    outcome = env.run(live, TableFunction(*function), execution, env.subnet.instruction_limits.update)
     instructions = trapped.instructions + outcome.instructions
-    commit(env, state, live, Outcome(execution, outcome.failure, instructions))
+    commit(env, state, live, Executed(execution, outcome.failure, instructions))
     failure = trapped.failure
     if outcome.failure is not None:
         failure = cleanup_failed(failure, outcome.failure)
-    return Outcome(execution, failure, instructions)
+    return Executed(execution, failure, instructions)
 
 
-def told(reject: Reject) -> str:
+def text_for_canister(reject: Reject) -> str:
     """The text of a reject as a calling canister reads it: it begins with the error code if there is one."""
     return reject.message if reject.error_code is None else f"{reject.error_code}: {reject.message}"
 
 
 def _unused(env: ExecutionEnvironment, callback: Callback | None, message: Response) -> int:
-    """What was prepaid for the answer, less its transmission; executing the callback is charged apart."""
-    model = fees.fee_schedule(env.subnet)
-    if callback is None or model is None:
+    """Cycles prepaid for the answer, less its transmission; executing the callback is charged apart."""
+    schedule = env.fees.schedule
+    if callback is None or schedule is None:
         return 0
     size = len(message.answer if isinstance(message.answer, bytes) else message.answer.message.encode())
-    return max(callback.prepaid - size * model.call_byte, 0)
+    return max(callback.prepaid - size * schedule.call_byte, 0)
 
 
 def expire(env: ExecutionEnvironment) -> None:
-    """Give up the best-effort calls, and the calls of `stop_canister`, whose deadline has passed."""
+    """Reject the best-effort calls, and the calls of `stop_canister`, whose deadline has passed."""
     subnet = env.subnet
     for callback in [c for c in subnet.callbacks.values() if 0 < c.deadline <= subnet.time]:
         subnet.queue.append(Response(callback.id, callback.canister_id, expired(), 0))
@@ -118,7 +119,7 @@ def expire(env: ExecutionEnvironment) -> None:
 
 
 def _give_up_stopping(env: ExecutionEnvironment, canister_id: Principal, waiting: tuple[CallContext, ...]) -> None:
-    """Calls of `stop_canister` that waited too long are rejected; the canister goes on stopping."""
+    """Reject the calls of `stop_canister` that waited too long; the canister stays stopping."""
     subnet = env.subnet
     subnet.stops[canister_id] = tuple(context for context in waiting if context.deadline > subnet.time)
     if not subnet.stops[canister_id]:

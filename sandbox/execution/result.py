@@ -1,4 +1,4 @@
-"""What a call leaves behind: the same evidence whether it succeeded or not."""
+"""The result of a call: a success and a failure have the same fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CallResult:
     backtrace: tuple[str, ...] = ()
 
     def or_raise(self) -> CallResult:
-        """Itself, if it is a reply; else `CallRejected` that carries it."""
+        """Return this result if it is a reply; else raise `CallRejected` with it."""
         if self.reject is not None:
             raise CallRejected(self.reject, self)
         return self

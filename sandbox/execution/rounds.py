@@ -1,15 +1,14 @@
-"""Messages one after another: a user's call until its answer, rounds of tasks and messages, rounds until all is quiet.
+"""Execution of messages in order: a user's call until its answer, one round, rounds until no work is left.
 
-One queue in order of sending keeps the order between every pair of canisters, which is all that the specification asks
-for. A round runs due timers and heartbeats, then messages until none is left or the round's instructions are used up,
-for which each execution counts `INSTRUCTIONS_EXECUTION` more than it executes (`dfinity/ic`
-`rs/execution_environment/src/scheduler.rs`): so that a round ends, however short the messages are.
+One queue in order of sending keeps the order between every pair of canisters, as the specification requires. A round
+runs due timers and heartbeats, then messages until none is left or the round's instructions are used up. Each execution
+counts `INSTRUCTIONS_EXECUTION` more than it executes (`dfinity/ic` `rs/execution_environment/src/scheduler.rs`), so
+that a round of short messages ends too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 
 from sandbox.errors import StillWaiting
 from sandbox.execution import calls, ingress, management, policies, responses, tasks, time, waiting
@@ -34,33 +33,37 @@ def step(env: ExecutionEnvironment) -> bool:
 def _execute(env: ExecutionEnvironment, message: Message) -> None:
     if isinstance(message, Ingress):
         if not message.request_id or ingress.begins(env.subnet, message):
-            _receiver(env, message).begin_ingress(env, message)
+            if _is_management(env, message):
+                management.begin_ingress(env, message)
+            else:
+                calls.begin_ingress(env, message)
     elif isinstance(message, Request):
         if 0 < message.deadline <= env.subnet.time:
             calls.give_up_request(env, message)
+        elif _is_management(env, message):
+            management.begin_request(env, message)
         else:
-            _receiver(env, message).begin_request(env, message)
+            calls.begin_request(env, message)
     elif isinstance(message, Response):
         responses.deliver(env, message)
     else:
         tasks.execute(env, message)
 
 
-def _receiver(env: ExecutionEnvironment, message: Ingress | Request) -> ModuleType:
-    """What executes a call: the subnet's own id is another name of the management canister (`dfinity/ic`
+def _is_management(env: ExecutionEnvironment, message: Ingress | Request) -> bool:
+    """Whether the management canister is called: the subnet's own id is another name of it (`dfinity/ic`
     `rs/execution_environment/src/execution_environment.rs`)."""
-    receiver = message.canister_id
-    return management if receiver == _MANAGEMENT or receiver == env.subnet.key.subnet_id else calls
+    return message.canister_id in (_MANAGEMENT, env.subnet.key.subnet_id)
 
 
 def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
-    """Let a user's call in, to be executed when its turn comes; or how it was refused, which is then its answer.
+    """Queue a user's call; return None, or the result with its reject, which is also recorded as its answer.
 
     `StateCorrupt` if the canister's memory on disk is damaged."""
     state = env.subnet.canisters.get(message.canister_id)
     if state is not None:
         state.check_intact()
-    refused = None if _receiver(env, message) is management else calls.inspect(env, message)
+    refused = None if _is_management(env, message) else calls.inspect(env, message)
     if refused is None:
         refused = ingress.full(env.subnet, message)
     if refused is None:
@@ -72,9 +75,9 @@ def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
 
 
 def update(env: ExecutionEnvironment, message: Ingress, most: int = ROUNDS) -> CallResult:
-    """A user's call from its submission to its answer; what else it set in motion stays queued.
+    """Execute a user's call until its answer; other messages that it caused stay queued.
 
-    `StillWaiting` if it has none within `most` rounds: it is then a submitted call, as if `submit` had taken it.
+    `StillWaiting` if it has no answer within `most` rounds: it is then a submitted call, as if `submit` had taken it.
     """
     submit(env, message)
     results, number = env.subnet.results, message.message_id
@@ -88,7 +91,7 @@ def update(env: ExecutionEnvironment, message: Ingress, most: int = ROUNDS) -> C
 
 
 def stop(env: ExecutionEnvironment, canister_id: Principal, most: int = ROUNDS) -> None:
-    """Messages until a stopping canister is stopped; `StillWaiting` if it is not within `most` rounds."""
+    """Execute messages until a stopping canister is stopped; `StillWaiting` if it is not within `most` rounds."""
     canisters = env.subnet.canisters
     if not until(env, lambda: canisters[canister_id].status is not Status.STOPPING, most):
         text = f"{canister_id} is stopping and not stopped {_within(env, most)}"
@@ -96,7 +99,7 @@ def stop(env: ExecutionEnvironment, canister_id: Principal, most: int = ROUNDS) 
 
 
 def until(env: ExecutionEnvironment, done: Callable[[], bool], most: int) -> bool:
-    """Messages until something is done; False if it is not within `most` rounds or nothing is left to execute."""
+    """Execute messages until `done()`; False if it is not within `most` rounds or no message is left."""
     for _ in range(most):
         end = _RoundEnd(env)
         while not done():
@@ -118,20 +121,20 @@ def _within(env: ExecutionEnvironment, most: int) -> str:
 
 
 class _RoundEnd:
-    """Where a round that begins now ends; `count` is how many executions it had."""
+    """The end of a round that begins now; `count` is the number of its executions."""
 
     def __init__(self, env: ExecutionEnvironment) -> None:
         self.count = 0
-        self._kernel = env
+        self._env = env
         self._end = env.executed + INSTRUCTIONS_ROUND
 
     @property
     def reached(self) -> bool:
-        return self._kernel.executed + self.count * INSTRUCTIONS_EXECUTION >= self._end
+        return self._env.executed + self.count * INSTRUCTIONS_EXECUTION >= self._end
 
 
 def _begin_round(env: ExecutionEnvironment) -> bool:
-    """Messages that waited for this round are to be executed; False if there are none."""
+    """Queue the messages that waited for this round; False if no message is to be executed."""
     subnet = env.subnet
     subnet.queue.extend(subnet.later)
     subnet.later.clear()
@@ -139,7 +142,7 @@ def _begin_round(env: ExecutionEnvironment) -> bool:
 
 
 def run_round(env: ExecutionEnvironment) -> int:
-    """One round; returns how many tasks and messages it executed."""
+    """Execute one round; return the number of its tasks and messages."""
     policies.take_due(env)
     responses.expire(env)
     _begin_round(env)
@@ -153,7 +156,7 @@ def run_round(env: ExecutionEnvironment) -> int:
 
 
 def run_until_idle(env: ExecutionEnvironment, most: int = ROUNDS) -> int:
-    """Rounds until no message and no due timer is left; `StillWaiting` if that is not reached within `most` rounds."""
+    """Execute rounds until no message and no due timer is left, return their number; `StillWaiting` after `most`."""
     for rounds in range(1, most + 1):
         run_round(env)
         if not env.subnet.queue and not env.subnet.later and not tasks.due(env, heartbeats=False):

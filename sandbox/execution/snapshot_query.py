@@ -1,4 +1,4 @@
-"""Queries of what a canister was: the code and the bytes of a snapshot answer, at the time at which it was taken."""
+"""Queries of a snapshot: its code and bytes answer, at the time at which it was taken."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sandbox.state import SnapshotState, Status, moment, return_to
 
 
 def query_snapshot(env: ExecutionEnvironment, snapshot: SnapshotState, call: Query) -> CallResult:
-    """As `query`, of the canister as it was. Nothing remains of it; costs the pages that differ from the present.
+    """Run a query on a snapshot of a canister. Changes no state; costs the pages that differ from the present.
 
-    The canister runs, and has the settings, cycles and controllers that it has now. Of a snapshot by way of the hooks,
-    `canister_post_upgrade` runs first. Other canisters, which a composite query may ask, are what they are at present.
+    The canister runs, and has the settings, cycles and controllers that it has now. For a snapshot via hooks,
+    `canister_post_upgrade` runs first. Other canisters, which a composite query may call, have their present state.
     A reject if the snapshot could not be loaded.
     """
     subnet, owner = env.subnet, snapshot.canister_id

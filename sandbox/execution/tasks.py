@@ -1,18 +1,18 @@
-"""System tasks: heartbeat, global timer, low-memory hook (SPECIFICATION 4.9). They answer nobody; a trap only leaves a
-log."""
+"""System tasks: heartbeat, global timer, low-memory hook (SPECIFICATION 4.9). They have no response; a trap only leaves
+a log."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from sandbox.canister.module import compile_module
-from sandbox.execution import low_memory
 from sandbox.execution.calls import cannot_pay
 from sandbox.execution.context import ExecutionEnvironment
 from sandbox.execution.finish import finish
 from sandbox.ic0.modes import Mode
 from sandbox.principal import Principal
 from sandbox.state import CallContext, CanisterState, Status, SystemOrigin, Task
+from sandbox.state.canister import EXECUTED, READY
 
 _MODES = {
     "on_low_wasm_memory": Mode.LOW_WASM_MEMORY,
@@ -29,22 +29,22 @@ def due(env: ExecutionEnvironment, heartbeats: bool = True) -> list[Task]:
         state = env.subnet.canisters[canister_id]
         if state.status is not Status.RUNNING or state.code is None or state.damage is not None:
             continue
-        found = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(env, state, kind)]
-        if found and cannot_pay(env, state, state.id) is None:
-            tasks.extend(Task(canister_id, kind) for kind in found)
+        kinds = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(env, state, kind)]
+        if kinds and cannot_pay(env, state, state.id) is None:
+            tasks.extend(Task(canister_id, kind) for kind in kinds)
     return tasks
 
 
 def _due(env: ExecutionEnvironment, state: CanisterState, kind: str) -> bool:
     if kind == "global_timer" and not 0 < state.global_timer <= env.subnet.time:
         return False
-    if kind == "on_low_wasm_memory" and state.low_memory_hook != low_memory.READY:
+    if kind == "on_low_wasm_memory" and state.low_memory_hook != READY:
         return False
     return _exports(state, kind)
 
 
 def execute(env: ExecutionEnvironment, task: Task) -> None:
-    """Run a task, if its canister still takes it. The timer is off before it runs, and stays off if it traps."""
+    """Run a task if it is still due. The timer is switched off before it runs, and stays off if it traps."""
     state = env.subnet.canisters.get(task.canister_id)
     if state is None or state.status is not Status.RUNNING or state.damage or not _due(env, state, task.kind):
         return
@@ -53,7 +53,7 @@ def execute(env: ExecutionEnvironment, task: Task) -> None:
     if task.kind == "global_timer":
         state = replace(state, global_timer=0)
     if task.kind == "on_low_wasm_memory":
-        state = replace(state, low_memory_hook=low_memory.EXECUTED)
+        state = replace(state, low_memory_hook=EXECUTED)
         env.subnet.canisters[state.id] = state
     caller = Principal.management()
     context = CallContext(env.new_id(), state.id, SystemOrigin(), caller, f"canister_{task.kind}", responded=True)

@@ -1,4 +1,4 @@
-"""Time passes, and what is paid for by time: memory, compute allocation, the canister itself."""
+"""The passing of time, and the fees by time: for memory, compute allocation, the canister itself."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from dataclasses import replace
 
 from sandbox.execution import ingress
 from sandbox.execution.context import ExecutionEnvironment
-from sandbox.execution.fees import fee_schedule, ingress_fee
 from sandbox.execution.finish import reject_open_calls, stop_if_done
 from sandbox.state import NO_CHUNKS, CanisterState, Ingress, Status
 
 
 def advance(env: ExecutionEnvironment, nanoseconds: int) -> None:
-    """Let time pass. Canisters pay for it; one that cannot loses its code, its state and its snapshots."""
+    """Advance the time. Canisters pay for it; one that cannot loses its code, its state and its snapshots."""
     if nanoseconds < 0:
         raise ValueError("time never goes back")
     subnet = env.subnet
     subnet.time += nanoseconds
     ingress.forget(subnet)
-    model = fee_schedule(subnet)
-    if model is None:
+    schedule = env.fees.schedule
+    if schedule is None:
         return
     for state in list(subnet.canisters.values()):
-        due = model.idle_per_second(state) * nanoseconds // 1_000_000_000
+        due = schedule.idle_per_second(state) * nanoseconds // 1_000_000_000
         if due <= state.cycles:
             subnet.canisters[state.id] = replace(state, cycles=state.cycles - due)
         else:
@@ -31,13 +30,13 @@ def advance(env: ExecutionEnvironment, nanoseconds: int) -> None:
 
 def charge_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
     """Charge the canister for taking in a user's message, which it can pay for: `calls.inspect` has let it in."""
-    fee, state = ingress_fee(env.subnet, message), env.subnet.canisters.get(message.canister_id)
+    fee, state = env.fees.ingress(message), env.subnet.canisters.get(message.canister_id)
     if fee and state is not None:
         env.subnet.canisters[state.id] = replace(state, cycles=state.cycles - fee)
 
 
 def _deallocate(env: ExecutionEnvironment, state: CanisterState) -> None:
-    """As uninstalling, and snapshots and history go too: interface specification, "Canister out of cycles"."""
+    """Uninstall the canister, remove its snapshots and history: interface specification, "Canister out of cycles"."""
     pool = env.subnet.pool
     env.instances.drop(state.id)
     env.subnet.canisters[state.id] = replace(

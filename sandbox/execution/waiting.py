@@ -1,4 +1,4 @@
-"""Who waits for whom: the open calls of a subnet in words, for errors."""
+"""The open calls of a subnet in words, for errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def described(subnet: Subnet, canister_id: Principal | None = None) -> str:
             texts[f"{context.canister_id}.{context.method} waits for {callee}"] = None
     if canister_id is None:
         texts |= {f"a call of stop_canister waits for {stopping} to stop": None for stopping in subnet.stops}
-    shown = list(texts)[:_SHOWN]
+    lines = list(texts)[:_SHOWN]
     if len(texts) > _SHOWN:
-        shown.append(f"and {len(texts) - _SHOWN} more")
-    return "; ".join(shown) or "no call is open"
+        lines.append(f"and {len(texts) - _SHOWN} more")
+    return "; ".join(lines) or "no call is open"

@@ -50,7 +50,7 @@ def load(x: Execution, context: str, src: int, size: int) -> bytes:
 def copy_out(x: Execution, name: str, what: str, blob: bytes, target: tuple[int, int, int]) -> None:
     """Copy `blob[offset : offset + size]` to `dst`, where `target` is `(dst, offset, size)`.
 
-    Both ranges are checked, also for a size of zero; if both are wrong it is the heap's that is told.
+    Both ranges are checked, also for a size of zero; if both are wrong the error names the heap's.
     """
     dst, offset, size = target
     heap = heap_of(x)

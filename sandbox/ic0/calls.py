@@ -88,8 +88,8 @@ def call_cycles_add128(x: Execution, high: int, low: int) -> None:
 def call_perform(x: Execution) -> int:
     """0: the call will be sent. 2: it cannot be, its cycles are back, and no callback will ever run."""
     call = _pending(x, "ic0.call_perform")
-    price = x.env.cost_model.get("call_perform")
-    prepaid = price(_payload(call)) or 0 if price is not None else 0
+    upper_bound = x.env.fee_functions.get("call_perform")
+    prepaid = upper_bound(_payload(call)) or 0 if upper_bound is not None else 0
     used = x.slots.get(call.callee, 0)
     full = len(x.calls) >= x.env.available_callbacks or x.sent_bytes + _payload(call) > CALLS_SIZE
     if full or x.liquid < prepaid or used + x.env.used_slots.get(call.callee, 0) >= x.env.call_slots:

@@ -30,7 +30,7 @@ def data_certificate_present(x: Execution) -> int:
 
 
 def _certificate(x: Execution, name: str) -> bytes:
-    """Where there is none the replica speaks of the wrong mode."""
+    """The certificate; without one the error is, as in the replica, that of the wrong mode."""
     if x.certificate is None:
         raise violation(f'"ic0_{name}" cannot be executed in {x.mode_name} mode')
     return x.certificate()

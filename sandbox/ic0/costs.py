@@ -1,6 +1,6 @@
 """Costs: interface specification, "Costs". Texts and order of checks: `dfinity/ic` `system_api.rs`.
 
-Prices come from `Environment.cost_model`, a table from names to functions; what is not in it costs nothing:
+Fees come from `Environment.fee_functions`, a table from names to functions; an absent name costs nothing:
 
     cost_call(method_name_size, payload_size)
     cost_create_canister()
@@ -24,22 +24,22 @@ SCHNORR_ALGORITHMS = 2
 VETKD_CURVES = 1
 
 
-def _price(x: Execution, name: str, *args: int | str | bytes) -> int | None:
-    function = x.env.cost_model.get(name)
+def _fee(x: Execution, name: str, *args: int | str | bytes) -> int | None:
+    function = x.env.fee_functions.get(name)
     return 0 if function is None else function(*args)
 
 
 def cost_call(x: Execution, method_name_size: int, payload_size: int, dst: int) -> None:
-    store_cycles(x, "ic0_cost_call", _price(x, "cost_call", method_name_size, payload_size) or 0, dst)
+    store_cycles(x, "ic0_cost_call", _fee(x, "cost_call", method_name_size, payload_size) or 0, dst)
 
 
 def cost_create_canister(x: Execution, dst: int) -> None:
-    store_cycles(x, "ic0_cost_create_canister", _price(x, "cost_create_canister") or 0, dst)
+    store_cycles(x, "ic0_cost_create_canister", _fee(x, "cost_create_canister") or 0, dst)
 
 
 def cost_http_request(x: Execution, request_size: int, max_res_bytes: int, dst: int) -> None:
-    price = _price(x, "cost_http_request", request_size, max_res_bytes) or 0
-    store_cycles(x, "ic0_cost_http_request", price, dst)
+    fee = _fee(x, "cost_http_request", request_size, max_res_bytes) or 0
+    store_cycles(x, "ic0_cost_http_request", fee, dst)
 
 
 def cost_sign_with_ecdsa(x: Execution, src: int, size: int, curve: int, dst: int) -> int:
@@ -63,16 +63,16 @@ def _sign(x: Execution, name: str, kinds: int, args: tuple[int, int, int, int]) 
         raise violation(f"Failed to decode key name {raw.decode(errors='replace')}") from None
     if kind >= kinds:
         return UNKNOWN_CURVE
-    price = _price(x, name, key, kind)
-    if price is None:
+    fee = _fee(x, name, key, kind)
+    if fee is None:
         return UNKNOWN_KEY
-    store_cycles(x, f"ic0_{name}", price, dst)
+    store_cycles(x, f"ic0_{name}", fee, dst)
     return SUCCESS
 
 
 def cost_http_request_v2(x: Execution, src: int, size: int, dst: int) -> None:
     """Known to the replica, not in the specification: its parameters are a Candid record."""
-    price = _price(x, "cost_http_request_v2", load(x, "ic0.cost_http_request_v2 heap", src, size))
-    if price is None:
+    fee = _fee(x, "cost_http_request_v2", load(x, "ic0.cost_http_request_v2 heap", src, size))
+    if fee is None:
         raise violation("Failed to decode HttpRequestV2CostParams from Candid: not the expected record")
-    store_cycles(x, "ic0_cost_http_request_v2", price, dst)
+    store_cycles(x, "ic0_cost_http_request_v2", fee, dst)

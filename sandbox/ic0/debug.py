@@ -11,11 +11,11 @@ from sandbox.ic0.state import Execution, GuestTrap
 from sandbox.limits import DEBUG_PRINT, PRINTED_KEPT
 
 _RECORD = 64
-"""What keeping a record costs beside its bytes."""
+"""Bytes that a stored record costs besides its content."""
 
 
 def debug_print(x: Execution, src: int, size: int) -> None:
-    """Append to the canister's log and tell `on_log`; a range outside the memory never traps.
+    """Append to the canister's log and call `on_log`; a range outside the memory never traps.
 
     The log keeps the bytes as they are (32 KiB at most, for the log's own limit to cut), `on_log` gets text. The two
     differ on a bad range as in the replica, which checks the whole range for the log and 32 KiB of it for the text.

@@ -1,4 +1,4 @@
-"""What the replica says after an error, and what it writes into the log: suggestions, links, backtraces.
+"""The replica's help after an error, and its log records: suggestions, links, backtraces.
 
 A reject of an execution reads `Error from Canister <id>: <text>` and, where there is help, `.`, a line end, the help.
 `<text>` is a trap's text with the backtrace, if there is one and the caller may see it (who may read the canister's
@@ -188,13 +188,7 @@ def _module_help(reason: str) -> str:
 
 
 def _first(table: tuple[tuple[str, str], ...], text: str) -> str:
-    return next(found for pattern, found in table if re.match(pattern, text))
-
-
-def execution_error(canister_id: object, code: ErrorCode, text: str) -> str:
-    """The whole description of an execution's error, `text` with its backtrace if it is to be shown."""
-    found = suggestion(code, text)
-    return f"Error from Canister {canister_id}: {text}" + (f".\n{found}" if found else "")
+    return next(help_text for pattern, help_text in table if re.match(pattern, text))
 
 
 def backtrace(functions: Iterable[str]) -> str:
@@ -209,7 +203,7 @@ def with_backtrace(code: ErrorCode, text: str, trace: str) -> str:
 
 
 def log_record(code: ErrorCode, text: str, trace: str) -> bytes | None:
-    """What the canister's log gets for a trap; None for errors that are not logged."""
+    """The record for the canister's log of a trap; None for errors that are not logged."""
     if code not in _TRACED:
         return None
     message = text.removeprefix("Canister trapped: ")

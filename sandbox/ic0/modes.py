@@ -1,4 +1,4 @@
-"""In which mode a function of a canister runs: interface specification, "Overview of imports".
+"""The modes in which a function of a canister runs: interface specification, "Overview of imports".
 
 A mode is one bit, so that "may this function be called here" is one `&`. The names are the replica's, as they appear in
 `"ic0_x" cannot be executed in <name> mode`.

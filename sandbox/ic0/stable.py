@@ -21,7 +21,6 @@ instance did before.
 
 from __future__ import annotations
 
-import struct
 from enum import IntEnum
 
 from sandbox.errors import ErrorCode
@@ -41,7 +40,7 @@ PAGE = 4096
 """The unit in which accesses are counted."""
 TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 8 // WASM_PAGE)
 COMPANION = "sandbox"
-"""The companion module's own name: its functions in a backtrace are told from the canister's by it."""
+"""The companion module's own name: it distinguishes its functions in a backtrace from the canister's."""
 MEMORIES = ("heap", "stable", "touched", "control")
 """In definition order; a module without a memory has no `heap`."""
 
@@ -49,8 +48,8 @@ _LONG = int(I | G)
 _QUERIES = int(RQ | NRQ | TQ | CQ | CRY | CRT | CC | F)
 
 
-class Failure(IntEnum):
-    """What `fail` is called with."""
+class StableFailure(IntEnum):
+    """Arguments of `fail`."""
 
     HEAP_OUT_OF_BOUNDS = 1
     STABLE_OUT_OF_BOUNDS = 2
@@ -62,18 +61,18 @@ class Failure(IntEnum):
 _KB = (STABLE_ACCESS_MESSAGE // KIB, STABLE_ACCESS_UPGRADE // KIB, STABLE_ACCESS_QUERY // KIB)
 
 FAILURES: dict[int, tuple[ErrorCode, str]] = {
-    Failure.HEAP_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds"),
-    Failure.STABLE_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: stable memory out of bounds"),
-    Failure.TOO_BIG_FOR_32_BIT: (
+    StableFailure.HEAP_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds"),
+    StableFailure.STABLE_OUT_OF_BOUNDS: (ErrorCode.CANISTER_TRAPPED, "Canister trapped: stable memory out of bounds"),
+    StableFailure.TOO_BIG_FOR_32_BIT: (
         ErrorCode.CANISTER_TRAPPED,
         "Canister trapped: 32 bit stable memory api used on a memory larger than 4GB",
     ),
-    Failure.ACCESS_LIMIT: (
+    StableFailure.ACCESS_LIMIT: (
         ErrorCode.CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED,
         "Canister exceeded memory access limits: Exceeded the limit for the number of accessed pages in the stable "
         f"memory in a single message execution: limit {_KB[0]} KB for regular messages and {_KB[2]} KB for queries.",
     ),
-    Failure.MODIFY_LIMIT: (
+    StableFailure.MODIFY_LIMIT: (
         ErrorCode.CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED,
         "Canister exceeded memory access limits: Exceeded the limit for the number of modified pages in the stable "
         f"memory in a single execution: limit {_KB[0]} KB for regular messages, {_KB[1]} KB for upgrade messages and "
@@ -83,22 +82,17 @@ FAILURES: dict[int, tuple[ErrorCode, str]] = {
 
 
 def page_limit(mode: int) -> int:
-    """How many 4 KiB pages an execution in `mode` may access, and as many modify."""
+    """The number of 4 KiB pages that an execution in `mode` may access, and as many modify."""
     if mode & _LONG:
         return STABLE_ACCESS_UPGRADE // PAGE
     return (STABLE_ACCESS_QUERY if mode & _QUERIES else STABLE_ACCESS_MESSAGE) // PAGE
-
-
-def control_record(serial: int, accessible: int, modifiable: int) -> bytes:
-    """The 24 bytes that the host writes at the beginning of `control` before a message."""
-    return struct.pack("<QQQ", serial, accessible, modifiable)
 
 
 def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = None) -> str:
     """The companion module as text, for a heap of `heap_min` to `heap_max` pages.
 
     `heap_min` None: the canister's module has no memory; then every access of a size other than 0 that is inside stable
-    memory is out of the heap's bounds. Import: function `fail` of module `sandbox`, which is given a `Failure` and
+    memory is out of the heap's bounds. Import: function `fail` of module `sandbox`, which gets a `StableFailure` and
     traps.
     """
     has_heap = heap_min is not None

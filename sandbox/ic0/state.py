@@ -1,8 +1,8 @@
-"""What one execution knows and what it has done so far.
+"""The input and the effects of one execution.
 
-`Environment` is what the canister may ask about and never changes during an execution; `Execution` adds the guest's
-memory and collects the effects. Nothing here is committed: the caller takes the effects after a return and forgets them
-after a trap.
+`Environment` holds the facts that the canister may read, constant during an execution; `Execution` adds the guest's
+memory and collects the effects. Nothing here is committed: the caller applies the effects after a return and discards
+them after a trap.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ class Environment:
     cycles: int = 0
     """Balance when the execution starts, without what the message carries."""
     frozen_cycles: int = 0
-    """What may not be spent: max(freezing limit - reserved balance, 0)."""
+    """Cycles that may not be spent: max(freezing limit - reserved balance, 0)."""
     deadline: int = 0
     call_context_instructions: int = 0
     """Instructions of the earlier executions of this call context."""
     call_slots: int = CALLS_TO_ONE
-    """How many calls the output queue to one canister takes."""
+    """Calls that the output queue to one canister holds."""
     available_callbacks: int = CALLS_OPEN
-    """How many more calls may be made, to all canisters together."""
+    """Further calls that may be made, to all canisters together."""
     used_slots: Mapping[Principal, int] = field(default_factory=dict)
     """Calls to a canister that take a place in its queue already."""
-    cost_model: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)
-    """Prices, by the names and arguments listed in `costs`; what is absent costs nothing."""
+    fee_functions: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)
+    """Fees, by the names and arguments listed in `costs`; an absent name costs nothing."""
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ class Execution:
 
     @property
     def liquid(self) -> int:
-        """What may be spent now without freezing the canister."""
+        """Cycles that may be spent now without freezing the canister."""
         return max(self.balance - self.env.frozen_cycles, 0)
 
     @property

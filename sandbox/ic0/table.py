@@ -1,7 +1,7 @@
 """The closed list of imports: every function of module `ic0`, its type, its modes, its meaning.
 
 Source: interface specification 0.66, "Overview of imports" (the comments behind the functions there are the modes
-here), and `dfinity/ic` for what is not public. Validator, linker, documentation and tests derive from `ROWS`.
+here), and `dfinity/ic` for what is not public. Validator, linker, documentation and tests derive from `SYSTEM_API`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from sandbox.ic0.modes import (
     F,
     G,
     I,
-    Mode,
     Q,
     T,
     U,
@@ -189,8 +188,3 @@ def _with_mode(row: SystemApiFunction, function: Callable[..., int | None], allo
         raise refusal(row, x)
 
     return with_mode
-
-
-def modes_of(row: SystemApiFunction) -> tuple[Mode, ...]:
-    """The single modes that a row allows."""
-    return tuple(mode for mode in Mode if mode & row.modes)

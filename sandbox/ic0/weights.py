@@ -1,4 +1,4 @@
-"""What a system call counts besides the instruction that calls it: the replica's fixed part.
+"""Instructions that a system call counts besides the one that calls it: the replica's fixed part.
 
 Source: `dfinity/ic` `rs/embedders/src/wasmtime_embedder/system_api_complexity.rs`, `overhead::new`. It adds 1 for
 each byte that a call copies, and more for what is printed; here bytes count nothing. All else: `engine.metering`.

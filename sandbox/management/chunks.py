@@ -1,5 +1,5 @@
 """The Wasm chunk store and installing from it: interface specification, "IC method upload_chunk" to
-"install_chunked_code" (SPECIFICATION 5.7). A chunk is billed as 1 MiB whatever its size."""
+"install_chunked_code" (SPECIFICATION 5.7). A chunk of any size is billed as 1 MiB."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sandbox.canister.install import Deployed, Deployment, install, upgrade
-from sandbox.canister.module import CompiledModule, compile_module, submitted_module
+from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.errors import InvalidModule
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment
@@ -28,32 +28,31 @@ class InstallCode:
 
 
 def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
-    """New code; on a trap of any hook nothing changes and the transition carries the failure."""
+    """Install code; if a hook traps, nothing changes and the transition has the failure."""
     state = world.controlled(argument.canister_id)
     if argument.mode == "install" and state.code is not None:
         raise rejects.not_empty(state.id)
     if argument.mode == "upgrade" and state.code is None:
         raise rejects.no_module(state.id)
-    code = submitted_module(argument.module)
-    module = prepared(state, code)
+    module = prepared(state, WasmModule.from_bytes(argument.module))
     check_afforded(world, state, module)
     plan = deployment(world, state, argument, module)
     if argument.mode == "upgrade":
         deployed = upgrade(world.subnet.pool, world.instances, state, plan)
     else:
         deployed = install(world.subnet.pool, plan)
-    return outcome(world, state, argument, code, deployed)
+    return outcome(world, state, argument, module.code, deployed)
 
 
 def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:
-    """A reject for a canister that cannot set aside what a deployment of this module may cost."""
-    short = _reserved(world, module.facts.is64) + world.prices.frozen(state) - state.cycles
+    """Check that the canister can reserve the largest fee of deploying this module; else a reject."""
+    short = _reserved(world, module.facts.is64) + world.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.installation_unpaid(state.id, short)
 
 
 def prepared(state: CanisterState, code: WasmModule) -> CompiledModule:
-    """The code, checked for this canister; `IC0505` with the rule that it breaks."""
+    """Compile the code for this canister; a reject (IC0505) with the rule that it breaks."""
     try:
         return compile_module(code)
     except InvalidModule as error:
@@ -63,7 +62,7 @@ def prepared(state: CanisterState, code: WasmModule) -> CompiledModule:
 def deployment(
     world: ManagementContext, state: CanisterState, argument: InstallCode, prepared: CompiledModule
 ) -> Deployment:
-    """What is to be deployed into the canister, with the limits and the log of this subnet."""
+    """The deployment of a module into the canister, with the limits and the log of this subnet."""
     subnet, on_log = world.subnet, world.on_log
     return Deployment(
         prepared=prepared,
@@ -81,14 +80,14 @@ def deployment(
 
 
 def _reserved(world: ManagementContext, wasm64: bool) -> int:
-    """Set aside before an installation: as much as it may cost."""
-    return world.prices.execution(world.subnet.instruction_limits.install, wasm64)
+    """Upper bound of the fee, reserved before an installation; only what is used is charged."""
+    return world.fees.execution(world.subnet.instruction_limits.install, wasm64)
 
 
 def environment(
     world: ManagementContext, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
 ) -> Environment:
-    """The world as hooks of the canister see it when they are told this version and timer."""
+    """The environment of the canister's hooks, with this version and timer."""
     return Environment(
         canister_id=state.id,
         caller=world.caller,
@@ -101,17 +100,17 @@ def environment(
         global_timer=global_timer,
         environment_variables=state.settings.environment_variables,
         cycles=max(state.cycles - _reserved(world, wasm64), 0),
-        frozen_cycles=world.prices.frozen(state),
-        cost_model=world.prices.system_calls(world.subnet.instruction_limits.update, wasm64),
+        frozen_cycles=world.fees.frozen(state),
+        fee_functions=world.fees.fee_functions(world.subnet.instruction_limits.update, wasm64),
     )
 
 
 def outcome(
     world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
 ) -> Transition:
-    """The deployment as a transition: the canister's new value, or the failure, and then it stays `state`; its
-    instructions are paid for in any case."""
-    fee = world.prices.execution(deployed.instructions, compile_module(code).facts.is64)
+    """The deployment as a transition: the canister's new value, or the failure and `state`; its instructions are
+    charged in any case."""
+    fee = world.fees.execution(deployed.instructions, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
     ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
     if deployed.live is None:

@@ -1,7 +1,6 @@
-"""What a sandbox can be told to do with a canister, as values: which handler, who asks, with what.
+"""Commands of a sandbox as values: handler, caller, arguments.
 
-A command says the same in another process and another year: that is what a record of a sandbox keeps. `HANDLERS` is the
-closed list; a name in it never changes its meaning.
+Commands are serialised in records: a name in `HANDLERS`, the closed list, must never change its meaning.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ HANDLERS: Mapping[str, Callable[..., Transition]] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`handler` is a name in `HANDLERS`; `arguments` are what it takes after the world."""
+    """`handler` is a name in `HANDLERS`; `arguments` are those after the context."""
 
     handler: str
     caller: Principal
@@ -63,5 +62,5 @@ def command(
 
 
 def decide(world: ManagementContext, command: Command) -> Transition:
-    """What the command makes of the subnet."""
+    """Run the command's handler and return its transition."""
     return HANDLERS[command.handler](world, *command.arguments)

@@ -1,9 +1,9 @@
-"""Snapshots changed on purpose: what can be edited, and that the result fits together. Ours; the platform has no such
+"""Editing of snapshots: the possible edits, and checks that the result is consistent. Ours; the platform has no such
 method.
 
-Editing makes a new snapshot of the same canister and leaves its parent alone: it never takes the parent's place. The
-new one tells its history (`SnapshotState.derived`), which its checksum covers. What could not run is refused: a module
-that the platform refuses, globals or a heap that are not the module's, bytes outside of a memory.
+Editing makes a new snapshot of the same canister and never replaces its parent. The new one records its history
+(`SnapshotState.derived`), which its checksum covers. Rejected are: a module that the platform rejects, globals or a
+heap that do not fit the module, bytes outside of a memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sandbox import wasm
-from sandbox.canister.module import CompiledModule, compile_module, submitted_module
+from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.errors import CallRejected
 from sandbox.limits import CERTIFIED_DATA, STABLE_MEMORY, WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.management import rejects
@@ -31,46 +31,44 @@ from sandbox.store.checksum import snapshot_checksum
 from sandbox.wasm import SnapshotGlobal
 
 Patches = tuple[tuple[int, bytes], ...]
-"""Offsets and the bytes that are to be there; a later one wins."""
-Values = tuple[tuple[int | str, int | float], ...]
+"""Offsets and new bytes; later patches overwrite earlier ones."""
+GlobalValues = tuple[tuple[int | str, int | float], ...]
 """Globals, by index or by name, and their values."""
 
 _SHOWN: Final = 64
-"""Bytes of a patch that the history repeats; of more it tells size and SHA-256."""
-_NAMES: Final = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
+"""Bytes of a patch that the history repeats; of a larger patch it has size and SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What is to become of a snapshot; None and () leave things alone. Sizes in bytes; a memory gets its new size
-    before it is patched."""
+    """Edits of a snapshot; None and () change nothing. Sizes in bytes; a memory is resized before it is patched."""
 
     module: bytes | None = None
     heap_size: int | None = None
     stable_size: int | None = None
     heap: Patches = ()
     stable: Patches = ()
-    globals: Values = ()
+    globals: GlobalValues = ()
     certified_data: bytes | None = None
 
     @classmethod
     def of(cls, **given: Any) -> Edits:
-        """From fields as people give them: patches and globals as mappings or as pairs."""
+        """Return the edits from fields with patches and globals as mappings or as pairs."""
         for name in ("heap", "stable", "globals"):
             if name in given:
                 given[name] = tuple(_pairs(given[name]))
         return cls(**given)
 
     def words(self) -> Iterator[str]:
-        """What is edited, for the history."""
+        """Descriptions of the edits, for the history."""
         if self.module is not None:
-            yield f"module {submitted_module(self.module).hash.hex()}"
+            yield f"module {WasmModule.from_bytes(self.module).hash.hex()}"
         for part, size, patches in (("heap", self.heap_size, self.heap), ("stable", self.stable_size, self.stable)):
             if size is not None:
                 yield f"resize {part} to {size} bytes"
             for offset, data in patches:
-                shown = data.hex() if len(data) <= _SHOWN else f"{len(data)} bytes, SHA-256 {_sha256(data)}"
-                yield f"patch {part}:{offset:#x} {shown}"
+                content_text = data.hex() if len(data) <= _SHOWN else f"{len(data)} bytes, SHA-256 {_sha256(data)}"
+                yield f"patch {part}:{offset:#x} {content_text}"
         for name, value in self.globals:
             yield f"global {name} = {value}"
         if self.certified_data is not None:
@@ -86,7 +84,7 @@ def _sha256(data: bytes) -> str:
 
 
 def edit_snapshot(world: ManagementContext, snapshot_id: bytes, edits: Edits, label: str | None = None) -> Transition:
-    """A new snapshot of the same canister, with the edits; the reply is the `SnapshotState`. For controllers."""
+    """Make an edited snapshot of the same canister; the reply is the `SnapshotState`. For controllers."""
     parent, owner = locate(world, owner_id(snapshot_id), snapshot_id)
     state = world.controlled(owner.id)
     intact(parent)
@@ -115,15 +113,14 @@ def _check_room(world: ManagementContext, state: CanisterState) -> None:
 
 
 def _edited(world: ManagementContext, state: CanisterState, parent: SnapshotState, edits: Edits) -> SnapshotState:
-    code = code_of(parent) if edits.module is None else submitted_module(edits.module)
-    module = prepared(state, code)
+    module = prepared(state, code_of(parent) if edits.module is None else WasmModule.from_bytes(edits.module))
     fit = _Fit(parent, module)
     fit.check_kind(edits)
     fit.check_memories(edits)
     changed = fit.with_globals(edits.globals)
     pool = world.subnet.pool
     if edits.module is not None:
-        changed = _with_module(pool, changed, code)
+        changed = _with_module(pool, changed, module.code)
     if edits.certified_data is not None:
         changed = replace(changed, certified_data=edits.certified_data)
     return replace(
@@ -143,7 +140,7 @@ def _with_module(pool: Pool, snapshot: SnapshotState, code: WasmModule) -> Snaps
 
 
 def _written(pool: Pool, content: Readable, size: int | None, patches: Patches) -> Readable:
-    """The content with another size and patches, in a memory of its own; its tree costs what was edited."""
+    """The content, resized and patched, in a memory of its own; its tree costs the edited pages."""
     if size is None and not patches:
         return content
     known = tree(content)
@@ -161,7 +158,7 @@ def _written(pool: Pool, content: Readable, size: int | None, patches: Patches) 
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """What an edited snapshot must be to fit the module that it is going to have."""
+    """Checks that an edited snapshot fits its new module."""
 
     parent: SnapshotState
     module: CompiledModule
@@ -170,7 +167,7 @@ class _Fit:
         return rejects.edit_refused(self.parent.id, why)
 
     def check_kind(self, edits: Edits) -> None:
-        """What there is to edit in this kind of snapshot, and the size of the certified data."""
+        """Check that this kind of snapshot has the edited parts, and the size of the certified data."""
         if self.parent.via_hooks and (edits.heap or edits.heap_size is not None or edits.globals):
             raise self.refused("it was taken via hooks and has neither heap nor globals")
         if edits.certified_data is not None and len(edits.certified_data) > CERTIFIED_DATA:
@@ -179,7 +176,7 @@ class _Fit:
             )
 
     def check_memories(self, edits: Edits) -> None:
-        """Sizes that the memories may have, and patches inside."""
+        """Check the sizes of the memories, and that patches are inside."""
         heap, stable = self.parent.heap.size, self.parent.stable.size
         heap = heap if edits.heap_size is None else edits.heap_size
         stable = stable if edits.stable_size is None else edits.stable_size
@@ -204,21 +201,21 @@ class _Fit:
         if not least <= size <= most:
             raise self.refused(f"{name} of {size} bytes, the module allows {least} to {most}")
 
-    def with_globals(self, values: Values) -> SnapshotState:
-        """The parent with these values of globals, all of them such as the module has."""
+    def with_globals(self, values: GlobalValues) -> SnapshotState:
+        """The parent with new values of globals, whose types are checked."""
         parent, slots = self.parent, self.module.rewritten.snapshot_globals
         if parent.via_hooks:
             return parent
         self._check_types()
-        found = [(slot, self._bits(slot, value)) for name, value in values for slot in [self._slot(name)]]
+        changes = [(slot, self._bits(slot, value)) for name, value in values for slot in [self._slot(name)]]
         if parent.upload is not None:
             numbers = [bits for _, bits in parent.upload.globals]
-            for slot, bits in found:
+            for slot, bits in changes:
                 numbers[slots.index(slot)] = bits
             kinds = tuple(kind for kind, _ in parent.upload.globals)
             return replace(parent, upload=replace(parent.upload, globals=tuple(zip(kinds, numbers, strict=True))))
         saved = bytearray(parent.globals)
-        for slot, bits in found:
+        for slot, bits in changes:
             assert slot.offset is not None
             saved[slot.offset : slot.offset + wasm.SLOT] = bits.to_bytes(wasm.SLOT, "little")
         return replace(parent, globals=bytes(saved))
@@ -256,8 +253,8 @@ class _Fit:
                 pass
         elif isinstance(value, int) and -(1 << (width - 1)) <= value < 1 << width:
             return value % (1 << width)
-        raise self.refused(f"global {slot.index} is an {_NAMES[kind]}, which {value} is not")
+        raise self.refused(f"global {slot.index} is an {wasm.TYPE_NAMES[kind]}, which {value} is not")
 
 
 def _listed(kinds: list[str]) -> str:
-    return f"[{' '.join(_NAMES[kind] for kind in kinds)}]"
+    return f"[{' '.join(wasm.TYPE_NAMES[kind] for kind in kinds)}]"

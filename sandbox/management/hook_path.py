@@ -1,18 +1,17 @@
-"""Snapshots by way of the canister's own hooks: who may, when, and what changes. Ours; the platform has no such methods
+"""Snapshots via the canister's own hooks: access, conditions and effects. Ours; the platform has no such methods
 (the discussion of the community proposal of 2023 asks for them).
 
-Taking runs `canister_pre_upgrade` on a copy that is thrown away and keeps the stable memory that it leaves: nothing of
-the canister changes but its list of snapshots. Loading is an upgrade to a fresh heap over that stable memory: version,
+Taking runs `canister_pre_upgrade` on a discarded copy and keeps the resulting stable memory: of the canister only the
+list of snapshots changes. Loading is an upgrade to a fresh heap over that stable memory: version,
 history, timer and logs are those of an upgrade; certified data and chunk store come from the snapshot. If it fails,
-nothing at all has changed: no log, no cycles.
+nothing has changed, not even logs and cycles.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.canister.hook_path import Saved, Source, keeps_heap_to_itself, restore, save
-from sandbox.canister.module import submitted_module
+from sandbox.canister.hook_path import HookResult, HookSource, keeps_heap_to_itself, restore, save
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
 from sandbox.management.load_parts import code_of, parts
@@ -21,6 +20,7 @@ from sandbox.management.transition import ManagementContext, Transition
 from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, SnapshotState, WasmModule
+from sandbox.state.messages import EMPTY_CANDID
 from sandbox.store import showing
 
 _TAKE, _LOAD = "take_snapshot", "load_snapshot"
@@ -28,11 +28,11 @@ _TAKE, _LOAD = "take_snapshot", "load_snapshot"
 
 @dataclass(frozen=True, slots=True)
 class HookLoad:
-    """How a stable memory is loaded via hooks. `module`: None is the snapshot's, or for a bare memory the canister's.
-    `skip_pre_upgrade`: of a plain snapshot, take the stable memory as it is; what only its heap holds is lost."""
+    """Options of loading via hooks. `module`: None is the snapshot's, or for a bare stable memory the canister's.
+    `skip_pre_upgrade`: use the stable memory of a plain snapshot as it is; data that only its heap holds is lost."""
 
     module: bytes | None = None
-    arg: bytes = b"DIDL\0\0"
+    arg: bytes = EMPTY_CANDID
     skip_pre_upgrade: bool = False
 
 
@@ -60,7 +60,7 @@ def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str 
     return Transition(canister=new, rehearsed=saved.executions, instructions=saved.instructions, reply=snapshot)
 
 
-def _failed(state: CanisterState, saved: Saved, method: str) -> Transition:
+def _failed(state: CanisterState, saved: HookResult, method: str) -> Transition:
     return Transition(
         canister=state,
         rehearsed=saved.executions,
@@ -79,13 +79,13 @@ def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id
     state = world.controlled(canister_id)
     snapshot, owner = loadable(world, canister_id, snapshot_id)
     if snapshot.via_hooks or how.skip_pre_upgrade:
-        saved = Saved(snapshot.stable, None)
+        saved = HookResult(snapshot.stable, None)
     else:
         content = parts(state, snapshot)
         saved = _saved(world, owner, replace(snapshot, globals=content.globals), content.code)
     if saved.stable is None:
         return _failed(state, saved, _LOAD)
-    code = code_of(snapshot) if how.module is None else submitted_module(how.module)
+    code = code_of(snapshot) if how.module is None else WasmModule.from_bytes(how.module)
     after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
     loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
     heard = (*saved.executions, *loaded.rehearsed)
@@ -95,7 +95,7 @@ def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id
 def load_stable_image(world: ManagementContext, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
     """As `load_via_hooks`, from a bare stable memory; certified data and chunk store stay as they are."""
     state = world.controlled(canister_id)
-    code = state.code if how.module is None else submitted_module(how.module)
+    code = state.code if how.module is None else WasmModule.from_bytes(how.module)
     if code is None:
         raise rejects.no_module(canister_id)
     return _restored(world, (state, state), _free(world, image, canister_id), code, how)
@@ -114,19 +114,19 @@ def _restored(
     check_afforded(world, state, module)
     deployed = restore(world.subnet.pool, stable, deployment(world, state, argument, module))
     if deployed.live is None:
-        failed = Saved(None, deployed.failure, deployed.executions, deployed.instructions)
+        failed = HookResult(None, deployed.failure, deployed.executions, deployed.instructions)
         return _failed(state, failed, _LOAD)
-    return replace(outcome(world, after, argument, code, deployed), method=_LOAD)
+    return replace(outcome(world, after, argument, module.code, deployed), method=_LOAD)
 
 
-def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> Saved:
-    """What the hook of a plain snapshot's module makes of it, on a copy."""
+def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> HookResult:
+    """Run the hook of a plain snapshot's module on a copy of it."""
     module = prepared(owner, code)
     if keeps_heap_to_itself(module):
         raise rejects.heap_is_not_saved(owner.id)
     plan, pool = deployment(world, owner, InstallCode(owner.id, b""), module), world.subnet.pool
     seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0, wasm64=module.facts.is64)
-    source = Source(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
+    source = HookSource(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
     return save(source, replace(plan, environment=seen, heap_limit=0))
 
 

@@ -26,7 +26,7 @@ ED25519_ORDER = (1 << 252) + 27742317777372353535851937790883648493
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class DerivedKey:
     """A private scalar, its public key as the platform encodes it, and the chain code for the next derivation."""
 
     secret: int
@@ -34,13 +34,13 @@ class Key:
     chain_code: bytes
 
 
-def ecdsa_key(seed: str, path: Iterable[bytes]) -> Key:
+def ecdsa_key(seed: str, path: Iterable[bytes]) -> DerivedKey:
     """A secp256k1 key: the master key that `seed` stands for, derived along `path`."""
     secret, chain_code = _master(seed, SECP256K1_ORDER), bytes(32)
     for index in path:
         offset, chain_code = _bip32(index, _compressed(secret), chain_code)
         secret = (secret + offset) % SECP256K1_ORDER
-    return Key(secret, _compressed(secret), chain_code)
+    return DerivedKey(secret, _compressed(secret), chain_code)
 
 
 def _bip32(index: bytes, data: bytes, chain_code: bytes) -> tuple[int, bytes]:
@@ -52,7 +52,7 @@ def _bip32(index: bytes, data: bytes, chain_code: bytes) -> tuple[int, bytes]:
         data = b"\x01" + following  # once in 2^127: SLIP-0010's way on
 
 
-def ed25519_key(seed: str, path: Iterable[bytes]) -> Key:
+def ed25519_key(seed: str, path: Iterable[bytes]) -> DerivedKey:
     """An Ed25519 key, likewise."""
     secret, chain_code = _master(seed, ED25519_ORDER), bytes(32)
     for index in path:
@@ -60,7 +60,7 @@ def ed25519_key(seed: str, path: Iterable[bytes]) -> Key:
         derived = HKDF(hashes.SHA512(), 96, salt=chain_code, info=b"Ed25519").derive(material)
         secret = (secret + int.from_bytes(derived[:64], "big")) % ED25519_ORDER
         chain_code = derived[64:]
-    return Key(secret, _edwards(secret), chain_code)
+    return DerivedKey(secret, _edwards(secret), chain_code)
 
 
 def _master(seed: str, order: int) -> int:
@@ -88,7 +88,7 @@ def _edwards(secret: int) -> bytes:
     return sodium.crypto_scalarmult_ed25519_base_noclamp(secret.to_bytes(32, "little"))
 
 
-def sign_ecdsa(key: Key, digest: bytes) -> bytes:
+def sign_ecdsa(key: DerivedKey, digest: bytes) -> bytes:
     """r and s, 32 bytes each, of a 32-byte hash."""
     algorithm = ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True)
     r, s = decode_dss_signature(_private(key.secret).sign(digest, algorithm))
@@ -119,7 +119,7 @@ def _tagged(tag: str, data: bytes) -> bytes:
     return hashlib.sha256(prefix + prefix + data).digest()
 
 
-def sign_ed25519(key: Key, message: bytes) -> bytes:
+def sign_ed25519(key: DerivedKey, message: bytes) -> bytes:
     """RFC 8032, with a nonce from the secret scalar and the message in place of a hash prefix."""
     prefix = hashlib.sha512(b"canister-sandbox nonce" + key.secret.to_bytes(32, "big")).digest()
     nonce = _scalar(prefix + message)

@@ -16,7 +16,7 @@ from sandbox.state import NO_CHUNKS, CanisterState, Settings, Status, Subnet
 
 def create_for_cycles(world: ManagementContext, settings: SettingsUpdate) -> Transition:
     """`create_canister`: the new canister owns the cycles of the call, less the fee."""
-    fee = world.prices.creation
+    fee = world.fees.creation
     if world.cycles < fee:
         raise rejects.creation_fee(world.cycles, fee)
     created = create_canister(world, settings, None, world.cycles - fee)

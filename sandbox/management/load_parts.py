@@ -1,4 +1,4 @@
-"""From an uploaded snapshot to code and globals: checked only when it is loaded (SPECIFICATION 6.2, 6.3, 6.6).
+"""Code and globals of a snapshot; those of an upload are checked only when it is loaded (SPECIFICATION 6.2, 6.3, 6.6).
 
 The globals of a snapshot are those that are mutable or exported: exports in their order, then unexported mutable ones
 by index. The sandbox itself keeps only mutable globals, 16 bytes each.
@@ -10,21 +10,23 @@ from dataclasses import dataclass
 
 from sandbox import wasm
 from sandbox.canister.heap_fit import heap_problem
-from sandbox.canister.module import CompiledModule, compile_module, submitted_module
+from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.management import rejects
 from sandbox.management.code import prepared
 from sandbox.management.sizes import low_on_memory
 from sandbox.state import CanisterState, SnapshotState, WasmModule
+from sandbox.state.canister import EXECUTED, NOT_SATISFIED, READY
 
 Globals = tuple[tuple[str, int], ...]
 """Type letters (`i l f d v`) and bits."""
 
-_HOOK = {"condition_not_satisfied": "ConditionNotSatisfied", "ready": "Ready", "executed": "Executed"}
+_HOOK = {NOT_SATISFIED: "ConditionNotSatisfied", READY: "Ready", EXECUTED: "Executed"}
+"""States of the low-memory hook as the replica prints them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a load puts into the canister besides memories; None: timer or hook stay as they are."""
+    """The parts that a load sets besides memories; None: timer or hook do not change."""
 
     code: WasmModule
     globals: bytes
@@ -43,14 +45,14 @@ def parts(state: CanisterState, snapshot: SnapshotState) -> Parts:
         raise rejects.rejected(problem.code, problem.message(state.id))
     values = _slots(module, snapshot.upload.globals)
     _check_hook(state, snapshot)
-    return Parts(code, values, snapshot.global_timer, snapshot.low_memory_hook)
+    return Parts(module.code, values, snapshot.global_timer, snapshot.low_memory_hook)
 
 
 def code_of(snapshot: SnapshotState) -> WasmModule:
     """The module alone, unchecked."""
     upload = snapshot.upload
     if upload is not None:
-        return submitted_module(upload.module.read(0, upload.module_size))
+        return WasmModule.from_bytes(upload.module.read(0, upload.module_size))
     assert snapshot.code is not None
     return snapshot.code
 
@@ -60,7 +62,7 @@ def _check_hook(state: CanisterState, snapshot: SnapshotState) -> None:
     if hook is None:
         return
     satisfied = low_on_memory(state.settings, snapshot.heap.size)
-    if satisfied != (hook != "condition_not_satisfied"):
+    if satisfied != (hook != NOT_SATISFIED):
         raise rejects.invalid_payload(
             f"Hook status (Some({_HOOK[hook]})) of uploaded snapshot is inconsistent with the canister's state "
             f"(hook condition satisfied: {str(satisfied).lower()})."
@@ -90,10 +92,10 @@ def snapshot_globals(snapshot: SnapshotState) -> Globals:
     if snapshot.via_hooks:
         return ()
     assert snapshot.code is not None
-    found = []
+    values = []
     for slot in compile_module(snapshot.code).rewritten.snapshot_globals:
         bits = slot.value or 0
         if slot.offset is not None:
             bits = int.from_bytes(snapshot.globals[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
-        found.append((slot.type, bits))
-    return tuple(found)
+        values.append((slot.type, bits))
+    return tuple(values)

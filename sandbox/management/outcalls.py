@@ -28,7 +28,7 @@ def http_request(world: ManagementContext, arg: dict[str, Any], transform: FuncT
     body = arg["body"] or b""
     most = limits.OUTCALL_SIZE if most is None else most
     _check(arg, method, headers, most)
-    fee = world.prices.outcall(len(body) + _size(headers), most)
+    fee = world.fees.outcall(len(body) + _size(headers), most)
     if world.cycles < fee:
         raise rejects.not_paid("http_request", world.cycles, fee)
     request = {"url": arg["url"], "method": method, "headers": headers, "body": arg["body"]}

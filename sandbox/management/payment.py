@@ -1,8 +1,8 @@
-"""What snapshots cost their canister: `dfinity/ic` `rs/execution_environment/src/canister_manager.rs`
+"""Fees for snapshots: `dfinity/ic` `rs/execution_environment/src/canister_manager.rs`
 (`cycles_and_memory_usage_checks`), numbers in `rs/config/src/subnet_config.rs`.
 
-Compilation is not counted for a load, and nothing is reserved for storage. What the platform does not have (by way of
-hooks, edited, by a policy) costs nothing but the memory that it occupies.
+Compilation is not counted for a load, and nothing is reserved for storage. Snapshots that the platform does not have
+(taken via hooks, edited, taken by a policy) cost only the memory that they occupy.
 """
 
 from __future__ import annotations
@@ -17,60 +17,60 @@ from sandbox.management.sizes import memory_usage, snapshot_size
 from sandbox.management.transition import ManagementContext
 from sandbox.state import CanisterState, SnapshotState, WasmModule
 
-Step = tuple[int, bool]
-"""Instructions that count as executed, and whether at the price of a 64-bit module."""
+Work = tuple[int, bool]
+"""Instructions that count as executed, and whether at the fees of a 64-bit module."""
 
 
-def charged(world: ManagementContext, state: CanisterState, step: Step) -> CanisterState:
-    """The canister, having paid for a step; a reject (IC0207) if that would freeze it."""
-    price = world.prices.execution(*step)
-    short = price + world.prices.frozen(state) - state.cycles
+def charge_work(world: ManagementContext, state: CanisterState, work: Work) -> CanisterState:
+    """The canister after paying for `work`; a reject (IC0207) if that would freeze it."""
+    fee = world.fees.execution(*work)
+    short = fee + world.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.snapshot_unpaid(state.id, short)
-    return replace(state, cycles=state.cycles - price) if price else state
+    return replace(state, cycles=state.cycles - fee) if fee else state
 
 
-def paid(
-    world: ManagementContext, before: CanisterState, after: CanisterState, step: Step | None = None, grown: int = 0
+def charge(
+    world: ManagementContext, before: CanisterState, after: CanisterState, work: Work | None = None, grown: int = 0
 ) -> CanisterState:
-    """`after`, to which so many bytes more will belong than it shows, having paid for the step with the cycles that
-    were there `before`.
+    """`after`, less the fee for `work`, which is paid with the cycles of `before`. `grown`: bytes of memory that the
+    canister will have beyond those of `after`.
 
-    A reject if that would freeze it: by the memory alone (IC0532), or by the price (IC0207).
+    A reject if that would freeze it: by the memory alone (IC0532), or by the fee (IC0207).
     """
-    frozen = world.prices.frozen(after, grown)
+    frozen = world.fees.frozen(after, grown)
     if before.cycles < frozen:
         more = max(_allocated(after, grown) - _allocated(before), 0)
         raise rejects.memory_unpaid(more, frozen - before.cycles)
-    price = 0 if step is None else world.prices.execution(*step)
-    if before.cycles < price + frozen:
-        raise rejects.snapshot_unpaid(before.id, price + frozen - before.cycles)
-    return after if after.cycles == before.cycles - price else replace(after, cycles=before.cycles - price)
+    fee = 0 if work is None else world.fees.execution(*work)
+    if before.cycles < fee + frozen:
+        raise rejects.snapshot_unpaid(before.id, fee + frozen - before.cycles)
+    return after if after.cycles == before.cycles - fee else replace(after, cycles=before.cycles - fee)
 
 
 def _allocated(state: CanisterState, grown: int = 0) -> int:
     return max(memory_usage(state) + grown, state.settings.memory_allocation)
 
 
-BASE: Final = (SNAPSHOT_BASE, False)
-"""To begin to load a snapshot."""
+LOAD_BASE: Final = (SNAPSHOT_BASE, False)
+"""The work of beginning to load a snapshot."""
 
 
-def making(snapshot: SnapshotState) -> Step:
-    """To make a snapshot."""
+def creation_work(snapshot: SnapshotState) -> Work:
+    """The work of making a snapshot."""
     return SNAPSHOT_BASE + snapshot_size(snapshot), False
 
 
-def loading(world: ManagementContext, snapshot: SnapshotState, code: WasmModule) -> Step | None:
-    """To load a snapshot with this module, which is not compiled yet where nothing costs anything."""
+def load_work(world: ManagementContext, snapshot: SnapshotState, code: WasmModule) -> Work | None:
+    """The work of loading a snapshot with this module; None, without compiling it, where everything is free."""
     return None if world.subnet.costs == "free" else (snapshot_size(snapshot), compile_module(code).facts.is64)
 
 
-def reading(size: int) -> Step:
-    """To read so many bytes of a snapshot."""
+def read_work(size: int) -> Work:
+    """The work of reading `size` bytes of a snapshot."""
     return SNAPSHOT_SLICE_BASE + size, False
 
 
-def writing(size: int) -> Step:
-    """To write so many bytes of a snapshot."""
+def write_work(size: int) -> Work:
+    """The work of writing `size` bytes of a snapshot."""
     return size, False

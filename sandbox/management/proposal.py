@@ -1,24 +1,24 @@
 """Snapshots by the community proposal of 2023 (`proposal.did`): the same handlers, other records.
 
-A snapshot is found by its id alone; how many a canister may have is the sandbox's choice (`Subnet.max_snapshots`).
+A snapshot is named by its id alone; how many a canister may have is the sandbox's choice (`Subnet.max_snapshots`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sandbox.management import rejects, snapshot_rules
+from sandbox.management import snapshot_rules
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import ManagementContext, Transition
 from sandbox.state import SnapshotState
+from sandbox.store.checksum import snapshot_checksum
 
 
 def take_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
-    """As `snapshots.take_snapshot`; by default it takes the place of the canister's earlier snapshot."""
-    _need_checksums(world, "take_snapshot")
+    """As `snapshot_rules.take_snapshot`; by default it takes the place of the canister's earlier snapshot."""
     taken = snapshot_rules.take_snapshot(world, arg["canister_id"], arg["label"])
     assert isinstance(taken.reply, SnapshotState)
-    return taken.replying(_record(world, taken.reply))
+    return taken.replying(_record(taken.reply))
 
 
 def load_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
@@ -26,9 +26,8 @@ def load_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
 
 
 def list_snapshots(world: ManagementContext, arg: dict[str, Any]) -> Transition:
-    _need_checksums(world, "list_snapshots")
-    found = snapshot_rules.list_snapshots(world, arg["canister_id"])
-    return Transition(reply=[_record(world, snapshot) for snapshot in found])
+    snapshots = snapshot_rules.list_snapshots(world, arg["canister_id"])
+    return Transition(reply=[_record(snapshot) for snapshot in snapshots])
 
 
 def delete_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
@@ -37,17 +36,11 @@ def delete_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition
     return snapshot_rules.delete_snapshot(world, owner.id, snapshot_id)
 
 
-def _need_checksums(world: ManagementContext, method: str) -> None:
-    if world.hooks.checksum is None:
-        raise rejects.unsupported(method, "checksums of snapshots are not computed here")
-
-
-def _record(world: ManagementContext, snapshot: SnapshotState) -> dict[str, object]:
-    assert world.hooks.checksum is not None
+def _record(snapshot: SnapshotState) -> dict[str, object]:
     return {
         "id": snapshot.id,
         "taken_on": snapshot.taken_at,
         "label": snapshot.label,
         "total_size": snapshot_size(snapshot),
-        "checksum": world.hooks.checksum(snapshot).hex() if snapshot.damage is None else "",
+        "checksum": snapshot_checksum(snapshot).hex() if snapshot.damage is None else "",
     }

@@ -6,14 +6,14 @@ help that is appended to some of them), `rs/types/types/src/messages/ingress_mes
 
 from __future__ import annotations
 
-from sandbox.canister.failure import Failure
+from sandbox.canister import failure
 from sandbox.canister.motoko import STABILIZE
 from sandbox.errors import CallRejected, ErrorCode, Reject
+from sandbox.ic0.error_help import DOCUMENTATION
 from sandbox.limits import LOG_SIZE, LOG_SIZE_BOUND, SNAPSHOT_SLICE, SNAPSHOTS
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
 
-_DOCUMENTATION = "https://internetcomputer.org/docs/current/references/execution-errors#"
 _HELP = {
     "invalid-controller": "Execute this call from a controller of the target canister or add the current caller as a "
     "controller.",
@@ -43,13 +43,13 @@ _WITHOUT_PLACE = {
     "canister-snapshot-limit-exceeded",
     "canister-snapshot-not-enough-cycles",
 }
-"""Where the replica tells the anchor alone."""
+"""Errors of which the replica prints only the anchor of the documentation."""
 
 
 def rejected(code: ErrorCode, message: str, help_anchor: str | None = None) -> CallRejected:
-    """The exception with which a handler refuses; nothing has changed then."""
+    """The exception that a handler raises to reject a call; nothing has changed then."""
     if help_anchor is not None:
-        place = "" if help_anchor in _WITHOUT_PLACE else _DOCUMENTATION
+        place = "" if help_anchor in _WITHOUT_PLACE else DOCUMENTATION
         message += f"\n{_HELP[help_anchor]} See documentation: {place}{help_anchor}"
     return CallRejected(Reject.of(code, message))
 
@@ -96,14 +96,13 @@ def snapshot_not_found(snapshot_id: bytes, canister_id: Principal) -> CallReject
 
 
 def no_module(canister_id: Principal) -> CallRejected:
-    text = "Attempted to execute a message, but the canister contains no Wasm module."
-    problem = Failure(ErrorCode.CANISTER_WASM_MODULE_NOT_FOUND, text)
+    problem = failure.no_module()
     return rejected(problem.code, problem.message(canister_id))
 
 
 def invalid_module(canister_id: Principal, rule: str) -> CallRejected:
-    """`rule`: what the module breaks."""
-    problem = Failure(ErrorCode.CANISTER_INVALID_WASM, f"Canister's Wasm module is not valid: {rule}")
+    """`rule`: the broken rule."""
+    problem = failure.Failure(ErrorCode.CANISTER_INVALID_WASM, f"Canister's Wasm module is not valid: {rule}")
     return rejected(problem.code, problem.message(canister_id))
 
 
@@ -150,7 +149,7 @@ def edit_refused(snapshot_id: bytes, why: str) -> CallRejected:
 
 
 def heap_is_not_saved(canister_id: Principal) -> CallRejected:
-    """Ours: no hook writes to stable memory what enhanced orthogonal persistence keeps in the heap."""
+    """Ours: no hook writes the heap of enhanced orthogonal persistence to stable memory."""
     text = (
         f"Canister {canister_id} keeps its data in the heap across upgrades (enhanced orthogonal persistence) and its "
         f"module does not export `{STABILIZE}`, which would write it to stable memory: it has no snapshots via hooks. "
@@ -169,15 +168,12 @@ def snapshot_unpaid(canister_id: Principal, short: int) -> CallRejected:
 
 
 def memory_unpaid(grown: int, short: int) -> CallRejected:
-    text = (
-        f"Canister cannot grow memory by {grown} bytes due to insufficient cycles. At least {short} additional cycles "
-        "are required."
-    )
-    return rejected(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text, "insufficient-cycles-in-memory-grow-1")
+    problem = failure.memory_unpaid(grown, short)
+    return rejected(problem.code, problem.text, "insufficient-cycles-in-memory-grow-1")
 
 
 def damaged_on_disk(method: str) -> CallRejected:
-    """Ours. Where the files are is nothing that a canister could know, so the text does not say it."""
+    """Ours. A canister could not know the path of the files, so the text does not name it."""
     text = (
         f"{method} needs a snapshot whose files are damaged, and nothing has changed. `canister-sandbox snapshot "
         "verify` says what differs."
@@ -216,7 +212,7 @@ def installation_unpaid(canister_id: Principal, short: int) -> CallRejected:
 
 
 def out_of_cycles(canister_id: Principal, short: int | None) -> str:
-    """The sentence that several texts have in them; without `short` for those who may not know the balance."""
+    """The sentence common to several texts; without `short` for callers who may not know the balance."""
     more = "" if short is None else f": please top up the canister with at least {short} additional cycles"
     return f"Canister {canister_id} is out of cycles{more}"
 

@@ -1,4 +1,4 @@
-"""Snapshots that are given up by rule, and the rules by which they are taken. Ours; the platform has neither."""
+"""Deletion of snapshots by rules, and policies for taking them. Ours; the platform has neither."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 from sandbox.state import Keep, Policy, SnapshotState
 
-EVERYWHERE = Principal.management()
-"""Whose policy holds for all canisters that have none of their own."""
+ALL_CANISTERS = Principal.management()
+"""The key of the policy for all canisters without one of their own."""
 _BUCKETS: dict[str, Callable[[datetime], object]] = {
     "hourly": lambda t: (t.date(), t.hour),
     "daily": lambda t: t.date(),
@@ -24,27 +24,27 @@ _BUCKETS: dict[str, Callable[[datetime], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A snapshot and the rules by which it stays; none: it goes."""
+    """A snapshot and the rules that keep it; without any it is deleted."""
 
     snapshot: SnapshotState
     reasons: tuple[str, ...]
 
 
 def judge(snapshots: Iterable[SnapshotState], keep: Keep, now: int) -> list[Judged]:
-    """What `keep` says about the snapshots of one canister, newest first; `now` in nanoseconds since 1970."""
+    """The rules of `keep` that keep each snapshot of one canister, newest first; `now` in nanoseconds since 1970."""
     newest = sorted(snapshots, key=lambda s: (s.taken_at, s.id), reverse=True)
     reasons: list[list[str]] = [["last"] if index < keep.last else [] for index in range(len(newest))]
     for name, bucket in _BUCKETS.items():
         for index in _spread([bucket(_date(s.taken_at)) for s in newest], getattr(keep, name)):
             reasons[index].append(name)
-    for snapshot, found in zip(newest, reasons, strict=True):
+    for snapshot, names in zip(newest, reasons, strict=True):
         if keep.within and snapshot.taken_at >= now - keep.within * 1_000_000_000:
-            found.append("within")
+            names.append("within")
         if any(fnmatchcase(snapshot.label or "", pattern) for pattern in keep.pinned if snapshot.label is not None):
-            found.append("pinned")
+            names.append("pinned")
         if snapshot.damage is not None:
-            found.append("damaged")  # when it was taken is not known; whoever wants it gone deletes it
-    return [Judged(s, tuple(found)) for s, found in zip(newest, reasons, strict=True)]
+            names.append("damaged")  # its time is unknown; it can be deleted by its id
+    return [Judged(s, tuple(names)) for s, names in zip(newest, reasons, strict=True)]
 
 
 def _spread(buckets: Sequence[object], count: int) -> Iterable[int]:
@@ -69,7 +69,7 @@ def kept(snapshots: Sequence[SnapshotState], keep: Keep, now: int) -> tuple[Snap
 
 
 def retain_snapshots(world: ManagementContext, canister_id: Principal, keep: Keep) -> Transition:
-    """Give up the snapshots that `keep` does not name; the reply is their ids."""
+    """Delete the snapshots that `keep` does not keep; the reply is their ids."""
     state = world.controlled(canister_id)
     staying = kept(state.snapshots, keep, world.subnet.time)
     gone = tuple(snapshot.id for snapshot in state.snapshots if snapshot not in staying)
@@ -77,9 +77,9 @@ def retain_snapshots(world: ManagementContext, canister_id: Principal, keep: Kee
 
 
 def set_policy(world: ManagementContext, canister_id: Principal | None, policy: Policy | None) -> Transition:
-    """From now on this policy holds for a canister (its controllers may say so), or for all that have none of their own
-    (whoever uses the sandbox may). None: none, so that for a canister the common one holds again."""
-    target = EVERYWHERE if canister_id is None else world.controlled(canister_id).id
+    """Set the policy of a canister (for its controllers), or of all without one of their own (`canister_id` None, for
+    the user of the sandbox). `policy` None removes it, so that the common one applies to the canister again."""
+    target = ALL_CANISTERS if canister_id is None else world.controlled(canister_id).id
     policies = {key: value for key, value in world.subnet.policies.items() if key != target}
     if policy is not None:
         policies[target] = policy

@@ -30,7 +30,7 @@ _BOUNDS = {
 
 
 def update_settings(world: ManagementContext, canister_id: Principal, update: SettingsUpdate) -> Transition:
-    """The settings given replace the old ones; version + 1; a history entry only if `controllers` is among them."""
+    """Replace the settings in `update`; version + 1; a history entry only if `controllers` is among them."""
     state = world.controlled(canister_id)
     version = state.version + 1
     settings = apply_settings(state, update)
@@ -46,7 +46,7 @@ def update_settings(world: ManagementContext, canister_id: Principal, update: Se
 def check_allocations(world: ManagementContext, state: CanisterState, settings: Settings) -> None:
     """A reject if these settings have a larger allocation than the canister has now, and would freeze it; a longer
     freezing threshold may (`dfinity/ic` `canister_manager.rs`, `validate_canister_settings`)."""
-    short = world.prices.frozen(replace(state, settings=settings)) - state.cycles
+    short = world.fees.frozen(replace(state, settings=settings)) - state.cycles
     if short <= 0:
         return
     if settings.compute_allocation > state.settings.compute_allocation:
@@ -84,7 +84,7 @@ def _visible_to(visibility: Visibility) -> dict[str, Any]:
 
 
 def sees(state: CanisterState, visibility: Visibility, reader: Principal) -> bool:
-    """Whether `reader` may see what `visibility` is about."""
+    """Check whether `visibility` or control of the canister admits `reader`."""
     return visibility.public or reader in visibility.allowed_viewers or reader in state.settings.controllers
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.limits import DERIVATION_PATH
 from sandbox.management import keys, rejects
-from sandbox.management.keys import Key
+from sandbox.management.keys import DerivedKey
 from sandbox.management.transition import ManagementContext, Transition
 from sandbox.principal import Principal
 
@@ -65,13 +65,13 @@ def sign_with_schnorr(world: ManagementContext, arg: dict[str, Any]) -> Transiti
 
 
 def _signed(world: ManagementContext, method: str, signature: bytes) -> Transition:
-    fee = world.prices.signature
+    fee = world.fees.signature
     if world.cycles < fee:
         raise rejects.not_paid(method, world.cycles, fee)
     return Transition(reply={"signature": signature}, accepted=fee)
 
 
-def _derived(world: ManagementContext, method: str, key_id: KeyId, owner: Principal, path: list[bytes]) -> Key:
+def _derived(world: ManagementContext, method: str, key_id: KeyId, owner: Principal, path: list[bytes]) -> DerivedKey:
     if key_id.name not in KEY_NAMES:
         raise rejects.unknown_key(method, f"{_SCHEMES[key_id.scheme]}:{key_id.name}", _existing())
     if len(path) > DERIVATION_PATH:

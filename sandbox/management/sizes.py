@@ -1,5 +1,5 @@
-"""What a canister occupies: interface specification, "IC method canister_status", "Memory Metrics" (SPECIFICATION 5.7,
-6.2).
+"""Memory usage of a canister: interface specification, "IC method canister_status", "Memory Metrics" (SPECIFICATION
+5.7, 6.2).
 
 Where the specification leaves the measure open it is ours: 16 bytes for a global, 64 for a history entry and 32 for
 each principal in it, the content alone for a log record.

@@ -1,4 +1,4 @@
-"""Take, load, list and delete snapshots: the rules of who may, when, and what changes (SPECIFICATION 6.5, 6.6).
+"""Take, load, list and delete snapshots: access, conditions and effects (SPECIFICATION 6.5, 6.6).
 
 Taking copies nothing: a snapshot holds images of the two memories. Loading writes back the pages that differ. A load
 does not run start, init or hooks; status, settings, cycles and logs stay; timer and low-memory hook stay too, unless
@@ -14,7 +14,7 @@ from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
 from sandbox.management.lifecycle import uninstalled
 from sandbox.management.load_parts import Parts, parts
-from sandbox.management.payment import BASE, charged, loading, making, paid
+from sandbox.management.payment import LOAD_BASE, charge, charge_work, creation_work, load_work
 from sandbox.management.settings import sees
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import ManagementContext, Transition, history
@@ -26,11 +26,11 @@ from sandbox.store import restoration
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """How a snapshot is taken. `replace_id`: the one to give up for it. `uninstall`: and then uninstall the code.
+    """Options of taking a snapshot. `replace_id`: the snapshot to delete for it. `uninstall`: uninstall the code then.
 
-    `limit`: a canister may have at least so many snapshots, whatever the sandbox allows (`Subnet.max_snapshots`). If it
-    may have 1, a new one takes the place of the old, of one alone: where there are several, because more were allowed
-    before or elsewhere, none goes. Those that policies take do not count.
+    `limit`: a canister may have this many snapshots even if the sandbox allows fewer (`Subnet.max_snapshots`). With a
+    limit of 1, a new snapshot replaces the only existing one; if several exist, nothing is replaced and the call is
+    rejected. Automatic snapshots do not count.
     """
 
     label: str | None = None
@@ -49,16 +49,16 @@ def take_snapshot(
     return take(world, canister_id, Take(label, replace_id))
 
 
-def take(world: ManagementContext, canister_id: Principal, how: Take) -> Transition:
-    """A new snapshot of a canister with code, whatever its status; the reply is the `SnapshotState`."""
+def take(world: ManagementContext, canister_id: Principal, options: Take) -> Transition:
+    """Take a snapshot of a canister with code, in any status; the reply is the `SnapshotState`."""
     state = world.controlled(canister_id)
-    kept = remaining(world, state, how)
+    kept = remaining(world, state, options)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    snapshot = present(world.subnet, state, how.label)
+    snapshot = present(world.subnet, state, options.label)
     new = with_snapshot(state, kept, snapshot)
-    new = uninstalled(world, new) if how.uninstall else new
-    return Transition(canister=paid(world, state, new, making(snapshot)), reply=snapshot)
+    new = uninstalled(world, new) if options.uninstall else new
+    return Transition(canister=charge(world, state, new, creation_work(snapshot)), reply=snapshot)
 
 
 def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
@@ -82,13 +82,13 @@ def present(subnet: Subnet, state: CanisterState, label: str | None) -> Snapshot
 
 
 def open_calls(subnet: Subnet, canister_id: Principal) -> tuple[OpenCall, ...]:
-    """The calls that the canister has not finished."""
-    found = (c for c in subnet.contexts.values() if c.canister_id == canister_id and not c.deleted)
-    return tuple(OpenCall(c.method, c.caller, c.outstanding) for c in found)
+    """The open calls of the canister."""
+    contexts = (c for c in subnet.contexts.values() if c.canister_id == canister_id and not c.deleted)
+    return tuple(OpenCall(c.method, c.caller, c.outstanding) for c in contexts)
 
 
 def checked_label(label: object) -> str | None:
-    """The label of a new snapshot; `CandidTypeError` if it is none, of any kind that could not be kept."""
+    """The label of a new snapshot; `CandidTypeError` if it is not a text that can be stored."""
     if label is None:
         return None
     if not isinstance(label, str):
@@ -101,7 +101,7 @@ def checked_label(label: object) -> str | None:
 
 
 def with_snapshot(state: CanisterState, others: tuple[SnapshotState, ...], snapshot: SnapshotState) -> CanisterState:
-    """The canister with a new snapshot besides these; its number is used up."""
+    """The canister with a new snapshot after `others`; the snapshot's number is not used again."""
     return replace(state, snapshots=(*others, snapshot), next_snapshot=state.next_snapshot + 1)
 
 
@@ -110,11 +110,11 @@ def next_id(state: CanisterState) -> bytes:
     return state.next_snapshot.to_bytes(SNAPSHOT_ID, "big") + bytes(state.id)
 
 
-def remaining(world: ManagementContext, state: CanisterState, how: Take) -> tuple[SnapshotState, ...]:
-    """The snapshots that stay when one more is made; a reject if there is no room for it."""
-    most = max(world.subnet.max_snapshots, how.limit or 1)
-    if how.replace_id is not None:
-        old = own(world, state, how.replace_id)
+def remaining(world: ManagementContext, state: CanisterState, options: Take) -> tuple[SnapshotState, ...]:
+    """The snapshots that stay when one more is taken; a reject if the limit is reached."""
+    most = max(world.subnet.max_snapshots, options.limit or 1)
+    if options.replace_id is not None:
+        old = own(world, state, options.replace_id)
         return tuple(s for s in state.snapshots if s is not old)
     others = tuple(s for s in state.snapshots if s.automatic)
     count = len(state.snapshots) - len(others)
@@ -133,14 +133,14 @@ def load_snapshot(world: ManagementContext, canister_id: Principal, snapshot_id:
 
 
 def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Transition:
-    """The canister as `load_snapshot` leaves it; rights are not looked at."""
+    """The transition of `load_snapshot`, without its check of access."""
     if snapshot.via_hooks:
         raise rejects.only_stable_memory(snapshot.id)
-    begun = charged(world, state, BASE)
-    content, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
-    heap, how_heap = restoration(snapshot.heap, state.heap, in_use, pool)
-    stable, how_stable = restoration(snapshot.stable, state.stable, in_use, pool)
-    new = replace(_with_parts(state, content), heap=heap, stable=stable)
+    begun = charge_work(world, state, LOAD_BASE)
+    loaded_parts, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
+    heap, heap_content = restoration(snapshot.heap, state.heap, in_use, pool)
+    stable, stable_content = restoration(snapshot.stable, state.stable, in_use, pool)
+    new = replace(_with_parts(state, loaded_parts), heap=heap, stable=stable)
     new = replace(
         new,
         version=state.version + 1,
@@ -150,9 +150,11 @@ def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotSta
         history=history(state, _entry(world, state, snapshot, owner)),
         total_changes=state.total_changes + 1,
     )
-    restored = tuple((m, how) for m, how in ((heap, how_heap), (stable, how_stable)) if how is not None)
+    restored = tuple(
+        (m, content) for m, content in ((heap, heap_content), (stable, stable_content)) if content is not None
+    )
     grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
-    new = paid(world, begun, new, loading(world, snapshot, content.code), grown)
+    new = charge(world, begun, new, load_work(world, snapshot, loaded_parts.code), grown)
     return Transition(canister=new, restored=restored)
 
 
@@ -166,9 +168,9 @@ def loadable(
     return intact(snapshot), owner
 
 
-def lived_in(world: ManagementContext, but: Principal) -> set[Memory]:
-    """The memories of all canisters but one: it may not take them over."""
-    return {m for c in world.subnet.canisters.values() if c.id != but for m in (c.heap, c.stable)}
+def lived_in(world: ManagementContext, canister_id: Principal) -> set[Memory]:
+    """The memories of all other canisters, which this one may not take over."""
+    return {m for c in world.subnet.canisters.values() if c.id != canister_id for m in (c.heap, c.stable)}
 
 
 def _with_parts(state: CanisterState, content: Parts) -> CanisterState:
@@ -195,12 +197,12 @@ def _entry(world: ManagementContext, state: CanisterState, snapshot: SnapshotSta
 
 
 def list_snapshots(world: ManagementContext, canister_id: Principal) -> tuple[SnapshotState, ...]:
-    """The canister's snapshots by id, oldest first; controllers, or whoever `snapshot_visibility` admits."""
+    """The canister's snapshots by id, oldest first; for controllers and those whom `snapshot_visibility` admits."""
     return visible(world, canister_id).snapshots
 
 
 def visible(world: ManagementContext, canister_id: Principal) -> CanisterState:
-    """The canister, if the caller may see its snapshots."""
+    """Return the canister; a reject if the caller may not see its snapshots."""
     state = world.canister(canister_id)
     if not sees(state, state.settings.snapshot_visibility, world.caller):
         raise rejects.not_controller(state, world.caller)
@@ -208,11 +210,11 @@ def visible(world: ManagementContext, canister_id: Principal) -> CanisterState:
 
 
 def delete_snapshot(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
-    """The snapshot is gone; what only it held is freed."""
+    """Delete the snapshot; pages that only it held are freed."""
     state = world.controlled(canister_id)
     gone = own(world, state, snapshot_id)
     new = replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone))
-    return Transition(canister=paid(world, state, new))
+    return Transition(canister=charge(world, state, new))
 
 
 def own(world: ManagementContext, state: CanisterState, snapshot_id: bytes) -> SnapshotState:
@@ -234,14 +236,14 @@ def locate(world: ManagementContext, canister_id: Principal, snapshot_id: bytes)
 
 
 def intact(snapshot: SnapshotState) -> SnapshotState:
-    """The snapshot; `StateCorrupt` if what is kept of it on disk cannot be read."""
+    """Return the snapshot; `StateCorrupt` if its files cannot be read."""
     if snapshot.damage is not None:
         raise StateCorrupt(f"snapshot {snapshot.id.hex()} is damaged: {snapshot.damage}")
     return snapshot
 
 
 def owner_id(snapshot_id: bytes) -> Principal:
-    """The canister that a snapshot with this id belongs to; the management canister for what is no id."""
+    """The canister that a snapshot with this id belongs to; the management canister if the id is invalid."""
     owner = snapshot_id[SNAPSHOT_ID:]
     return Principal(owner) if len(owner) <= 29 else Principal.management()
 

@@ -1,9 +1,8 @@
-"""Snapshots slice by slice, out and in: interface specification, "IC method read_canister_snapshot_metadata" to
+"""Reading and uploading of snapshots by slices: interface specification, "IC method read_canister_snapshot_metadata" to
 "upload_canister_snapshot_data" (SPECIFICATION 6.3, 6.4, 6.6).
 
-An uploaded snapshot can be written to as long as it exists. Its bytes stand in memories of the pool; a slice is written
-into a memory that nothing else uses, else into a copy, so that whatever was made from the snapshot before stays as it
-was.
+An uploaded snapshot can be written to as long as it exists. Its bytes are in memories of the pool; a slice is written
+into a memory that nothing else uses, else into a copy, so that states made from the snapshot before do not change.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sandbox import limits
+from sandbox import limits, wasm
 from sandbox.management import rejects
 from sandbox.management.chunks import added, hashes
 from sandbox.management.load_parts import snapshot_globals
-from sandbox.management.payment import charged, making, paid, reading, writing
+from sandbox.management.payment import charge, charge_work, creation_work, read_work, write_work
 from sandbox.management.sizes import module_size
 from sandbox.management.snapshot_rules import intact, own, visible, with_snapshot
 from sandbox.management.transition import ManagementContext, Transition
@@ -28,14 +27,13 @@ from sandbox.state import SnapshotState, Upload
 from sandbox.store import showing
 
 _HOOK = "on_low_wasm_memory_hook_status"
-_TAGS = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-_LETTERS = {tag: letter for letter, tag in _TAGS.items()}
+_LETTERS = {tag: letter for letter, tag in wasm.TYPE_NAMES.items()}
 _FORMATS = {"i": ("<I", "<i"), "l": ("<Q", "<q"), "f": ("<I", "<f"), "d": ("<Q", "<d")}
-"""How the bits of a global are packed, and how its Candid value is."""
+"""`struct` formats of a global's bits and of its Candid value."""
 
 
 def read_metadata(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
-    """Everything about a snapshot but its bytes."""
+    """Return the metadata of a snapshot."""
     snapshot = intact(own(world, visible(world, canister_id), snapshot_id))
     timer, hook = snapshot.global_timer, snapshot.low_memory_hook
     return Transition(
@@ -60,7 +58,7 @@ def _value(letter: str, bits: int) -> dict[str, Any]:
         return {"v128": bits}
     packed, shown = _FORMATS[letter]
     [value] = struct.unpack(shown, struct.pack(packed, bits))
-    return {_TAGS[letter]: value}
+    return {wasm.TYPE_NAMES[letter]: value}
 
 
 def _bits(value: dict[str, Any]) -> tuple[str, int]:
@@ -76,14 +74,14 @@ def _bits(value: dict[str, Any]) -> tuple[str, int]:
 
 
 def read_data(world: ManagementContext, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]) -> Transition:
-    """At most 2,000,000 bytes of one part, or a whole chunk."""
+    """Return at most 2,000,000 bytes of one part, or a whole chunk."""
     state = visible(world, canister_id)
     snapshot = intact(own(world, state, snapshot_id))
     [(part, place)] = kind.items()
     size = limits.CHUNK_SIZE if part == "wasm_chunk" else place["size"]
     if size > limits.SNAPSHOT_SLICE:
         raise rejects.slice_too_large(size)
-    payer = charged(world, state, reading(size))
+    payer = charge_work(world, state, read_work(size))
     chunk = _chunk(snapshot, place["hash"]) if part == "wasm_chunk" else _slice(snapshot, part, place["offset"], size)
     return Transition(canister=payer if payer is not state else None, reply={"chunk": chunk})
 
@@ -118,7 +116,7 @@ def _part(snapshot: SnapshotState, part: str) -> tuple[int, Callable[[int, int],
 
 
 def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[str, Any]) -> Transition:
-    """A new snapshot of these sizes, all zeros, without chunks."""
+    """Make a snapshot of these sizes, all zeros, without chunks."""
     timer, hook = arg["global_timer"], arg[_HOOK]
     metadata = Uploading(
         arg["wasm_module_size"],
@@ -133,21 +131,21 @@ def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[
     pool = world.subnet.pool
     module, heap, stable = (pool.memory(size).image() for size in metadata.sizes)
     snapshot = uploaded(world, state, metadata, (module, heap, stable))
-    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
+    new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
     return Transition(canister=new, reply={"snapshot_id": snapshot.id})
 
 
 def upload_data(
     world: ManagementContext, canister_id: Principal, snapshot_id: bytes, arg: dict[str, Any]
 ) -> Transition:
-    """A slice of one part of an uploaded snapshot, or a chunk."""
+    """Write a slice of one part of an uploaded snapshot, or a chunk."""
     state = world.controlled(canister_id)
     snapshot = own(world, state, snapshot_id)
     if snapshot.upload is None:
         raise rejects.snapshot_immutable()
     [(part, place)] = arg["kind"].items()
     data = arg["chunk"]
-    payer = charged(world, state, writing(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
+    payer = charge_work(world, state, write_work(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
     if part == "wasm_chunk":
         new = replace(snapshot, chunks=added(snapshot.chunks, data)[0])
     else:
@@ -156,17 +154,17 @@ def upload_data(
             raise rejects.invalid_slice(place["offset"], len(data))
         new = _written(world, snapshot, snapshot.upload, part, (place["offset"], data))
     snapshots = tuple(new if s is snapshot else s for s in state.snapshots)
-    return Transition(canister=paid(world, payer, replace(payer, snapshots=snapshots)))
+    return Transition(canister=charge(world, payer, replace(payer, snapshots=snapshots)))
 
 
 def _written(
-    world: ManagementContext, snapshot: SnapshotState, upload: Upload, part: str, what: tuple[int, bytes]
+    world: ManagementContext, snapshot: SnapshotState, upload: Upload, part: str, patch: tuple[int, bytes]
 ) -> SnapshotState:
     if part == "wasm_memory":
-        return replace(snapshot, heap=_write(world, snapshot.heap, *what))
+        return replace(snapshot, heap=_write(world, snapshot.heap, *patch))
     if part == "stable_memory":
-        return replace(snapshot, stable=_write(world, snapshot.stable, *what))
-    return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *what)))
+        return replace(snapshot, stable=_write(world, snapshot.stable, *patch))
+    return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *patch)))
 
 
 def _write(world: ManagementContext, content: Readable, offset: int, data: bytes) -> Image:

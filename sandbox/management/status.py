@@ -1,4 +1,4 @@
-"""What canisters and users may know of a canister: interface specification, "IC method canister_status",
+"""Facts that canisters and users may read of a canister: interface specification, "IC method canister_status",
 "canister_info", "canister_metadata", "fetch_canister_logs" (SPECIFICATION 5.7).
 
 Not kept by this sandbox: query statistics (always 0) and reserved cycles (always 0: nothing is reserved for storage).
@@ -47,7 +47,7 @@ def _status_record(world: ManagementContext, state: CanisterState) -> dict[str, 
         "memory_metrics": metrics,
         "cycles": state.cycles,
         "reserved_cycles": 0,
-        "idle_cycles_burned_per_day": world.prices.idle_per_day(state),
+        "idle_cycles_burned_per_day": world.fees.idle_per_day(state),
         "query_stats": dict.fromkeys(_QUERY_STATS, 0),
     }
 

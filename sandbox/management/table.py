@@ -1,6 +1,6 @@
 """The methods of `aaaaa-aa`: one row each. Types are those of `ic.did` and `proposal.did` beside this file.
 
-A row's function takes the world and the decoded arguments (of a single record its fields) and answers with a transition
+A row's function takes the context and the decoded arguments (of a single record its fields) and returns a transition
 whose `reply` is the value to encode (None for methods without a result).
 """
 
@@ -52,7 +52,7 @@ def interface(did: str = "ic.did") -> Interface:
 
 @cache
 def whole() -> Interface:
-    """Both in one: everything that users and canisters may call."""
+    """Both interfaces in one: all methods that users and canisters may call."""
     parts = interface(), interface("proposal.did")
     types = {name: kind for part in parts for name, kind in part.types.items()}
     methods = (method for part in parts if part.service is not None for method in part.service.methods)
@@ -127,9 +127,9 @@ def _http_request(world: ManagementContext, arg: Argument) -> Transition:
 
 @cache
 def _transform_type() -> FuncType:
-    found = interface().types["http_transform"]
-    assert isinstance(found, FuncType)
-    return found
+    transform = interface().types["http_transform"]
+    assert isinstance(transform, FuncType)
+    return transform
 
 
 def _on(function: Callable[..., Transition], *fields: str) -> Callable[[ManagementContext, Argument], Transition]:
@@ -191,4 +191,4 @@ PROPOSAL: dict[str, Method] = _table(
 """The methods of the community proposal of 2023, beside those of the platform."""
 
 QUERIES: dict[str, Method] = {name: method for name, method in METHODS.items() if method.query}
-"""What answers query calls, of users and of composite queries."""
+"""Methods that answer query calls, of users and of composite queries."""

@@ -1,4 +1,4 @@
-"""What a handler sees and what it answers: it reads the subnet and never writes it."""
+"""The input and the result of a handler, which reads the subnet and never writes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.limits import HISTORY
 from sandbox.management import rejects
 from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
-from sandbox.state import CanisterState, Change, Policy, SnapshotState, Subnet, Task
+from sandbox.state import CanisterState, Change, Policy, Subnet, Task
 from sandbox.store import Patch
 
 
@@ -22,7 +22,7 @@ def _nothing(_state: CanisterState, _grown: int = 0) -> int:
 
 
 class Frozen(Protocol):
-    """Cycles that a canister may not spend, with so many more bytes of memory."""
+    """Cycles that a canister may not spend if it has `grown` more bytes of memory."""
 
     def __call__(self, state: CanisterState, grown: int = 0, /) -> int: ...
 
@@ -34,13 +34,13 @@ class ManagementFees:
     creation: int = 0
     signature: int = 0
     outcall: Callable[[int, int], int] = lambda request, response: 0
-    """For so many bytes of request and, at most, of response."""
+    """By bytes of the request, and of the largest allowed response."""
     idle_per_day: Callable[[CanisterState], int] = _nothing
     frozen: Frozen = _nothing
     execution: Callable[[int, bool], int] = lambda instructions, wasm64: 0
-    """For so many instructions."""
-    system_calls: Callable[[int, bool], Mapping[str, Callable[..., int | None]]] = lambda instructions, wasm64: {}
-    """What `ic0.cost_*` tells a canister whose messages may execute so many instructions."""
+    """By executed instructions, and whether the module is 64-bit."""
+    fee_functions: Callable[[int, bool], Mapping[str, Callable[..., int | None]]] = lambda instructions, wasm64: {}
+    """`Environment.fee_functions` of a canister, by the instruction limit of its messages."""
 
 
 HttpRequest = Mapping[str, Any]
@@ -52,21 +52,20 @@ Http = Callable[[HttpRequest], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the floors above lend to handlers. A method whose hook is missing is refused by name."""
+    """Functions that the user or the floor above lends to handlers. A method whose hook is missing is rejected."""
 
     http: Http | None = None
     """The user's test double for the outside world."""
     transform: Callable[[Principal, str, bytes], bytes] | None = None
     """Run a canister's query method as an outcall's transform function; `CallRejected` if it fails."""
-    checksum: Callable[[SnapshotState], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ManagementContext:
-    """The present subnet, its live canisters, and who asks.
+    """The present subnet, its instances, and the caller.
 
-    `cycles`: what the call carries. `caller_version`: the version that the calling canister had when it made the call;
-    None for users. `sender_version`: what the argument said about it.
+    `cycles`: those of the call. `caller_version`: the version of the calling canister when it made the call; None for
+    users. `sender_version`: the version that the argument claims.
     """
 
     subnet: Subnet
@@ -76,7 +75,7 @@ class ManagementContext:
     cycles: int = 0
     caller_version: int | None = None
     sender_version: int | None = None
-    prices: ManagementFees = field(default_factory=ManagementFees)
+    fees: ManagementFees = field(default_factory=ManagementFees)
     hooks: Hooks = field(default_factory=Hooks)
 
     @property
@@ -86,7 +85,7 @@ class ManagementContext:
 
     @property
     def by_canister(self) -> bool:
-        """Whether a canister asks."""
+        """Whether the caller is a canister."""
         return self.caller_version is not None
 
     def awaited(self, canister_id: Principal) -> bool:
@@ -95,21 +94,21 @@ class ManagementContext:
         return any(m.canister_id == canister_id and not isinstance(m, Task) for m in messages)
 
     def canister(self, canister_id: Principal) -> CanisterState:
-        """The canister, or the reject that it does not exist."""
+        """Return the canister; a reject if it does not exist."""
         state = self.subnet.canisters.get(canister_id)
         if state is None:
             raise rejects.canister_not_found(canister_id)
         return state
 
     def controlled(self, canister_id: Principal, itself: bool = False) -> CanisterState:
-        """The canister, if the caller is one of its controllers, or with `itself` the canister."""
+        """Return the canister if the caller is one of its controllers, or with `itself` the canister; else a reject."""
         state = self.canister(canister_id)
         if self.caller in state.settings.controllers or (itself and self.caller == canister_id):
             return state
         raise rejects.not_controller(state, self.caller)
 
     def change(self, version: int, kind: str, **details: object) -> Change:
-        """A history entry for what the caller does now; `version` is the canister's after it."""
+        """A history entry for the caller's present action; `version` is the canister's after it."""
         return Change(
             timestamp=self.subnet.time,
             version=version,
@@ -123,7 +122,7 @@ class ManagementContext:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What is to become of the subnet; `execution.apply` carries it out, all or nothing."""
+    """A change of the subnet; `execution.apply` applies it, all or nothing."""
 
     canister: CanisterState | None = None
     """The canister's new value."""
@@ -135,23 +134,23 @@ class Transition:
     live: CanisterInstance | None = None
     """An uncommitted instance that shows the new value of `canister`; its globals are not in it yet."""
     restored: tuple[tuple[Memory, Image | Patch], ...] = ()
-    """Memories to be brought back first: to an image, or to a state that is kept on disk."""
+    """Memories to be restored first: to an image, or to a state on disk."""
     executions: tuple[Execution, ...] = ()
     """Hooks that ran: their logs belong to the canister."""
     rehearsed: tuple[Execution, ...] = ()
-    """Hooks that ran before, on a copy that is thrown away: they are heard, but not in the canister's logs."""
+    """Hooks that ran before on a discarded copy: their prints are in the result, but not in the canister's logs."""
     failure: Failure | None = None
     """The hooks trapped: nothing changes but the logs, and the call is rejected with this."""
     rehearsal_failed: bool = False
     """The failure is that of `rehearsed`: not even the logs change."""
     method: str = "install_code"
-    """What was called, for the evidence of a failure."""
+    """The called method, for the result of a failure."""
     instructions: int = 0
     reply: object = None
     accepted: int = 0
-    """Cycles of the call that are taken; the rest goes back."""
+    """Accepted cycles of the call; the others go back."""
     drawn: int = 0
-    """How often randomness was drawn."""
+    """The number of draws of randomness."""
 
     def replying(self, reply: object) -> Transition:
         """The same with another reply."""

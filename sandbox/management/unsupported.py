@@ -9,7 +9,7 @@ from typing import Final
 
 _BITCOIN = "there is no Bitcoin network here; call a Bitcoin canister of your own"
 _VETKD = "keys of BLS12-381 for vetKD are not derived here"
-_NODES = "there are no nodes here whose metrics could be told"
+_NODES = "there are no nodes here that have metrics"
 _METRICS = "cycles are not counted by what they were spent for"
 
 UNSUPPORTED: Final[dict[str, str]] = {
@@ -23,7 +23,7 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "node_metrics_history": _NODES,
     "subnet_metrics": _NODES,
     "canister_metrics": _METRICS,
-    "list_canisters": "there are no subnet admins here, and nobody else may call it",
+    "list_canisters": "there are no subnet admins here, and only they may call it",
     "flexible_http_request": "outcalls have one answer here; use http_request",
 }
 

@@ -1,5 +1,5 @@
-"""Snapshots that come from outside: the rules of `upload_canister_snapshot_metadata` (SPECIFICATION 6.3), and, of our
-own, the same with all bytes at once, into a canister that is there or as a new one.
+"""Uploaded snapshots: the rules of `upload_canister_snapshot_metadata` (SPECIFICATION 6.3), and our own upload of all
+bytes at once, to an existing canister or as a new one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sandbox.management import rejects
 from sandbox.management.chunks import added
 from sandbox.management.lifecycle import create_canister
 from sandbox.management.load_parts import Globals
-from sandbox.management.payment import making, paid
+from sandbox.management.payment import charge, creation_work
 from sandbox.management.settings import SettingsUpdate
 from sandbox.management.snapshot_rules import PLATFORM, checked_label, loaded, next_id, remaining, with_snapshot
 from sandbox.management.transition import ManagementContext, Transition
@@ -27,7 +27,7 @@ Images = tuple[Readable, Readable, Readable]
 
 @dataclass(frozen=True, slots=True)
 class Uploading:
-    """Everything about an uploaded snapshot but its memories. `globals`: type letters and bits; `global_timer`: 0 is
+    """Everything of an uploaded snapshot except its memories. `globals`: type letters and bits; `global_timer`: 0 is
     inactive, None not known. Ours: `label`, `chunks`, `via_hooks`, `derived`; `is64`: the module is known to have a
     64-bit heap.
     """
@@ -47,13 +47,13 @@ class Uploading:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Of the images."""
+        """The sizes of the three images, in bytes."""
         return -(-self.module_size // WASM_PAGE) * WASM_PAGE, self.heap_size, self.stable_size
 
 
 @dataclass(frozen=True, slots=True)
 class NewCanister:
-    """How a canister is created: as `create_canister` takes it."""
+    """The arguments of `create_canister`."""
 
     settings: SettingsUpdate
     specified_id: Principal | None
@@ -61,15 +61,15 @@ class NewCanister:
 
 
 def upload_whole(world: ManagementContext, canister_id: Principal, metadata: Uploading, images: Images) -> Transition:
-    """A new uploaded snapshot with its bytes; the reply is the `SnapshotState`."""
+    """Upload a snapshot with all its bytes; the reply is the `SnapshotState`."""
     state, kept = admit(world, canister_id, metadata)
     snapshot = uploaded(world, state, metadata, images)
-    new = paid(world, state, with_snapshot(state, kept, snapshot), making(snapshot))
+    new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
     return Transition(canister=new, reply=snapshot)
 
 
 def create_from_upload(world: ManagementContext, new: NewCanister, metadata: Uploading, images: Images) -> Transition:
-    """A new canister into which the snapshot is loaded; it keeps none. The reply is its id."""
+    """Create a canister and load the snapshot into it; it has no snapshots. The reply is its id."""
     created = create_canister(world, new.settings, new.specified_id, new.cycles)
     assert created.canister is not None
     _check(created.canister, metadata)

@@ -23,7 +23,7 @@ from sandbox.memory import Image, Memory, Pool
 from sandbox.pagestore.memory_trees import tree
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Subnet, WasmModule, evolve
-from sandbox.state.savepoint import Queue
+from sandbox.state.savepoint import RevertibleQueue
 from sandbox.store.checksum import memory_checksum, snapshot_checksum
 
 VERSION = 2
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind in _AS_IS:
         return value
-    if kind is tuple or kind is list or kind is Queue:
+    if kind is tuple or kind is list or kind is RevertibleQueue:
         return [_plain(item) for item in value]
     plain = _LEAVES.get(kind)
     if plain is not None:

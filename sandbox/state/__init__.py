@@ -1,9 +1,8 @@
-"""What a subnet is at one moment: frozen records without behaviour."""
+"""The state of a subnet at one moment: frozen records without behaviour."""
 
 from sandbox.state.canister import CanisterState, Change, LogRecord, Status
 from sandbox.state.canisters import Canisters
 from sandbox.state.certified import Certified
-from sandbox.state.code import WasmModule
 from sandbox.state.evolve import evolve
 from sandbox.state.messages import (
     Callback,
@@ -18,8 +17,9 @@ from sandbox.state.messages import (
     Task,
     UserOrigin,
 )
+from sandbox.state.module import WasmModule
 from sandbox.state.policy import Keep, Policy
-from sandbox.state.settings import Environment, Settings, Visibility
+from sandbox.state.settings import EnvironmentVariables, Settings, Visibility
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, Derived, OpenCall, SnapshotState, Upload
 from sandbox.state.submissions import Submission, Submissions
 from sandbox.state.subnet import InstructionLimits, Moment, Subnet, moment, release, return_to
@@ -35,7 +35,7 @@ __all__ = [
     "Change",
     "Chunks",
     "Derived",
-    "Environment",
+    "EnvironmentVariables",
     "Ingress",
     "InstructionLimits",
     "Keep",

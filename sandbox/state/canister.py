@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Memory
 from sandbox.principal import Principal
-from sandbox.state.code import WasmModule
+from sandbox.state.module import WasmModule
 from sandbox.state.settings import Settings
 from sandbox.state.snapshot import NO_CHUNKS, Chunks, SnapshotState
+
+NOT_SATISFIED, READY, EXECUTED = "condition_not_satisfied", "ready", "executed"
+LOW_MEMORY_HOOK: Final = (NOT_SATISFIED, READY, EXECUTED)
+"""The states of the low-memory hook: interface specification, `on_low_wasm_memory_hook_status`."""
 
 
 class Status(Enum):
@@ -27,7 +32,7 @@ class Change:
 
     `kind` is one of creation, code_deployment, code_uninstall, load_snapshot, controllers_change; `details` holds its
     fields, in the specification's spelling (its variants as text). The originator is a canister if `by_canister`, and
-    `sender_version` is the version that it said it had.
+    `sender_version` is the version that it claimed.
     """
 
     timestamp: int
@@ -42,6 +47,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
+    """One record of the canister's log; `timestamp` in nanoseconds since 1970."""
+
     index: int
     timestamp: int
     content: bytes
@@ -49,8 +56,8 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class CanisterState:
-    """Everything that a canister is. `heap` and `stable` are handles: their committed bytes belong to the newest value
-    that holds them; an older value is brought back through an image or a mark of the memory pool."""
+    """The state of a canister. `heap` and `stable` are handles: their committed bytes belong to the newest value that
+    holds them; an older value is restored through an image or a mark of the memory pool."""
 
     id: Principal
     settings: Settings
@@ -64,8 +71,8 @@ class CanisterState:
     """Mutable globals, 16 bytes each, in the order of the rewrite (`wasm.rewrite`)."""
     certified_data: bytes = b""
     global_timer: int = 0
-    low_memory_hook: str = "condition_not_satisfied"
-    """Or `ready`, or `executed`."""
+    low_memory_hook: str = NOT_SATISFIED
+    """One of `LOW_MEMORY_HOOK`."""
     cycles: int = 0
     history: tuple[Change, ...] = ()
     total_changes: int = 0
@@ -79,7 +86,7 @@ class CanisterState:
 
     @property
     def damage(self) -> str | None:
-        """Why it cannot run: bytes of a memory are not what they were at the last save; None if it can."""
+        """The reason why it cannot run: bytes of a memory differ from the last save; None if it can."""
         return self.heap.damage or self.stable.damage
 
     def check_intact(self) -> None:

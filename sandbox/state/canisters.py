@@ -1,4 +1,4 @@
-"""All canisters of a subnet, and which of them the state tree no longer describes."""
+"""All canisters of a subnet, and the ids of those that differ from the last state tree."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterable
 
 from sandbox.principal import Principal
 from sandbox.state.canister import CanisterState
-from sandbox.state.savepoint import Names, Savepoints, Table
+from sandbox.state.savepoint import RevertibleDict, RevertibleSet, Savepoints
 
 
-class Canisters(Table[Principal, CanisterState]):
-    """The canisters by id. They change by assignment and deletion of items alone.
+class Canisters(RevertibleDict[Principal, CanisterState]):
+    """The canisters by id. They change only by assignment and deletion of items.
 
-    `changed`: ids made, deleted or changed in what the state tree shows, since `execution.certificates` last put an
-    empty one in its place.
+    `changed`: ids created, deleted or modified in a certified field since `execution.certificates` last replaced the
+    set by an empty one.
     """
 
     __slots__ = ("changed",)
 
     def __init__(self, savepoints: Savepoints, content: Iterable[tuple[Principal, CanisterState]] = ()) -> None:
         super().__init__(savepoints, content)
-        self.changed: Names[Principal] = Names(savepoints, ((name, None) for name in self))
+        self.changed: RevertibleSet[Principal] = RevertibleSet(savepoints, ((name, None) for name in self))
 
     def __setitem__(self, canister_id: Principal, state: CanisterState) -> None:
         old = self.get(canister_id)

@@ -1,4 +1,4 @@
-"""What was certified last: interface specification, "The system state tree"."""
+"""The last certified state: interface specification, "The system state tree"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A state tree, the same as a signed hash tree, and the data certificates that were cut from it so far."""
+    """A state tree, the same as a signed hash tree, and the data certificates made of it so far."""
 
     state: StateTree
     signed: SignedTree

@@ -1,4 +1,4 @@
-"""`dataclasses.replace`, several times faster: for records that change with every message."""
+"""A faster `dataclasses.replace`, for records that change with every message (`evolve` is the word of attrs)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _known: dict[type[Any], Tools] = {}
 
 
 def evolve(record: Record, **changes: Any) -> Record:
-    """A copy of a frozen record with some fields changed; `KeyError` if it has no such field.
+    """Return a copy of a frozen record with some fields changed; `KeyError` if it has no such field.
 
-    For records with `slots=True` that do no work of their own when they are made.
+    For records with `slots=True` and without `__post_init__`.
     """
     kind: type[Any] = type(record)
     copy, writers = _known.get(kind) or _tools(kind)
@@ -26,7 +26,7 @@ def evolve(record: Record, **changes: Any) -> Record:
 
 
 def _tools(kind: type[Any]) -> Tools:
-    """A copier, generated field by field, and the slots' own writers, which do not know that the record is frozen."""
+    """A generated function that copies field by field, and the slots' writers, which work on frozen records too."""
     names = [field.name for field in fields(kind)]
     writers = {name: kind.__dict__[name].__set__ for name in names}
     lines = "".join(f"    set_{name}(new, old.{name})\n" for name in names)

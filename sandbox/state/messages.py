@@ -1,20 +1,24 @@
-"""Calls under way: who waits for an answer, which functions await one, and the messages between canisters."""
+"""Open calls: their origins, call contexts, callbacks, and the messages between canisters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sandbox.errors import Reject
 from sandbox.principal import Principal
 
+EMPTY_CANDID: Final = b"DIDL\0\0"
+"""The Candid message without values: the argument or the reply of a method that has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserOrigin:
-    """A user's update call; `message_id` is its number among all of this sandbox."""
+    """A user's update call; `message_id` is its number, unique in this sandbox."""
 
     message_id: int
     request_id: bytes = b""
-    """Under which its status is kept; empty if its caller waits for the answer."""
+    """The key of its status in `Subnet.submissions`; empty if its caller waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class CanisterOrigin:
 
 @dataclass(frozen=True, slots=True)
 class SystemOrigin:
-    """A heartbeat, a timer or the low-memory hook; nobody waits for an answer."""
+    """A heartbeat, a timer or the low-memory hook; it has no response."""
 
 
 Origin = UserOrigin | CanisterOrigin | SystemOrigin
@@ -44,18 +48,18 @@ class CallContext:
     method: str
     responded: bool = False
     deleted: bool = False
-    """The canister was uninstalled meanwhile: answers to its own calls are dropped."""
+    """The canister was uninstalled in the meantime: answers to its own calls are dropped."""
     available: int = 0
     """Cycles of the call that are not accepted yet."""
     outstanding: int = 0
-    """Calls made in this context whose answers are still to come."""
+    """Calls made in this context that have no answer yet."""
     instructions: int = 0
     deadline: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What to run when the answer to a call arrives. Functions are (table index, environment)."""
+    """The functions to run when the answer to a call arrives, as (table index, environment)."""
 
     id: int
     context_id: int
@@ -65,7 +69,7 @@ class Callback:
     on_reject: tuple[int, int]
     on_cleanup: tuple[int, int] | None
     deadline: int = 0
-    """When a best-effort call is given up, in nanoseconds since 1970; 0: never."""
+    """Deadline of a best-effort call, in nanoseconds since 1970; 0: none."""
     prepaid: int = 0
     """Cycles withdrawn for the answer: its transmission and the execution of the callback."""
     method: str = ""
@@ -97,7 +101,7 @@ class Request:
     cycles: int = 0
     deadline: int = 0
     sender_version: int = 0
-    """The caller's version, as `ic0.canister_version` told it in the execution that made the call."""
+    """The caller's version, as `ic0.canister_version` returned it in the execution that made the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which snapshots are taken without being asked for, and which are given up again."""
+"""Policies: which snapshots are taken automatically, and which are kept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Which snapshots of a canister stay; the rules are those of restic's `forget`, by the time they were taken (UTC).
+    """Which snapshots of a canister are kept; the rules are those of restic's `forget`, by their times (UTC).
 
-    `last`: the newest so many. `hourly`, `daily`, `weekly`, `monthly`: the newest one of each of the newest so many
-    hours, days, weeks and months that have any; while a rule is not used up, the oldest one stays too. `within`: all
-    that are not older than so many seconds. `pinned`: whatever else, those with a label that matches
-    one of these patterns (`release-*`). A snapshot stays if any rule says so. `ValueError` if there is no rule at all.
+    `last`: the newest n. `hourly`, `daily`, `weekly`, `monthly`: the newest one of each of the newest n hours, days,
+    weeks or months that have any; if there are fewer than n, the oldest snapshot is kept too. `within`: those of the
+    last n seconds. `pinned`: those whose label matches one of these patterns (`release-*`). A snapshot is kept if any
+    rule keeps it. `ValueError` if there is no rule at all.
     """
 
     last: int = 0
@@ -36,10 +36,12 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`at_install`: take a snapshot when a module was installed into an empty canister. `before_upgrade`: before every
-    upgrade and reinstallation. `every`: in the first round in which the newest one is so many seconds old, if the
-    canister has changed; 0: never. `keep`: which of these stay; snapshots that somebody asked for are never given up by
-    a policy."""
+    """When snapshots are taken automatically, and which of them are kept.
+
+    `at_install`: after a module was installed into an empty canister. `before_upgrade`: before every upgrade and
+    reinstallation. `every`: in the first round in which the newest one is this many seconds old, if the canister has
+    changed; 0: never. `keep`: the rule for these snapshots; a policy never deletes one that was taken on request.
+    """
 
     at_install: bool = True
     before_upgrade: bool = True

@@ -1,8 +1,8 @@
-"""Tables that can be taken back to an earlier moment, at the price of what changed since.
+"""Containers that can be reverted to an earlier moment, at the cost of the entries that changed since.
 
-Before an entry changes for the first time since the innermost savepoint, its old value is noted there; before the first
-deletion, the whole table, so that the order of entries comes back too. What is noted comes before the change, and
-taking back writes absolute values: it may follow an interruption anywhere, and may itself be interrupted and repeated.
+Before an entry changes for the first time since the innermost savepoint, its old value is stored there; before the
+first deletion, the whole container, so that the order of entries is restored too. Values are stored before the change,
+and reverting writes absolute values: it may follow an interruption anywhere, and may be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -20,41 +20,43 @@ ABSENT: Final = object()
 
 
 class Savepoint:
-    """What the tables of one subnet were at a moment, as far as they have changed."""
+    """The old values of the entries of one subnet's containers that have changed since a moment."""
 
     __slots__ = ("entries", "lengths", "outer", "whole")
 
     def __init__(self, outer: Savepoint | None) -> None:
         self.outer = outer
-        self.entries: dict[tuple[Table[Any, Any], Any], Any] = {}
+        self.entries: dict[tuple[RevertibleDict[Any, Any], Any], Any] = {}
         """Old values by table and key."""
-        self.whole: dict[Table[Any, Any] | Queue[Any], Any] = {}
+        self.whole: dict[RevertibleDict[Any, Any] | RevertibleQueue[Any], Any] = {}
         """Content before the first deletion."""
-        self.lengths: dict[Queue[Any], int] = {}
-        """Of queues, before the first addition at the end."""
+        self.lengths: dict[RevertibleQueue[Any], int] = {}
+        """Lengths of queues, before the first addition at the end."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing has changed."""
         return not (self.entries or self.whole or self.lengths)
 
-    def take_back(self) -> None:
-        """Make the tables again what they were. May be repeated."""
-        tables = {table for table, _ in self.entries} | {table for table in self.whole if isinstance(table, Table)}
+    def revert(self) -> None:
+        """Restore the containers. May be repeated."""
+        tables = {table for table, _ in self.entries} | {
+            table for table in self.whole if isinstance(table, RevertibleDict)
+        }
         for table in tables:
-            table.take_back(self)
-        for queue in self.lengths.keys() | {queue for queue in self.whole if isinstance(queue, Queue)}:
-            queue.take_back(self)
+            table.revert(self)
+        for queue in self.lengths.keys() | {queue for queue in self.whole if isinstance(queue, RevertibleQueue)}:
+            queue.revert(self)
 
-    def hand_on(self) -> None:
-        """Note what has changed in the outer savepoint. May be repeated."""
+    def merge_into_outer(self) -> None:
+        """Add the old values to the outer savepoint. May be repeated."""
         outer = self.outer
         if outer is None:
             return
         for place, value in self.entries.items():
             outer.entries.setdefault(place, value)
         for table, content in self.whole.items():
-            if isinstance(table, Queue) and table in outer.lengths:
+            if isinstance(table, RevertibleQueue) and table in outer.lengths:
                 content = content[: outer.lengths[table]]
             outer.whole.setdefault(table, content)
         for queue, length in self.lengths.items():
@@ -62,7 +64,7 @@ class Savepoint:
 
 
 class Savepoints:
-    """The savepoints of one subnet, the innermost at hand."""
+    """The nested savepoints of one subnet."""
 
     __slots__ = ("innermost",)
 
@@ -70,26 +72,26 @@ class Savepoints:
         self.innermost: Savepoint | None = None
 
     def begin(self) -> Savepoint:
-        """A new innermost one."""
+        """Begin a new innermost savepoint."""
         savepoint = self.innermost = Savepoint(self.innermost)
         return savepoint
 
     def release(self, outer: Savepoint | None) -> None:
-        """Keep what has changed since the savepoints inside `outer` began, as part of it."""
+        """End the savepoints inside `outer`; their changes become changes since `outer`."""
         while self.innermost is not outer and self.innermost is not None:
-            self.innermost.hand_on()
+            self.innermost.merge_into_outer()
             self.innermost = self.innermost.outer
 
     def return_to(self, savepoint: Savepoint) -> None:
-        """Take the tables back to where a savepoint began; it ends. May be repeated until it returns."""
+        """Revert the containers to the beginning of a savepoint and end it. May be repeated until it returns."""
         while self.innermost is not savepoint.outer and self.innermost is not None:
-            self.innermost.take_back()
+            self.innermost.revert()
             self.innermost = self.innermost.outer
-        savepoint.take_back()
+        savepoint.revert()
 
 
-class Table(dict[Key, Value]):
-    """A dict that changes by assignment, deletion, `pop` and `setdefault` of items alone."""
+class RevertibleDict(dict[Key, Value]):
+    """A dict that changes only by assignment, deletion, `pop` and `setdefault` of items."""
 
     __slots__ = ("savepoints",)
 
@@ -116,15 +118,15 @@ class Table(dict[Key, Value]):
         super().__delitem__(key)
 
     def pop(self, key: Key, *default: Any) -> Any:
-        """The value of an entry that is deleted."""
+        """Delete an entry and return its value."""
         if key not in self:
             return super().pop(key, *default)
         value = self[key]
         del self[key]
         return value
 
-    def take_back(self, savepoint: Savepoint) -> None:
-        """Make the content what it was; through the assignments and deletions of a subclass."""
+    def revert(self, savepoint: Savepoint) -> None:
+        """Restore the content, through `_restore` and `_remove` of a subclass."""
         old = {key: value for (table, key), value in savepoint.entries.items() if table is self}
         whole = savepoint.whole.get(self)
         for key, value in old.items():
@@ -144,8 +146,8 @@ class Table(dict[Key, Value]):
         dict.__delitem__(self, key)
 
 
-class Names(Table[Key, None]):
-    """A set that grows by `add` alone."""
+class RevertibleSet(RevertibleDict[Key, None]):
+    """A set that changes only by `add`."""
 
     __slots__ = ()
 
@@ -154,8 +156,8 @@ class Names(Table[Key, None]):
             self[name] = None
 
 
-class Queue(deque[Item]):
-    """A deque that changes by the methods defined here alone."""
+class RevertibleQueue(deque[Item]):
+    """A deque that changes only by the methods defined here."""
 
     __slots__ = ("savepoints",)
 
@@ -203,8 +205,8 @@ class Queue(deque[Item]):
         self._note()
         super().__setitem__(place, item)
 
-    def take_back(self, savepoint: Savepoint) -> None:
-        """Make the content what it was."""
+    def revert(self, savepoint: Savepoint) -> None:
+        """Restore the content."""
         whole = savepoint.whole.get(self)
         if whole is not None:
             deque.clear(self)

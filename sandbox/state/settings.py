@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from sandbox.limits import FREEZING_THRESHOLD_DEFAULT, LOG_SIZE, RESERVED_CYCLES_LIMIT_DEFAULT
 from sandbox.principal import Principal
 
-Environment = tuple[tuple[str, str], ...]
-"""Environment variables, sorted by name."""
+EnvironmentVariables = tuple[tuple[str, str], ...]
+"""EnvironmentVariables variables, sorted by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """Who, besides the controllers, may see something: nobody, everybody, or those named."""
+    """The readers of something besides the controllers: none, everybody, or the listed principals."""
 
     public: bool = False
     allowed_viewers: tuple[Principal, ...] = ()
@@ -23,7 +23,7 @@ class Visibility:
 class Settings:
     """All settings. Sizes in bytes, thresholds in seconds, amounts in cycles.
 
-    The defaults are those of canisters that were made before there was such a setting; they read old states for ever.
+    A field's default is the value for canisters that are older than the setting: old state files must load.
     """
 
     controllers: tuple[Principal, ...]
@@ -38,6 +38,6 @@ class Settings:
     log_visibility: Visibility = Visibility()
     snapshot_visibility: Visibility = Visibility()
     status_visibility: Visibility = Visibility()
-    environment_variables: Environment = ()
+    environment_variables: EnvironmentVariables = ()
     log_memory_limit: int = LOG_SIZE
     """Bytes of log content that are kept; 0: none."""

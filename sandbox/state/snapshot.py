@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sandbox.memory import Readable
 from sandbox.principal import Principal
-from sandbox.state.code import WasmModule
+from sandbox.state.module import WasmModule
 
 Chunks = Mapping[bytes, bytes]
 """A Wasm chunk store: SHA-256 to content; never changed in place."""
@@ -20,8 +20,8 @@ UPLOADED = "metadata_upload"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What an uploaded snapshot has in place of code and saved globals: bytes that may change with every slice, and
-    values whose meaning only the finished module tells (interface specification, "upload_canister_snapshot_metadata").
+    """The module and globals of an uploaded snapshot: bytes that may change with every slice, and values that can be
+    checked only against the complete module (interface specification, "upload_canister_snapshot_metadata").
 
     `globals`: the type's letter (`i l f d v`) and the value's bits, in the order of the specification.
     """
@@ -33,8 +33,8 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """One step in the history of an edited snapshot: the id and the checksum of its parent, when, and what was edited,
-    in words."""
+    """One step in the history of an edited snapshot: the id and the checksum of its parent, the time, and a description
+    of the edits."""
 
     parent: bytes
     checksum: bytes
@@ -44,8 +44,8 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A call that the canister had not finished when the snapshot was taken. `awaiting`: answers to its own calls that
-    were still to come; whoever loads the snapshot later will not get them."""
+    """A call that the canister had not finished when the snapshot was taken. `awaiting`: its own calls that had no
+    answer yet; they get none after the snapshot is loaded."""
 
     method: str
     caller: Principal
@@ -56,8 +56,8 @@ class OpenCall:
 class SnapshotState:
     """`heap` and `stable` are immutable: images, shared with the canister until one of them changes, or kept on disk.
 
-    Exactly one of `code` and `upload` is there: a snapshot was taken of a canister, or it was uploaded. But where
-    `damage` says that what is kept on disk cannot be read, nothing else than the ids is true.
+    Exactly one of `code` and `upload` is not None: a snapshot was taken of a canister, or it was uploaded. If `damage`
+    says that its files cannot be read, only the ids are valid.
     """
 
     id: bytes
@@ -71,18 +71,18 @@ class SnapshotState:
     stable: Readable
     certified_data: bytes
     global_timer: int | None
-    """None: the upload did not say; 0: inactive. Loading an uploaded snapshot sets it, loading a taken one does not."""
+    """None: not part of the upload; 0: inactive. Loading an uploaded snapshot sets it, loading a taken one does not."""
     low_memory_hook: str | None = None
     """The status of the low-memory hook, as `global_timer`; None too where an older version took the snapshot."""
     chunks: Chunks = field(default_factory=lambda: NO_CHUNKS)
     upload: Upload | None = None
     via_hooks: bool = False
-    """Made by the canister's own hooks: stable memory alone tells everything, heap and globals are empty."""
+    """Taken via the canister's own hooks: stable memory holds all data, heap and globals are empty."""
     derived: tuple[Derived, ...] = ()
-    """How it was edited, oldest first; empty: it is what a canister or an upload left."""
+    """Its edits, oldest first; empty if it was not edited."""
     open_calls: tuple[OpenCall, ...] = ()
     automatic: bool = False
-    """Taken by a policy, which may give it up again."""
+    """Taken by a policy, which may delete it again."""
     damage: str | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Users' calls by request id, and how they are doing: interface specification, "Request status"."""
+"""Users' calls by request id, with their status: interface specification, "Request status"."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from dataclasses import dataclass
 
 from sandbox.errors import Reject
 from sandbox.principal import Principal
-from sandbox.state.savepoint import Names, Savepoint, Savepoints, Table
+from sandbox.state.savepoint import RevertibleDict, RevertibleSet, Savepoint, Savepoints
 
 RECEIVED, PROCESSING, REPLIED, REJECTED = "received", "processing", "replied", "rejected"
 REFUSED = "refused"
-"""Not let in: the state tree does not know of it, and the same call may be submitted again."""
+"""Rejected by the ingress filter: not part of the state tree, and the same call may be submitted again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One call. Times in nanoseconds since 1970."""
+    """One submitted call. Times in nanoseconds since 1970."""
 
     number: int
-    """The number of the message that it became."""
+    """The number of its message."""
     canister_id: Principal
     method: str
     sender: Principal
     expiry: int = 0
-    """When it is given up if it has not begun; 0: never."""
+    """The time until which it must begin; 0: no limit."""
     status: str = RECEIVED
     answer: bytes | Reject | None = None
     answered_at: int = 0
 
     @property
     def known(self) -> bool:
-        """Whether the state tree tells of it."""
+        """Whether it is part of the state tree."""
         return self.status != REFUSED
 
 
-class Submissions(Table[bytes, Submission]):
-    """The calls by request id. They change by assignment and deletion of items alone.
+class Submissions(RevertibleDict[bytes, Submission]):
+    """The calls by request id. They change only by assignment and deletion of items.
 
-    `changed`: those that did, since `execution.certificates` last put an empty one in its place. `ids`: request ids by
-    the calls' numbers. `answered`: those with an answer, in the order in which the answers came.
+    `changed`: request ids of calls that changed since `execution.certificates` last replaced the set by an empty one.
+    `ids`: request ids by the calls' numbers. `answered`: those with an answer, in the order of the answers.
     """
 
     __slots__ = ("answered", "changed", "ids")
 
     def __init__(self, savepoints: Savepoints, content: Iterable[tuple[bytes, Submission]] = ()) -> None:
         super().__init__(savepoints, content)
-        self.changed: Names[bytes] = Names(savepoints, ((name, None) for name in self))
+        self.changed: RevertibleSet[bytes] = RevertibleSet(savepoints, ((name, None) for name in self))
         self._index()
 
     def _index(self) -> None:
@@ -68,9 +68,9 @@ class Submissions(Table[bytes, Submission]):
         self.answered.pop(request_id, None)
         self.changed.add(request_id)
 
-    def take_back(self, savepoint: Savepoint) -> None:
-        """Make the content what it was, and what follows from it."""
-        super().take_back(savepoint)
+    def revert(self, savepoint: Savepoint) -> None:
+        """Restore the content, `ids` and `answered`."""
+        super().revert(savepoint)
         if self in savepoint.whole:
             self._index()
 

@@ -29,7 +29,7 @@ from sandbox.wasm.rewrite import (
     SnapshotGlobal,
     rewrite,
 )
-from sandbox.wasm.types import Export, FuncType, Global, Import, Kind, Memory
+from sandbox.wasm.types import TYPE_NAMES, Export, FuncType, Global, Import, Kind, Memory
 from sandbox.wasm.types import Table as TableType
 from sandbox.wasm.validation import validate
 from sandbox.wasm.writer import add_metadata, strip_custom
@@ -46,6 +46,7 @@ __all__ = [
     "SLOT",
     "START",
     "TABLE",
+    "TYPE_NAMES",
     "VERSION",
     "ActiveData",
     "Export",

@@ -178,7 +178,7 @@ def test_a_full_queue(start: Start) -> None:
 
 
 def test_a_call_that_cannot_be_paid(start: Start) -> None:
-    x = start(Mode.UPDATE, cycles=100, cost_model={"call_perform": lambda payload: 10 * payload})
+    x = start(Mode.UPDATE, cycles=100, fee_functions={"call_perform": lambda payload: 10 * payload})
     call_new(x)
     call(x, "call_cycles_add", 50)
     assert call(x, "call_perform") == 0

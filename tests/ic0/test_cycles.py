@@ -149,7 +149,7 @@ def test_costs_come_from_the_model(start: Start) -> None:
         "cost_http_request": lambda request, response: request << 70 | response,
         "cost_http_request_v2": lambda params: len(params) if params[:4] == b"DIDL" else None,
     }
-    x = start(Mode.START, cost_model=model)
+    x = start(Mode.START, fee_functions=model)
     assert stored(x, "cost_call", 5, 6, 0) == 506
     assert stored(x, "cost_create_canister") == BIG
     assert stored(x, "cost_http_request", 1, 3, 0) == (1 << 70) + 3
@@ -163,7 +163,7 @@ def test_costs_come_from_the_model(start: Start) -> None:
     ("name", "kinds"), [("cost_sign_with_ecdsa", 1), ("cost_sign_with_schnorr", 2), ("cost_vetkd_derive_key", 1)]
 )
 def test_costs_of_signing(name: str, kinds: int, start: Start) -> None:
-    x = start(Mode.START, cost_model={name: lambda key, kind: 1000 + kind if key == "key_1" else None}, memory=100)
+    x = start(Mode.START, fee_functions={name: lambda key, kind: 1000 + kind if key == "key_1" else None}, memory=100)
     heap_of(x).write(50, b"key_1\xff")
     for kind in range(kinds):
         assert call(x, name, 50, 5, kind, 0) == 0

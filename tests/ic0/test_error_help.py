@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox.canister.failure import Failure
 from sandbox.errors import ErrorCode
-from sandbox.ic0.error_help import TOOLCHAIN, backtrace, execution_error, log_record, suggestion, with_backtrace
+from sandbox.ic0.error_help import TOOLCHAIN, backtrace, log_record, suggestion, with_backtrace
 from sandbox.principal import Principal
 
 VIOLATION = "Canister violated contract: "
@@ -79,15 +80,17 @@ def test_errors_of_the_toolchain(code: ErrorCode, text: str) -> None:
 )
 def test_errors_without_help(code: ErrorCode, text: str) -> None:
     assert suggestion(code, text) == ""
-    assert execution_error("x", code, text) == f"Error from Canister x: {text}"
+    canister = Principal.from_index(0)
+    assert Failure(code, text).message(canister) == f"Error from Canister {canister}: {text}"
 
 
 def test_the_whole_text_of_an_explicit_trap() -> None:
     canister = Principal.from_index(0)
-    trace = backtrace(["inner", "unknown function at index 300", "outer"])
+    functions = ("inner", "unknown function at index 300", "outer")
     code, text = Code.CANISTER_CALLED_TRAP, "Canister called `ic0.trap` with message: 'uh oh'"
+    trace = backtrace(functions)
     assert trace == "Canister Backtrace:\ninner\nunknown function at index 300\nouter\n"
-    assert execution_error(canister, code, with_backtrace(code, text, trace)) == (
+    assert Failure(code, text, functions).message(canister) == (
         "Error from Canister rwlgt-iiaaa-aaaaa-aaaaa-cai: Canister called `ic0.trap` with message: 'uh oh'\n"
         "Canister Backtrace:\ninner\nunknown function at index 300\nouter\n"
         ".\nConsider gracefully handling failures from this canister or altering the canister to handle exceptions. "

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
-from sandbox.ic0.stable import FAILURES, MEMORIES, PAGE, Failure, companion_wat, control_record, page_limit
+from sandbox.ic0.stable import FAILURES, MEMORIES, PAGE, StableFailure, companion_wat, page_limit
 from sandbox.ic0.table import SYSTEM_API, signatures
 from sandbox.limits import GIB, STABLE_PAGES, WASM_PAGE
 
@@ -62,7 +62,7 @@ class Companion:
     def begin(self) -> None:
         """The next message."""
         self.serial += 1
-        self.exports["control"].write(self.store, control_record(self.serial, *self.limits), 0)
+        self.exports["control"].write(self.store, struct.pack("<QQQ", self.serial, *self.limits), 0)
 
     def call(self, name: str, *args: int) -> int:
         bits = 32 if name.startswith("stable_") else 64
@@ -70,11 +70,11 @@ class Companion:
         result = self.exports[name](self.store, *signed)
         return 0 if result is None else result % (1 << bits)
 
-    def failing(self, name: str, *args: int) -> Failure:
+    def failing(self, name: str, *args: int) -> StableFailure:
         with pytest.raises((Failed, wasmtime.WasmtimeError, wasmtime.Trap)):
             self.call(name, *args)
         assert self.failure is not None, "the engine trapped, not the companion"
-        failure, self.failure = Failure(self.failure), None
+        failure, self.failure = StableFailure(self.failure), None
         return failure
 
     def content(self, memory: str, start: int, stop: int) -> bytes:
@@ -136,7 +136,7 @@ def test_the_last_page_of_the_largest_memory_works() -> None:
     c.call("stable64_write", end - 3, 0, 3)
     c.call("stable64_read", 100, end - 3, 3)
     assert c.content("heap", 100, 103) == b"end"
-    assert c.failing("stable64_write", end - 2, 0, 3) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", end - 2, 0, 3) is StableFailure.STABLE_OUT_OF_BOUNDS
 
 
 def test_32_bit_growth() -> None:
@@ -161,7 +161,7 @@ def test_32_bit_functions_refuse_a_larger_memory() -> None:
         ("stable_write", (0, 0, 1)),
         ("stable_write", (0, 0, 0)),
     ):
-        assert c.failing(name, *arguments) is Failure.TOO_BIG_FOR_32_BIT
+        assert c.failing(name, *arguments) is StableFailure.TOO_BIG_FOR_32_BIT
     c.call("stable_read", 0, 0, 0)
     assert c.call("stable64_size") == 65_537
 
@@ -174,7 +174,7 @@ def test_an_empty_access_is_not_checked(pointer64: bool) -> None:
     if not pointer64:
         c.call("stable_read", 1, 1, 0)
         c.call("stable_write", 0, (1 << 32) - 1, 0)
-        assert c.failing("stable_write", 1, 0, 0) is Failure.STABLE_OUT_OF_BOUNDS
+        assert c.failing("stable_write", 1, 0, 0) is StableFailure.STABLE_OUT_OF_BOUNDS
 
 
 @KINDS
@@ -189,15 +189,15 @@ def test_ranges(pointer64: bool, warm: bool) -> None:
         c.call("stable64_write", last, last, size)
         c.call("stable64_read", last, last, size)
         for far in (last + 1, WASM_PAGE, WASM_PAGE + 1, 1 << 32, (1 << 32) + 1, MOST - size + 1, MOST):
-            assert c.failing("stable64_write", far, 0, size) is Failure.STABLE_OUT_OF_BOUNDS
-            assert c.failing("stable64_read", 0, far, size) is Failure.STABLE_OUT_OF_BOUNDS
-            assert c.failing("stable64_write", 0, far, size) is Failure.HEAP_OUT_OF_BOUNDS
-            assert c.failing("stable64_read", far, 0, size) is Failure.HEAP_OUT_OF_BOUNDS
+            assert c.failing("stable64_write", far, 0, size) is StableFailure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_read", 0, far, size) is StableFailure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_write", 0, far, size) is StableFailure.HEAP_OUT_OF_BOUNDS
+            assert c.failing("stable64_read", far, 0, size) is StableFailure.HEAP_OUT_OF_BOUNDS
             # stable memory is checked first
-            assert c.failing("stable64_write", far, far, size) is Failure.STABLE_OUT_OF_BOUNDS
-            assert c.failing("stable64_read", far, far, size) is Failure.STABLE_OUT_OF_BOUNDS
-    assert c.failing("stable64_write", 1, 0, MOST) is Failure.STABLE_OUT_OF_BOUNDS
-    assert c.failing("stable64_write", 0, 0, MOST) is Failure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_write", far, far, size) is StableFailure.STABLE_OUT_OF_BOUNDS
+            assert c.failing("stable64_read", far, far, size) is StableFailure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 1, 0, MOST) is StableFailure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 0, 0, MOST) is StableFailure.STABLE_OUT_OF_BOUNDS
 
 
 def test_32_bit_ranges_do_not_wrap() -> None:
@@ -205,26 +205,26 @@ def test_32_bit_ranges_do_not_wrap() -> None:
     c.call("stable_grow", 65_536)
     most = (1 << 32) - 1
     c.call("stable_write", most, 0, 1)
-    assert c.failing("stable_write", most, 0, 2) is Failure.STABLE_OUT_OF_BOUNDS
-    assert c.failing("stable_read", 0, most, 2) is Failure.STABLE_OUT_OF_BOUNDS
-    assert c.failing("stable_write", 0, most, 2) is Failure.HEAP_OUT_OF_BOUNDS
-    assert c.failing("stable_read", most, 0, 8) is Failure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable_write", most, 0, 2) is StableFailure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable_read", 0, most, 2) is StableFailure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable_write", 0, most, 2) is StableFailure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable_read", most, 0, 8) is StableFailure.HEAP_OUT_OF_BOUNDS
 
 
 @KINDS
 def test_a_module_without_a_memory_has_no_heap_to_copy_from(pointer64: bool) -> None:
     c = Companion(pointer64, heap=None)
     assert c.call("stable64_grow", 1) == 0
-    assert c.failing("stable64_write", 0, 0, 1) is Failure.HEAP_OUT_OF_BOUNDS
-    assert c.failing("stable64_read", 0, 0, 8) is Failure.HEAP_OUT_OF_BOUNDS
-    assert c.failing("stable64_read", 0, WASM_PAGE, 8) is Failure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 0, 0, 1) is StableFailure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable64_read", 0, 0, 8) is StableFailure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable64_read", 0, WASM_PAGE, 8) is StableFailure.STABLE_OUT_OF_BOUNDS
     c.call("stable64_read", 5, 5, 0)
 
 
 def test_the_heap_may_grow() -> None:
     c = Companion()
     c.call("stable64_grow", 1)
-    assert c.failing("stable64_write", 0, WASM_PAGE, 8) is Failure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 0, WASM_PAGE, 8) is StableFailure.HEAP_OUT_OF_BOUNDS
     c.exports["heap"].grow(c.store, 1)
     c.put("heap", WASM_PAGE, b"12345678")
     c.call("stable64_write", 0, WASM_PAGE, 8)
@@ -239,7 +239,7 @@ def test_pages_count_once_in_a_message() -> None:
         c.call("stable64_write", 2 * PAGE - 1, 0, 1)
         c.call("stable64_read", 0, 10 * PAGE, PAGE)
         c.call("stable64_read", 0, 0, 2 * PAGE)
-    assert c.failing("stable64_read", 0, 11 * PAGE - 1, 2) is Failure.ACCESS_LIMIT
+    assert c.failing("stable64_read", 0, 11 * PAGE - 1, 2) is StableFailure.ACCESS_LIMIT
 
 
 def test_modifying_a_page_that_was_read_is_no_new_access() -> None:
@@ -249,7 +249,7 @@ def test_modifying_a_page_that_was_read_is_no_new_access() -> None:
     c.call("stable64_write", PAGE - 1, 0, 1)
     c.call("stable64_write", 0, 0, PAGE)
     c.call("stable64_read", 0, 0, PAGE)
-    assert c.failing("stable64_write", PAGE, 0, 1) is Failure.ACCESS_LIMIT
+    assert c.failing("stable64_write", PAGE, 0, 1) is StableFailure.ACCESS_LIMIT
 
 
 def test_reading_does_not_modify() -> None:
@@ -257,14 +257,16 @@ def test_reading_does_not_modify() -> None:
     c.call("stable64_grow", 1)
     c.call("stable64_read", 0, 0, WASM_PAGE)
     c.call("stable64_write", 5 * PAGE, 0, 1)
-    assert c.failing("stable64_write", 0, 0, 1) is Failure.MODIFY_LIMIT
+    assert c.failing("stable64_write", 0, 0, 1) is StableFailure.MODIFY_LIMIT
 
 
 @pytest.mark.parametrize(
     ("accessible", "modifiable", "failure"),
-    [(0, 0, Failure.ACCESS_LIMIT), (1, 0, Failure.ACCESS_LIMIT), (2, 1, Failure.MODIFY_LIMIT)],
+    [(0, 0, StableFailure.ACCESS_LIMIT), (1, 0, StableFailure.ACCESS_LIMIT), (2, 1, StableFailure.MODIFY_LIMIT)],
 )
-def test_the_access_limit_comes_before_the_modify_limit(accessible: int, modifiable: int, failure: Failure) -> None:
+def test_the_access_limit_comes_before_the_modify_limit(
+    accessible: int, modifiable: int, failure: StableFailure
+) -> None:
     c = Companion(accessible=accessible, modifiable=modifiable)
     c.call("stable64_grow", 1)
     assert c.failing("stable64_write", PAGE - 1, 0, 2) is failure
@@ -273,13 +275,13 @@ def test_the_access_limit_comes_before_the_modify_limit(accessible: int, modifia
 def test_limits_come_between_stable_range_and_heap_range() -> None:
     c = Companion(pointer64=False, accessible=0, modifiable=0)
     c.call("stable64_grow", 1)
-    assert c.failing("stable64_write", WASM_PAGE, 0, 1) is Failure.STABLE_OUT_OF_BOUNDS
-    assert c.failing("stable64_write", 0, WASM_PAGE, 1) is Failure.ACCESS_LIMIT
-    assert c.failing("stable64_write", 0, 1 << 32, 1) is Failure.HEAP_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", WASM_PAGE, 0, 1) is StableFailure.STABLE_OUT_OF_BOUNDS
+    assert c.failing("stable64_write", 0, WASM_PAGE, 1) is StableFailure.ACCESS_LIMIT
+    assert c.failing("stable64_write", 0, 1 << 32, 1) is StableFailure.HEAP_OUT_OF_BOUNDS
     wide = Companion(pointer64=True, accessible=0, modifiable=0)
     wide.call("stable64_grow", 1)
-    assert wide.failing("stable64_write", 0, 6 * GIB, 1) is Failure.ACCESS_LIMIT
-    assert wide.failing("stable64_write", 0, 6 * GIB + 1, 1) is Failure.HEAP_OUT_OF_BOUNDS
+    assert wide.failing("stable64_write", 0, 6 * GIB, 1) is StableFailure.ACCESS_LIMIT
+    assert wide.failing("stable64_write", 0, 6 * GIB + 1, 1) is StableFailure.HEAP_OUT_OF_BOUNDS
 
 
 def test_every_message_starts_counting_anew() -> None:
@@ -289,13 +291,13 @@ def test_every_message_starts_counting_anew() -> None:
         c.begin()
         c.call("stable64_write", PAGE, 0, 8)
         c.call("stable64_read", 0, PAGE, 8)
-        assert c.failing("stable64_read", 0, 2 * PAGE, 8) is Failure.ACCESS_LIMIT
+        assert c.failing("stable64_read", 0, 2 * PAGE, 8) is StableFailure.ACCESS_LIMIT
 
 
 def test_limits_may_differ_from_message_to_message() -> None:
     c = Companion(accessible=2, modifiable=0)
     c.call("stable64_grow", 1)
-    assert c.failing("stable64_write", 0, 0, 1) is Failure.MODIFY_LIMIT
+    assert c.failing("stable64_write", 0, 0, 1) is StableFailure.MODIFY_LIMIT
     c.limits = (2, 2)
     c.begin()
     c.call("stable64_write", 0, 0, 2 * PAGE)
@@ -333,23 +335,26 @@ def test_limits_by_mode() -> None:
 
 
 def test_texts() -> None:
-    assert set(FAILURES) == set(Failure)
-    assert FAILURES[Failure.HEAP_OUT_OF_BOUNDS] == (ErrorCode.CANISTER_TRAPPED, "Canister trapped: heap out of bounds")
-    code, text = FAILURES[Failure.MODIFY_LIMIT]
+    assert set(FAILURES) == set(StableFailure)
+    assert FAILURES[StableFailure.HEAP_OUT_OF_BOUNDS] == (
+        ErrorCode.CANISTER_TRAPPED,
+        "Canister trapped: heap out of bounds",
+    )
+    code, text = FAILURES[StableFailure.MODIFY_LIMIT]
     assert code is ErrorCode.CANISTER_MEMORY_ACCESS_LIMIT_EXCEEDED
     assert text == (
         "Canister exceeded memory access limits: Exceeded the limit for the number of modified pages in the stable "
         "memory in a single execution: limit 2097152 KB for regular messages, 8388608 KB for upgrade messages and "
         "1048576 KB for queries."
     )
-    assert FAILURES[Failure.ACCESS_LIMIT][1] == (
+    assert FAILURES[StableFailure.ACCESS_LIMIT][1] == (
         "Canister exceeded memory access limits: Exceeded the limit for the number of accessed pages in the stable "
         "memory in a single message execution: limit 2097152 KB for regular messages and 1048576 KB for queries."
     )
 
 
 class Model:
-    """Stable memory in Python; `None` for a return, a `Failure` for a trap."""
+    """Stable memory in Python; `None` for a return, a `StableFailure` for a trap."""
 
     def __init__(self, pointer64: bool, accessible: int, modifiable: int) -> None:
         self.heap = bytearray(i * 7 % 251 for i in range(WASM_PAGE))
@@ -362,20 +367,20 @@ class Model:
         self.accessed: set[int] = set()
         self.modified: set[int] = set()
 
-    def access(self, write: bool, off: int, heap: int, size: int) -> Failure | None:
+    def access(self, write: bool, off: int, heap: int, size: int) -> StableFailure | None:
         if size == 0:
             return None
         if off + size > len(self.stable):
-            return Failure.STABLE_OUT_OF_BOUNDS
+            return StableFailure.STABLE_OUT_OF_BOUNDS
         if heap > self.most or size > self.most:
-            return Failure.HEAP_OUT_OF_BOUNDS
+            return StableFailure.HEAP_OUT_OF_BOUNDS
         pages = set(range(off // PAGE, (off + size - 1) // PAGE + 1))
         if len(self.accessed | pages) > self.limits[0]:
-            return Failure.ACCESS_LIMIT
+            return StableFailure.ACCESS_LIMIT
         if write and len(self.modified | pages) > self.limits[1]:
-            return Failure.MODIFY_LIMIT
+            return StableFailure.MODIFY_LIMIT
         if heap + size > len(self.heap):
-            return Failure.HEAP_OUT_OF_BOUNDS
+            return StableFailure.HEAP_OUT_OF_BOUNDS
         self.accessed |= pages
         if write:
             self.modified |= pages
@@ -443,7 +448,3 @@ def test_the_companion_does_what_the_model_does(
     assert c.call("stable64_size") * WASM_PAGE == len(model.stable)
     if model.stable:
         assert c.content("stable", 0, len(model.stable)) == bytes(model.stable)
-
-
-def test_the_control_record_is_three_little_endian_words() -> None:
-    assert control_record(1, 2, MOST) == struct.pack("<QQQ", 1, 2, MOST)

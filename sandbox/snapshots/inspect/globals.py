@@ -6,7 +6,6 @@ import struct
 from dataclasses import dataclass
 
 from sandbox import wasm
-from sandbox.snapshots.portable.fields import TYPE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ def globals_of(facts: wasm.ModuleFacts, saved: bytes) -> list[GlobalValue]:
         if slot.offset is not None:
             bits = int.from_bytes(saved[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
         name = facts.global_names.get(slot.index)
-        values.append(GlobalValue(slot.index, name, TYPE_NAMES[slot.type], slot.mutable, bits))
+        values.append(GlobalValue(slot.index, name, wasm.TYPE_NAMES[slot.type], slot.mutable, bits))
     return values
 
 
@@ -46,8 +45,8 @@ def uploaded_globals(facts: wasm.ModuleFacts | None, values: tuple[tuple[str, in
     """Return the globals of an upload: type letters and bits in the platform's order, named if the module agrees."""
     slots = wasm.rewrite(facts).snapshot_globals if facts is not None else ()
     if facts is None or tuple(letter for letter, _ in values) != tuple(slot.type for slot in slots):
-        return [GlobalValue(None, None, TYPE_NAMES[letter], True, bits) for letter, bits in values]
+        return [GlobalValue(None, None, wasm.TYPE_NAMES[letter], True, bits) for letter, bits in values]
     return [
-        GlobalValue(slot.index, facts.global_names.get(slot.index), TYPE_NAMES[letter], slot.mutable, bits)
+        GlobalValue(slot.index, facts.global_names.get(slot.index), wasm.TYPE_NAMES[letter], slot.mutable, bits)
         for slot, (letter, bits) in zip(slots, values, strict=True)
     ]

@@ -10,14 +10,12 @@ from sandbox.limits import CERTIFIED_DATA, GLOBALS
 from sandbox.management.load_parts import Globals
 from sandbox.principal import Principal
 from sandbox.snapshots.portable.content import Fields, corrupt
+from sandbox.state.canister import LOW_MEMORY_HOOK
 from sandbox.state.snapshot import TAKEN, UPLOADED
 
 U64: Final = (1 << 64) - 1
-HOOKS: Final = ("condition_not_satisfied", "ready", "executed")
 WIDTHS: Final = {"i": 32, "l": 64, "f": 32, "d": 64, "v": 128}
 """Bits of a global by the letter of its type."""
-TYPE_NAMES: Final = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128"}
-"""The specification's names of the types of globals, by their letters."""
 
 
 def encode(fields: Fields) -> dict[str, Any]:
@@ -53,7 +51,7 @@ def decode(record: Any, history: Any, where: str) -> Fields:
         globals=_globals(take.one("globals", list, lambda items: len(items) <= GLOBALS), where),
         certified_data=take.one("certified_data", bytes, lambda raw: len(raw) <= CERTIFIED_DATA),
         global_timer=take.optional("global_timer", int, _u64),
-        low_memory_hook=take.optional("low_memory_hook", str, lambda text: text in HOOKS),
+        low_memory_hook=take.optional("low_memory_hook", str, lambda text: text in LOW_MEMORY_HOOK),
         checksum=take.optional("checksum", bytes, lambda raw: len(raw) == 32),
         via_hooks=bool(take.optional("via_hooks", bool)),
         history=decode_history(history, where),

@@ -18,8 +18,10 @@ from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_
 from sandbox.management.load_parts import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
 from sandbox.snapshots.portable.decimals import spelled
-from sandbox.snapshots.portable.fields import HOOKS, TYPE_NAMES, WIDTHS, Taker
+from sandbox.snapshots.portable.fields import WIDTHS, Taker
+from sandbox.state.canister import LOW_MEMORY_HOOK
 from sandbox.state.snapshot import TAKEN, UPLOADED
+from sandbox.wasm import TYPE_NAMES
 
 _LETTERS = {tag: letter for letter, tag in TYPE_NAMES.items()}
 _FLOATS = {"f": ("<f", "<I"), "d": ("<d", "<Q")}
@@ -119,7 +121,7 @@ def decode(raw: bytes, where: str) -> Metadata:
         globals=values,
         certified_data=_blob(take.one("certified_data", list), CERTIFIED_DATA, "certified_data", where),
         global_timer=_timer(take, where),
-        low_memory_hook=take.optional("on_low_wasm_memory_hook_status", str, lambda text: text in HOOKS),
+        low_memory_hook=take.optional("on_low_wasm_memory_hook_status", str, lambda text: text in LOW_MEMORY_HOOK),
     )
     return Metadata(
         fields,

@@ -1,7 +1,8 @@
-"""A module in the state."""
+"""A Wasm module in the state."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 
@@ -11,3 +12,8 @@ class WasmModule:
 
     submitted: bytes
     hash: bytes
+
+    @classmethod
+    def from_bytes(cls, submitted: bytes) -> WasmModule:
+        """The module with these bytes; not checked."""
+        return cls(submitted, hashlib.sha256(submitted).digest())
