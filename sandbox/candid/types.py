@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from sandbox.candid.labels import MAX_FIELD_ID, field_id, key_id, name_text, number_text
 from sandbox.candid.layout import Doc, braced, parenthesised, render
-from sandbox.candid.nesting import Nested, run, then
+from sandbox.candid.nesting import Nested, run
 from sandbox.errors import CandidTypeError
 
 
@@ -159,8 +159,8 @@ class OptType(Type):
     def inner_types(self) -> Iterable[Type]:
         return (self.inner,)
 
-    def laid_out(self) -> Nested[Doc] | Doc:
-        return then(self.inner.laid_out(), lambda doc: ("opt ", doc))
+    def laid_out(self) -> Nested[Doc]:
+        return ("opt ", (yield self.inner.laid_out()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,8 +174,8 @@ class VecType(Type):
     def inner_types(self) -> Iterable[Type]:
         return (self.inner,)
 
-    def laid_out(self) -> Nested[Doc] | Doc:
-        return "blob" if self.inner == NAT8 else then(self.inner.laid_out(), lambda doc: ("vec ", doc))
+    def laid_out(self) -> Nested[Doc]:
+        return "blob" if self.inner == NAT8 else ("vec ", (yield self.inner.laid_out()))
 
 
 @dataclass(frozen=True, slots=True)
