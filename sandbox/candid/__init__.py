@@ -25,10 +25,13 @@ Python values, the same in both directions, so that `decode(t, encode(t, v)) == 
 | service               | `Service(principal)`         | Principal or its text                          |
 
 `t may be null` where t is null, reserved or an option itself. A field or tag without a known name has the key
-`_1224700491_`; encoding accepts the name, the number and `_number_` for every field. Unknown keys are errors.
+`_1224700491_`, and so has one whose name looks like that (`_1_` is always the field 1). Encoding accepts the name, the
+number and `_number_` for every field. Unknown keys are errors.
 
 All errors are `CandidError`s: `CandidSyntaxError` (text; says line and column), `CandidTypeError` (a value or type does
-not fit; says the path), `CandidDecodeError` (bytes; says the offset). No input makes it hang or exhaust the stack.
+not fit; says the path), `CandidDecodeError` (bytes; says the offset). No input makes it hang or exhaust the stack:
+values of messages are nested at most 100,000 levels, in both directions, whatever the caller has on the stack. Python's
+own `==` and `repr` recurse and fail for values of more than some hundred levels.
 
 Spec: dfinity/candid `spec/Candid.md`. This package knows no canister; it imports only errors and principals.
 """

@@ -161,10 +161,8 @@ class _Builder:
 
     def _build(self, found: Type) -> Nested[Plan] | Plan:
         match found:
-            case OptType(inner):
-                return then(self.plan(inner), opt_writer)
-            case VecType(inner):
-                return then(self.plan(inner), lambda part: vec_writer(found, part))
+            case OptType() | VecType():
+                return self._build_inner(found)
             case RecordType() | VariantType():
                 return self._build_fields(found)
             case FuncType():
@@ -172,6 +170,10 @@ class _Builder:
             case ServiceType():
                 return Plan(write_service)
         return Plan(PRIMITIVE_WRITERS[found])
+
+    def _build_inner(self, found: OptType | VecType) -> Nested[Plan]:
+        part = yield self.plan(found.inner)
+        return opt_writer(part) if isinstance(found, OptType) else vec_writer(found, part)
 
     def _build_fields(self, found: RecordType | VariantType) -> Nested[Plan]:
         parts: list[Plan] = []

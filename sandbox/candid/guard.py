@@ -1,4 +1,4 @@
-"""The last defence against deep nesting: where the interpreter's stack ends, a Candid error begins."""
+"""The end of nesting: RecursionError, from `nesting.run` or the interpreter, becomes a Candid error."""
 
 from __future__ import annotations
 

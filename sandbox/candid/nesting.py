@@ -34,7 +34,7 @@ def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
     """The result of a call that yields calls and gets their results; an error in one is raised where it was yielded.
     Anything else that is yielded, or given, is its own result: a function that calls nothing need not be a generator.
 
-    RecursionError where more than `limit` calls wait for one another.
+    RecursionError where calls are nested more than `limit` deep.
     """
     if not isinstance(call, GeneratorType):
         return call
@@ -60,7 +60,7 @@ def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
             resume = call.throw
         else:
             waiting.append(call)
-            if len(waiting) > limit:
+            if len(waiting) >= limit:
                 raise RecursionError
             call = value
             resume = call.send
@@ -68,7 +68,8 @@ def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
 
 
 def then(call: Any, make: Callable[[Any], R]) -> Nested[R] | R:
-    """`make` of the result of a call; at once where it is a result already."""
+    """`make` of the result of a call; at once where it is a result already. Not for a call that leads back here before
+    it yields."""
     return _continued(call, make) if isinstance(call, GeneratorType) else make(call)
 
 

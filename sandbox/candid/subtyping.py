@@ -53,8 +53,8 @@ class _Path(NamedTuple):
 
     def __str__(self) -> str:
         steps: list[str] = []
-        here: _Path | None = self
-        while here is not None:
+        here = self
+        while here.whole is not None:
             steps.append(here.step)
             here = here.whole
         return path_text(steps).strip()

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from sandbox.candid.labels import MAX_FIELD_ID, field_id, key_id, name_text, number_text
 from sandbox.candid.layout import Doc, braced, parenthesised, render
-from sandbox.candid.nesting import Nested, run, then
+from sandbox.candid.nesting import Nested, run
 from sandbox.errors import CandidTypeError
 
 
@@ -159,8 +159,8 @@ class OptType(Type):
     def inner_types(self) -> Iterable[Type]:
         return (self.inner,)
 
-    def laid_out(self) -> Nested[Doc] | Doc:
-        return then(self.inner.laid_out(), lambda doc: ("opt ", doc))
+    def laid_out(self) -> Nested[Doc]:
+        return ("opt ", (yield self.inner.laid_out()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,8 +174,8 @@ class VecType(Type):
     def inner_types(self) -> Iterable[Type]:
         return (self.inner,)
 
-    def laid_out(self) -> Nested[Doc] | Doc:
-        return "blob" if self.inner == NAT8 else then(self.inner.laid_out(), lambda doc: ("vec ", doc))
+    def laid_out(self) -> Nested[Doc]:
+        return "blob" if self.inner == NAT8 else ("vec ", (yield self.inner.laid_out()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,8 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RecordType(Type):
-    """`record { fields }`, ordered by field id whatever order they are given in."""
+class _FieldsType(Type):
+    """Labelled parts, ordered by id whatever order they are given in."""
 
     fields: tuple[Field, ...]
     _parts: ClassVar = ("fields",)
@@ -213,16 +213,21 @@ class RecordType(Type):
         object.__setattr__(self, "fields", _ordered(self.fields))
 
     @classmethod
-    def of(cls, **fields: Type) -> RecordType:
+    def of(cls, **fields: Type) -> Self:
         return cls(tuple(Field.named(name, type) for name, type in fields.items()))
+
+    def inner_types(self) -> Iterable[Type]:
+        return [part.type for part in self.fields]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordType(_FieldsType):
+    """`record { fields }`."""
 
     @property
     def is_tuple(self) -> bool:
         """Whether the labels are exactly the numbers from 0, and there are any."""
         return bool(self.fields) and all(f.id == n and f.name is None for n, f in enumerate(self.fields))
-
-    def inner_types(self) -> Iterable[Type]:
-        return [part.type for part in self.fields]
 
     def laid_out(self) -> Nested[Doc]:
         items: list[Doc] = []
@@ -233,21 +238,8 @@ class RecordType(Type):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class VariantType(Type):
-    """`variant { cases }`, ordered by tag id whatever order they are given in."""
-
-    fields: tuple[Field, ...]
-    _parts: ClassVar = ("fields",)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", _ordered(self.fields))
-
-    @classmethod
-    def of(cls, **fields: Type) -> VariantType:
-        return cls(tuple(Field.named(name, type) for name, type in fields.items()))
-
-    def inner_types(self) -> Iterable[Type]:
-        return [part.type for part in self.fields]
+class VariantType(_FieldsType):
+    """`variant { cases }`."""
 
     def laid_out(self) -> Nested[Doc]:
         items: list[Doc] = []

@@ -96,8 +96,8 @@ class ValueParser(Parser):
         self.expect(")")
         return inner
 
-    def _opt_value(self, at: int) -> Nested[Literal] | Literal:
-        return then(self._value(), lambda value: Literal("opt", value, at))
+    def _opt_value(self, at: int) -> Nested[Literal]:
+        return Literal("opt", (yield self._value()), at)
 
     def _vec_value(self, at: int) -> Nested[Literal]:
         return Literal("vec", (yield self.separated("{", ";", "}", self.annotated)), at)

@@ -13,7 +13,7 @@ from typing import Any
 from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text, number_text, quoted
 from sandbox.candid.layout import Doc, alone, braced, parenthesised, render
-from sandbox.candid.nesting import Nested, run, then
+from sandbox.candid.nesting import Nested, run
 from sandbox.candid.types import (
     FLOAT32,
     FLOAT64,
@@ -77,7 +77,10 @@ class _Printer:
         if isinstance(inner, PrimType):
             text = _primitive_text(content, inner)
             return f"opt ({text})" if text.endswith(f" : {inner.name}") else f"opt {text}"
-        return then(self.doc(content, inner), lambda doc: ("opt ", doc))
+        return self._composite_opt(content, inner)
+
+    def _composite_opt(self, content: Any, inner: Type) -> Nested[Doc]:
+        return ("opt ", (yield self.doc(content, inner)))
 
     def _vec(self, value: Any, inner: Type) -> Nested[Doc]:
         items: list[Doc] = []
@@ -100,12 +103,12 @@ class _Printer:
             self.labels[found] = [(part.key, f"{part.label} = ", part.type.resolve()) for part in found.fields]
         return self.labels[found]
 
-    def _variant(self, value: dict[str, Any], found: VariantType) -> Nested[Doc] | Doc:
+    def _variant(self, value: dict[str, Any], found: VariantType) -> Nested[Doc]:
         ((tag, content),) = value.items()
         case = next(case for case in found.fields if case.key == tag)
         if case.type.resolve() == NULL:
             return ("variant ", alone(case.label))
-        return then(self.doc(content, case.type), lambda doc: ("variant ", alone((f"{case.label} = ", doc))))
+        return ("variant ", alone((f"{case.label} = ", (yield self.doc(content, case.type)))))
 
 
 def _primitive_text(value: Any, found: Type) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox.candid.labels import clipped, name_text
 from sandbox.candid.lexer import Source
-from sandbox.candid.nesting import Nested, run, then
+from sandbox.candid.nesting import Nested, run
 from sandbox.candid.reader import STRUCT_CODES
 from sandbox.candid.subtyping import subtype
 from sandbox.candid.types import (
@@ -119,18 +119,17 @@ class Typist:
                 self.checked.add(id(literal))
         return (yield self.value(inner, found))
 
-    def _opt(self, literal: Literal, inner: Type) -> Any:
+    def _opt(self, literal: Literal, inner: Type) -> Nested[Any]:
         content = literal.content if literal.kind == "opt" else literal
         if literal.kind != "opt" and inner.nullable:
             raise _unfit(literal, OptType(inner))
-        wrap = Some if inner.nullable else _itself
-        return then(self.value(content, inner), wrap) if self.exact else self._opt_or_null(content, inner, wrap)
-
-    def _opt_or_null(self, content: Literal, inner: Type, wrap: Callable[[Any], Any]) -> Nested[Any]:
         try:
-            return wrap((yield self.value(content, inner)))
+            value = yield self.value(content, inner)
         except _Misfit:
+            if self.exact:
+                raise
             return None
+        return Some(value) if inner.nullable else value
 
     def _vec(self, literal: Literal, found: VecType) -> Nested[Any]:
         inner = found.inner.resolve()
@@ -156,17 +155,13 @@ class Typist:
             raise _Misfit(f"unknown field {name_text(member.label)}; the fields are: {known}", member.value.at)
         return tuple(values.values()) if found.is_tuple else values
 
-    def _variant(self, literal: Literal, found: VariantType) -> Any:
+    def _variant(self, literal: Literal, found: VariantType) -> Nested[Any]:
         member: Member = literal.content
         case = next((case for case in found.fields if case.id == member.id), None)
         if case is not None:
-            return then(self.value(member.value, case.type), lambda value: {case.key: value})
+            return {case.key: (yield self.value(member.value, case.type))}
         known = ", ".join(case.label for case in found.fields) or "none"
         raise _Misfit(f"unknown variant case {name_text(member.label)}; the cases are: {known}", literal.at)
-
-
-def _itself(value: Any) -> Any:
-    return value
 
 
 def _primitive(literal: Literal, found: PrimType) -> Any:
@@ -213,16 +208,17 @@ class _Inference:
                 annotation: Type = content[1]
                 return annotation
             case "opt":
-                return then(self.type(content), self._opt)
+                return self._opt(content)
             case "vec":
                 return self._vec(content)
             case "record":
                 return self._record(content)
             case "variant":
-                return then(self.type(content.value), lambda found: self._fields(VariantType, [content], [found]))
+                return self._variant(content)
         return _LONE_TYPES[literal.kind]
 
-    def _opt(self, inner: Type) -> Type:
+    def _opt(self, content: Literal) -> Nested[Type]:
+        inner: Type = yield self.type(content)
         return self._once(OptType, (id(inner),), lambda: OptType(inner))
 
     def _vec(self, items: list[Literal]) -> Nested[Type]:
@@ -240,6 +236,9 @@ class _Inference:
         for member in members:
             types.append((yield self.type(member.value)))  # noqa: PERF401 - a comprehension cannot yield
         return self._fields(RecordType, members, types)
+
+    def _variant(self, member: Member) -> Nested[Type]:
+        return self._fields(VariantType, [member], [(yield self.type(member.value))])
 
     def _fields(self, make: Callable[[tuple[Field, ...]], Type], members: list[Member], types: list[Type]) -> Type:
         key = tuple([(member.id, member.name, id(found)) for member, found in zip(members, types, strict=True)])
@@ -288,8 +287,9 @@ def join(one: Type, other: Type) -> Nested[Type | None] | Type | None:
     return one if subtype(other, one) else other if subtype(one, other) else None
 
 
-def _joined_parts(make: Callable[[Type], Type], one: Type, other: Type) -> Nested[Type | None] | Type | None:
-    return then(join(one, other), lambda inner: None if inner is None else make(inner))
+def _joined_parts(make: Callable[[Type], Type], one: Type, other: Type) -> Nested[Type | None]:
+    inner = yield join(one, other)
+    return None if inner is None else make(inner)
 
 
 def _joined_fields(

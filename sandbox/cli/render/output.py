@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any
 
 import click
@@ -31,6 +32,7 @@ Rendered = tuple[dict[str, Any], list[RenderableType]]
 """A result twice: facts for JSON, and parts to print for people."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_SCALARS: dict[type, Callable[[Any], str]] = {str: encode_basestring, int: repr}
 _JSON_LEVELS = 64
 """Deeper levels of a document are not indented, so that its size is linear in its content."""
 
@@ -192,26 +194,28 @@ def _fields_to_json(fields: Mapping[Any, Any]) -> Nested[dict[str, Any]]:
 
 def json_text(value: Any) -> str:
     """Return a JSON document, indented by two spaces a level up to _JSON_LEVELS."""
+    if not _has_parts(value):
+        return _JSON.encode(value)
     out: list[str] = []
     run(_write_json(out, value, 0))
     return "".join(out)
 
 
-def _write_json(out: list[str], value: Any, level: int) -> Nested[None] | None:
-    if isinstance(value, dict | list) and value:
-        return _write_parts(out, value, level)
-    out.append(_JSON.encode(value))
-    return None
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value)
 
 
-def _write_parts(out: list[str], value: dict[str, Any] | list[Any], level: int) -> Nested[None]:
+def _write_json(out: list[str], value: Any, level: int) -> Nested[None]:
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     line, last = (f"\n{'  ' * depth}" if depth <= _JSON_LEVELS else "" for depth in (level + 1, level))
     before = opening + line
     for item in value.items() if isinstance(value, dict) else value:
-        key, part = (_JSON.encode(item[0]) + ": ", item[1]) if isinstance(value, dict) else ("", item)
-        out.append(before + key)
-        yield _write_json(out, part, level + 1)
+        key, part = (encode_basestring(item[0]) + ": ", item[1]) if isinstance(value, dict) else ("", item)
+        if _has_parts(part):
+            out.append(before + key)
+            yield _write_json(out, part, level + 1)
+        else:
+            out.append(before + key + _SCALARS.get(type(part), _JSON.encode)(part))
         before = "," + line
     out.append(last + closing)
 
