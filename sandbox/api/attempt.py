@@ -16,16 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sandbox.canister.instances import InstanceCache
 from sandbox.errors import CallRejected, CandidError, RequestExpired, RequestTooLarge, StillWaiting
 from sandbox.memory import Overwritten, PoolMark
 from sandbox.record import Position, Watcher
 from sandbox.state import Moment, Subnet, moment, release, return_to
-
-if TYPE_CHECKING:
-    from sandbox.store import StateDirectory
+from sandbox.store import StateDirectory
 
 OUTCOMES = (CallRejected, StillWaiting, RequestExpired, RequestTooLarge, CandidError)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -62,7 +60,7 @@ class Attempts:
         self.passed_on: BaseException | None = None
         """An exception of the user's own function that ended a call as a reject does."""
         self._subnet = subnet
-        self._machines = instances
+        self._instances = instances
         self._anchors: tuple[Anchor, ...] = ()
         self._ending: Anchor | None = None
 
@@ -92,7 +90,7 @@ class Attempts:
         """Note what changes from now on."""
         anchors = self._anchors
         self._subnet.savepoints.release(anchors[-1].begun.savepoint if anchors else None)
-        self._machines.used.clear()
+        self._instances.used.clear()
         if self.watcher is not None:
             attempt.position = self.watcher.position()
         attempt.begun = moment(self._subnet)
@@ -108,7 +106,7 @@ class Attempts:
         """Make everything what it was before. May be repeated until it returns."""
         if self.directory is not None:
             self.directory.settle()
-        self._machines.drop_used()
+        self._instances.drop_used()
         self._subnet.pool.take_back(attempt.noted)
         if attempt.begun is not None:
             return_to(self._subnet, attempt.begun)
@@ -139,14 +137,14 @@ class Attempts:
 
 
 def whole(method: Method) -> Method:
-    """A method of the public interface that is done as a whole or not at all, in one thread at a time; `self._sandbox`
-    is its sandbox."""
+    """Make a method of the public interface be done as a whole or not at all, in one thread at a time;
+    `self._runtime` is the runtime that it works on."""
 
     @wraps(method)
     def attempted(self: Any, *args: Any, **options: Any) -> Any:
-        sandbox = self._sandbox
-        with sandbox.gate:
-            attempts: Attempts = sandbox.attempts
+        runtime = self._runtime
+        with runtime.gate:
+            attempts: Attempts = runtime.attempts
             if attempts.running is not None and attempts.inside(sys._getframe()):
                 return method(self, *args, **options)
             attempts.settle()

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sandbox.api.attempt import whole
-from sandbox.api.creation import new_canister
+from sandbox.api.canister import Canister
+from sandbox.api.creation import SettingsValues, new_canister
 from sandbox.api.gate import exclusive
-from sandbox.api.identity import identity
+from sandbox.api.identity import Sender, identity
 from sandbox.api.records import Snapshot
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.canister.module import compile_module, submitted_module
@@ -32,9 +32,6 @@ from sandbox.snapshots.portable.history import steps_of
 from sandbox.state import SnapshotState
 from sandbox.store.checksum import snapshot_checksum
 
-if TYPE_CHECKING:
-    from sandbox.api.canister import Canister
-
 
 class SnapshotFiles(SnapshotAccess):
     """The part of the snapshot manager that deals with files."""
@@ -45,7 +42,7 @@ class SnapshotFiles(SnapshotAccess):
         snapshot_id: bytes | str,
         path: str | Path,
         format: str | None = None,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         progress: Progress | None = None,
     ) -> Path:
         """Write a snapshot to `path`: `icsnap`, one file; `dir`, the directory of dfx and icp-cli. Without `format`, a
@@ -64,7 +61,7 @@ class SnapshotFiles(SnapshotAccess):
         self,
         canister_id: Principal | str,
         path: str | Path,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         progress: Progress | None = None,
     ) -> Snapshot:
         """A new snapshot of the canister from a file or a directory, its label kept.
@@ -72,17 +69,17 @@ class SnapshotFiles(SnapshotAccess):
         As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
         `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
         """
-        self._sandbox.check_writable()
+        self._runtime.check_writable()
         target = Principal.of(canister_id)
-        who = self._who(target, sender)
+        who = self._runtime.manager(target, sender)
         with portable.opened(Path(path)) as content:
             metadata = _metadata(content)
-            upload_whole.admit(self._sandbox.world(who), target, metadata)
-            directory = self._sandbox.directory
+            upload_whole.admit(self._runtime.management_context(who), target, metadata)
+            directory = self._runtime.directory
             keep = None if directory is None else directory.repository
-            images, chunks = portable.filled(self._sandbox.pool, content, progress, keep)
+            images, chunks = portable.filled(self._runtime.pool, content, progress, keep)
         metadata = replace(metadata, chunks=chunks)
-        made = self._sandbox.manage(command(upload_whole.upload_whole, who, target, metadata, images)).reply
+        made = self._runtime.manage(command(upload_whole.upload_whole, who, target, metadata, images)).reply
         assert isinstance(made, SnapshotState)
         return Snapshot.of(made)
 
@@ -92,18 +89,19 @@ class SnapshotFiles(SnapshotAccess):
         source: str | Path | bytes,
         controllers: Iterable[Principal | str] | None = None,
         canister_id: Principal | str | None = None,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         progress: Progress | None = None,
-        **how: Any,
+        cycles: int | None = None,
+        settings: SettingsValues | None = None,
     ) -> Canister:
         """A new canister with the state of a file, a directory, or a snapshot here (by id), its timer included.
 
-        Controllers, settings (`settings=`) and cycles (`cycles=`) are not part of a snapshot: they are the new
+        Controllers, `settings` and `cycles` are not part of a snapshot: they are the new
         canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
         fails, there is no new canister.
         """
-        self._sandbox.check_writable()
-        new, creator = new_canister(controllers, canister_id, **how), identity("default")
+        self._runtime.check_writable()
+        new, creator = new_canister(controllers, canister_id, cycles, settings), identity("default")
         with self._content(source, sender) as content:
             metadata = replace(_metadata(content), low_memory_hook=None)
             if metadata.via_hooks:
@@ -111,14 +109,16 @@ class SnapshotFiles(SnapshotAccess):
                     f"{content.where} holds only stable memory, as the canister's hook left it: upload it to a "
                     "canister, then load it via hooks"
                 )
-            lifecycle.create_canister(self._sandbox.world(creator), new.settings, new.specified_id, new.cycles)
-            images, chunks = portable.filled(self._sandbox.pool, content, progress)
+            lifecycle.create_canister(
+                self._runtime.management_context(creator), new.settings, new.specified_id, new.cycles
+            )
+            images, chunks = portable.filled(self._runtime.pool, content, progress)
         metadata = replace(metadata, chunks=chunks)
-        made = self._sandbox.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
+        made = self._runtime.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
         assert isinstance(made, Principal)
-        return self._sandbox.canister(made)
+        return Canister(self._runtime, made)
 
-    def _content(self, source: str | Path | bytes, sender: Principal | str | None) -> Content:
+    def _content(self, source: str | Path | bytes, sender: Sender) -> Content:
         """The snapshot in a file or a directory, or the one here with this id."""
         if isinstance(source, bytes) or is_id(source):
             return portable.of_state(self._snapshot(source, sender))

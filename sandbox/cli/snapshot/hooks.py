@@ -84,8 +84,8 @@ class HookOptions:
             argument = init_argument(module, Request("", self.arg, self.arg_file, self.did, raw=False))
         if self.stable_image:
             return snapshots.load_stable_image(target.id, self.stable_image, wasm, argument, sender)
-        how = {"wasm": wasm, "arg": argument, "skip_pre_upgrade": self.skip_pre_upgrade}
-        return target.load_snapshot(source, sender, via_hooks=True, **how)
+        skip = self.skip_pre_upgrade
+        return target.load_snapshot(source, sender, via_hooks=True, wasm=wasm, arg=argument, skip_pre_upgrade=skip)
 
     def told(self, result: CallResult) -> str:
         """What a line about the load says more."""
