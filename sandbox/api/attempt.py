@@ -12,15 +12,17 @@ call; and what the user's own function that answers HTTP outcalls raises, which 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from types import FrameType
 from typing import Any, TypeVar
 
+from sandbox.api.names import Names
 from sandbox.canister.instances import InstanceCache
 from sandbox.errors import CallRejected, CandidError, RequestExpired, RequestTooLarge, StillWaiting
 from sandbox.memory import Overwritten, PoolMark
+from sandbox.principal import Principal
 from sandbox.record import Position, Watcher
 from sandbox.state import Moment, Subnet, moment, release, return_to
 from sandbox.store import StateDirectory
@@ -32,11 +34,12 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class Attempt:
     """A call that runs, and what was there before it."""
 
-    __slots__ = ("begun", "frame", "noted", "position")
+    __slots__ = ("begun", "frame", "names", "noted", "position")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame: FrameType | None = frame
         self.begun: Moment | None = None
+        self.names: Mapping[str, Principal] | None = None
         self.noted: list[Overwritten] = []
         self.position: Position | None = None
 
@@ -48,18 +51,20 @@ class Anchor:
     begun: Moment
     mark: PoolMark
     watcher: Watcher | None
+    names: Mapping[str, Principal] | None
 
 
 class Attempts:
     """Takes one sandbox back: what was interrupted, and what was done within an anchor."""
 
-    def __init__(self, subnet: Subnet, instances: InstanceCache) -> None:
+    def __init__(self, subnet: Subnet, instances: InstanceCache, names: Names) -> None:
         self.running: Attempt | None = None
         self.watcher: Watcher | None = None
         self.directory: StateDirectory | None = None
         self.passed_on: BaseException | None = None
         """An exception of the user's own function that ended a call as a reject does."""
         self._subnet = subnet
+        self._names = names
         self._instances = instances
         self._anchors: tuple[Anchor, ...] = ()
         self._ending: Anchor | None = None
@@ -93,6 +98,7 @@ class Attempts:
         self._instances.used.clear()
         if self.watcher is not None:
             attempt.position = self.watcher.position()
+        attempt.names = self._names.mark()
         attempt.begun = moment(self._subnet)
         attempt.noted = self._subnet.pool.note_changes()
 
@@ -110,6 +116,7 @@ class Attempts:
         self._subnet.pool.take_back(attempt.noted)
         if attempt.begun is not None:
             return_to(self._subnet, attempt.begun)
+            self._names.return_to(attempt.names)
         if self.watcher is not None and attempt.position is not None:
             self.watcher.back_to(attempt.position)
 
@@ -117,7 +124,7 @@ class Attempts:
         """The present moment, to which `end_anchor` goes back."""
         if self.watcher is not None:
             self.watcher.begin(self._subnet)
-        anchor = Anchor(moment(self._subnet), self._subnet.pool.mark(), self.watcher)
+        anchor = Anchor(moment(self._subnet), self._subnet.pool.mark(), self.watcher, self._names.mark())
         self._anchors = (*self._anchors, anchor)
         return anchor
 
@@ -130,6 +137,7 @@ class Attempts:
         if anchor in self._anchors:
             anchor.mark.undo()
             return_to(self._subnet, anchor.begun)
+            self._names.return_to(anchor.names)
             self._anchors = self._anchors[: self._anchors.index(anchor)]
             if self.watcher is not None:
                 self.watcher.undo(self._subnet, known=self.watcher is anchor.watcher)

@@ -13,9 +13,11 @@ from sandbox.api.gate import exclusive
 from sandbox.api.identity import Sender, sender_principal
 from sandbox.api.records import CanisterStatus, RawState, Snapshot, raw_state
 from sandbox.api.recovery import accept_damage, recover
+from sandbox.api.resolver import SnapshotLike, resolve_snapshot
 from sandbox.api.runtime import SubnetRuntime
 from sandbox.api.snapshot_lifecycle import SnapshotLifecycle
 from sandbox.canister.module import compile_module, submitted_module
+from sandbox.errors import StateCorrupt
 from sandbox.execution import CallResult, UntilStopped
 from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
@@ -43,7 +45,16 @@ class Canister:
         self.did = did
 
     def __repr__(self) -> str:
-        return f"Canister({self.id})"
+        try:
+            name = self.name
+        except StateCorrupt:
+            name = None
+        return f"Canister({self.id})" if name is None else f"Canister({self.id}, name={name!r})"
+
+    @property
+    def name(self) -> str | None:
+        """The name that it was given when it was created, here or on the command line."""
+        return self._runtime.names.of(self.id)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Canister) and (self.id, self._runtime) == (other.id, other._runtime)
@@ -236,7 +247,7 @@ class Canister:
     @whole
     def load_snapshot(
         self,
-        snapshot_id: bytes | str,
+        snapshot_id: SnapshotLike,
         sender: Sender = None,
         *,
         via_hooks: bool = False,
@@ -267,10 +278,11 @@ class Canister:
         return SnapshotLifecycle(self._runtime).list(self.id, sender=self._manager(sender))
 
     @whole
-    def delete_snapshot(self, snapshot_id: bytes | str, sender: Sender = None) -> None:
+    def delete_snapshot(self, snapshot_id: SnapshotLike, sender: Sender = None) -> None:
         """Delete a snapshot for good; the canister itself stays as it is. Disk space is given back by
         `Sandbox.snapshots.prune` after the next save."""
-        SnapshotLifecycle(self._runtime).delete(snapshot_id, sender=self._manager(sender))
+        raw = resolve_snapshot(self._runtime, snapshot_id, self.id)
+        SnapshotLifecycle(self._runtime).delete(raw, sender=self._manager(sender))
 
     # --- damage
 
@@ -279,7 +291,7 @@ class Canister:
         """Why the canister cannot run: its memory on disk is not what was saved; None if nothing is known of that."""
         return self._state.damage
 
-    def recover(self, snapshot_id: bytes | str | None = None, sender: Sender = None) -> Snapshot:
+    def recover(self, snapshot_id: SnapshotLike | None = None, sender: Sender = None) -> Snapshot:
         """Bring a damaged canister back from a snapshot, by default the newest that is intact; returns which.
 
         Every page of its memories is read first: `StateError` if it is not damaged, `StateCorrupt` if no snapshot is

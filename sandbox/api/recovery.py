@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sandbox.api.identity import Sender
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import SnapshotLike, resolve_snapshot
 from sandbox.api.runtime import SubnetRuntime
 from sandbox.api.snapshot_lifecycle import SnapshotLifecycle
 from sandbox.api.snapshot_retention import SnapshotKeeping
@@ -36,7 +37,7 @@ class StateCheck:
 
 
 def recover(
-    runtime: SubnetRuntime, canister_id: Principal, snapshot_id: bytes | str | None, sender: Sender
+    runtime: SubnetRuntime, canister_id: Principal, snapshot_id: SnapshotLike | None, sender: Sender
 ) -> Snapshot:
     """`Canister.recover`."""
     state = runtime.state_of(canister_id)
@@ -46,11 +47,12 @@ def recover(
             "(loading a snapshot takes it back)"
         )
     if snapshot_id is None:
-        snapshot_id = _newest_intact(runtime, state).id
-    SnapshotLifecycle(runtime).load(snapshot_id, canister_id, sender)
-    chosen = snapshot_id if isinstance(snapshot_id, str) else snapshot_id.hex()
-    found = (s for owner in runtime.canister_ids() for s in runtime.state_of(owner).snapshots)
-    return Snapshot.of(next(s for s in found if s.id.hex() == chosen))
+        chosen = _newest_intact(runtime, state).id
+    else:
+        chosen = resolve_snapshot(runtime, snapshot_id, canister_id)
+    SnapshotLifecycle(runtime).load(chosen, canister_id, sender)
+    every = (snapshot for owner in runtime.canister_ids() for snapshot in runtime.state_of(owner).snapshots)
+    return Snapshot.of(next(snapshot for snapshot in every if snapshot.id == chosen))
 
 
 def accept_damage(runtime: SubnetRuntime, canister_id: Principal) -> tuple[str, ...]:

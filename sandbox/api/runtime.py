@@ -10,6 +10,7 @@ from sandbox.api.attempt import Attempts, whole
 from sandbox.api.creation import canister_index
 from sandbox.api.gate import Gate, exclusive
 from sandbox.api.identity import Sender, identity, sender_principal
+from sandbox.api.names import Names, problem_with
 from sandbox.canister.instances import InstanceCache
 from sandbox.errors import StateError
 from sandbox.execution import (
@@ -66,7 +67,8 @@ class SubnetRuntime:
         self.directory = directory
         self._state = Subnet(pool=pool, time=GENESIS)
         self._hash = StateHash()
-        self.attempts = Attempts(self._state, self.instances)
+        self.names = Names(None if directory is None else directory.path)
+        self.attempts = Attempts(self._state, self.instances, self.names)
         self.attempts.directory = directory
 
     @property
@@ -125,6 +127,9 @@ class SubnetRuntime:
         """Make everything done so far permanent, all or nothing; nothing to do in memory."""
         if self.directory is not None:
             self.directory.save(self.subnet)
+            if self.names.mark():
+                self.names.prune(self.subnet.canisters)
+            self.names.save()
 
     def close(self) -> None:
         """Free everything, without saving, and end the record. Does nothing in a forked child."""
@@ -159,12 +164,29 @@ class SubnetRuntime:
         return managed
 
     @whole
-    def create_canister(self, new: NewCanister) -> Principal:
+    def create_canister(self, new: NewCanister, name: str | None = None) -> Principal:
         """Create an empty canister and return its id."""
+        self.check_name(name)
         values = new.settings, new.specified_id, new.cycles
         created = self.manage(command(lifecycle.create_canister, identity("default"), *values))
         assert isinstance(created.reply, Principal)
+        self.name_canister(created.reply, name)
         return created.reply
+
+    def check_name(self, name: str | None) -> None:
+        """`ValueError` if a new canister cannot have this name."""
+        problem = None if name is None else problem_with(name)
+        if problem is not None:
+            raise ValueError(problem)
+        owner = None if name is None else self.names.get(name)
+        if owner in self.subnet.canisters:
+            raise ValueError(f"there is a canister named {name!r} already: {owner}")
+
+    def name_canister(self, canister_id: Principal, name: str | None) -> None:
+        """Name a new canister; without a name, also one that an earlier canister with this id had is forgotten."""
+        self.names.forget(canister_id)
+        if name is not None:
+            self.names.add(name, canister_id)
 
     @whole
     def update(

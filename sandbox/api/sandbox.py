@@ -16,6 +16,7 @@ from sandbox.api.identity import Sender, identity, sender_principal
 from sandbox.api.management import Management
 from sandbox.api.records import RawState, raw_state
 from sandbox.api.recovery import StateCheck
+from sandbox.api.resolver import CanisterLike, resolve_canister
 from sandbox.api.runtime import OnLog, SubnetRuntime
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
@@ -157,6 +158,13 @@ class Sandbox:
         """Free everything, without saving; a record of the sandbox ends. Does nothing in a forked child."""
         self._runtime.close()
 
+    def __repr__(self) -> str:
+        runtime = self._runtime
+        where = "in memory" if runtime.directory is None else repr(str(runtime.directory.path))
+        return (
+            f"Sandbox({where}, {len(runtime.subnet.canisters)} canisters{', read-only' if runtime.read_only else ''})"
+        )
+
     def __enter__(self) -> Sandbox:
         return self
 
@@ -224,14 +232,19 @@ class Sandbox:
         canister_id: Principal | str | None = None,
         cycles: int | None = None,
         settings: SettingsValues | None = None,
+        name: str | None = None,
     ) -> Canister:
-        """A new empty canister; controlled by user `default` unless `controllers` are given."""
-        created = self._runtime.create_canister(new_canister(controllers, canister_id, cycles, settings))
+        """A new empty canister; controlled by user `default` unless `controllers` are given.
+
+        `name`: text by which it can be given from now on, in Python and on the command line. Names are kept in the
+        state directory at the next save, and are taken back with an anchor; `ValueError` if another canister has it.
+        """
+        created = self._runtime.create_canister(new_canister(controllers, canister_id, cycles, settings), name)
         return Canister(self._runtime, created)
 
-    def canister(self, canister_id: Principal | str, did: str | Path | None = None) -> Canister:
-        """The canister with this id; a reject if there is none."""
-        principal = Principal.of(canister_id)
+    def canister(self, canister_id: CanisterLike, did: str | Path | None = None) -> Canister:
+        """The canister with this id or name; a reject if there is none with the id."""
+        principal = resolve_canister(self._runtime, canister_id)
         self._runtime.state_of(principal)
         return Canister(self._runtime, principal, did)
 
@@ -248,7 +261,7 @@ class Sandbox:
 
     def update(
         self,
-        canister_id: Principal,
+        canister_id: CanisterLike,
         method: str,
         arg: bytes,
         sender: Sender = None,
@@ -261,16 +274,18 @@ class Sandbox:
         stays, and the call goes on with the next rounds (`tick`) as if it had been submitted, under the error's
         `request_id`.
         """
-        return self._runtime.update(canister_id, method, arg, sender, max_rounds=max_rounds)
+        return self._runtime.update(
+            resolve_canister(self._runtime, canister_id), method, arg, sender, max_rounds=max_rounds
+        )
 
-    def query(self, canister_id: Principal, method: str, arg: bytes, sender: Sender = None) -> CallResult:
+    def query(self, canister_id: CanisterLike, method: str, arg: bytes, sender: Sender = None) -> CallResult:
         """A query call; the result says how it ended. `RequestTooLarge` if the message has more than 4 MiB."""
-        return self._runtime.query(canister_id, method, arg, sender)
+        return self._runtime.query(resolve_canister(self._runtime, canister_id), method, arg, sender)
 
     @whole
     def submit(
         self,
-        canister: Canister | Principal | str,
+        canister: CanisterLike,
         method: str,
         arg: bytes = EMPTY_ARGUMENT,
         sender: Sender = None,
@@ -289,7 +304,9 @@ class Sandbox:
             raise ValueError(f"a nonce has at most {NONCE} bytes, not {len(nonce)}")
         if ingress_expiry is not None and not 0 < ingress_expiry < 1 << 64:
             raise ValueError(f"an expiry is a time of 64 bits, not {ingress_expiry}")
-        given = Submit(_id(canister), method, arg, sender_principal(sender), nonce, ingress_expiry)
+        given = Submit(
+            resolve_canister(self._runtime, canister), method, arg, sender_principal(sender), nonce, ingress_expiry
+        )
         return self._runtime.subnet.submissions.ids[self._runtime.perform(given)]
 
     @exclusive
@@ -326,10 +343,10 @@ class Sandbox:
     # --- state
 
     @exclusive
-    def raw_state(self, canister: Canister | Principal | str) -> RawState:
+    def raw_state(self, canister: CanisterLike) -> RawState:
         """The exact bytes of everything that a canister is made of; `StateError` if a memory has more than 4 GiB, zeros
         that were never written included: that is for `snapshots.diff` and `snapshots.download`."""
-        return raw_state(self._runtime.state_of(_id(canister)))
+        return raw_state(self._runtime.state_of(resolve_canister(self._runtime, canister)))
 
     def anchor(self) -> AbstractContextManager[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
@@ -364,7 +381,3 @@ class Sandbox:
 
 def _label(label: Label) -> bytes:
     return label.encode() if isinstance(label, str) else bytes(label)
-
-
-def _id(canister: Canister | Principal | str) -> Principal:
-    return canister.id if isinstance(canister, Canister) else Principal.of(canister)

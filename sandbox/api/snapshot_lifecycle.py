@@ -10,7 +10,8 @@ from sandbox.api import typed
 from sandbox.api.attempt import whole
 from sandbox.api.identity import Sender, sender_principal
 from sandbox.api.records import Snapshot
-from sandbox.api.snapshot_access import SnapshotAccess, as_id
+from sandbox.api.resolver import CanisterLike, SnapshotLike
+from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.canister.module import submitted_module
 from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
@@ -34,7 +35,7 @@ class SnapshotLifecycle(SnapshotAccess):
     @whole
     def take(
         self,
-        canister_id: Principal | str,
+        canister_id: CanisterLike,
         label: str | None = None,
         sender: Sender = None,
         *,
@@ -46,7 +47,7 @@ class SnapshotLifecycle(SnapshotAccess):
         this or another version of the module to be loaded with. The hook runs on a copy, and the canister never knows;
         if it fails, `CallRejected` says how and nothing has changed, not even the canister's log.
         """
-        target = Principal.of(canister_id)
+        target = self._canister_id(canister_id)
         handler = hook_path.take_via_hooks if via_hooks else snapshot_rules.take_snapshot
         taken = self._runtime.manage(command(handler, self._runtime.manager(target, sender), target, label))
         assert isinstance(taken.reply, SnapshotState)
@@ -55,8 +56,8 @@ class SnapshotLifecycle(SnapshotAccess):
     @whole
     def load(
         self,
-        snapshot_id: bytes | str,
-        canister_id: Principal | str,
+        snapshot_id: SnapshotLike,
+        canister_id: CanisterLike,
         sender: Sender = None,
         *,
         via_hooks: bool = False,
@@ -74,7 +75,8 @@ class SnapshotLifecycle(SnapshotAccess):
         the snapshot holds is lost. If a hook fails nothing has changed, not even the canister's log. The result, and
         the error, carry instructions and logs.
         """
-        target, raw = Principal.of(canister_id), as_id(snapshot_id)
+        target = self._canister_id(canister_id)
+        raw = self._snapshot_id(snapshot_id, target)
         caller = self._runtime.manager(target, sender)
         if via_hooks:
             load = _hook_load(self._code_of(raw), wasm, arg, did, skip_pre_upgrade)
@@ -88,7 +90,7 @@ class SnapshotLifecycle(SnapshotAccess):
     @whole
     def load_stable_image(
         self,
-        canister_id: Principal | str,
+        canister_id: CanisterLike,
         path: str | Path,
         wasm: bytes | str | Path | None = None,
         arg: Any = None,
@@ -100,13 +102,13 @@ class SnapshotLifecycle(SnapshotAccess):
         `wasm`: the module; None is the canister's own. `did`: the interface for `arg`, where it carries none. The
         canister's certified data and chunk store stay.
         """
-        target = Principal.of(canister_id)
+        target = self._canister_id(canister_id)
         caller, load = self._runtime.manager(target, sender), _hook_load(self._code(target), wasm, arg, did)
         image = read_stable_image(self._runtime.pool, Path(path))
         done = self._runtime.manage(command(hook_path.load_stable_image, caller, target, image, load))
         return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
-    def list(self, canister_id: Principal | str | None = None, sender: Sender = None) -> list[Snapshot]:
+    def list(self, canister_id: CanisterLike | None = None, sender: Sender = None) -> list[Snapshot]:
         """The snapshots of a canister, oldest first; of all canisters without an id.
 
         `sender` must be allowed to see them; without, also those of a canister that nobody controls are listed.
@@ -114,7 +116,7 @@ class SnapshotLifecycle(SnapshotAccess):
         if canister_id is None:
             every = self._runtime.canister_ids()
             return [snapshot for owner in every for snapshot in self.list(owner, sender)]
-        target = Principal.of(canister_id)
+        target = self._canister_id(canister_id)
         if sender is None:
             return [Snapshot.of(state) for state in self._runtime.state_of(target).snapshots]
         world = self._runtime.management_context(sender_principal(sender))
@@ -123,7 +125,7 @@ class SnapshotLifecycle(SnapshotAccess):
     @whole
     def edit(
         self,
-        snapshot_id: bytes | str,
+        snapshot_id: SnapshotLike,
         label: str | None = None,
         sender: Sender = None,
         *,
@@ -151,22 +153,23 @@ class SnapshotLifecycle(SnapshotAccess):
             globals=globals,
             certified_data=certified_data,
         )
-        raw = as_id(snapshot_id)
+        raw = self._snapshot_id(snapshot_id)
         caller = self._runtime.manager(self._owner(raw), sender)
         edited = self._runtime.manage(command(edit_snapshot, caller, raw, edits, label)).reply
         assert isinstance(edited, SnapshotState)
         return Snapshot.of(edited)
 
     @whole
-    def delete(self, snapshot_id: bytes | str, sender: Sender = None) -> None:
+    def delete(self, snapshot_id: SnapshotLike, sender: Sender = None) -> None:
         """Give the snapshot up."""
-        raw = as_id(snapshot_id)
+        raw = self._snapshot_id(snapshot_id)
         owner = self._owner(raw)
         self._runtime.manage(command(snapshot_rules.delete_snapshot, self._runtime.manager(owner, sender), owner, raw))
 
-    def module(self, snapshot_id: bytes | str | None, canister_id: Principal) -> bytes | None:
+    def module(self, snapshot_id: SnapshotLike | None, canister_id: CanisterLike) -> bytes | None:
         """The module of a snapshot; without an id, that of the canister. None where there is none."""
-        code = self._code(canister_id) if snapshot_id is None else self._code_of(as_id(snapshot_id))
+        target = self._canister_id(canister_id)
+        code = self._code(target) if snapshot_id is None else self._code_of(self._snapshot_id(snapshot_id, target))
         return None if code is None else code.submitted
 
     def _code(self, canister_id: Principal) -> WasmModule | None:

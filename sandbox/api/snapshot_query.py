@@ -9,6 +9,7 @@ from sandbox.api import typed
 from sandbox.api.attempt import whole
 from sandbox.api.creation import new_canister
 from sandbox.api.identity import Sender, sender_principal
+from sandbox.api.resolver import SnapshotLike, resolve_source
 from sandbox.api.runtime import SubnetRuntime
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.api.snapshot_transfer import SnapshotFiles
@@ -23,20 +24,21 @@ class SnapshotQueries(SnapshotAccess):
     @whole
     def query(
         self,
-        source: bytes | str | Path,
+        source: SnapshotLike | Path,
         method: str,
         arg: bytes = typed.EMPTY_ARGUMENT,
         sender: Sender = None,
     ) -> CallResult:
-        """Ask the code of a snapshot (by id), or of a file or directory, a query, also a composite one, about its
+        """Ask the code of a snapshot, or of a file or directory, a query, also a composite one, about its
         bytes, at the time at which it was taken; nothing is loaded and nothing changes. `sender` is the caller,
         anonymous by default.
 
         A file is asked alone: there are no other canisters, and the caller is its controller.
         """
-        if isinstance(source, Path) or (isinstance(source, str) and Path(source).exists()):
-            return self._query_file(Path(source), method, arg, sender)
-        snapshot = self._snapshot(source, None)
+        resolved = resolve_source(self._runtime, source)
+        if isinstance(resolved, Path):
+            return self._query_file(resolved, method, arg, sender)
+        snapshot = self._snapshot(resolved, None)
         return self._runtime.query_snapshot(snapshot, method, arg, sender).or_raise()
 
     def _query_file(self, path: Path, method: str, arg: bytes, sender: Sender) -> CallResult:

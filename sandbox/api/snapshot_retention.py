@@ -9,6 +9,7 @@ from itertools import chain, islice
 from sandbox.api.attempt import whole
 from sandbox.api.identity import Sender, sender_principal
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import CanisterLike, SnapshotLike
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.management import retention
 from sandbox.management.commands import command
@@ -59,7 +60,7 @@ class SnapshotKeeping(SnapshotAccess):
 
     def verify(
         self,
-        snapshot_id: bytes | str,
+        snapshot_id: SnapshotLike,
         progress: Progress | None = None,
         sender: Sender = None,
         *,
@@ -76,7 +77,7 @@ class SnapshotKeeping(SnapshotAccess):
 
     def verify_all(
         self,
-        snapshot_ids: Iterable[bytes | str] | None = None,
+        snapshot_ids: Iterable[SnapshotLike] | None = None,
         progress: Progress | None = None,
         sender: Sender = None,
         *,
@@ -90,13 +91,13 @@ class SnapshotKeeping(SnapshotAccess):
     @whole
     def retain(
         self,
-        canister_id: Principal | str,
+        canister_id: CanisterLike,
         keep: Keep,
         dry_run: bool = False,
         sender: Sender = None,
     ) -> Retained:
         """Delete the snapshots of a canister that `keep` does not name; with `dry_run`, only say which."""
-        target = Principal.of(canister_id)
+        target = self._canister_id(canister_id)
         who = self._runtime.manager(target, sender)
         state = visible(self._runtime.management_context(who), target)
         judged = retention.judge(state.snapshots, keep, self._runtime.subnet.time)
@@ -116,18 +117,18 @@ class SnapshotKeeping(SnapshotAccess):
         directory = self._runtime.directory
         return Pruned(0, 0, 0) if directory is None else directory.prune()
 
-    def policy(self, canister_id: Principal | str | None = None) -> Policy | None:
+    def policy(self, canister_id: CanisterLike | None = None) -> Policy | None:
         """By which rules snapshots of a canister are taken without being asked for; without an id, of all canisters
         that have no rules of their own."""
         policies = self._runtime.subnet.policies
         common = policies.get(EVERYWHERE)
-        return common if canister_id is None else policies.get(Principal.of(canister_id), common)
+        return common if canister_id is None else policies.get(self._canister_id(canister_id), common)
 
     @whole
     def set_policy(
         self,
         policy: Policy | None,
-        canister_id: Principal | str | None = None,
+        canister_id: CanisterLike | None = None,
         sender: Sender = None,
     ) -> None:
         """From now on take snapshots of a canister by these rules, or without an id of all that have none of their own.
@@ -135,12 +136,12 @@ class SnapshotKeeping(SnapshotAccess):
 
         Such snapshots do not count for `max_snapshots`, and only they are given up by a policy.
         """
-        target = None if canister_id is None else Principal.of(canister_id)
+        target = None if canister_id is None else self._canister_id(canister_id)
         caller = sender_principal(sender) if target is None else self._runtime.manager(target, sender)
         self._runtime.manage(command(retention.set_policy, caller, target, policy))
 
     def _verified(
-        self, ids: Iterable[bytes | str], sender: Sender, progress: Progress | None, every: bool
+        self, ids: Iterable[SnapshotLike], sender: Sender, progress: Progress | None, every: bool
     ) -> Iterator[Verified]:
         """What the directory says about where things are is read once, the bytes for each snapshot again."""
         with self._runtime.gate:

@@ -19,6 +19,7 @@ from sandbox.api.creation import SettingsValues, new_canister
 from sandbox.api.gate import exclusive
 from sandbox.api.identity import Sender, identity
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import CanisterLike, SnapshotLike, resolve_source
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.canister.module import compile_module, submitted_module
 from sandbox.errors import CallRejected, InvalidModule, SnapshotFileCorrupt, SnapshotFileError
@@ -39,7 +40,7 @@ class SnapshotFiles(SnapshotAccess):
     @exclusive
     def download(
         self,
-        snapshot_id: bytes | str,
+        snapshot_id: SnapshotLike,
         path: str | Path,
         format: str | None = None,
         sender: Sender = None,
@@ -59,7 +60,7 @@ class SnapshotFiles(SnapshotAccess):
     @whole
     def upload(
         self,
-        canister_id: Principal | str,
+        canister_id: CanisterLike,
         path: str | Path,
         sender: Sender = None,
         progress: Progress | None = None,
@@ -70,7 +71,7 @@ class SnapshotFiles(SnapshotAccess):
         `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
         """
         self._runtime.check_writable()
-        target = Principal.of(canister_id)
+        target = self._canister_id(canister_id)
         who = self._runtime.manager(target, sender)
         with portable.opened(Path(path)) as content:
             metadata = _metadata(content)
@@ -86,21 +87,24 @@ class SnapshotFiles(SnapshotAccess):
     @whole
     def create_canister(
         self,
-        source: str | Path | bytes,
+        source: SnapshotLike | Path,
         controllers: Iterable[Principal | str] | None = None,
         canister_id: Principal | str | None = None,
         sender: Sender = None,
         progress: Progress | None = None,
         cycles: int | None = None,
         settings: SettingsValues | None = None,
+        name: str | None = None,
     ) -> Canister:
-        """A new canister with the state of a file, a directory, or a snapshot here (by id), its timer included.
+        """A new canister with the state of a file, a directory, or a snapshot here, its timer included; `name`: as for
+        `Sandbox.create_canister`.
 
         Controllers, `settings` and `cycles` are not part of a snapshot: they are the new
         canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
         fails, there is no new canister.
         """
         self._runtime.check_writable()
+        self._runtime.check_name(name)
         new, creator = new_canister(controllers, canister_id, cycles, settings), identity("default")
         with self._content(source, sender) as content:
             metadata = replace(_metadata(content), low_memory_hook=None)
@@ -116,21 +120,15 @@ class SnapshotFiles(SnapshotAccess):
         metadata = replace(metadata, chunks=chunks)
         made = self._runtime.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
         assert isinstance(made, Principal)
+        self._runtime.name_canister(made, name)
         return Canister(self._runtime, made)
 
-    def _content(self, source: str | Path | bytes, sender: Sender) -> Content:
-        """The snapshot in a file or a directory, or the one here with this id."""
-        if isinstance(source, bytes) or is_id(source):
-            return portable.of_state(self._snapshot(source, sender))
-        return portable.opened(Path(source))
-
-
-def is_id(source: str | Path) -> bool:
-    """Whether this is the text of an id, not a file."""
-    text = str(source)
-    if Path(text).exists():
-        return False
-    return 16 <= len(text) <= 74 and not len(text) % 2 and not set(text.lower()) - set("0123456789abcdef")
+    def _content(self, source: SnapshotLike | Path, sender: Sender) -> Content:
+        """The snapshot in a file or a directory, or the one here."""
+        resolved = resolve_source(self._runtime, source)
+        if isinstance(resolved, Path):
+            return portable.opened(resolved)
+        return portable.of_state(self._snapshot(resolved, sender))
 
 
 def _metadata(content: Content) -> upload_whole.Uploading:

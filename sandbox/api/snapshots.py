@@ -8,31 +8,36 @@ from sandbox.api.canister import Canister
 from sandbox.api.gate import exclusive
 from sandbox.api.identity import Sender
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import SnapshotLike, resolve_source
 from sandbox.api.snapshot_lifecycle import SnapshotLifecycle
 from sandbox.api.snapshot_query import SnapshotQueries
 from sandbox.api.snapshot_retention import SnapshotKeeping
-from sandbox.api.snapshot_transfer import SnapshotFiles, is_id
+from sandbox.api.snapshot_transfer import SnapshotFiles
+from sandbox.errors import AmbiguousName, PrincipalError, UnknownName
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.diff import Diff, compare
 from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
 
 Source = Snapshot | Canister | Principal | bytes | str | Path
-"""A snapshot, or its id; a canister, or its principal; a file or a directory."""
+"""A snapshot, or its id or label; a canister, or its id or name; a file or a directory."""
 
 
 class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, SnapshotQueries):
-    """Snapshots of all canisters of a sandbox; only controllers may act on them. Ids are bytes, or their hexadecimal
-    text. Without `sender`, the first controller of the canister acts."""
+    """Snapshots of all canisters of a sandbox; only controllers may act on them. Without
+    `sender`, the first controller of the canister acts.
+
+    A snapshot is given as a `Snapshot`, by its id (bytes or hexadecimal), its label, `latest`, or the first digits of
+    its id; a canister as a `Canister`, by its id or its name: see `sandbox.api.resolver`."""
 
     @exclusive
-    def inspect(self, snapshot_id: bytes | str, sender: Sender = None) -> InspectionTarget:
+    def inspect(self, snapshot_id: SnapshotLike, sender: Sender = None) -> InspectionTarget:
         """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
         return inspection_target(self._snapshot(snapshot_id, sender))
 
     @exclusive
     def diff(self, old: Source, new: Source | None = None, sender: Sender = None) -> Diff:
-        """What differs: see `sandbox.snapshots.diff`. Each is a snapshot or its id, a canister, or a file or directory;
+        """What differs: see `sandbox.snapshots.diff`. Each is a snapshot, a canister, or a file or directory;
         without `new`, the present state of the canister that the snapshot `old` is of.
 
         Costs what was written between two states of one memory; else what differs, once all pages were hashed.
@@ -43,13 +48,20 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
         return compare(before, self._opened(new, sender))
 
     def _opened(self, source: Source, sender: Sender) -> InspectionTarget:
-        if isinstance(source, Snapshot):
-            return inspection_target(self._snapshot(source.id, sender))
-        if isinstance(source, bytes):
-            return inspection_target(self._snapshot(source, sender))
-        if isinstance(source, str | Path):
-            return inspection_target(self._snapshot(source, sender) if is_id(source) else portable.opened(Path(source)))
-        return inspection_target(self._runtime.state_of(source if isinstance(source, Principal) else source.id))
+        if isinstance(source, Principal | Canister):
+            return inspection_target(self._runtime.state_of(self._canister_id(source)))
+        try:
+            resolved = resolve_source(self._runtime, source)
+        except AmbiguousName:
+            raise
+        except UnknownName as error:
+            try:
+                return self._opened(self._canister_id(str(source)), sender)
+            except PrincipalError:
+                raise UnknownName(f"{error}, nor a canister") from None
+        if isinstance(resolved, Path):
+            return inspection_target(portable.opened(resolved))
+        return inspection_target(self._snapshot(resolved, sender))
 
 
 def _canister_of(snapshot: InspectionTarget) -> Principal:

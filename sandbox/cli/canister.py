@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from sandbox.api import CanisterStatus, runtime_of
+from sandbox.api.names import problem_with
 from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.calls import call, install, query
-from sandbox.cli.names import problem_with
 from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
 from sandbox.cli.snapshot.transfer import created
