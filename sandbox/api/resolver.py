@@ -24,6 +24,9 @@ from sandbox.state import SnapshotState
 
 LATEST = "latest"
 _SHORTEST = 4
+"""Digits of an id."""
+_LABEL = 60
+"""Characters of a label in an error."""
 
 
 class HasCanisterId(Protocol):
@@ -110,7 +113,13 @@ def resolve_source(runtime: SubnetRuntime, source: SnapshotLike | Path) -> bytes
 
 def list_snapshots(snapshots: Iterable[SnapshotState | Snapshot]) -> str:
     """The ids and labels, for an error."""
-    return ", ".join(s.id.hex() + (f" ({s.label})" if s.label else "") for s in snapshots) or "none"
+    return ", ".join(s.id.hex() + (f" ({_shown(s.label)})" if s.label else "") for s in snapshots) or "none"
+
+
+def _shown(label: str) -> str:
+    """A label within a line: without line breaks, the end of a long one left out."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in label).split())
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
 
 
 def _latest(snapshots: list[SnapshotState]) -> list[SnapshotState]:
