@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.api.snapshots import SnapshotManager
     from sandbox.candid import Interface
     from sandbox.errors import (
+        AmbiguousName,
         CallRejected,
         CandidDecodeError,
         CandidError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         StateLocked,
         StateWarning,
         StillWaiting,
+        UnknownName,
         Unsupported,
     )
     from sandbox.execution import CallResult
@@ -68,9 +70,10 @@ _NAMES = {
     "sandbox.api.snapshot_retention": "Retained Verified",
     "sandbox.api.snapshots": "SnapshotManager",
     "sandbox.candid": "Interface",
-    "sandbox.errors": "CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError EngineError "
-    "ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge SandboxError "
-    "SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting Unsupported",
+    "sandbox.errors": "AmbiguousName CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError "
+    "EngineError ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge "
+    "SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting "
+    "UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
     "sandbox.record": "Recording",
@@ -82,6 +85,7 @@ _NAMES = {
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
+    "AmbiguousName",
     "CallRejected",
     "CallResult",
     "CandidDecodeError",
@@ -129,6 +133,7 @@ __all__ = [
     "StateLocked",
     "StateWarning",
     "StillWaiting",
+    "UnknownName",
     "Unsupported",
     "Verified",
     "Visibility",
