@@ -88,6 +88,6 @@ def test_what_a_query_may_not_is_rejected_as_ever() -> None:
     canister.install(fixture("counter.classical"))
     snapshot = canister.take_snapshot()
     rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, "no query method 'inc'", sandbox.snapshots.query, snapshot.id, "inc")
-    rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "", sandbox.snapshots.query, "0123", "get")
+    rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "", sandbox.snapshots.query, "00" * 18, "get")
     with pytest.raises(CallRejected):
         sandbox.snapshots.inspect(snapshot.id, sender=sandbox.identity("somebody"))

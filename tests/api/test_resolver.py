@@ -53,6 +53,9 @@ def test_a_snapshot_is_given_in_five_ways(sandbox: Sandbox, canister: Canister) 
 
 def test_what_names_no_snapshot_is_said_with_what_there_is(sandbox: Sandbox, canister: Canister) -> None:
     canister.take_snapshot("one")
+    for text in ("zz", "é", "", "0123"):
+        with pytest.raises(UnknownName):
+            canister.delete_snapshot(text)
     with pytest.raises(UnknownName, match=r"'two' is neither .*\(there is [0-9a-f]+ \(one\)\)"):
         canister.load_snapshot("two")
     with pytest.raises(UnknownName, match="'two' is neither a file nor the id or the label"):

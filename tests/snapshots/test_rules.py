@@ -239,7 +239,7 @@ def test_the_limit_itself_has_bounds(most: int) -> None:
         Sandbox(max_snapshots=most)
 
 
-@pytest.mark.parametrize("snapshot_id", [b"", b"1234567", b"12345678", bytes(18), b"x" * 50, "zz", "é", "00" * 18])
+@pytest.mark.parametrize("snapshot_id", [b"", b"1234567", b"12345678", bytes(18), b"x" * 50, "00" * 18])
 def test_an_unknown_snapshot_is_named(snapshot_id: bytes | str, canister: Canister) -> None:
     canister.take_snapshot()
     code = ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND
