@@ -9,51 +9,146 @@
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sandbox.api import Canister, CanisterStatus, RawState, Sandbox, Snapshot
-    from sandbox.errors import CallRejected, ErrorCode, RejectCode, SandboxError, StillWaiting
+    from sandbox.api.canister import Canister
+    from sandbox.api.changes import Changes
+    from sandbox.api.creation import SettingsValues
+    from sandbox.api.management import Management
+    from sandbox.api.records import CanisterStatus, RawState, Snapshot
+    from sandbox.api.recovery import StateCheck
+    from sandbox.api.sandbox import Sandbox
+    from sandbox.api.snapshot_retention import Retained, Verified
+    from sandbox.api.snapshots import SnapshotManager
+    from sandbox.candid import Interface
+    from sandbox.errors import (
+        AmbiguousName,
+        CallRejected,
+        CandidDecodeError,
+        CandidError,
+        CandidSyntaxError,
+        CandidTypeError,
+        EngineError,
+        ErrorCode,
+        InvalidModule,
+        PrincipalError,
+        RecordError,
+        Reject,
+        RejectCode,
+        RequestExpired,
+        RequestTooLarge,
+        SandboxError,
+        SnapshotFileCorrupt,
+        SnapshotFileError,
+        StateCorrupt,
+        StateError,
+        StateLocked,
+        StateWarning,
+        StillWaiting,
+        UnknownName,
+        Unsupported,
+    )
     from sandbox.execution import CallResult
     from sandbox.principal import Principal
-    from sandbox.state import InstructionLimits, Keep, Policy, Settings, Visibility
+    from sandbox.record import Recording
+    from sandbox.snapshots.diff import Diff
+    from sandbox.snapshots.inspect.target import InspectionTarget
+    from sandbox.state import Derived, InstructionLimits, Keep, LogRecord, OpenCall, Policy, Settings, Visibility
+    from sandbox.store import Pruned
 
 __version__ = "0.1.0"
 
+_NAMES = {
+    "sandbox.api.canister": "Canister",
+    "sandbox.api.changes": "Changes",
+    "sandbox.api.creation": "SettingsValues",
+    "sandbox.api.management": "Management",
+    "sandbox.api.records": "CanisterStatus RawState Snapshot",
+    "sandbox.api.recovery": "StateCheck",
+    "sandbox.api.sandbox": "Sandbox",
+    "sandbox.api.snapshot_retention": "Retained Verified",
+    "sandbox.api.snapshots": "SnapshotManager",
+    "sandbox.candid": "Interface",
+    "sandbox.errors": "AmbiguousName CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError "
+    "EngineError ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge "
+    "SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting "
+    "UnknownName Unsupported",
+    "sandbox.execution": "CallResult",
+    "sandbox.principal": "Principal",
+    "sandbox.record": "Recording",
+    "sandbox.snapshots.diff": "Diff",
+    "sandbox.snapshots.inspect.target": "InspectionTarget",
+    "sandbox.state": "Derived InstructionLimits Keep LogRecord OpenCall Policy Settings Visibility",
+    "sandbox.store": "Pruned",
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+
 __all__ = [
+    "AmbiguousName",
     "CallRejected",
     "CallResult",
+    "CandidDecodeError",
+    "CandidError",
+    "CandidSyntaxError",
+    "CandidTypeError",
     "Canister",
     "CanisterStatus",
+    "Changes",
+    "Derived",
+    "Diff",
+    "EngineError",
     "ErrorCode",
+    "InspectionTarget",
     "InstructionLimits",
+    "Interface",
+    "InvalidModule",
     "Keep",
+    "LogRecord",
+    "Management",
+    "OpenCall",
     "Policy",
     "Principal",
+    "PrincipalError",
+    "Pruned",
     "RawState",
+    "RecordError",
+    "Recording",
+    "Reject",
     "RejectCode",
+    "RequestExpired",
+    "RequestTooLarge",
+    "Retained",
     "Sandbox",
     "SandboxError",
     "Settings",
+    "SettingsValues",
     "Snapshot",
+    "SnapshotFileCorrupt",
+    "SnapshotFileError",
+    "SnapshotManager",
+    "StateCheck",
+    "StateCorrupt",
+    "StateError",
+    "StateLocked",
+    "StateWarning",
     "StillWaiting",
+    "UnknownName",
+    "Unsupported",
+    "Verified",
     "Visibility",
     "__version__",
 ]
 
-_MODULES = {
-    "sandbox.api": ("Canister", "CanisterStatus", "RawState", "Sandbox", "Snapshot"),
-    "sandbox.errors": ("CallRejected", "ErrorCode", "RejectCode", "SandboxError", "StillWaiting"),
-    "sandbox.execution": ("CallResult",),
-    "sandbox.principal": ("Principal",),
-    "sandbox.state": ("InstructionLimits", "Keep", "Policy", "Settings", "Visibility"),
-}
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used (PEP 562), so that a submodule can be imported alone."""
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562): importing all of them takes about a second."""
-    for module, names in _MODULES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return __all__

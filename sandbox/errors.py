@@ -19,6 +19,8 @@
     ├── RecordError           a record of a sandbox cannot be read, or an input cannot be recorded
     ├── SnapshotFileError     a file or directory with a snapshot cannot be used
     │   └── SnapshotFileCorrupt   it contradicts itself: torn, tampered with, or mixed from two
+    ├── UnknownName           a text names no snapshot and no file; says which there are
+    │   └── AmbiguousName         it names several
     ├── EngineError           the WebAssembly engine cannot be used on this machine
     └── Unsupported           a feature that is known and not offered; names it
     StateWarning              (a warning) a state directory is damaged and can still be used
@@ -246,6 +248,14 @@ class SnapshotFileError(SandboxError):
 
 class SnapshotFileCorrupt(SnapshotFileError):
     """A file or directory with a snapshot contradicts itself: torn, tampered with, or mixed from two."""
+
+
+class UnknownName(SandboxError, LookupError):
+    """A text names no snapshot and no file; says which there are."""
+
+
+class AmbiguousName(UnknownName):
+    """A text names several snapshots; says which."""
 
 
 class EngineError(SandboxError):

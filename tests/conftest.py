@@ -13,6 +13,7 @@ import wasmtime
 from hypothesis import HealthCheck, settings
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, RawState, Sandbox
+from sandbox.api import runtime_of
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "wasm"
 FEW_INSTRUCTIONS = InstructionLimits(update=50_000_000, query=20_000_000, install=50_000_000, inspect=5_000_000)
@@ -106,9 +107,16 @@ def number(reply: bytes | None) -> int:
     return int.from_bytes(reply, "little")
 
 
+def sandbox_of(canister: Canister) -> Sandbox:
+    """The sandbox that a canister is in."""
+    sandbox = Sandbox.__new__(Sandbox)
+    sandbox._stand_on(runtime_of(canister))
+    return sandbox
+
+
 def everything(sandbox: Sandbox, canister: Canister) -> tuple[RawState, Any]:
     """All that a rejected call must leave alone: the exact bytes and the rest of the record, logs excepted."""
-    state = sandbox.state_of(canister.id)
+    state = runtime_of(sandbox).state_of(canister.id)
     rest = {
         name: getattr(state, name)
         for name in ("settings", "status", "version", "certified_data", "global_timer", "cycles", "history")

@@ -12,20 +12,20 @@ call; and what the user's own function that answers HTTP outcalls raises, which 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from sandbox.api.names import Names
 from sandbox.canister.instances import InstanceCache
 from sandbox.errors import CallRejected, CandidError, RequestExpired, RequestTooLarge, StillWaiting
 from sandbox.memory import Overwritten, PoolMark
+from sandbox.principal import Principal
 from sandbox.record import Position, Watcher
 from sandbox.state import Moment, Subnet, moment, release, return_to
-
-if TYPE_CHECKING:
-    from sandbox.store import StateDirectory
+from sandbox.store import StateDirectory
 
 OUTCOMES = (CallRejected, StillWaiting, RequestExpired, RequestTooLarge, CandidError)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -34,11 +34,12 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class Attempt:
     """A call that runs, and what was there before it."""
 
-    __slots__ = ("begun", "frame", "noted", "position")
+    __slots__ = ("begun", "frame", "names", "noted", "position")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame: FrameType | None = frame
         self.begun: Moment | None = None
+        self.names: Mapping[str, Principal] | None = None
         self.noted: list[Overwritten] = []
         self.position: Position | None = None
 
@@ -50,19 +51,21 @@ class Anchor:
     begun: Moment
     mark: PoolMark
     watcher: Watcher | None
+    names: Mapping[str, Principal] | None
 
 
 class Attempts:
     """Takes one sandbox back: what was interrupted, and what was done within an anchor."""
 
-    def __init__(self, subnet: Subnet, instances: InstanceCache) -> None:
+    def __init__(self, subnet: Subnet, instances: InstanceCache, names: Names) -> None:
         self.running: Attempt | None = None
         self.watcher: Watcher | None = None
         self.directory: StateDirectory | None = None
         self.passed_on: BaseException | None = None
         """An exception of the user's own function that ended a call as a reject does."""
         self._subnet = subnet
-        self._machines = instances
+        self._names = names
+        self._instances = instances
         self._anchors: tuple[Anchor, ...] = ()
         self.ending: Anchor | None = None
         """The anchor whose end is due; `settle` undoes what was done since it began."""
@@ -93,9 +96,10 @@ class Attempts:
         """Note what changes from now on."""
         anchors = self._anchors
         self._subnet.savepoints.release(anchors[-1].begun.savepoint if anchors else None)
-        self._machines.used.clear()
+        self._instances.used.clear()
         if self.watcher is not None:
             attempt.position = self.watcher.position()
+        attempt.names = self._names.mark()
         attempt.begun = moment(self._subnet)
         attempt.noted = self._subnet.pool.note_changes()
 
@@ -109,10 +113,11 @@ class Attempts:
         """Make everything what it was before. May be repeated until it returns."""
         if self.directory is not None:
             self.directory.settle()
-        self._machines.drop_used()
+        self._instances.drop_used()
         self._subnet.pool.take_back(attempt.noted)
         if attempt.begun is not None:
             return_to(self._subnet, attempt.begun)
+            self._names.return_to(attempt.names)
         if self.watcher is not None and attempt.position is not None:
             self.watcher.back_to(attempt.position)
 
@@ -120,7 +125,7 @@ class Attempts:
         """The present moment, to which `settle` goes back when it is `ending`."""
         if self.watcher is not None:
             self.watcher.begin(self._subnet)
-        anchor = Anchor(moment(self._subnet), self._subnet.pool.mark(), self.watcher)
+        anchor = Anchor(moment(self._subnet), self._subnet.pool.mark(), self.watcher, self._names.mark())
         self._anchors = (*self._anchors, anchor)
         return anchor
 
@@ -128,6 +133,7 @@ class Attempts:
         if anchor in self._anchors:
             anchor.mark.undo()
             return_to(self._subnet, anchor.begun)
+            self._names.return_to(anchor.names)
             self._anchors = self._anchors[: self._anchors.index(anchor)]
             if self.watcher is not None:
                 self.watcher.undo(self._subnet, known=self.watcher is anchor.watcher)
@@ -135,13 +141,13 @@ class Attempts:
 
 
 def whole(method: Method) -> Method:
-    """A method of the public interface that is done as a whole or not at all, in one thread at a time; `self._sandbox`
-    is its sandbox."""
+    """Make a method of the public interface be done as a whole or not at all, in one thread at a time;
+    `self._runtime` is the runtime that it works on."""
 
     @wraps(method)
     def attempted(self: Any, *args: Any, **options: Any) -> Any:
-        sandbox = self._sandbox
-        gate, attempts = sandbox.gate, sandbox.attempts
+        runtime = self._runtime
+        gate, attempts = runtime.gate, runtime.attempts
         outside = gate.__enter__()
         try:
             if attempts.running is not None and attempts.inside(sys._getframe()):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 from sandbox.api import typed
 from sandbox.api.attempt import whole
 from sandbox.api.changes import Changes
-from sandbox.api.records import CanisterStatus, RawState, Snapshot
+from sandbox.api.creation import SettingsValues
+from sandbox.api.gate import exclusive
+from sandbox.api.identity import Sender, sender_principal
+from sandbox.api.records import CanisterStatus, RawState, Snapshot, raw_state
 from sandbox.api.recovery import accept_damage, recover
+from sandbox.api.resolver import SnapshotLike, resolve_snapshot
+from sandbox.api.runtime import SubnetRuntime
+from sandbox.api.snapshot_lifecycle import SnapshotLifecycle
 from sandbox.canister.module import compile_module
+from sandbox.errors import StateCorrupt
 from sandbox.execution import CallResult, UntilStopped
 from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
@@ -21,10 +27,8 @@ from sandbox.management.status import canister_status, check_logs_visible
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, LogRecord, OpenCall, Status, WasmModule
 
-if TYPE_CHECKING:
-    from sandbox.api.sandbox import Sandbox
-
-Who = Principal | str | None
+_BY_MODULE = "by module"
+"""As `wasm_memory_persistence` of an upgrade: the heap is kept if the present module's survives upgrades."""
 
 
 class Canister:
@@ -35,16 +39,25 @@ class Canister:
     Every method that the platform rejects raises `CallRejected`, and then nothing but logs has changed.
     """
 
-    def __init__(self, sandbox: Sandbox, canister_id: Principal, did: str | Path | None = None) -> None:
-        self._sandbox = sandbox
+    def __init__(self, runtime: SubnetRuntime, canister_id: Principal, did: str | Path | None = None) -> None:
+        self._runtime = runtime
         self.id = canister_id
         self.did = did
 
     def __repr__(self) -> str:
-        return f"Canister({self.id})"
+        try:
+            name = self.name
+        except StateCorrupt:
+            name = None
+        return f"Canister({self.id})" if name is None else f"Canister({self.id}, name={name!r})"
+
+    @property
+    def name(self) -> str | None:
+        """The name that it was given when it was created, here or on the command line."""
+        return self._runtime.names.of(self.id)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Canister) and (self.id, self._sandbox) == (other.id, other._sandbox)
+        return isinstance(other, Canister) and (self.id, self._runtime) == (other.id, other._runtime)
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -57,7 +70,7 @@ class Canister:
         wasm: bytes | str | Path,
         arg: Any = None,
         mode: str = "install",
-        sender: Who = None,
+        sender: Sender = None,
         *,
         skip_pre_upgrade: bool = False,
         wasm_memory_persistence: str | None = None,
@@ -80,15 +93,31 @@ class Canister:
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,
         )
-        done = self._sandbox.manage(command(code.install_code, self._manager(sender), request))
+        done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
         return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs)
 
     @whole
-    def upgrade(self, wasm: bytes | str | Path, arg: Any = None, sender: Who = None, **options: Any) -> CallResult:
-        """`install(mode="upgrade")`; with enhanced orthogonal persistence it keeps the heap unless told otherwise."""
-        if "wasm_memory_persistence" not in options and self.keeps_heap:
-            options["wasm_memory_persistence"] = "keep"
-        return self.install(wasm, arg, "upgrade", sender, **options)
+    def upgrade(
+        self,
+        wasm: bytes | str | Path,
+        arg: Any = None,
+        sender: Sender = None,
+        *,
+        skip_pre_upgrade: bool = False,
+        wasm_memory_persistence: str | None = _BY_MODULE,
+    ) -> CallResult:
+        """`install(mode="upgrade")`. Without `wasm_memory_persistence`, the heap is kept if the present module uses
+        enhanced orthogonal persistence."""
+        if wasm_memory_persistence == _BY_MODULE:
+            wasm_memory_persistence = "keep" if self.keeps_heap else None
+        return self.install(
+            wasm,
+            arg,
+            "upgrade",
+            sender,
+            skip_pre_upgrade=skip_pre_upgrade,
+            wasm_memory_persistence=wasm_memory_persistence,
+        )
 
     @property
     def keeps_heap(self) -> bool:
@@ -97,14 +126,14 @@ class Canister:
         return present is not None and compile_module(present).facts.uses_enhanced_persistence
 
     @whole
-    def uninstall(self, sender: Who = None) -> None:
+    def uninstall(self, sender: Sender = None) -> None:
         """Make the canister empty; its snapshots, settings and cycles stay."""
-        self._sandbox.manage(command(lifecycle.uninstall_code, self._manager(sender), self.id))
+        self._runtime.manage(command(lifecycle.uninstall_code, self._manager(sender), self.id))
 
     # --- calls
 
     @whole
-    def call(self, method: str, *values: Any, sender: Who = None, max_rounds: int = ROUNDS) -> Any:
+    def call(self, method: str, *values: Any, sender: Sender = None, max_rounds: int = ROUNDS) -> Any:
         """Call with Python values by the canister's interface; a query method is called as a query.
 
         Returns None, the value, or a tuple, as the method has no, one or several results. A value that does not fit is
@@ -121,52 +150,56 @@ class Canister:
 
     @whole
     def update(
-        self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None, *, max_rounds: int = ROUNDS
+        self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
         """An update call with raw bytes; `CallRejected` carries the result if it is rejected, `RequestTooLarge` is a
         message of more than 2 MiB, and `StillWaiting` says who waits for whom if there is no answer within `max_rounds`
         (`Sandbox.update`)."""
-        return self._sandbox.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
+        return self._runtime.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
     @whole
-    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
-        return self._sandbox.query(self.id, method, arg, sender).or_raise()
+        return self._runtime.query(self.id, method, arg, sender).or_raise()
 
     # --- lifecycle
 
     @whole
-    def start(self, sender: Who = None) -> None:
-        self._sandbox.manage(command(lifecycle.start_canister, self._manager(sender), self.id))
+    def start(self, sender: Sender = None) -> None:
+        """Let the canister take calls (again): it runs afterwards, whether it was stopped, stopping or running."""
+        self._runtime.manage(command(lifecycle.start_canister, self._manager(sender), self.id))
 
     @whole
-    def stop(self, sender: Who = None, *, max_rounds: int = ROUNDS) -> None:
+    def stop(self, sender: Sender = None, *, max_rounds: int = ROUNDS) -> None:
         """Stop the canister; as `dfx canister stop`, wait until its open calls have ended.
 
         Messages are executed for at most `max_rounds`. If calls are open then, or nothing is left that could end them,
         `StillWaiting` says who waits for whom. The canister is stopping: it takes no calls, and will be stopped when
         its last call ends, or run again after `start()`.
         """
-        self._sandbox.manage(command(lifecycle.stop_canister, self._manager(sender), self.id))
+        self._runtime.manage(command(lifecycle.stop_canister, self._manager(sender), self.id))
         if self._state.status is Status.STOPPING:
-            self._sandbox.perform(UntilStopped(self.id, max_rounds))
+            self._runtime.perform(UntilStopped(self.id, max_rounds))
 
     @whole
-    def delete(self, sender: Who = None) -> None:
+    def delete(self, sender: Sender = None) -> None:
         """Remove a stopped canister and its snapshots for good."""
-        self._sandbox.manage(command(lifecycle.delete_canister, self._manager(sender), self.id))
+        self._runtime.manage(command(lifecycle.delete_canister, self._manager(sender), self.id))
 
     @whole
-    def update_settings(self, sender: Who = None, **values: Any) -> None:
-        """Change the settings named; those not named stay."""
-        update: Mapping[str, Any] = values
-        self._sandbox.manage(command(settings.update_settings, self._manager(sender), self.id, update))
+    def update_settings(self, sender: Sender = None, **values: Unpack[SettingsValues]) -> None:
+        """Change the settings named; those not named stay. `controllers`: principals; `compute_allocation`: percent;
+        `memory_allocation`, `wasm_memory_limit`, `wasm_memory_threshold`, `log_memory_limit`: bytes;
+        `freezing_threshold`: seconds; `reserved_cycles_limit`, `minimum_incoming_canister_call_cycles`: cycles;
+        `log_visibility`, `snapshot_visibility`, `status_visibility`: `controllers`, `public`, or the principals that
+        may see it too; `environment_variables`: texts by name."""
+        self._runtime.manage(command(settings.update_settings, self._manager(sender), self.id, dict(values)))
 
-    def status(self, sender: Who = None) -> CanisterStatus:
+    def status(self, sender: Sender = None) -> CanisterStatus:
         """The `canister_status` of the canister. `sender` must be allowed to see it (a controller, or whom
         `status_visibility` admits); without, it is shown as to a controller."""
         state = self._state
-        world = self._sandbox.world(self.id if sender is None else self._sandbox.who(sender))
+        world = self._runtime.management_context(self.id if sender is None else sender_principal(sender))
         record = canister_status(world, self.id).reply
         assert isinstance(record, dict)
         metrics = record["memory_metrics"]
@@ -183,18 +216,18 @@ class Canister:
             memory_size=record["memory_size"],
         )
 
-    def logs(self, sender: Who = None) -> tuple[LogRecord, ...]:
+    def logs(self, sender: Sender = None) -> tuple[LogRecord, ...]:
         """The canister's log, oldest first: at most 4 KiB of what it printed, and its traps. `sender` must be allowed
         to see it (a controller, or whom `log_visibility` admits)."""
         state = self._state
         if sender is not None:
-            check_logs_visible(state, self._sandbox.who(sender))
+            check_logs_visible(state, sender_principal(sender))
         return state.logs
 
     @property
     def open_calls(self) -> tuple[OpenCall, ...]:
         """Calls that it has not finished: what is loaded now gets the answers that they wait for."""
-        return open_calls(self._sandbox.world(self.id).subnet, self.id)
+        return open_calls(self._runtime.management_context(self.id).subnet, self.id)
 
     def metadata(self, name: str) -> bytes | None:
         """A metadata section of the module, such as `candid:service`; None if there is none."""
@@ -204,32 +237,52 @@ class Canister:
     # --- snapshots
 
     @whole
-    def take_snapshot(self, label: str | None = None, sender: Who = None, *, via_hooks: bool = False) -> Snapshot:
+    def take_snapshot(self, label: str | None = None, sender: Sender = None, *, via_hooks: bool = False) -> Snapshot:
         """Keep the present state; copies nothing. By default it replaces the canister's earlier snapshot.
 
         With `via_hooks`, what `canister_pre_upgrade` makes of it: see `SnapshotManager.take`.
         """
-        return self._sandbox.snapshots.take(self.id, label, self._manager(sender), via_hooks=via_hooks)
+        return SnapshotLifecycle(self._runtime).take(self.id, label, self._manager(sender), via_hooks=via_hooks)
 
     @whole
     def load_snapshot(
-        self, snapshot_id: bytes | str, sender: Who = None, *, via_hooks: bool = False, **how: Any
+        self,
+        snapshot_id: SnapshotLike,
+        sender: Sender = None,
+        *,
+        via_hooks: bool = False,
+        wasm: bytes | str | Path | None = None,
+        arg: Any = None,
+        skip_pre_upgrade: bool = False,
+        did: str | Path | None = None,
     ) -> CallResult:
         """Bring back module, globals, heap, stable memory and certified data.
 
-        With `via_hooks`, an upgrade from the snapshot's stable memory (`wasm`, `arg`, `skip_pre_upgrade`): see
-        `SnapshotManager.load`.
+        With `via_hooks`, an upgrade from the snapshot's stable memory, and only then `wasm`, `arg`, `did` (by default
+        this canister's) and `skip_pre_upgrade`: see `SnapshotManager.load`.
         """
-        if via_hooks:
-            how.setdefault("did", self.did)
-        return self._sandbox.snapshots.load(snapshot_id, self.id, self._manager(sender), via_hooks=via_hooks, **how)
+        return SnapshotLifecycle(self._runtime).load(
+            snapshot_id,
+            self.id,
+            self._manager(sender),
+            via_hooks=via_hooks,
+            wasm=wasm,
+            arg=arg,
+            skip_pre_upgrade=skip_pre_upgrade,
+            did=self.did if did is None and via_hooks else did,
+        )
 
-    def list_snapshots(self, sender: Who = None) -> list[Snapshot]:
-        return self._sandbox.snapshots.list(self.id, sender=self._manager(sender))
+    def list_snapshots(self, sender: Sender = None) -> list[Snapshot]:
+        """Return the canister's snapshots, oldest first. `sender` must be allowed to see them (a controller, or a
+        principal that `snapshot_visibility` admits)."""
+        return SnapshotLifecycle(self._runtime).list(self.id, sender=self._manager(sender))
 
     @whole
-    def delete_snapshot(self, snapshot_id: bytes | str, sender: Who = None) -> None:
-        self._sandbox.snapshots.delete(snapshot_id, sender=self._manager(sender))
+    def delete_snapshot(self, snapshot_id: SnapshotLike, sender: Sender = None) -> None:
+        """Delete a snapshot for good; the canister itself stays as it is. Disk space is given back by
+        `Sandbox.snapshots.prune` after the next save."""
+        raw = resolve_snapshot(self._runtime, snapshot_id, self.id)
+        SnapshotLifecycle(self._runtime).delete(raw, sender=self._manager(sender))
 
     # --- damage
 
@@ -238,34 +291,32 @@ class Canister:
         """Why the canister cannot run: its memory on disk is not what was saved; None if nothing is known of that."""
         return self._state.damage
 
-    def recover(self, snapshot_id: bytes | str | None = None, sender: Who = None) -> Snapshot:
+    def recover(self, snapshot_id: SnapshotLike | None = None, sender: Sender = None) -> Snapshot:
         """Bring a damaged canister back from a snapshot, by default the newest that is intact; returns which.
 
         Every page of its memories is read first: `StateError` if it is not damaged, `StateCorrupt` if no snapshot is
         intact. What it did after the snapshot is lost.
         """
-        return recover(self._sandbox, self.id, snapshot_id, self._manager(sender))
+        return recover(self._runtime, self.id, snapshot_id, self._manager(sender))
 
     def accept_damage(self) -> tuple[str, ...]:
         """Go on with what is left of the memories of a damaged canister, zeros where nothing is; returns what was
         damaged, nothing if every page is what it was at the last save."""
-        return accept_damage(self._sandbox, self.id)
+        return accept_damage(self._runtime, self.id)
 
     def changes(self) -> Changes:
         """What is done within a `with` changes: `with canister.changes() as changes: canister.call(...)`, then
         `changes.diff`."""
-        return Changes(self._sandbox, self.id)
+        return Changes(self._runtime, self.id)
 
+    @exclusive
     def raw_state(self) -> RawState:
         """The exact bytes of everything; as `Sandbox.raw_state`."""
-        return self._sandbox.raw_state(self)
+        return raw_state(self._state)
 
     @property
     def _state(self) -> CanisterState:
-        return self._sandbox.state_of(self.id)
+        return self._runtime.state_of(self.id)
 
-    def _manager(self, sender: Who) -> Principal:
-        if sender is not None:
-            return self._sandbox.who(sender)
-        controllers = self._state.settings.controllers
-        return controllers[0] if controllers else Principal.anonymous()
+    def _manager(self, sender: Sender) -> Principal:
+        return self._runtime.manager(self.id, sender)

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
 
 from sandbox.limits import PROVISIONAL_BALANCE
 from sandbox.management.upload_whole import NewCanister
 from sandbox.principal import Principal
+from sandbox.state import Visibility
+
+Viewers = Visibility | Iterable[Principal | str] | str
+"""`controllers`, `public`, or the principals that may see something besides the controllers."""
+
+
+class SettingsValues(TypedDict, total=False):
+    """Settings of a canister by their names in the interface specification; those that are absent keep their values,
+    or for a new canister get the platform's defaults. Units as in `Settings`."""
+
+    controllers: Iterable[Principal | str]
+    compute_allocation: int
+    memory_allocation: int
+    freezing_threshold: int
+    reserved_cycles_limit: int
+    minimum_incoming_canister_call_cycles: int
+    wasm_memory_limit: int
+    wasm_memory_threshold: int
+    log_visibility: Viewers
+    snapshot_visibility: Viewers
+    status_visibility: Viewers
+    environment_variables: Mapping[str, str] | Iterable[tuple[str, str]]
+    log_memory_limit: int
 
 
 def canister_index(canister_id: Principal | str) -> int:
@@ -23,10 +46,10 @@ def new_canister(
     controllers: Iterable[Principal | str] | None = None,
     canister_id: Principal | str | None = None,
     cycles: int | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: SettingsValues | None = None,
 ) -> NewCanister:
     """The arguments of `Sandbox.create_canister`."""
-    update = dict(settings or {})
+    update: dict[str, Any] = dict(settings or {})
     if controllers is not None:
         update["controllers"] = [Principal.of(c) for c in controllers]
     specified = None if canister_id is None else Principal.of(canister_id)

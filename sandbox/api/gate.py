@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from threading import get_ident
 from types import FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sandbox import fork
 from sandbox.errors import SandboxError
@@ -81,19 +81,12 @@ def _runs_here(thread: int) -> bool:
     return False
 
 
-class Gated(Protocol):
-    """Anything whose methods work on one sandbox."""
-
-    @property
-    def gate(self) -> Gate: ...
-
-
 def exclusive(method: M) -> M:
-    """A method of something `Gated` that holds the gate while it runs."""
+    """Make a method hold the gate of `self._runtime` while it runs."""
 
     @wraps(method)
-    def held(self: Gated, *args: Any, **kwargs: Any) -> Any:
-        with self.gate:
+    def held(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self._runtime.gate:
             return method(self, *args, **kwargs)
 
     return cast(M, held)

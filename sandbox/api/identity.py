@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sandbox.principal import Principal
 
+Sender = Principal | str | None
+"""The caller of a method: a principal or its text; None is the default that the method states."""
+
 
 @lru_cache(maxsize=1024)
 def identity(name: str) -> Principal:
@@ -23,3 +26,8 @@ def identity(name: str) -> Principal:
 def private_key(name: str) -> Ed25519PrivateKey:
     """The key of user `name`: SHA-256 of a fixed text and the name is its seed."""
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"canister-sandbox identity {name}".encode()).digest())
+
+
+def sender_principal(sender: Sender) -> Principal:
+    """Return the caller's principal; None is the anonymous one."""
+    return Principal.anonymous() if sender is None else Principal.of(sender)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import typed
 from sandbox.api.attempt import whole
+from sandbox.api.identity import Sender
+from sandbox.api.runtime import SubnetRuntime
 from sandbox.candid import Interface
 from sandbox.execution import CallResult
 from sandbox.management import table
 from sandbox.principal import Principal
-
-if TYPE_CHECKING:
-    from sandbox.api.sandbox import Sandbox
-
-Who = Principal | str | None
 
 
 class Management:
@@ -23,8 +20,8 @@ class Management:
 
     id = Principal.management()
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, runtime: SubnetRuntime) -> None:
+        self._runtime = runtime
 
     @property
     def interface(self) -> Interface:
@@ -32,7 +29,7 @@ class Management:
         return table.whole()
 
     @whole
-    def call(self, method: str, *values: Any, sender: Who = None) -> Any:
+    def call(self, method: str, *values: Any, sender: Sender = None) -> Any:
         """Call with Python values; None, the value, or a tuple, as for `Canister.call`. Fields of a record that are
         options may be left out."""
         function = self.interface.method(method)
@@ -43,11 +40,11 @@ class Management:
         return typed.decode_results(function, reply)
 
     @whole
-    def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+    def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """An update call with raw bytes."""
-        return self._sandbox.update(self.id, method, arg, sender).or_raise()
+        return self._runtime.update(self.id, method, arg, sender).or_raise()
 
     @whole
-    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Who = None) -> CallResult:
+    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """A query call with raw bytes."""
-        return self._sandbox.query(self.id, method, arg, sender).or_raise()
+        return self._runtime.query(self.id, method, arg, sender).or_raise()

@@ -21,7 +21,7 @@ MOST_RAW = 4 * GIB
 """As much as a 32-bit heap can have; a memory that has more is not answered as one `bytes`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Snapshot:
     """A snapshot as its owner sees it. `taken_on`: nanoseconds since 1970; `total_size`: bytes of module, globals,
     heap, stable memory and certified data; `via_hooks`: it has only stable memory, as the canister's hook left it;
@@ -54,6 +54,10 @@ class Snapshot:
     def taken_at(self) -> datetime:
         """`taken_on` as a date, to the microsecond."""
         return datetime.fromtimestamp(self.taken_on // 1_000_000_000, UTC)
+
+    def __repr__(self) -> str:
+        label = "" if self.label is None else f", label={self.label!r}"
+        return f"Snapshot({self.id.hex()} of {self.canister_id}{label}, {self.total_size:,} bytes)"
 
     def __getstate__(self) -> dict[str, Any]:
         try:

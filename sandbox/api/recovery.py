@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sandbox.api.identity import Sender
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import SnapshotLike, resolve_snapshot
+from sandbox.api.runtime import SubnetRuntime
+from sandbox.api.snapshot_lifecycle import SnapshotLifecycle
+from sandbox.api.snapshot_retention import SnapshotKeeping
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import Memory
 from sandbox.principal import Principal
@@ -13,9 +17,6 @@ from sandbox.state import CanisterState, SnapshotState
 from sandbox.store.audit import Problem
 from sandbox.store.checks import damage
 from sandbox.store.records import memory_part
-
-if TYPE_CHECKING:
-    from sandbox.api.sandbox import Sandbox
 
 _KINDS = ("heap", "stable")
 
@@ -36,51 +37,52 @@ class StateCheck:
 
 
 def recover(
-    sandbox: Sandbox, canister_id: Principal, snapshot_id: bytes | str | None, sender: Principal | str | None
+    runtime: SubnetRuntime, canister_id: Principal, snapshot_id: SnapshotLike | None, sender: Sender
 ) -> Snapshot:
     """`Canister.recover`."""
-    state = sandbox.state_of(canister_id)
-    if not _look(sandbox, state):
+    state = runtime.state_of(canister_id)
+    if not _look(runtime, state):
         raise StateError(
             f"canister {canister_id} needs no recovery: every page of its memories is what it was at the last save "
             "(loading a snapshot takes it back)"
         )
     if snapshot_id is None:
-        snapshot_id = _newest_intact(sandbox, state).id
-    sandbox.snapshots.load(snapshot_id, canister_id, sender)
-    chosen = snapshot_id if isinstance(snapshot_id, str) else snapshot_id.hex()
-    found = (s for canister in sandbox.canisters() for s in sandbox.state_of(canister.id).snapshots)
-    return Snapshot.of(next(s for s in found if s.id.hex() == chosen))
+        chosen = _newest_intact(runtime, state).id
+    else:
+        chosen = resolve_snapshot(runtime, snapshot_id, canister_id)
+    SnapshotLifecycle(runtime).load(chosen, canister_id, sender)
+    every = (snapshot for owner in runtime.canister_ids() for snapshot in runtime.state_of(owner).snapshots)
+    return Snapshot.of(next(snapshot for snapshot in every if snapshot.id == chosen))
 
 
-def accept_damage(sandbox: Sandbox, canister_id: Principal) -> tuple[str, ...]:
+def accept_damage(runtime: SubnetRuntime, canister_id: Principal) -> tuple[str, ...]:
     """`Canister.accept_damage`."""
-    state = sandbox.state_of(canister_id)
-    _look(sandbox, state)
+    state = runtime.state_of(canister_id)
+    _look(runtime, state)
     lost = {kind: getattr(state, kind) for kind in _KINDS if getattr(state, kind).damage is not None}
-    directory = sandbox.directory
+    directory = runtime.directory
     if directory is not None and lost:
-        sandbox.replace_memories(state, {kind: directory.checks.remains(memory) for kind, memory in lost.items()})
+        runtime.replace_memories(state, {kind: directory.checks.remains(memory) for kind, memory in lost.items()})
     return tuple(memory.damage for memory in lost.values())
 
 
-def _look(sandbox: Sandbox, state: CanisterState) -> bool:
+def _look(runtime: SubnetRuntime, state: CanisterState) -> bool:
     """Whether a canister is damaged; every page of its memories is read."""
-    directory = sandbox.directory
+    directory = runtime.directory
     for kind in _KINDS:
         memory: Memory = getattr(state, kind)
         pages = [] if directory is None or memory.closed else directory.checks.damaged_pages(memory)
         if pages:
-            sandbox.drop_instance(state.id)
+            runtime.drop_instance(state.id)
             memory.give_up(damage(memory_part(kind, state.id), pages))
     return state.damage is not None
 
 
-def _newest_intact(sandbox: Sandbox, state: CanisterState) -> SnapshotState:
+def _newest_intact(runtime: SubnetRuntime, state: CanisterState) -> SnapshotState:
     """The newest snapshot that can be loaded and is what it was, every byte of it."""
     for snapshot in reversed(state.snapshots):
         try:
-            if not snapshot.via_hooks and sandbox.snapshots.verify(snapshot.id).intact:
+            if not snapshot.via_hooks and SnapshotKeeping(runtime).verify(snapshot.id).intact:
                 return snapshot
         except StateCorrupt:  # it shows pages of the damaged memory
             continue

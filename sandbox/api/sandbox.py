@@ -3,66 +3,49 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from sandbox.api.attempt import Attempts, whole
+from sandbox.api.attempt import whole
 from sandbox.api.canister import Canister
-from sandbox.api.creation import canister_index, new_canister
-from sandbox.api.gate import Gate, exclusive
-from sandbox.api.identity import identity
+from sandbox.api.creation import SettingsValues, new_canister
+from sandbox.api.gate import exclusive
+from sandbox.api.identity import Sender, identity, sender_principal
 from sandbox.api.management import Management
 from sandbox.api.records import RawState, raw_state
 from sandbox.api.recovery import StateCheck
+from sandbox.api.resolver import CanisterLike, resolve_canister
+from sandbox.api.runtime import OnLog, SubnetRuntime
 from sandbox.api.snapshots import SnapshotManager
 from sandbox.api.typed import EMPTY_ARGUMENT
-from sandbox.canister.instances import InstanceCache
 from sandbox.engine import counting
-from sandbox.errors import CallRejected, RecordError, StateError, StateWarning
+from sandbox.errors import CallRejected, RecordError, StateWarning
 from sandbox.execution import (
     Advance,
     CallResult,
-    ExecutionEnvironment,
-    Input,
-    Managed,
-    Query,
     Round,
     Submit,
     UntilIdle,
-    Update,
     certificate,
-    management,
-    query_snapshot,
 )
-from sandbox.execution import perform as _perform
-from sandbox.execution.fees import FEE_SCHEDULES
 from sandbox.execution.ingress import NONCE, result_of
 from sandbox.limits import ROUNDS
-from sandbox.management import lifecycle
-from sandbox.management.commands import Command, command
-from sandbox.management.rejects import canister_not_found
-from sandbox.management.transition import Hooks, Http, ManagementContext
-from sandbox.memory import Memory, Pool
+from sandbox.management.transition import Http
+from sandbox.memory import Pool
 from sandbox.principal import Principal
-from sandbox.record import Header, Recording, Watcher, watched
-from sandbox.record.state_hash import StateHash, hashing
-from sandbox.state import CanisterState, InstructionLimits, Policy, SnapshotState, Subnet, evolve
+from sandbox.record import Header, Recording
+from sandbox.record.state_hash import hashing
+from sandbox.state import InstructionLimits, Subnet
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
-
-GENESIS = 1_620_328_630_000_000_000
-"""When a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
 
 _RULES = ("time", "seed", "costs", "max_snapshots", "backtraces", "next_canister")
 """What a sandbox in which nothing was done can have other than every other: a record begins with it."""
 
 Label = Principal | str | bytes
 """One step of a path in the state tree; text stands for its UTF-8."""
-
-OnLog = Callable[[Principal, str], None]
 
 
 class Sandbox:
@@ -93,53 +76,20 @@ class Sandbox:
         backtraces: bool = True,
         first_canister: Principal | str | None = None,
     ) -> None:
-        self._set_up(Pool(strategy=strategy), on_log, http)
-        self._subnet.seed = seed
-        self._configure(max_snapshots, instruction_limits, costs, backtraces, first_canister)
+        runtime = SubnetRuntime(Pool(strategy=strategy), on_log=on_log, http=http)
+        runtime.subnet.seed = seed
+        runtime.configure(
+            max_snapshots=max_snapshots,
+            instruction_limits=instruction_limits,
+            costs=costs,
+            backtraces=backtraces,
+            first_canister=first_canister,
+        )
+        self._stand_on(runtime)
 
-    def _set_up(self, pool: Pool, on_log: OnLog | None, http: Http | None) -> None:
-        self.gate = Gate()
-        self.on_log = on_log
-        self.http = http
-        self._state = Subnet(pool=pool, time=GENESIS)
-        self._machines = InstanceCache()
-        self.attempts = Attempts(self._state, self._machines)
-        self._directory: StateDirectory | None = None
-        self._read_only = False
-        self._hash = StateHash()
-        self.snapshots = SnapshotManager(self)
-
-    def _configure(
-        self,
-        max_snapshots: int | None,
-        instruction_limits: InstructionLimits | None,
-        costs: str | None,
-        backtraces: bool | None,
-        first_canister: Principal | str | None,
-    ) -> None:
-        if max_snapshots is not None:
-            if max_snapshots < 1:
-                raise ValueError(f"max_snapshots is at least 1, not {max_snapshots}")
-            self._subnet.max_snapshots = max_snapshots
-        self._subnet.instruction_limits = instruction_limits or InstructionLimits()
-        if costs is not None:
-            if costs not in FEE_SCHEDULES:
-                raise ValueError(f"costs is one of {', '.join(FEE_SCHEDULES)}, not {costs!r}")
-            self._subnet.costs = costs
-        if backtraces is not None:
-            self._subnet.backtraces = backtraces
-        if first_canister is not None and not (self._subnet.next_canister or self._subnet.canisters):
-            self._subnet.next_canister = canister_index(first_canister)
-
-    @property
-    def _sandbox(self) -> Sandbox:
-        return self
-
-    @property
-    def _subnet(self) -> Subnet:
-        """The subnet, after what was interrupted has been taken back."""
-        self.attempts.settle()
-        return self._state
+    def _stand_on(self, runtime: SubnetRuntime) -> None:
+        self._runtime = runtime
+        self.snapshots = SnapshotManager(runtime)
 
     # --- on disk
 
@@ -171,57 +121,77 @@ class Sandbox:
         `save`, are a `StateError`. `StateWarning` says so where a damaged file has been replaced by its copy.
         """
         directory = StateDirectory(Path(path), lock_timeout, strategy, read_only=read_only)
-        self = cls.__new__(cls)
         try:
             if directory.warning is not None:
                 warnings.warn(directory.warning, StateWarning, stacklevel=2)
-            self._set_up(directory.pool, on_log, http)
-            directory.load(self._subnet)
-            self._configure(max_snapshots, instruction_limits, costs, backtraces, first_canister)
+            runtime = SubnetRuntime(directory.pool, on_log=on_log, http=http, directory=directory)
+            directory.load(runtime.subnet)
+            runtime.configure(
+                max_snapshots=max_snapshots,
+                instruction_limits=instruction_limits,
+                costs=costs,
+                backtraces=backtraces,
+                first_canister=first_canister,
+            )
         except BaseException:
             directory.close()
             raise
-        self._directory = self.attempts.directory = directory
-        self._read_only = read_only
+        self = cls.__new__(cls)
+        self._stand_on(runtime)
         return self
 
-    @whole
     def save(self) -> None:
         """Make everything done so far permanent, all or nothing; a sandbox in memory has nothing to do."""
-        if self._directory is not None:
-            self._directory.save(self._subnet)
+        self._runtime.save()
 
     def check(self, *, deep: bool = False) -> StateCheck:
         """What is damaged in the state directory, as it was saved last: see `sandbox.store.audit.problems`. `deep`
         reads every byte."""
-        directory = self._directory
+        subnet, directory = self._runtime.subnet, self._runtime.directory
         if directory is None:
             return StateCheck(deep, (), 0)
-        live = [memory for state in self._subnet.canisters.values() for memory in (state.heap, state.stable)]
+        live = [memory for state in subnet.canisters.values() for memory in (state.heap, state.stable)]
         unchecked = sum(not (memory.closed or directory.checks.has(memory)) for memory in live)
-        return StateCheck(deep, tuple(problems(directory, self._subnet, deep=deep)), unchecked)
+        return StateCheck(deep, tuple(problems(directory, subnet, deep=deep)), unchecked)
 
     def close(self) -> None:
         """Free everything, without saving; a record of the sandbox ends. Does nothing in a forked child."""
-        if self.gate.foreign:
-            return
-        with self.gate:
-            if self.attempts.watcher is not None:
-                self.attempts.watcher.close()
-            self._machines.clear()
-            self._state.canisters.clear()
-            if self._directory is not None:
-                self._directory.close()
+        self._runtime.close()
+
+    def __repr__(self) -> str:
+        runtime = self._runtime
+        where = "in memory" if runtime.directory is None else repr(str(runtime.directory.path))
+        return (
+            f"Sandbox({where}, {len(runtime.subnet.canisters)} canisters{', read-only' if runtime.read_only else ''})"
+        )
 
     def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None and not self._read_only:
+            if kind is None and not self._runtime.read_only:
                 self.save()
         finally:
             self.close()
+
+    @property
+    def on_log(self) -> OnLog | None:
+        """The function that is called with each text that a canister prints; may be set at any time."""
+        return self._runtime.on_log
+
+    @on_log.setter
+    def on_log(self, function: OnLog | None) -> None:
+        self._runtime.on_log = function
+
+    @property
+    def http(self) -> Http | None:
+        """The function that answers HTTP outcalls; may be set at any time. None refuses them."""
+        return self._runtime.http
+
+    @http.setter
+    def http(self, function: Http | None) -> None:
+        self._runtime.http = function
 
     # --- who and what
 
@@ -229,24 +199,20 @@ class Sandbox:
         """The principal of user `name`: always the same."""
         return identity(name)
 
-    def who(self, value: Principal | str | None) -> Principal:
-        """A principal from a principal or its text; None is anonymous."""
-        return Principal.anonymous() if value is None else Principal.of(value)
-
     @property
     def time(self) -> int:
         """Nanoseconds since 1970; moves only when told to."""
-        return self._subnet.time
+        return self._runtime.subnet.time
 
     @property
     def root_key(self) -> bytes:
         """The public key (DER, 133 bytes) that proves this sandbox's certificates; follows from the seed."""
-        return self._subnet.key.public_key
+        return self._runtime.subnet.key.public_key
 
     @property
     def subnet_id(self) -> Principal:
         """The id of the only subnet; follows from the root key."""
-        return self._subnet.key.subnet_id
+        return self._runtime.subnet.key.subnet_id
 
     @exclusive
     def certificate(self, paths: Iterable[Sequence[Label]]) -> bytes:
@@ -257,7 +223,7 @@ class Sandbox:
         `/canister_ranges`, and `/request_status/<request id>/` with `status` and the answer for what was submitted.
         Nothing is refused here: `certified_data` and private metadata are not for every client to read.
         """
-        return certificate(self._subnet, [[_label(label) for label in path] for path in paths])
+        return certificate(self._runtime.subnet, [[_label(label) for label in path] for path in paths])
 
     @whole
     def create_canister(
@@ -265,40 +231,40 @@ class Sandbox:
         controllers: Iterable[Principal | str] | None = None,
         canister_id: Principal | str | None = None,
         cycles: int | None = None,
-        settings: dict[str, Any] | None = None,
+        settings: SettingsValues | None = None,
+        name: str | None = None,
     ) -> Canister:
-        """A new empty canister; controlled by user `default` unless `controllers` are given."""
-        how = new_canister(controllers, canister_id, cycles, settings)
-        values = how.settings, how.specified_id, how.cycles
-        created = self.manage(command(lifecycle.create_canister, identity("default"), *values))
-        assert isinstance(created.reply, Principal)
-        return Canister(self, created.reply)
+        """A new empty canister; controlled by user `default` unless `controllers` are given.
 
-    def canister(self, canister_id: Principal | str, did: str | Path | None = None) -> Canister:
-        """The canister with this id; a reject if there is none."""
-        principal = Principal.of(canister_id)
-        self.state_of(principal)
-        return Canister(self, principal, did)
+        `name`: text by which it can be given from now on, in Python and on the command line. Names are kept in the
+        state directory at the next save, and are taken back with an anchor; `ValueError` if another canister has it.
+        """
+        created = self._runtime.create_canister(new_canister(controllers, canister_id, cycles, settings), name)
+        return Canister(self._runtime, created)
 
-    @exclusive
+    def canister(self, canister_id: CanisterLike, did: str | Path | None = None) -> Canister:
+        """The canister with this id or name; a reject if there is none with the id."""
+        principal = resolve_canister(self._runtime, canister_id)
+        self._runtime.state_of(principal)
+        return Canister(self._runtime, principal, did)
+
     def canisters(self) -> list[Canister]:
         """All canisters, by id."""
-        return [Canister(self, canister_id) for canister_id in sorted(self._subnet.canisters)]
+        return [Canister(self._runtime, canister_id) for canister_id in self._runtime.canister_ids()]
 
     @property
     def management(self) -> Management:
         """The management canister `aaaaa-aa`, by its Candid methods."""
-        return Management(self)
+        return Management(self._runtime)
 
     # --- calls
 
-    @whole
     def update(
         self,
-        canister_id: Principal,
+        canister_id: CanisterLike,
         method: str,
         arg: bytes,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         *,
         max_rounds: int = ROUNDS,
     ) -> CallResult:
@@ -308,31 +274,21 @@ class Sandbox:
         stays, and the call goes on with the next rounds (`tick`) as if it had been submitted, under the error's
         `request_id`.
         """
-        result: CallResult = self.perform(Update(canister_id, method, arg, self.who(sender), max_rounds))
-        return result
+        return self._runtime.update(
+            resolve_canister(self._runtime, canister_id), method, arg, sender, max_rounds=max_rounds
+        )
 
-    @whole
-    def query(
-        self, canister_id: Principal, method: str, arg: bytes, sender: Principal | str | None = None
-    ) -> CallResult:
+    def query(self, canister_id: CanisterLike, method: str, arg: bytes, sender: Sender = None) -> CallResult:
         """A query call; the result says how it ended. `RequestTooLarge` if the message has more than 4 MiB."""
-        result: CallResult = self.perform(Query(canister_id, method, arg, self.who(sender)))
-        return result
-
-    @whole
-    def query_snapshot(
-        self, snapshot: SnapshotState, method: str, arg: bytes, sender: Principal | str | None = None
-    ) -> CallResult:
-        """A query call of what a canister was; the result says how it ended."""
-        return query_snapshot(self._kernel(), snapshot, Query(snapshot.canister_id, method, arg, self.who(sender)))
+        return self._runtime.query(resolve_canister(self._runtime, canister_id), method, arg, sender)
 
     @whole
     def submit(
         self,
-        canister: Canister | Principal | str,
+        canister: CanisterLike,
         method: str,
         arg: bytes = EMPTY_ARGUMENT,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         *,
         nonce: bytes | None = None,
         ingress_expiry: int | None = None,
@@ -348,13 +304,15 @@ class Sandbox:
             raise ValueError(f"a nonce has at most {NONCE} bytes, not {len(nonce)}")
         if ingress_expiry is not None and not 0 < ingress_expiry < 1 << 64:
             raise ValueError(f"an expiry is a time of 64 bits, not {ingress_expiry}")
-        given = Submit(_id(canister), method, arg, self.who(sender), nonce, ingress_expiry)
-        return self._subnet.submissions.ids[self.perform(given)]
+        given = Submit(
+            resolve_canister(self._runtime, canister), method, arg, sender_principal(sender), nonce, ingress_expiry
+        )
+        return self._runtime.subnet.submissions.ids[self._runtime.perform(given)]
 
     @exclusive
     def ingress_status(self, request_id: bytes) -> CallResult | CallRejected | None:
         """The answer to a submitted call, None while there is none or when it is forgotten."""
-        result = result_of(self._subnet, request_id)
+        result = result_of(self._runtime.subnet, request_id)
         if result is None or result.reject is None:
             return result
         return CallRejected(result.reject, result)
@@ -362,120 +320,42 @@ class Sandbox:
     @whole
     def advance_time(self, seconds: float = 0, nanoseconds: int = 0) -> None:
         """Let time pass. Nothing runs by itself: `tick()` runs what is due then."""
-        self.perform(Advance(round(seconds * 1_000_000_000) + nanoseconds))
+        self._runtime.perform(Advance(round(seconds * 1_000_000_000) + nanoseconds))
 
     @whole
     def set_time(self, nanoseconds: int) -> None:
         """Let time pass until `nanoseconds` since 1970."""
-        self.advance_time(nanoseconds=nanoseconds - self._subnet.time)
+        self.advance_time(nanoseconds=nanoseconds - self._runtime.subnet.time)
 
     @whole
     def tick(self, rounds: int = 1) -> None:
         """Rounds: due timers and heartbeats, then messages."""
         for _ in range(rounds):
-            self.perform(Round())
+            self._runtime.perform(Round())
 
     @whole
     def run_until_idle(self, max_rounds: int = ROUNDS) -> int:
         """Rounds until no message and no due timer is left; how many it took. `StillWaiting`, which says who waits for
         whom, if `max_rounds` are not enough; what was done stays."""
-        rounds: int = self.perform(UntilIdle(max_rounds))
+        rounds: int = self._runtime.perform(UntilIdle(max_rounds))
         return rounds
-
-    @property
-    def directory(self) -> StateDirectory | None:
-        """Where the sandbox is kept; None if it is only in memory."""
-        return self._directory
-
-    @property
-    def policies(self) -> Mapping[Principal, Policy]:
-        """By which rules snapshots are taken, by canister; those of the management canister hold for all others."""
-        return self._subnet.policies
-
-    @property
-    def pool(self) -> Pool:
-        """Where all memories of this sandbox are."""
-        return self._subnet.pool
-
-    @exclusive
-    def world(self, caller: Principal) -> ManagementContext:
-        """The subnet as a management handler sees it."""
-        state = self._subnet.canisters.get(caller)
-        return management.world(self._kernel(), caller, caller_version=None if state is None else state.version)
-
-    @whole
-    def manage(self, command: Command) -> Managed:
-        """Carry out what a management handler decides; a reject is raised."""
-        managed: Managed = self.perform(command)
-        return managed
-
-    @whole
-    def perform(self, given: Input) -> Any:
-        """Carry out an input. Everything that changes the subnet comes through here, but the end of an anchor."""
-        if self._read_only and not isinstance(given, Query):
-            self.check_writable()
-        env, watcher = self._kernel(), self.attempts.watcher
-        try:
-            return _perform(env, given) if watcher is None else watched(watcher, env, given)
-        except Exception:
-            self.attempts.passed_on = env.passed_on
-            raise
-
-    def check_writable(self) -> None:
-        """`StateError` if the sandbox was opened read-only."""
-        if self._directory is not None and self._directory.read_only:
-            raise StateError(f"{self._directory.path} was opened read-only: nothing in it can be changed")
-
-    def _kernel(self) -> ExecutionEnvironment:
-        return ExecutionEnvironment(self._subnet, self._machines, self.on_log, Hooks(http=self.http))
 
     # --- state
 
     @exclusive
-    def state_of(self, canister_id: Principal) -> CanisterState:
-        """The canister's present value; a reject if there is no such canister."""
-        state = self._subnet.canisters.get(canister_id)
-        if state is None:
-            raise canister_not_found(canister_id)
-        return state
-
-    def drop_instance(self, canister_id: Principal) -> None:
-        """Free what runs the canister; the next call makes it anew."""
-        self._machines.drop(canister_id)
-
-    def replace_memories(self, state: CanisterState, memories: Mapping[str, Memory]) -> None:
-        """Let a canister live in other memories, by `heap` and `stable`."""
-        self._subnet.canisters[state.id] = evolve(state, **memories)
-
-    def first_controller(self, canister_id: Principal) -> Principal:
-        """The canister's first controller, or anonymous."""
-        controllers = self.state_of(canister_id).settings.controllers
-        return controllers[0] if controllers else Principal.anonymous()
-
-    @exclusive
-    def raw_state(self, canister: Canister | Principal | str) -> RawState:
+    def raw_state(self, canister: CanisterLike) -> RawState:
         """The exact bytes of everything that a canister is made of; `StateError` if a memory has more than 4 GiB, zeros
         that were never written included: that is for `snapshots.diff` and `snapshots.download`."""
-        return raw_state(self.state_of(_id(canister)))
+        return raw_state(self._runtime.state_of(resolve_canister(self._runtime, canister)))
 
-    @contextmanager
-    def anchor(self) -> Iterator[None]:
+    def anchor(self) -> AbstractContextManager[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
-        with self.gate:
-            self.attempts.settle()
-            anchor = self.attempts.begin_anchor()
-        try:
-            yield
-        finally:
-            self.attempts.ending = anchor  # no call: however this is interrupted, the anchor ends before anything else
-            with self.gate:
-                self.attempts.settle()
+        return self._runtime.anchor()
 
-    @exclusive
     def state_hash(self) -> str:
         """64 hexadecimal digits that cover everything a canister could observe, now or later: all canisters with every
         byte and their snapshots, open calls, messages, time, seed, rules. Costs what changed since the last time."""
-        return self._hash.whole(self._subnet).hex()
+        return self._runtime.state_hash()
 
     # --- records
 
@@ -486,8 +366,8 @@ class Sandbox:
         `canister-sandbox replay` has the same again. Only a sandbox in which nothing was done yet (but that time may
         have passed) can be recorded: a record begins from nothing. `RecordError` otherwise, or if the file exists.
         """
-        subnet = self._subnet
-        if self.attempts.watcher is not None:
+        subnet = self._runtime.subnet
+        if self._runtime.attempts.watcher is not None:
             raise RecordError("the sandbox is being recorded already")
         rules = {name: getattr(subnet, name) for name in _RULES}
         kept = {name: getattr(subnet, name) for name in ("pool", "instruction_limits", "certified")}
@@ -495,21 +375,9 @@ class Sandbox:
             raise RecordError("only a sandbox in which nothing was done yet can be recorded: record() comes first")
         header = Header(counting(), hashing(), **rules, instruction_limits=asdict(subnet.instruction_limits))
         recording = Recording(Path(path), header)
-        self.watch(recording)
+        self._runtime.watch(recording)
         return recording
-
-    def watch(self, watcher: Watcher) -> None:
-        """Let `watcher` see every step from now on, until it is closed."""
-        self.attempts.watcher = watcher
-        watcher.on_close = self._unwatch
-
-    def _unwatch(self) -> None:
-        self.attempts.watcher = None
 
 
 def _label(label: Label) -> bytes:
     return label.encode() if isinstance(label, str) else bytes(label)
-
-
-def _id(canister: Canister | Principal | str) -> Principal:
-    return canister.id if isinstance(canister, Canister) else Principal.of(canister)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from sandbox.api.attempt import whole
+from sandbox.api.identity import Sender, sender_principal
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import CanisterLike, SnapshotLike
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.management import retention
 from sandbox.management.commands import command
@@ -58,9 +60,9 @@ class SnapshotKeeping(SnapshotAccess):
 
     def verify(
         self,
-        snapshot_id: bytes | str,
+        snapshot_id: SnapshotLike,
         progress: Progress | None = None,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         *,
         every: bool = False,
     ) -> Verified:
@@ -75,32 +77,32 @@ class SnapshotKeeping(SnapshotAccess):
 
     def verify_all(
         self,
-        snapshot_ids: Iterable[bytes | str] | None = None,
+        snapshot_ids: Iterable[SnapshotLike] | None = None,
         progress: Progress | None = None,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         *,
         every: bool = False,
     ) -> Iterator[Verified]:
         """`verify` of one after the other; without ids, of all that there are."""
-        every_id = (s.id for c in self._sandbox.canisters() for s in self._sandbox.state_of(c.id).snapshots)
+        every_id = (s.id for owner in self._runtime.canister_ids() for s in self._runtime.state_of(owner).snapshots)
         ids = every_id if snapshot_ids is None else snapshot_ids
         return self._verified(ids, sender, progress, every)
 
     @whole
     def retain(
         self,
-        canister_id: Principal | str,
+        canister_id: CanisterLike,
         keep: Keep,
         dry_run: bool = False,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
     ) -> Retained:
         """Delete the snapshots of a canister that `keep` does not name; with `dry_run`, only say which."""
-        target = Principal.of(canister_id)
-        who = self._who(target, sender)
-        state = visible(self._sandbox.world(who), target)
-        judged = retention.judge(state.snapshots, keep, self._sandbox.time)
+        target = self._canister_id(canister_id)
+        who = self._runtime.manager(target, sender)
+        state = visible(self._runtime.management_context(who), target)
+        judged = retention.judge(state.snapshots, keep, self._runtime.subnet.time)
         if not dry_run:
-            self._sandbox.manage(command(retention.retain_snapshots, who, target, keep))
+            self._runtime.manage(command(retention.retain_snapshots, who, target, keep))
         return Retained(
             kept=tuple((Snapshot.of(j.snapshot), j.reasons) for j in judged if j.reasons),
             removed=tuple(Snapshot.of(j.snapshot) for j in judged if not j.reasons),
@@ -112,41 +114,41 @@ class SnapshotKeeping(SnapshotAccess):
 
         What is needed is on the disk in its new place before the old one goes.
         """
-        directory = self._sandbox.directory
+        directory = self._runtime.directory
         return Pruned(0, 0, 0) if directory is None else directory.prune()
 
-    def policy(self, canister_id: Principal | str | None = None) -> Policy | None:
+    def policy(self, canister_id: CanisterLike | None = None) -> Policy | None:
         """By which rules snapshots of a canister are taken without being asked for; without an id, of all canisters
         that have no rules of their own."""
-        policies = self._sandbox.policies
+        policies = self._runtime.subnet.policies
         common = policies.get(ALL_CANISTERS)
-        return common if canister_id is None else policies.get(Principal.of(canister_id), common)
+        return common if canister_id is None else policies.get(self._canister_id(canister_id), common)
 
     @whole
     def set_policy(
         self,
         policy: Policy | None,
-        canister_id: Principal | str | None = None,
-        sender: Principal | str | None = None,
+        canister_id: CanisterLike | None = None,
+        sender: Sender = None,
     ) -> None:
         """From now on take snapshots of a canister by these rules, or without an id of all that have none of their own.
         None takes the rules away. They are kept with the state.
 
         Such snapshots do not count for `max_snapshots`, and only they are given up by a policy.
         """
-        target = None if canister_id is None else Principal.of(canister_id)
-        caller = self._sandbox.who(sender) if target is None else self._who(target, sender)
-        self._sandbox.manage(command(retention.set_policy, caller, target, policy))
+        target = None if canister_id is None else self._canister_id(canister_id)
+        caller = sender_principal(sender) if target is None else self._runtime.manager(target, sender)
+        self._runtime.manage(command(retention.set_policy, caller, target, policy))
 
     def _verified(
-        self, ids: Iterable[bytes | str], sender: Principal | str | None, progress: Progress | None, every: bool
+        self, ids: Iterable[SnapshotLike], sender: Sender, progress: Progress | None, every: bool
     ) -> Iterator[Verified]:
         """What the directory says about where things are is read once, the bytes for each snapshot again."""
-        with self.gate:
-            states, directory = [self._seen(snapshot_id, sender) for snapshot_id in ids], self._sandbox.directory
+        with self._runtime.gate:
+            states, directory = [self._seen(snapshot_id, sender) for snapshot_id in ids], self._runtime.directory
         fresh: Repository | None = None
         for state in states:
-            with self.gate:
+            with self._runtime.gate:
                 entry = None if directory is None else directory.entry(state)
                 reading = Reading(verify.extent(state) * (1 if entry is None else 2), progress)
                 known = state if state.damage is None else None

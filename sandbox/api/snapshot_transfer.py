@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sandbox.api.attempt import whole
-from sandbox.api.creation import new_canister
+from sandbox.api.canister import Canister
+from sandbox.api.creation import SettingsValues, new_canister
 from sandbox.api.gate import exclusive
-from sandbox.api.identity import identity
+from sandbox.api.identity import Sender, identity
 from sandbox.api.records import Snapshot
+from sandbox.api.resolver import CanisterLike, SnapshotLike, resolve_source
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, InvalidModule, SnapshotFileCorrupt, SnapshotFileError
@@ -32,9 +33,6 @@ from sandbox.snapshots.portable.history import steps_of
 from sandbox.state import SnapshotState, WasmModule
 from sandbox.store.checksum import snapshot_checksum
 
-if TYPE_CHECKING:
-    from sandbox.api.canister import Canister
-
 
 class SnapshotFiles(SnapshotAccess):
     """The part of the snapshot manager that deals with files."""
@@ -42,10 +40,10 @@ class SnapshotFiles(SnapshotAccess):
     @exclusive
     def download(
         self,
-        snapshot_id: bytes | str,
+        snapshot_id: SnapshotLike,
         path: str | Path,
         format: str | None = None,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         progress: Progress | None = None,
     ) -> Path:
         """Write a snapshot to `path`: `icsnap`, one file; `dir`, the directory of dfx and icp-cli. Without `format`, a
@@ -62,9 +60,9 @@ class SnapshotFiles(SnapshotAccess):
     @whole
     def upload(
         self,
-        canister_id: Principal | str,
+        canister_id: CanisterLike,
         path: str | Path,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         progress: Progress | None = None,
     ) -> Snapshot:
         """A new snapshot of the canister from a file or a directory, its label kept.
@@ -72,38 +70,42 @@ class SnapshotFiles(SnapshotAccess):
         As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
         `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
         """
-        self._sandbox.check_writable()
-        target = Principal.of(canister_id)
-        who = self._who(target, sender)
+        self._runtime.check_writable()
+        target = self._canister_id(canister_id)
+        who = self._runtime.manager(target, sender)
         with portable.opened(Path(path)) as content:
             metadata = _metadata(content)
-            upload_whole.admit(self._sandbox.world(who), target, metadata)
-            directory = self._sandbox.directory
+            upload_whole.admit(self._runtime.management_context(who), target, metadata)
+            directory = self._runtime.directory
             keep = None if directory is None else directory.repository
-            images, chunks = portable.filled(self._sandbox.pool, content, progress, keep)
+            images, chunks = portable.filled(self._runtime.pool, content, progress, keep)
         metadata = replace(metadata, chunks=chunks)
-        made = self._sandbox.manage(command(upload_whole.upload_whole, who, target, metadata, images)).reply
+        made = self._runtime.manage(command(upload_whole.upload_whole, who, target, metadata, images)).reply
         assert isinstance(made, SnapshotState)
         return Snapshot.of(made)
 
     @whole
     def create_canister(
         self,
-        source: str | Path | bytes,
+        source: SnapshotLike | Path,
         controllers: Iterable[Principal | str] | None = None,
         canister_id: Principal | str | None = None,
-        sender: Principal | str | None = None,
+        sender: Sender = None,
         progress: Progress | None = None,
-        **how: Any,
+        cycles: int | None = None,
+        settings: SettingsValues | None = None,
+        name: str | None = None,
     ) -> Canister:
-        """A new canister with the state of a file, a directory, or a snapshot here (by id), its timer included.
+        """A new canister with the state of a file, a directory, or a snapshot here, its timer included; `name`: as for
+        `Sandbox.create_canister`.
 
-        Controllers, settings (`settings=`) and cycles (`cycles=`) are not part of a snapshot: they are the new
+        Controllers, `settings` and `cycles` are not part of a snapshot: they are the new
         canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
         fails, there is no new canister.
         """
-        self._sandbox.check_writable()
-        new, creator = new_canister(controllers, canister_id, **how), identity("default")
+        self._runtime.check_writable()
+        self._runtime.check_name(name)
+        new, creator = new_canister(controllers, canister_id, cycles, settings), identity("default")
         with self._content(source, sender) as content:
             metadata = replace(_metadata(content), low_memory_hook=None)
             if metadata.via_hooks:
@@ -111,26 +113,22 @@ class SnapshotFiles(SnapshotAccess):
                     f"{content.where} holds only stable memory, as the canister's hook left it: upload it to a "
                     "canister, then load it via hooks"
                 )
-            lifecycle.create_canister(self._sandbox.world(creator), new.settings, new.specified_id, new.cycles)
-            images, chunks = portable.filled(self._sandbox.pool, content, progress)
+            lifecycle.create_canister(
+                self._runtime.management_context(creator), new.settings, new.specified_id, new.cycles
+            )
+            images, chunks = portable.filled(self._runtime.pool, content, progress)
         metadata = replace(metadata, chunks=chunks)
-        made = self._sandbox.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
+        made = self._runtime.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
         assert isinstance(made, Principal)
-        return self._sandbox.canister(made)
+        self._runtime.name_canister(made, name)
+        return Canister(self._runtime, made)
 
-    def _content(self, source: str | Path | bytes, sender: Principal | str | None) -> Content:
-        """The snapshot in a file or a directory, or the one here with this id."""
-        if isinstance(source, bytes) or is_id(source):
-            return portable.of_state(self._snapshot(source, sender))
-        return portable.opened(Path(source))
-
-
-def is_id(source: str | Path) -> bool:
-    """Whether this is the text of an id, not a file."""
-    text = str(source)
-    if Path(text).exists():
-        return False
-    return 16 <= len(text) <= 74 and not len(text) % 2 and not set(text.lower()) - set("0123456789abcdef")
+    def _content(self, source: SnapshotLike | Path, sender: Sender) -> Content:
+        """The snapshot in a file or a directory, or the one here."""
+        resolved = resolve_source(self._runtime, source)
+        if isinstance(resolved, Path):
+            return portable.opened(resolved)
+        return portable.of_state(self._snapshot(resolved, sender))
 
 
 def _metadata(content: Content) -> upload_whole.Uploading:

@@ -13,9 +13,10 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from sandbox.api import Canister, Sandbox
+from sandbox.api import Canister, Sandbox, runtime_of
 from sandbox.api.identity import identity
-from sandbox.cli.names import Names
+from sandbox.api.names import Names
+from sandbox.api.resolver import resolve_canister
 from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
 from sandbox.errors import CallRejected, PrincipalError, StateWarning
@@ -54,7 +55,7 @@ class App(SharedOptions):
         """
         rejection: CallRejected | None = None
         with closing(self._open(create, not save, max_snapshots)) as sandbox:
-            names = Names(self.state)
+            names = runtime_of(sandbox).names
             names.prune({canister.id for canister in sandbox.canisters()})
             session = Session(self, sandbox, names)
             sandbox.on_log = session.print_log
@@ -91,14 +92,10 @@ class Session:
 
     def principal(self, text: str) -> Principal:
         """The id of a canister given by name or id; whether it exists is the platform's to say."""
-        named = self.names.get(text)
-        if named is not None:
-            return named
         try:
-            return Principal.from_text(text)
-        except PrincipalError:
-            known = ", ".join(self.names.known()) or "none"
-            raise Misuse(f"{text!r} is neither the name of a canister nor a principal (names: {known})") from None
+            return resolve_canister(runtime_of(self.sandbox), text)
+        except PrincipalError as error:
+            raise Misuse(str(error)) from None
 
     def canister(self, text: str) -> Canister:
         """The canister given by name or id; a reject if there is none."""

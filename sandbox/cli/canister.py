@@ -7,10 +7,10 @@ from typing import Any
 import click
 from rich.text import Text
 
-from sandbox.api import CanisterStatus
+from sandbox.api import CanisterStatus, runtime_of
+from sandbox.api.names import problem_with
 from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.calls import call, install, query
-from sandbox.cli.names import problem_with
 from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
 from sandbox.cli.snapshot.transfer import create_from
@@ -214,7 +214,7 @@ def metadata(app: App, canister: str, name: str | None) -> None:
 
 
 def _sections(session: Session, canister: str) -> list[tuple[str, str, int]]:
-    code = session.sandbox.state_of(session.principal(canister)).code
+    code = runtime_of(session.sandbox).state_of(session.principal(canister)).code
     if code is None:
         return []
     facts = read_facts(decode_module(code.submitted))

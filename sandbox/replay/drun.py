@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from sandbox.api.sandbox import GENESIS
+from sandbox.api.runtime import GENESIS
 from sandbox.candid import encode
 from sandbox.canister.instances import InstanceCache
 from sandbox.errors import CallRejected, InvalidModule

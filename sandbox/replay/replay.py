@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.api import Sandbox
+from sandbox.api import Sandbox, SubnetRuntime, runtime_of
 from sandbox.engine import counting
 from sandbox.errors import RecordError
 from sandbox.execution import Input
@@ -59,7 +59,7 @@ def replay(path: str | Path, *, strategy: str | None = None) -> Replay:
     content = read(Path(path))
     header = next(content)
     assert isinstance(header, Header)
-    with _sandbox(header, strategy) as sandbox, _Stage(sandbox, header) as stage:
+    with _sandbox(header, strategy) as sandbox, _Stage(runtime_of(sandbox), header) as stage:
         step: Step | None = None
         for item in content:
             if isinstance(item, End):
@@ -79,14 +79,14 @@ def replay(path: str | Path, *, strategy: str | None = None) -> Replay:
 
 
 class _Stage:
-    """A sandbox on which steps are taken again; anchors left open are undone at the end."""
+    """A subnet on which steps are taken again; anchors left open are undone at the end."""
 
-    def __init__(self, sandbox: Sandbox, header: Header) -> None:
+    def __init__(self, runtime: SubnetRuntime, header: Header) -> None:
         self.steps = 0
-        self._sandbox = sandbox
+        self._runtime = runtime
         self._comparison = Comparison(header.counted_by == counting(), header.hashed_by == hashing())
         self._anchors: list[AbstractContextManager[None]] = []
-        sandbox.watch(self._comparison)
+        runtime.watch(self._comparison)
 
     def __enter__(self) -> _Stage:
         return self
@@ -110,10 +110,10 @@ class _Stage:
 
     def _perform(self, step: Step) -> None:
         if isinstance(step, Begin):
-            self._anchors.append(self._sandbox.anchor())
+            self._anchors.append(self._runtime.anchor())
             self._anchors[-1].__enter__()
         elif not isinstance(step, Undo):
-            self._sandbox.perform(self._with_images(step))
+            self._runtime.perform(self._with_images(step))
         elif self._anchors:
             self._anchors.pop().__exit__(None, None, None)
         else:
@@ -127,7 +127,7 @@ class _Stage:
     def _shown(self, value: Any) -> Any:
         """Return an argument with the memories of the record as images."""
         if isinstance(value, Sparse):
-            return value.image(self._sandbox.pool)
+            return value.image(self._runtime.pool)
         return tuple(map(self._shown, value)) if type(value) is tuple else value
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import zstandard
 
 from sandbox import Sandbox
+from sandbox.api import runtime_of
 from scripts.benchmarks import guests
 from scripts.benchmarks.guests import GIB, MIB
 from scripts.benchmarks.measure import Operation, compare
@@ -25,7 +26,7 @@ def files(seconds: float) -> Iterator[Row]:
     pieces = _pieces()
     sandbox = Sandbox(max_snapshots=10)
     canister = guests.heap(sandbox, GIB)
-    heap = sandbox.state_of(canister.id).heap
+    heap = runtime_of(sandbox).state_of(canister.id).heap
     for offset in range(0, GIB, MIB):
         heap.write(offset, pieces[offset // MIB % len(pieces)])
     taken = canister.take_snapshot()

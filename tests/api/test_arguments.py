@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import Canister, Sandbox, SandboxError
 from sandbox.candid import decode, encode
-from tests.conftest import guest, with_section
+from tests.conftest import guest, sandbox_of, with_section
 
 # `seen` replies the argument that init or post_upgrade got.
 KEEPS = """
@@ -54,7 +54,7 @@ def loads_another_module(canister: Canister, arg: Any, _: Path) -> object:
 def loads_a_stable_image(canister: Canister, arg: Any, folder: Path) -> object:
     image = folder / "image.gz"
     image.write_bytes(gzip.compress(bytes(65536)))
-    return canister._sandbox.snapshots.load_stable_image(canister.id, image, arg=arg, did=canister.did)
+    return sandbox_of(canister).snapshots.load_stable_image(canister.id, image, arg=arg, did=canister.did)
 
 
 ACTS: list[Act] = [installs, reinstalls, upgrades, loads, loads_another_module, loads_a_stable_image]
@@ -76,7 +76,7 @@ def seen(canister: Canister) -> Any:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_the_interface_of_the_handle_encodes_the_argument(act: Act, canister: Canister, tmp_path: Path) -> None:
-    handle = canister._sandbox.canister(canister.id, did=DID)
+    handle = sandbox_of(canister).canister(canister.id, did=DID)
     act(handle, ARG, tmp_path)
     assert seen(handle) == ARG
 
@@ -93,7 +93,7 @@ def test_without_any_interface_it_says_how_to_give_one(act: Act, canister: Canis
 def test_the_interface_may_be_in_a_file(canister: Canister, tmp_path: Path) -> None:
     file = tmp_path / "it.did"
     file.write_text(DID)
-    handle = canister._sandbox.canister(canister.id, did=file)
+    handle = sandbox_of(canister).canister(canister.id, did=file)
     handle.install(BARE, ARG, mode="reinstall")
     assert seen(handle) == ARG
 
@@ -101,7 +101,7 @@ def test_the_interface_may_be_in_a_file(canister: Canister, tmp_path: Path) -> N
 def test_the_handle_goes_before_the_module(canister: Canister) -> None:
     """As for calls."""
     other = with_section(BARE, "icp:public candid:service", b"service : (text) -> {}")
-    handle = canister._sandbox.canister(canister.id, did=DID)
+    handle = sandbox_of(canister).canister(canister.id, did=DID)
     handle.install(other, ARG, mode="reinstall")
     assert seen(handle) == ARG
     canister.install(other, "Ada", mode="reinstall")
@@ -109,6 +109,6 @@ def test_the_handle_goes_before_the_module(canister: Canister) -> None:
 
 
 def test_an_interface_that_takes_no_argument_says_so(canister: Canister) -> None:
-    handle = canister._sandbox.canister(canister.id, did="service : { seen : () -> (blob) query }")
+    handle = sandbox_of(canister).canister(canister.id, did="service : { seen : () -> (blob) query }")
     with pytest.raises(SandboxError, match="expected 0 arguments, got 1"):
         handle.install(BARE, ARG, mode="reinstall")

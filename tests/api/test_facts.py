@@ -15,7 +15,7 @@ import pytest
 from sandbox import Canister, Sandbox, Snapshot
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.limits import GIB
-from tests.conftest import fixture, guest
+from tests.conftest import fixture, guest, sandbox_of
 
 WASM_PAGE = 1 << 16
 LARGE = guest(
@@ -45,7 +45,7 @@ def test_the_raw_state_of_a_huge_sparse_memory_is_refused_with_its_size(install:
         canister.raw_state()
     before = canister.take_snapshot()
     canister.update("write")
-    changed = canister._sandbox.snapshots.diff(before.id).stable
+    changed = sandbox_of(canister).snapshots.diff(before.id).stable
     assert changed.changed or changed.added, "the message names what works"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Sandbox, StillWaiting
+from sandbox.api import runtime_of
 from sandbox.replay.replay import replay
 from tests.api.interrupting import OPERATIONS, Alarm, Injector, World, new_sandbox, world
 from tests.conftest import guest
@@ -226,7 +227,7 @@ def test_what_still_waits_is_no_interruption(there: World) -> None:
             there.counter.update("inc", max_rounds=0)
         assert sandbox.state_hash() != before
         sandbox.tick()
-        assert not sandbox._subnet.queue
+        assert not runtime_of(sandbox).subnet.queue
 
 
 def test_an_exception_of_the_function_that_gets_logs_undoes_the_call() -> None:
@@ -247,8 +248,8 @@ def test_an_exception_of_the_function_that_gets_logs_undoes_the_call() -> None:
 def test_misuse_changes_nothing_and_keeps_instances(there: World) -> None:
     before = there.sandbox.state_hash()
     there.counter.call("get")
-    kept = len(there.sandbox._machines._live)
+    kept = len(runtime_of(there.sandbox).instances._live)
     with pytest.raises(ValueError, match="never goes back"):
         there.sandbox.advance_time(-1)
-    assert len(there.sandbox._machines._live) == kept
+    assert len(runtime_of(there.sandbox).instances._live) == kept
     assert there.sandbox.state_hash() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import CallRejected, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import decode, encode
 from tests.conftest import everything, fixture, guest, number, rejected
 
@@ -26,11 +27,11 @@ def test_the_snapshot_answers_with_its_own_code_and_bytes() -> None:
     canister.call("fill", 10)
     canister.upgrade(fixture("people_v2_drops.enhanced"))
     canister.stop()
-    before, state = everything(sandbox, canister), sandbox.state_of(canister.id)
+    before, state = everything(sandbox, canister), runtime_of(sandbox).state_of(canister.id)
     result = sandbox.snapshots.query(snapshot.id, "list", b"DIDL\0\2\x7d\x7d\0\x05")
     assert result.reply == was
     assert result.instructions > 0
-    assert sandbox.state_of(canister.id) is state
+    assert runtime_of(sandbox).state_of(canister.id) is state
     assert everything(sandbox, canister) == before
     canister.start()
     assert canister.call("size") == 13
@@ -41,7 +42,7 @@ def test_the_time_and_the_version_are_those_of_the_snapshot() -> None:
     canister = sandbox.create_canister()
     canister.install(guest(ASKS_ITSELF))
     snapshot = canister.take_snapshot()
-    version = sandbox.state_of(canister.id).version
+    version = runtime_of(sandbox).state_of(canister.id).version
     sandbox.advance_time(seconds=1000)
     canister.update_settings(compute_allocation=1)
     now = sandbox.time
@@ -87,6 +88,6 @@ def test_what_a_query_may_not_is_rejected_as_ever() -> None:
     canister.install(fixture("counter.classical"))
     snapshot = canister.take_snapshot()
     rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, "no query method 'inc'", sandbox.snapshots.query, snapshot.id, "inc")
-    rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "", sandbox.snapshots.query, "0123", "get")
+    rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "", sandbox.snapshots.query, "00" * 18, "get")
     with pytest.raises(CallRejected):
         sandbox.snapshots.inspect(snapshot.id, sender=sandbox.identity("somebody"))

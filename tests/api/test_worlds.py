@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import CandidError
 from tests.conftest import STRATEGIES, everything, fixture, rejected
 
@@ -50,7 +51,7 @@ def test_a_fresh_instance_and_one_with_a_past_cost_the_same(name: str) -> None:
     with sandbox.anchor():
         warm = canister.update(method)
         state = canister.raw_state()
-    sandbox._machines.clear()
+    runtime_of(sandbox).instances.clear()
     cold = canister.update(method)
     assert cold == warm
     assert canister.raw_state() == state

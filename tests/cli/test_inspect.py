@@ -11,7 +11,7 @@ from PIL import Image
 
 from sandbox import Principal, Sandbox
 from tests.cli.conftest import Cli, module
-from tests.conftest import guest, with_section
+from tests.conftest import guest, sandbox_of, with_section
 
 With = Callable[..., Cli]
 
@@ -145,7 +145,7 @@ def test_a_bare_stable_memory_is_decoded_with_the_module_that_wrote_it(
     canister.install(module("people_v1.classical"))
     canister.call("fill", 2)
     snapshot = canister.take_snapshot(via_hooks=True)
-    stable = canister._sandbox.snapshots.inspect(snapshot.id).stable
+    stable = sandbox_of(canister).snapshots.inspect(snapshot.id).stable
     file = tmp_path / "stable.bin"
     file.write_bytes(pack(stable.read(0, stable.size)))
     shown = cli("snapshot", "inspect", str(file), "--stable-image", "--wasm", module("people_v1.classical"), "--decode")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, Principal, Sandbox, StillWaiting
+from sandbox.api import runtime_of
 from sandbox.candid import encode
 from sandbox.replay.script import identified
 from tests.cli.conftest import Cli, module
@@ -162,11 +163,11 @@ def waiting(with_canister: Make) -> Cli:
     with Sandbox.open(cli.state) as sandbox:
         [canister] = sandbox.canisters()
         sandbox.submit(canister, "forward", encode("(principal, text, blob)", [canister.id, "inc", b"DIDL\0\0"]))
-        env = sandbox._kernel()
+        env = runtime_of(sandbox).environment()
         from sandbox.execution.rounds import step
 
         assert step(env)
-        assert len(sandbox._subnet.contexts) == 1
+        assert len(runtime_of(sandbox).subnet.contexts) == 1
     return cli
 
 

@@ -84,7 +84,8 @@ def test_unknown_snapshot(people: Cli) -> None:
     assert "has none" in people("snapshot", "load", "people", code=2)
     assert "neither the id" in people("snapshot", "load", "people", "before v2", code=2)
     assert "IC0305" in people("snapshot", "load", "people", "00" * 18, code=1)
-    assert "IC0305" in people("snapshot", "delete", "what?", code=1)
+    assert "IC0305" in people("snapshot", "delete", "00" * 18, code=1)
+    assert "neither the id" in people("snapshot", "delete", "what?", code=2)
 
 
 def test_only_controllers(people: Cli) -> None:

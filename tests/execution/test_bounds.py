@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import guest, number, rejected
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts what /proc shows")
@@ -84,7 +85,7 @@ def test_ten_thousand_calls_deep_and_back_in_bounded_memory(ring: list[Canister]
         sys.setrecursionlimit(limit)
     assert number(answer) == HOPS
     assert deepest[-1] - before < HOPS * HOP_COST
-    subnet = sandbox.world(ring[0].id).subnet
+    subnet = runtime_of(sandbox).management_context(ring[0].id).subnet
     assert not any((subnet.queue, subnet.later, subnet.contexts, subnet.callbacks, subnet.slots)), "nothing of it stays"
 
 

@@ -9,6 +9,7 @@ import cbor2
 import pytest
 
 from sandbox import Canister, ErrorCode, InstructionLimits, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.certify.certificate import Certificate, data_path, verify_certificate
 from sandbox.certify.failure import CertificateError
 from sandbox.certify.hash_tree import Found, Missing
@@ -216,7 +217,9 @@ def test_the_tree_tells_of_a_canister_what_its_state_is(install: Install, sandbo
     module = fixture(COUNTER)
     sandbox.advance_time(5)
     canister.install(module)
-    assert proven(sandbox, "canister", canister.id, "module_hash") == sandbox.state_of(canister.id).code.hash  # type: ignore[union-attr]
+    code = runtime_of(sandbox).state_of(canister.id).code
+    assert code is not None
+    assert proven(sandbox, "canister", canister.id, "module_hash") == code.hash
     assert proven(sandbox, "canister", canister.id, "controllers") == cbor2.dumps(cbor2.CBORTag(55799, [bytes(alice)]))
     assert proven_number(sandbox, "canister", canister.id, "canister_creation_timestamp") == created
     assert proven_number(sandbox, "canister", canister.id, "last_install_timestamp") == created + 5_000_000_000
@@ -278,7 +281,7 @@ def test_what_was_built_step_by_step_is_what_is_built_at_once(install: Install, 
             canister.uninstall()
     canisters.append(install(CERTIFIED))
     whole = sandbox.certificate([()])
-    subnet = sandbox.world(Principal.anonymous()).subnet
+    subnet = runtime_of(sandbox).management_context(Principal.anonymous()).subnet
     subnet.certified = None
     assert sandbox.certificate([()]) == whole
 
@@ -348,7 +351,7 @@ def test_only_what_changed_is_built_and_signed_again(install: Install, sandbox: 
 
 def test_canisters_know_what_changed_since_someone_looked(install: Install, sandbox: Sandbox) -> None:
     first, second = install(CERTIFIED), install(CERTIFIED)
-    canisters = sandbox.world(Principal.anonymous()).subnet.canisters
+    canisters = runtime_of(sandbox).management_context(Principal.anonymous()).subnet.canisters
     canisters.changed.clear()
     first.update("present_in_update")
     assert set(canisters.changed) == set()

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, InstructionLimits, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import encode
 from sandbox.execution.fees import MAINNET
 from sandbox.state import evolve
-from tests.conftest import fixture, guest, number, rejected
+from tests.conftest import fixture, guest, number, rejected, sandbox_of
 from tests.spec.guest import count, evaluate, get_global, ic0, on_timer, reply, reply_number, set_global
 from tests.spec.guest import guest as universal
 
@@ -127,10 +128,10 @@ def tight() -> Canister:
     canister = Sandbox(costs="mainnet", instruction_limits=CHEAP).create_canister(cycles=10**15)
     canister.install(guest(GROWING))
     canister.update_settings(freezing_threshold=100 * YEAR)
-    sandbox, state = canister._sandbox, canister._sandbox.state_of(canister.id)
+    sandbox, state = sandbox_of(canister), runtime_of(canister).state_of(canister.id)
     spare = MAINNET.call_upper_bound(100, 40_000_000_000, wasm64=False) * 3 + MAINNET.execution(40_000_000_000, False)
     assert spare < MAINNET.freezing_limit(state, GROWTH) - MAINNET.freezing_limit(state)
-    sandbox._subnet.canisters[canister.id] = evolve(state, cycles=MAINNET.freezing_limit(state) + spare)
+    runtime_of(sandbox).subnet.canisters[canister.id] = evolve(state, cycles=MAINNET.freezing_limit(state) + spare)
     return canister
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import CallRejected, CallResult, Canister, ErrorCode, Sandbox
+from sandbox import CallRejected, CallResult, Canister, ErrorCode, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.certify.certificate import Certificate, verify_certificate
 from sandbox.certify.hash_tree import Found, Missing
 from sandbox.certify.request_id import request_id
@@ -222,8 +223,8 @@ def test_answers_are_forgotten_in_the_order_in_which_they_came(canister: Caniste
         [False, True, False],
         [False, False, False],
     ]
-    assert not sandbox._subnet.submissions
-    assert not sandbox._subnet.results
+    assert not runtime_of(sandbox).subnet.submissions
+    assert not runtime_of(sandbox).subnet.results
 
 
 def test_what_was_answered_or_refused_leaves_nothing_behind(sandbox: Sandbox, install: Install) -> None:
@@ -232,7 +233,7 @@ def test_what_was_answered_or_refused_leaves_nothing_behind(sandbox: Sandbox, in
         sandbox.submit(called, method)
     sandbox.tick()
     sandbox.advance_time(301)
-    subnet = sandbox._subnet
+    subnet = runtime_of(sandbox).subnet
     assert not any((subnet.submissions, subnet.submissions.ids, subnet.submissions.answered, subnet.results))
 
 
@@ -294,7 +295,7 @@ def test_statuses_survive_on_disk(tmp_path: Path) -> None:
 
 
 def test_a_user_may_address_the_management_canister_by_the_id_of_the_subnet(sandbox: Sandbox) -> None:
-    by_name = sandbox.update(sandbox.who("aaaaa-aa"), "provisional_create_canister_with_cycles", b"DIDL\1\x6c\0\1\0")
+    by_name = sandbox.update(Principal.management(), "provisional_create_canister_with_cycles", b"DIDL\1\x6c\0\1\0")
     by_id = sandbox.update(sandbox.subnet_id, "provisional_create_canister_with_cycles", b"DIDL\1\x6c\0\1\0")
     assert by_name.or_raise().reply != by_id.or_raise().reply
     assert len(sandbox.canisters()) == 2

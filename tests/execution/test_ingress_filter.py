@@ -13,7 +13,7 @@ import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
 from sandbox.errors import Reject, StillWaiting
-from tests.conftest import everything, guest, rejected
+from tests.conftest import everything, guest, rejected, sandbox_of
 
 # `wait` waits for random bytes, which the next round gives: until then the canister cannot stop.
 GUEST = """
@@ -41,7 +41,7 @@ def stopped(canister: Canister) -> None:
 
 
 def stopping(canister: Canister) -> None:
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     sandbox.submit(canister, "wait")
     sandbox.tick()
     with pytest.raises(StillWaiting):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import pytest
 
 from sandbox import Canister, ErrorCode, InstructionLimits, Sandbox
+from sandbox.api.creation import SettingsValues
 from tests.conftest import everything, guest, number, rejected
 
 LIMIT = ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
@@ -13,9 +16,9 @@ LIMITS = InstructionLimits(update=1_000_000, query=2_000_000, install=3_000_000,
 SPIN = "(i32.store (i32.const 8) (i32.const 1)) (loop $l (br $l))"
 
 
-def made(body: str, memory: str = "(memory 1)", **settings: int) -> tuple[Sandbox, Canister]:
+def made(body: str, memory: str = "(memory 1)", **settings: Unpack[SettingsValues]) -> tuple[Sandbox, Canister]:
     sandbox = Sandbox(instruction_limits=LIMITS)
-    canister = sandbox.create_canister(settings=dict(settings))
+    canister = sandbox.create_canister(settings=settings)
     canister.install(guest(body, memory))
     return sandbox, canister
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sandbox import Canister, ErrorCode, RejectCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import everything, guest, number, rejected
 
 Install = Callable[..., Canister]
@@ -45,7 +46,7 @@ def test_a_trap_leaves_every_byte_and_later_messages_work(method: str, install: 
         assert everything(sandbox, canister) == before
         assert number(canister.query("look").reply) == 5
     assert number(canister.update("fine").reply) == 6
-    raw, state = canister.raw_state(), sandbox.state_of(canister.id)
+    raw, state = canister.raw_state(), runtime_of(sandbox).state_of(canister.id)
     assert (len(raw.heap), len(raw.stable), raw.stable[131000:131005]) == (3 * 65536, 2 * 65536, b"hello")
     assert (state.certified_data, state.global_timer) == (b"hello", 9)
     before = everything(sandbox, canister)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox import Canister, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.certify.key import RootKey
 from tests.certify.guests import CERTIFIED
 from tests.conftest import FIXTURES, guest
@@ -29,7 +30,7 @@ def test_a_canister_is_told_the_root_key_and_the_subnet(install: Install, sandbo
 
 def test_hooks_are_told_the_same(sandbox: Sandbox) -> None:
     canister = sandbox.create_canister()
-    world = sandbox.world(Principal.anonymous())
+    world = runtime_of(sandbox).management_context(Principal.anonymous())
     assert world.subnet_id == sandbox.subnet_id
     canister.install(TELLING)
     assert canister.logs()[0].content == sandbox.root_key

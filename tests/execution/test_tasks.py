@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox import CallRejected, Sandbox
+from sandbox.api import runtime_of
 from sandbox.execution.rounds import step
 from tests.conftest import fixture, wat
 
@@ -81,7 +82,7 @@ def test_a_best_effort_call_is_given_up_at_its_deadline() -> None:
     canister = sandbox.create_canister()
     canister.install(wat(BEST_EFFORT))
     number = sandbox.submit(canister, "ask")
-    assert step(sandbox._kernel())
+    assert step(runtime_of(sandbox).environment())
     assert sandbox.ingress_status(number) is None
     sandbox.advance_time(11)
     sandbox.run_until_idle()

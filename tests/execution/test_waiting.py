@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import CallResult, Canister, Sandbox, StillWaiting
+from sandbox.api import runtime_of
 from sandbox.limits import INSTRUCTIONS_EXECUTION, INSTRUCTIONS_ROUND
 from sandbox.replay.replay import replay
 from sandbox.replay.script import identified
@@ -61,7 +62,7 @@ def peer(install: Install) -> Canister:
 
 def counted(sandbox: Sandbox) -> int:
     """Messages executed so far: each takes at least one number."""
-    return sandbox._subnet.next_id
+    return runtime_of(sandbox).subnet.next_id
 
 
 def test_a_round_ends_while_two_canisters_call_each_other(sandbox: Sandbox, poller: Canister, peer: Canister) -> None:

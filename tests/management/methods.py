@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import Canister, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import decode, encode
 from sandbox.management import dispatch
 from sandbox.management.table import METHODS, signature
@@ -87,7 +88,7 @@ def raw_by_canister(relay: Canister, method: str, arg: bytes, cycles: int = 0) -
 def by_query(sandbox: Sandbox, method: str, *args: Any, sender: Principal | str = "default") -> Any:
     """What a query call of a user is answered."""
     who = sandbox.identity(sender) if isinstance(sender, str) else sender
-    return decoded(method, dispatch.query(sandbox.world(who), method, encoded(method, *args)))
+    return decoded(method, dispatch.query(runtime_of(sandbox).management_context(who), method, encoded(method, *args)))
 
 
 def relay(sandbox: Sandbox, cycles: int | None = None) -> Canister:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sandbox import Canister, ErrorCode, InstructionLimits, Principal, Sandbox
+from sandbox.api import runtime_of
+from sandbox.api.creation import SettingsValues
 from sandbox.execution.fees import MAINNET
 from tests.conftest import guest, rejected, wat
 from tests.management.methods import RELAY, by_canister, by_user
@@ -26,7 +28,7 @@ Create = Callable[[Sandbox, int, dict[str, Any]], Canister]
 
 
 def by_hand(sandbox: Sandbox, cycles: int, settings: dict[str, Any]) -> Canister:
-    return sandbox.create_canister(cycles=cycles, settings=settings)
+    return sandbox.create_canister(cycles=cycles, settings=cast(SettingsValues, settings))
 
 
 def by_a_user(sandbox: Sandbox, cycles: int, settings: dict[str, Any]) -> Canister:
@@ -38,7 +40,7 @@ def by_another_canister(sandbox: Sandbox, cycles: int, settings: dict[str, Any])
     """The fee of the creation goes off the cycles that are sent along."""
     caller = sandbox.create_canister(cycles=10**18)
     caller.install(RELAY)
-    fee = MAINNET.creation if sandbox._subnet.costs == "mainnet" else 0
+    fee = MAINNET.creation if runtime_of(sandbox).subnet.costs == "mainnet" else 0
     made = by_canister(caller, "create_canister", {"settings": settings}, cycles=cycles + fee)
     return sandbox.canister(made["canister_id"])
 

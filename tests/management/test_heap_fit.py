@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import everything, rejected, wat, with_section
 from tests.management.test_methods_upload import load, put, upload
 
@@ -113,10 +114,10 @@ def test_a_load_of_an_uploaded_snapshot(pages: int, memory: str, reason: str | N
         target.update("ok")
         return
     text = f"Error from Canister {target.id}: {NOT_VALID.format(pages * PAGE)}{reason}"
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     error = rejected(ErrorCode.CANISTER_INVALID_WASM, text, load, sandbox, target, made)
     assert error.message == text
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
 
 
 def test_a_snapshot_of_the_canister_itself_fits(sandbox: Sandbox) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Principal, Sandbox, Visibility
+from sandbox.api import runtime_of
 from sandbox.errors import PrincipalError
 from tests.conftest import everything, guest, number, rejected, wat
 
@@ -32,7 +33,7 @@ def canister(sandbox: Sandbox) -> Canister:
 
 
 def kinds(sandbox: Sandbox, canister: Canister) -> list[str]:
-    return [change.kind for change in sandbox.state_of(canister.id).history]
+    return [change.kind for change in runtime_of(sandbox).state_of(canister.id).history]
 
 
 # --- creation and ids
@@ -42,7 +43,7 @@ def test_a_new_canister_is_running_empty_and_at_version_0(sandbox: Sandbox) -> N
     canister = sandbox.create_canister()
     status = canister.status()
     assert (status.status, status.version, status.module_hash, status.heap_size) == ("running", 0, None, 0)
-    [change] = sandbox.state_of(canister.id).history
+    [change] = runtime_of(sandbox).state_of(canister.id).history
     assert (change.kind, change.version) == ("creation", 0)
     assert status.settings.controllers == (sandbox.identity("default"),)
 
@@ -271,7 +272,7 @@ def test_returning_without_an_answer_commits_and_a_trap_does_not(canister: Canis
 def test_history_keeps_the_latest_20_and_counts_all(canister: Canister, sandbox: Sandbox) -> None:
     for _ in range(25):
         canister.install(COUNTER, mode="upgrade")
-    state = sandbox.state_of(canister.id)
+    state = runtime_of(sandbox).state_of(canister.id)
     assert (len(state.history), state.total_changes) == (20, 27)
     assert [change.version for change in state.history] == list(range(7, 27))
 
@@ -281,10 +282,10 @@ def test_history_says_what_when_and_who(canister: Canister, sandbox: Sandbox) ->
     canister.update_settings(freezing_threshold=1)
     sandbox.advance_time(seconds=5)
     canister.update_settings(sender=bob, controllers=[bob])
-    last = sandbox.state_of(canister.id).history[-1]
+    last = runtime_of(sandbox).state_of(canister.id).history[-1]
     assert (last.kind, last.user, last.timestamp) == ("controllers_change", bob, sandbox.time)
     assert dict(last.details) == {"controllers": (bob,)}
-    deployment = sandbox.state_of(canister.id).history[-2]
+    deployment = runtime_of(sandbox).state_of(canister.id).history[-2]
     assert dict(deployment.details) == {"mode": "install", "module_hash": canister.status().module_hash}
 
 

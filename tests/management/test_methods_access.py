@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, Principal, RawState, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import encode
 from sandbox.management import dispatch
 from sandbox.management.table import METHODS, PROPOSAL, QUERIES, interface, signature
@@ -96,7 +97,7 @@ DENIED = {"canister_status": ErrorCode.CANISTER_STATUS_ACCESS_DENIED}
 
 
 def whole(sandbox: Sandbox, canister: Canister) -> tuple[CanisterState, RawState]:
-    return sandbox.state_of(canister.id), sandbox.raw_state(canister)
+    return runtime_of(sandbox).state_of(canister.id), sandbox.raw_state(canister)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_what_is_not_supported_is_refused_by_name(method: str, sandbox: Sandbox)
 @pytest.mark.parametrize("method", sorted({*METHODS, "nothing", "list_canisters"} - set(QUERIES)))
 def test_only_queries_answer_queries(method: str, sandbox: Sandbox) -> None:
     def ask() -> bytes:
-        return dispatch.query(sandbox.world(sandbox.identity("eve")), method, b"DIDL\0\0")
+        return dispatch.query(runtime_of(sandbox).management_context(sandbox.identity("eve")), method, b"DIDL\0\0")
 
     if method in UNSUPPORTED:
         rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, f"does not support {method}", ask)
@@ -219,11 +220,11 @@ def test_a_canister_may_do_it_to_itself(method: str, sandbox: Sandbox) -> None:
 def test_a_canister_may_not_do_it_to_itself(method: str, sandbox: Sandbox) -> None:
     itself = relay(sandbox)
     itself.take_snapshot()
-    state = sandbox.state_of(itself.id)
+    state = runtime_of(sandbox).state_of(itself.id)
     arg = arguments(itself.id, itself.list_snapshots()[0].id)[method]
     text = "cannot delete itself" if method == "delete_canister" else "Only the controllers"
     rejected(ErrorCode.CANISTER_REJECTED_MESSAGE, text, by_canister, itself, method, arg)
-    after = sandbox.state_of(itself.id)
+    after = runtime_of(sandbox).state_of(itself.id)
     assert (after.code, after.settings, after.status, after.snapshots, after.history) == (
         state.code,
         state.settings,
@@ -268,7 +269,7 @@ def test_a_canister_that_says_its_version_must_say_the_right_one(method: str, sa
 def test_a_user_may_say_any_version(sandbox: Sandbox, target: Canister) -> None:
     arg = {**argument("uninstall_code", target), "sender_canister_version": 666}
     by_user(sandbox, "uninstall_code", arg, sender="alice")
-    change = sandbox.state_of(target.id).history[-1]
+    change = runtime_of(sandbox).state_of(target.id).history[-1]
     assert (change.by_canister, change.sender_version) == (False, None)
 
 

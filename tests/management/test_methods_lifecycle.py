@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, Principal, Sandbox, Visibility
+from sandbox.api import runtime_of
 from sandbox.execution.fees import MAINNET
 from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE, PROVISIONAL_BALANCE
 from sandbox.state import Status
@@ -55,7 +56,7 @@ def test_a_canister_creates_a_canister_with_the_cycles_of_the_call(sandbox: Sand
     )
     assert (status.status, status.version, status.module_hash) == ("running", 0, None)
     assert total_cycles(sandbox) == before
-    [change] = sandbox.state_of(made.id).history
+    [change] = runtime_of(sandbox).state_of(made.id).history
     assert (change.kind, change.user, change.by_canister, change.sender_version) == (
         "creation",
         caller.id,
@@ -104,7 +105,7 @@ def test_the_history_holds_the_hash_of_the_first_environment_variables(sandbox: 
     settings = {"environment_variables": [{"name": "b", "value": "2"}, {"name": "a", "value": "1"}]}
     made = by_user(sandbox, "provisional_create_canister_with_cycles", {"settings": settings})["canister_id"]
     parts = [b"".join(hashlib.sha256(text).digest() for text in pair) for pair in ((b"a", b"1"), (b"b", b"2"))]
-    [change] = sandbox.state_of(made).history
+    [change] = runtime_of(sandbox).state_of(made).history
     assert dict(change.details)["environment_variables_hash"] == hashlib.sha256(b"".join(sorted(parts))).digest()
 
 
@@ -198,13 +199,13 @@ def test_every_setting_is_set_and_told(sandbox: Sandbox, target: Canister) -> No
 def test_a_setting_out_of_bounds_changes_nothing(
     settings: dict[str, Any], code: int, text: str, sandbox: Sandbox, caller: Canister, target: Canister
 ) -> None:
-    before, error = sandbox.state_of(target.id), ErrorCode(code)
+    before, error = runtime_of(sandbox).state_of(target.id), ErrorCode(code)
     arg = of(target, settings={"freezing_threshold": 1, **settings})
     rejected(error, text, by_user, sandbox, "update_settings", arg)
     rejected(REFUSED, text, by_canister, caller, "update_settings", arg)
     creation = {"settings": settings}
     rejected(error, text, by_user, sandbox, "provisional_create_canister_with_cycles", creation)
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
     assert len(sandbox.canisters()) == 2
 
 
@@ -236,13 +237,13 @@ def test_install_upgrade_reinstall_uninstall(sandbox: Sandbox, caller: Canister,
 def test_an_installation_that_traps_changes_nothing(
     mode: str, sandbox: Sandbox, caller: Canister, target: Canister
 ) -> None:
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     arg = of(target, mode={mode: None}, wasm_module=TRAPS, arg=b"")
     text = f"Error from Canister {target.id}: Canister trapped: unreachable"
     rejected(REFUSED, text, by_canister, caller, "install_code", arg)
     bad = {**arg, "wasm_module": b"\0asm"}
     rejected(ErrorCode.CANISTER_INVALID_WASM, "not valid", by_user, sandbox, "install_code", bad)
-    after = sandbox.state_of(target.id)
+    after = runtime_of(sandbox).state_of(target.id)
     assert (after.code, after.version, after.history, after.cycles) == (None, 0, before.history, before.cycles)
 
 
@@ -306,16 +307,16 @@ def test_chunks_may_lie_in_another_canister(sandbox: Sandbox, caller: Canister, 
     by_canister(caller, "install_chunked_code", arg)
     assert number(target.query("get").reply) == 10
     strangers = relay(sandbox)
-    state = sandbox.state_of(strangers.id)
+    state = runtime_of(sandbox).state_of(strangers.id)
     other = chunked(target, sandbox.create_canister(controllers=["aaaaa-aa"]), [digest], COUNTER)
     code = ErrorCode.CANISTER_INVALID_CONTROLLER
     rejected(code, "Only the controllers", by_user, sandbox, "install_chunked_code", other)
-    assert sandbox.state_of(strangers.id) == state
+    assert runtime_of(sandbox).state_of(strangers.id) == state
 
 
 def test_what_is_wrong_with_chunks_is_said(sandbox: Sandbox, target: Canister) -> None:
     digest = by_user(sandbox, "upload_chunk", of(target, chunk=COUNTER))["hash"]
-    before, code = sandbox.state_of(target.id), ErrorCode.CANISTER_CONTRACT_VIOLATION
+    before, code = runtime_of(sandbox).state_of(target.id), ErrorCode.CANISTER_CONTRACT_VIOLATION
     for parts, module, text in (
         ([b"short"], COUNTER, "Error from Wasm chunk store: Chunk hash is invalid. The length is not 32."),
         ([bytes(32)], COUNTER, f"Chunk hash {[0] * 32} was not found."),
@@ -327,7 +328,7 @@ def test_what_is_wrong_with_chunks_is_said(sandbox: Sandbox, target: Canister) -
     large = of(target, chunk=bytes(CHUNK_SIZE + 1))
     text = f"Wasm chunk size {CHUNK_SIZE + 1} exceeds the maximum chunk size of {CHUNK_SIZE}."
     rejected(code, text, by_user, sandbox, "upload_chunk", large)
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
     digest = by_user(sandbox, "upload_chunk", of(target, chunk=bytes(CHUNK_SIZE)))["hash"]
     many = MODULE_SIZE // CHUNK_SIZE + 1
     text = f"Wasm module size of {many * CHUNK_SIZE} exceeds the maximum allowed size of {MODULE_SIZE}"
@@ -360,10 +361,10 @@ def test_chunks_survive_on_disk(tmp_path: Any) -> None:
         by_user(sandbox, "upload_chunk", of(target, chunk=b"chunk"))
         caller = relay(sandbox)
         made = by_canister(caller, "create_canister", {"sender_canister_version": 1})["canister_id"]
-        history = sandbox.state_of(made).history
+        history = runtime_of(sandbox).state_of(made).history
     with Sandbox.open(tmp_path) as sandbox:
-        assert dict(sandbox.state_of(target.id).chunks) == {hashlib.sha256(b"chunk").digest(): b"chunk"}
-        assert sandbox.state_of(made).history == history
+        assert dict(runtime_of(sandbox).state_of(target.id).chunks) == {hashlib.sha256(b"chunk").digest(): b"chunk"}
+        assert runtime_of(sandbox).state_of(made).history == history
 
 
 # --- start, stop, delete
@@ -373,7 +374,7 @@ def test_stop_start_delete(sandbox: Sandbox, caller: Canister, target: Canister)
     code = ErrorCode.CANISTER_NOT_STOPPED
     rejected(code, "must be stopped before it is deleted", by_user, sandbox, "delete_canister", of(target))
     by_canister(caller, "stop_canister", of(target))
-    assert sandbox.state_of(target.id).status is Status.STOPPED
+    assert runtime_of(sandbox).state_of(target.id).status is Status.STOPPED
     by_canister(caller, "start_canister", of(target))
     by_user(sandbox, "stop_canister", of(target))
     by_canister(caller, "delete_canister", of(target))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import decode
 from sandbox.errors import CandidTypeError
 from sandbox.limits import CHUNK_SIZE, SNAPSHOT_SLICE, WASM_PAGE
@@ -93,10 +94,10 @@ def test_ten_snapshots_whatever_the_sandbox_keeps_of_its_own() -> None:
     ids = [take(sandbox, target) for _ in range(10)]
     assert listed(sandbox, target) == ids == [k.to_bytes(8, "big") + bytes(target.id) for k in range(10)]
     text = f"Canister {target.id} has reached the maximum number of snapshots allowed: 10."
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     rejected(REFUSED, text, by_user, sandbox, "take_canister_snapshot", of(target))
     rejected(REFUSED, text, by_user, sandbox, "upload_canister_snapshot_metadata", of(target, **SIZES))
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
     eleventh = take(sandbox, target, replace_snapshot=ids[3])
     assert listed(sandbox, target) == [*ids[:3], *ids[4:], eleventh]
 
@@ -105,7 +106,7 @@ def test_replacing_names_a_snapshot_of_the_same_canister(sandbox: Sandbox, targe
     other = sandbox.create_canister()
     other.install(COUNTER)
     foreign = take(sandbox, other)
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     text = (
         f"The snapshot {foreign.hex()} does not belong to canister {target.id}.\nUse the `list_canister_snapshot` API"
     )
@@ -118,13 +119,13 @@ def test_replacing_names_a_snapshot_of_the_same_canister(sandbox: Sandbox, targe
         rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, not_found, by_user, sandbox, method, missing)
     rejected(REFUSED, text, by_user, sandbox, "delete_canister_snapshot", of(target, snapshot_id=foreign))
     rejected(REFUSED, text, by_user, sandbox, "read_canister_snapshot_metadata", of(target, snapshot_id=foreign))
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
 
 
 def test_taking_may_uninstall(sandbox: Sandbox, target: Canister) -> None:
     version = target.status().version
     taken = take(sandbox, target, uninstall_code=True)
-    state = sandbox.state_of(target.id)
+    state = runtime_of(sandbox).state_of(target.id)
     assert (state.code, state.version, state.history[-1].kind) == (None, version + 1, "code_uninstall")
     assert listed(sandbox, target) == [taken]
     by_user(sandbox, "load_canister_snapshot", of(target, snapshot_id=taken))
@@ -165,7 +166,7 @@ def test_loading_onto_another_canister_needs_both(sandbox: Sandbox, caller: Cani
     rejected(REFUSED, text, by_user, sandbox, "load_canister_snapshot", arg, sender="alice")
     by_canister(caller, "load_canister_snapshot", arg)
     assert number(own.query("get").reply) == 1
-    details = dict(sandbox.state_of(own.id).history[-1].details)
+    details = dict(runtime_of(sandbox).state_of(own.id).history[-1].details)
     assert details["from_canister_id"] == target.id
     own.update("inc")
     assert number(target.query("get").reply) == 1
@@ -274,11 +275,11 @@ def test_a_snapshot_that_is_not_there(method: str, snapshot: bytes, sandbox: San
         "read_canister_snapshot_data": {"kind": {"wasm_module": {"offset": 0, "size": 1}}},
         "upload_canister_snapshot_data": {"kind": {"wasm_module": {"offset": 0}}, "chunk": b""},
     }
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     text = f"Could not find the snapshot ID {snapshot.hex()} for canister {target.id}.\nUse the"
     arg = of(target, snapshot_id=snapshot, **extra.get(method, {}))
     rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, text, by_user, sandbox, method, arg)
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
 
 
 # --- the proposal of 2023
@@ -293,7 +294,7 @@ def test_the_proposals_methods() -> None:
     target = sandbox.create_canister()
     target.install(COUNTER)
     first = proposal(sandbox, "take_snapshot", target.id, "before")
-    [state] = sandbox.state_of(target.id).snapshots
+    [state] = runtime_of(sandbox).state_of(target.id).snapshots
     assert first == {
         "id": state.id,
         "taken_on": sandbox.time,

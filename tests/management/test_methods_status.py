@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.execution.fees import MAINNET
 from sandbox.limits import HISTORY
 from tests.conftest import fixture, guest, rejected, with_section
@@ -50,7 +51,7 @@ def test_the_status_tells_everything(sandbox: Sandbox, target: Canister) -> None
     target.update("hello")
     snapshot = target.take_snapshot()
     by_user(sandbox, "upload_chunk", of(target, chunk=b"x"), sender="alice")
-    state = sandbox.state_of(target.id)
+    state = runtime_of(sandbox).state_of(target.id)
     assert state.code is not None
     status = by_user(sandbox, "canister_status", of(target), sender="bob")
     metrics = status.pop("memory_metrics")
@@ -104,7 +105,7 @@ def test_what_a_day_costs(sandbox: Sandbox) -> None:
     paying = Sandbox(costs="mainnet")
     canister = paying.create_canister()
     daily = by_user(paying, "canister_status", of(canister))["idle_cycles_burned_per_day"]
-    assert daily == MAINNET.idle_per_second(paying.state_of(canister.id)) * 86_400 > 0
+    assert daily == MAINNET.idle_per_second(runtime_of(paying).state_of(canister.id)) * 86_400 > 0
 
 
 def test_who_sees_the_status(sandbox: Sandbox, target: Canister, caller: Canister) -> None:
@@ -132,7 +133,7 @@ def test_who_sees_the_status(sandbox: Sandbox, target: Canister, caller: Caniste
 def test_the_history_is_told_oldest_first(sandbox: Sandbox, caller: Canister) -> None:
     target = sandbox.create_canister(controllers=[sandbox.identity("default"), caller.id])
     target.install(PRINTER)
-    state = sandbox.state_of(target.id)
+    state = runtime_of(sandbox).state_of(target.id)
     assert state.code is not None
     snapshot = target.take_snapshot()
     version = caller.status().version
@@ -197,13 +198,13 @@ def test_the_last_twenty_changes_are_kept(sandbox: Sandbox, caller: Canister, ta
 
 
 def test_only_some_things_are_changes(sandbox: Sandbox, target: Canister) -> None:
-    before = sandbox.state_of(target.id).total_changes
+    before = runtime_of(sandbox).state_of(target.id).total_changes
     target.update_settings(freezing_threshold=1)
     target.stop()
     target.start()
     snapshot = target.take_snapshot()
     target.delete_snapshot(snapshot.id)
-    assert sandbox.state_of(target.id).total_changes == before
+    assert runtime_of(sandbox).state_of(target.id).total_changes == before
 
 
 # --- metadata
@@ -288,11 +289,11 @@ def test_an_answer_holds_what_fits(sandbox: Sandbox, target: Canister) -> None:
         target.update("big")
     target.update("world")
     records = by_query(sandbox, "fetch_canister_logs", of(target), sender="alice")["canister_log_records"]
-    assert 600 < len(records) < len(sandbox.state_of(target.id).logs)
+    assert 600 < len(records) < len(runtime_of(sandbox).state_of(target.id).logs)
     assert records[-1]["content"] == b"world"
     everything = {"by_idx": {"start": 0, "end": 10_000}}
     filtered = by_query(sandbox, "fetch_canister_logs", of(target, filter=everything), sender="alice")
-    assert filtered["canister_log_records"][0]["idx"] == sandbox.state_of(target.id).logs[0].index
+    assert filtered["canister_log_records"][0]["idx"] == runtime_of(sandbox).state_of(target.id).logs[0].index
 
 
 # --- randomness and the subnet
@@ -322,7 +323,7 @@ def test_randomness_goes_on_after_an_anchor_and_on_disk(tmp_path: Any) -> None:
 
 
 def test_subnet_info(sandbox: Sandbox, caller: Canister) -> None:
-    own = sandbox.world(caller.id).subnet_id
+    own = runtime_of(sandbox).management_context(caller.id).subnet_id
     assert by_canister(caller, "subnet_info", {"subnet_id": own})["replica_version"] == "canister-sandbox"
     other = sandbox.identity("eve")
     assert own == MANAGEMENT or own != other

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.limits import CHUNK_SIZE, GIB, GLOBALS, WASM_PAGE
 from sandbox.store.checksum import snapshot_checksum
 from tests.conftest import fixture, guest, number, rejected, wat
@@ -105,7 +106,9 @@ def test_a_downloaded_snapshot_runs_elsewhere(name: str, sandbox: Sandbox, targe
     load(sandbox, target, made)
     assert target.raw_state() == source.raw_state()
     assert by_user(sandbox, "stored_chunks", of(target)) == by_user(sandbox, "stored_chunks", of(source))
-    assert sandbox.state_of(target.id).certified_data == sandbox.state_of(source.id).certified_data
+    assert (
+        runtime_of(sandbox).state_of(target.id).certified_data == runtime_of(sandbox).state_of(source.id).certified_data
+    )
     if name.startswith("counter"):
         assert target.call("get") == 1
         target.call("inc")
@@ -137,7 +140,7 @@ def test_loading_an_upload(sandbox: Sandbox, target: Canister) -> None:
     made = complete(sandbox, target, global_timer={"active": 77})
     load(sandbox, target, made)
     assert (number(target.query("get").reply), number(target.query("n").reply)) == (7, 41)
-    state = sandbox.state_of(target.id)
+    state = runtime_of(sandbox).state_of(target.id)
     assert (state.certified_data, state.global_timer, state.version) == (b"certified", 77, 1)
     assert dict(state.history[-1].details)["source"] == "metadata_upload"
     target.update("inc")
@@ -149,7 +152,7 @@ def test_loading_an_upload(sandbox: Sandbox, target: Canister) -> None:
 def test_the_timer_of_an_upload(timer: Any, after: int, sandbox: Sandbox, target: Canister) -> None:
     target.install(guest('(func (export "canister_init") (drop (call $global_timer_set (i64.const 55))))'))
     load(sandbox, target, complete(sandbox, target, global_timer=timer))
-    assert sandbox.state_of(target.id).global_timer == after
+    assert runtime_of(sandbox).state_of(target.id).global_timer == after
 
 
 @pytest.mark.parametrize(
@@ -168,14 +171,14 @@ def test_the_hook_of_an_upload_must_agree_with_its_condition(
 ) -> None:
     target.update_settings(wasm_memory_threshold=threshold)
     made = complete(sandbox, target, on_low_wasm_memory_hook_status={hook: None})
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     if good:
         load(sandbox, target, made)
-        assert sandbox.state_of(target.id).low_memory_hook == hook
+        assert runtime_of(sandbox).state_of(target.id).low_memory_hook == hook
     else:
         text = f"is inconsistent with the canister's state (hook condition satisfied: {str(threshold > 0).lower()})."
         rejected(PAYLOAD, text, load, sandbox, target, made)
-        assert sandbox.state_of(target.id) == before
+        assert runtime_of(sandbox).state_of(target.id) == before
 
 
 def test_a_hook_that_is_ready_runs(sandbox: Sandbox, target: Canister) -> None:
@@ -189,7 +192,7 @@ def test_a_hook_that_is_ready_runs(sandbox: Sandbox, target: Canister) -> None:
         before = len(target.logs())
         sandbox.run_until_idle()
         assert len(target.logs()) - before == runs
-        assert sandbox.state_of(target.id).low_memory_hook == "executed"
+        assert runtime_of(sandbox).state_of(target.id).low_memory_hook == "executed"
 
 
 @pytest.mark.parametrize(
@@ -206,9 +209,9 @@ def test_a_hook_that_is_ready_runs(sandbox: Sandbox, target: Canister) -> None:
     ],
 )
 def test_metadata_out_of_bounds(fields: dict[str, Any], what: str, sandbox: Sandbox, target: Canister) -> None:
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     rejected(PAYLOAD, f"Snapshot Metadata contains invalid data: {what}", upload, sandbox, target, **fields)
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
 
 
 def test_the_largest_upload_costs_nothing_until_written(sandbox: Sandbox, target: Canister) -> None:
@@ -223,7 +226,7 @@ def test_the_largest_upload_costs_nothing_until_written(sandbox: Sandbox, target
 
 def test_slices_outside(sandbox: Sandbox, target: Canister) -> None:
     made = upload(sandbox, target)
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     for kind, size in (("wasm_module", len(COUNTER)), ("wasm_memory", WASM_PAGE), ("stable_memory", 2 * WASM_PAGE)):
         put(sandbox, target, made, kind, size, b"")
         for offset in (size, size - 1, (1 << 64) - 1):
@@ -232,20 +235,20 @@ def test_slices_outside(sandbox: Sandbox, target: Canister) -> None:
     large = bytes(CHUNK_SIZE + 1)
     text = "exceeds the maximum chunk size"
     rejected(ErrorCode.CANISTER_CONTRACT_VIOLATION, text, put_chunk, sandbox, target, made, large)
-    after = sandbox.state_of(target.id)
+    after = runtime_of(sandbox).state_of(target.id)
     assert [snapshot_checksum(s) for s in after.snapshots] == [snapshot_checksum(s) for s in before.snapshots]
 
 
 def test_a_taken_snapshot_cannot_be_written_to(sandbox: Sandbox, target: Canister) -> None:
     target.install(COUNTER)
-    taken, before = target.take_snapshot(), sandbox.state_of(target.id)
+    taken, before = target.take_snapshot(), runtime_of(sandbox).state_of(target.id)
     text, code = (
         "Only canister snapshots created by metadata upload can be mutated.",
         ErrorCode.CANISTER_SNAPSHOT_IMMUTABLE,
     )
     rejected(code, text, put, sandbox, target, taken.id, "wasm_memory", 0, b"x")
     rejected(code, text, put_chunk, sandbox, target, taken.id, b"x")
-    assert sandbox.state_of(target.id).snapshots == before.snapshots
+    assert runtime_of(sandbox).state_of(target.id).snapshots == before.snapshots
 
 
 @pytest.mark.parametrize(
@@ -254,10 +257,10 @@ def test_a_taken_snapshot_cannot_be_written_to(sandbox: Sandbox, target: Caniste
 )
 def test_globals_must_be_those_of_the_module(wrong: Any, sandbox: Sandbox, target: Canister) -> None:
     made = complete(sandbox, target, globals=wrong)
-    before = sandbox.state_of(target.id)
+    before = runtime_of(sandbox).state_of(target.id)
     text = "Wasm exported globals of canister module and snapshot metadata do not match."
     rejected(PAYLOAD, text, load, sandbox, target, made)
-    assert sandbox.state_of(target.id) == before
+    assert runtime_of(sandbox).state_of(target.id) == before
 
 
 def test_the_module_is_checked_when_it_is_loaded(sandbox: Sandbox, target: Canister) -> None:
@@ -289,11 +292,11 @@ def test_writing_to_a_loaded_upload_leaves_the_canister_alone(sandbox: Sandbox, 
 
 def test_an_anchor_undoes_slices(sandbox: Sandbox, target: Canister) -> None:
     made = complete(sandbox, target)
-    before = snapshot_checksum(sandbox.state_of(target.id).snapshots[0])
+    before = snapshot_checksum(runtime_of(sandbox).state_of(target.id).snapshots[0])
     with sandbox.anchor():
         put(sandbox, target, made, "wasm_memory", 0, b"\11")
         put(sandbox, target, made, "wasm_module", 0, b"xxxx")
-    assert snapshot_checksum(sandbox.state_of(target.id).snapshots[0]) == before
+    assert snapshot_checksum(runtime_of(sandbox).state_of(target.id).snapshots[0]) == before
     load(sandbox, target, made)
     assert number(target.query("get").reply) == 7
 
@@ -340,9 +343,9 @@ def test_uploads_survive_on_disk(tmp_path: Path) -> None:
         target = sandbox.create_canister()
         made = complete(sandbox, target, global_timer={"inactive": None})
         put_chunk(sandbox, target, made, b"chunk")
-        checksum = snapshot_checksum(sandbox.state_of(target.id).snapshots[0])
+        checksum = snapshot_checksum(runtime_of(sandbox).state_of(target.id).snapshots[0])
     with Sandbox.open(tmp_path) as sandbox:
-        [snapshot] = sandbox.state_of(target.id).snapshots
+        [snapshot] = runtime_of(sandbox).state_of(target.id).snapshots
         assert snapshot_checksum(snapshot) == checksum
         target = sandbox.canister(target.id)
         put(sandbox, target, made, "wasm_memory", 0, b"\10")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, InstructionLimits, Sandbox
+from sandbox.api import runtime_of
 from sandbox.execution.fees import MAINNET
 from sandbox.limits import WASM_PAGE
 from sandbox.state import evolve
-from tests.conftest import fixture, rejected
+from tests.conftest import fixture, rejected, sandbox_of
 from tests.management.methods import by_user
 
 BASE, SLICE = 2_000_000_000, 5_000_000
@@ -39,7 +40,7 @@ def canister(request: pytest.FixtureRequest, sandbox: Sandbox) -> Canister:
 def spent(canister: Canister, method: str, **fields: Any) -> tuple[int, Any]:
     """The cycles that a user's call of a method took, and its answer."""
     before = canister.status().cycles
-    answer = by_user(canister._sandbox, method, {"canister_id": canister.id, **fields})
+    answer = by_user(sandbox_of(canister), method, {"canister_id": canister.id, **fields})
     return before - canister.status().cycles, answer
 
 
@@ -71,23 +72,23 @@ def test_what_the_platform_does_not_have_costs_nothing(canister: Canister) -> No
 
 
 def left_with(canister: Canister, cycles: int) -> None:
-    subnet = canister._sandbox._subnet
+    subnet = runtime_of(canister).subnet
     subnet.canisters[canister.id] = evolve(subnet.canisters[canister.id], cycles=cycles)
 
 
 def test_a_snapshot_that_would_freeze_the_canister_is_not_taken(canister: Canister, sandbox: Sandbox) -> None:
     size = canister.take_snapshot().total_size
     canister.delete_snapshot(canister.list_snapshots()[0].id)
-    state = sandbox.state_of(canister.id)
+    state = runtime_of(sandbox).state_of(canister.id)
     present, after = MAINNET.freezing_limit(state), MAINNET.freezing_limit(state, size)
     left_with(canister, (present + after) // 2)
-    code, poor = ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, sandbox.state_of(canister.id)
+    code, poor = ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, runtime_of(sandbox).state_of(canister.id)
     text = (
         f"Canister cannot grow memory by {size} bytes due to insufficient cycles. At least {after - poor.cycles} "
         "additional cycles are required.\nTop up the canister with more cycles."
     )
     rejected(code, text, canister.take_snapshot)
-    assert sandbox.state_of(canister.id) == poor
+    assert runtime_of(sandbox).state_of(canister.id) == poor
     price = MAINNET.execution(BASE + size, False)
     left_with(canister, after + price - 7)
     text = (
@@ -104,16 +105,16 @@ def test_a_snapshot_that_would_freeze_the_canister_is_not_taken(canister: Canist
 def test_a_load_that_would_freeze_the_canister_changes_nothing(canister: Canister, sandbox: Sandbox) -> None:
     large = canister.take_snapshot()
     small = sandbox.create_canister(settings={"freezing_threshold": 10**9})
-    limit, price = MAINNET.freezing_limit(sandbox.state_of(small.id)), MAINNET.execution(BASE, False)
+    limit, price = MAINNET.freezing_limit(runtime_of(sandbox).state_of(small.id)), MAINNET.execution(BASE, False)
     out, memory = ErrorCode.CANISTER_OUT_OF_CYCLES, ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW
     for spare, code, text in (
         (price - 1, out, "snapshotting failed with: `Canister"),
         (price, memory, "Canister cannot grow memory by"),
     ):
         left_with(small, limit + spare)
-        before = sandbox.state_of(small.id)
+        before = runtime_of(sandbox).state_of(small.id)
         rejected(code, text, small.load_snapshot, large.id)
-        assert sandbox.state_of(small.id) == before
+        assert runtime_of(sandbox).state_of(small.id) == before
     left_with(small, limit + 1)
     rejected(out, "installation failed", small.load_snapshot, large.id, via_hooks=True)
 
@@ -121,7 +122,7 @@ def test_a_load_that_would_freeze_the_canister_changes_nothing(canister: Caniste
 def test_a_frozen_canister_pays_for_no_slice(canister: Canister, sandbox: Sandbox) -> None:
     made = spent(canister, "upload_canister_snapshot_metadata", **UPLOAD)[1]
     canister.update_settings(freezing_threshold=10**12)
-    before = sandbox.state_of(canister.id)
+    before = runtime_of(sandbox).state_of(canister.id)
     slices: dict[str, dict[str, Any]] = {
         "read_canister_snapshot_data": {"kind": {"wasm_memory": {"offset": 0, "size": 1}}},
         "upload_canister_snapshot_data": {"kind": {"wasm_memory": {"offset": 0}}, "chunk": b""},
@@ -131,4 +132,4 @@ def test_a_frozen_canister_pays_for_no_slice(canister: Canister, sandbox: Sandbo
     spent(canister, "read_canister_snapshot_metadata", **made)
     code = ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW
     rejected(code, "grow memory by 0 bytes", spent, canister, "delete_canister_snapshot", **made)
-    assert sandbox.state_of(canister.id) == before
+    assert runtime_of(sandbox).state_of(canister.id) == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import everything, guest, rejected, wat, with_section
 
 EOP = "icp:private enhanced-orthogonal-persistence"
@@ -67,7 +68,7 @@ def test_upgrade_runs_old_pre_then_new_start_then_new_post(sandbox: Sandbox) -> 
     canister = sandbox.create_canister()
     canister.install(teller("a"))
     canister.update("set_timer")
-    assert sandbox.state_of(canister.id).global_timer == 5
+    assert runtime_of(sandbox).state_of(canister.id).global_timer == 5
     heard = printed(sandbox)
     result = canister.install(teller("b"), b"12", mode="upgrade")
     # the old hook sees the old version and timer, the new one the next version and no timer; init does not run
@@ -75,7 +76,7 @@ def test_upgrade_runs_old_pre_then_new_start_then_new_post(sandbox: Sandbox) -> 
     assert result.logs == tuple(heard)
     assert result.instructions > 0
     assert canister.status().version == 3
-    assert sandbox.state_of(canister.id).global_timer == 0
+    assert runtime_of(sandbox).state_of(canister.id).global_timer == 0
 
 
 def test_skip_pre_upgrade_skips_it(sandbox: Sandbox) -> None:
@@ -114,10 +115,10 @@ def test_a_timer_of_pre_upgrade_is_lost_even_without_post_upgrade(sandbox: Sandb
     pre = '(func (export "canister_pre_upgrade") (drop (call $global_timer_set (i64.const 77))))'
     canister.install(guest(pre))
     canister.install(guest(pre), mode="upgrade")
-    assert sandbox.state_of(canister.id).global_timer == 0
+    assert runtime_of(sandbox).state_of(canister.id).global_timer == 0
     both = '(func (export "canister_post_upgrade") (drop (call $global_timer_set (i64.const 88))))'
     canister.install(guest(pre + both), mode="upgrade")
-    assert sandbox.state_of(canister.id).global_timer == 88
+    assert runtime_of(sandbox).state_of(canister.id).global_timer == 88
 
 
 CERTIFIED = """
@@ -132,7 +133,7 @@ def test_certified_data_survives_an_upgrade_but_no_reinstallation_and_no_uninsta
     canister.install(guest(CERTIFIED))
 
     def certified() -> bytes:
-        return sandbox.state_of(canister.id).certified_data
+        return runtime_of(sandbox).state_of(canister.id).certified_data
 
     canister.update("set")
     rejected(ErrorCode.CANISTER_TRAPPED, "unreachable", canister.update, "set_and_trap")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import RecordError, SandboxError, StateError, StateLocked
 from sandbox.execution import Round
 from tests.conftest import fixture, guest, number
@@ -257,7 +258,7 @@ def test_a_record_belongs_to_the_process_that_began_it(tmp_path: Path) -> None:
 
 def test_memories_and_pools_of_the_parent_are_refused(kept: Sandbox) -> None:
     canister = counter(kept)
-    heap, pool = kept.state_of(canister.id).heap, kept.pool
+    heap, pool = runtime_of(kept).state_of(canister.id).heap, runtime_of(kept).pool
     image, view = heap.image(), heap.view()
     uses: list[Callable[[], Any]] = [
         lambda: heap.read(0, 1),

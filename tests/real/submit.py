@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import CallRejected, CallResult, Canister, Sandbox
+from sandbox.api import runtime_of
 from sandbox.api.typed import decode_results, encode_arguments, interface_of
 
 
 def submit(sandbox: Sandbox, canister: Canister, method: str, *values: Any) -> Callable[[], Any]:
     """Let the call in; what is returned gives its answer (value or `CallRejected`), None while there is none."""
-    function = interface_of(sandbox.state_of(canister.id).code, None).method(method)
+    function = interface_of(runtime_of(sandbox).state_of(canister.id).code, None).method(method)
     number = sandbox.submit(canister, method, encode_arguments(function, values))
 
     def answer() -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sandbox import CallRejected, Canister, Principal, Sandbox, SandboxError
+from sandbox.api import runtime_of
 from tests.conftest import everything, fixture
 
 MODES = ["enhanced", "classical"]
@@ -36,7 +37,7 @@ def test_a_child_is_made_with_cycles_of_its_parent_who_controls_it(factory: Cani
     assert child.call("get") == {"name": "Zoë", "count": 0, "version": 1}
     assert (child.status().cycles, factory.status().cycles) == (CYCLES, before - CYCLES)
     assert child.status().settings.controllers == (factory.id,)
-    [created, installed] = sandbox.state_of(child.id).history
+    [created, installed] = runtime_of(sandbox).state_of(child.id).history
     assert [(change.user, change.by_canister) for change in (created, installed)] == [(factory.id, True)] * 2
 
 
@@ -52,7 +53,7 @@ def test_settings_of_the_class_are_those_of_the_child(factory: Canister, sandbox
 def test_an_empty_canister_gets_its_code_from_the_class(factory: Canister, sandbox: Sandbox) -> None:
     child = sandbox.canister(factory.call("create_and_install", "three", CYCLES))
     assert child.call("get") == {"name": "three", "count": 0, "version": 1}
-    assert [change.kind for change in sandbox.state_of(child.id).history] == ["creation", "code_deployment"]
+    assert [change.kind for change in runtime_of(sandbox).state_of(child.id).history] == ["creation", "code_deployment"]
 
 
 def test_an_upgrade_keeps_what_the_child_knew_and_brings_the_new_code(factory: Canister, sandbox: Sandbox) -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import CallRejected, InstructionLimits, RawState, Sandbox, Snapshot
+from sandbox.api import runtime_of
 from sandbox.errors import Unsupported
 from tests.conftest import STRATEGIES, everything, fixture
 
@@ -43,7 +44,7 @@ class World:
         if len(self.taken) == 10:
             self.forget(0)
         snapshot = self.canister.take_snapshot(f"at {len(self.taken)}")
-        state = self.sandbox.state_of(self.canister.id)
+        state = runtime_of(self.sandbox).state_of(self.canister.id)
         self.taken[snapshot.id] = (snapshot, self.canister.raw_state(), state.certified_data, snapshot.checksum)
 
     def forget(self, which: int) -> None:
@@ -58,7 +59,7 @@ class World:
             version = self.canister.status().version
             self.canister.load_snapshot(snapshot.id)
             assert self.canister.raw_state() == raw
-            assert self.sandbox.state_of(self.canister.id).certified_data == certified
+            assert runtime_of(self.sandbox).state_of(self.canister.id).certified_data == certified
             assert self.canister.status().version == version + 1
             [again] = [s for s in self.canister.list_snapshots() if s.id == snapshot.id]
             assert again.checksum == checksum

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
+from sandbox.api import runtime_of
 from sandbox.memory import Image, Pool, Run
 from sandbox.record.state_hash import StateHash, hashing
 from sandbox.state import (
@@ -84,7 +85,7 @@ def test_hashing_on_the_way_changes_nothing() -> None:
             canister.do(set_slot(6, str(k) * 100), run(stable_grow(1)), stable_write(k * 65_000, "x"), reply())
             if sandbox is often:
                 often.state_hash()
-                assert often.state_hash() == StateHash().whole(often._subnet).hex()
+                assert often.state_hash() == StateHash().whole(runtime_of(often).subnet).hex()
             if k == 2:
                 canister.take_snapshot()
     assert often.state_hash() == once.state_hash()
@@ -190,12 +191,12 @@ OTHER: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", [field.name for field in fields(CanisterState)])
 def test_every_field_of_a_canister_counts(sandbox: Sandbox, canister: Guest, name: str) -> None:
-    state, snapshot = sandbox.state_of(canister.id), canister.take_snapshot
+    state, snapshot = runtime_of(sandbox).state_of(canister.id), canister.take_snapshot
     if name in ("heap", "stable"):
-        other: Any = sandbox._subnet.pool.memory(65536)
+        other: Any = runtime_of(sandbox).subnet.pool.memory(65536)
     elif name == "snapshots":
         snapshot()
-        other = sandbox.state_of(canister.id).snapshots
+        other = runtime_of(sandbox).state_of(canister.id).snapshots
     else:
         other = OTHER[name] if name in OTHER else getattr(state, name) + 1
     hashes = []

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox import CallRejected, Canister, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import guest, number
 
 Install = Callable[..., Canister]
@@ -62,14 +63,14 @@ def people(canister: Canister) -> Any:
 
 def untouched(sandbox: Sandbox, canister: Canister, act: Callable[[], object]) -> None:
     """Nothing of the canister but its list of snapshots is changed by `act`, which may be rejected."""
-    before, raw = sandbox.state_of(canister.id), canister.raw_state()
+    before, raw = runtime_of(sandbox).state_of(canister.id), canister.raw_state()
     memories = before.heap.generation, before.stable.generation
     try:
         act()
     except CallRejected:
-        assert sandbox.state_of(canister.id).snapshots == before.snapshots
-        assert sandbox.state_of(canister.id).next_snapshot == before.next_snapshot
-    after = sandbox.state_of(canister.id)
+        assert runtime_of(sandbox).state_of(canister.id).snapshots == before.snapshots
+        assert runtime_of(sandbox).state_of(canister.id).next_snapshot == before.next_snapshot
+    after = runtime_of(sandbox).state_of(canister.id)
     assert replace(after, snapshots=before.snapshots, next_snapshot=before.next_snapshot) == before
     assert (after.heap.generation, after.stable.generation) == memories
     assert canister.raw_state() == raw

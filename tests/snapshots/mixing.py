@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import CallRejected, Canister, Principal, RawState, Sandbox, Snapshot
+from sandbox.api import runtime_of
 from sandbox.memory import Readable
 from sandbox.pagestore.memory_trees import tree
 from sandbox.state import SnapshotState
@@ -302,7 +303,7 @@ class World:
             self.check()
 
     def prune(self, a: int, b: int, c: int) -> None:
-        directory = self.sandbox._directory
+        directory = runtime_of(self.sandbox).directory
         assert directory is not None
         directory.prune()
 
@@ -330,7 +331,7 @@ class World:
         assert sorted(model.live) == [canister.id for canister in sandbox.canisters()]
         for canister_id, raw in model.live.items():
             same(sandbox.raw_state(canister_id), raw)
-            states = sandbox.state_of(canister_id).snapshots
+            states = runtime_of(sandbox).state_of(canister_id).snapshots
             assert [state.id for state in states] == model.of(canister_id)
             for state in states:
                 kept = model.kept[state.id]

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import Canister, ErrorCode, Sandbox, Snapshot
+from sandbox.api import runtime_of
 from sandbox.limits import WASM_PAGE
 from sandbox.replay import replay
 from sandbox.state import SnapshotState
@@ -49,7 +50,7 @@ def canister(install: Install) -> Canister:
 
 
 def state_of(sandbox: Sandbox, snapshot: Snapshot) -> SnapshotState:
-    return next(s for s in sandbox.state_of(snapshot.canister_id).snapshots if s.id == snapshot.id)
+    return next(s for s in runtime_of(sandbox).state_of(snapshot.canister_id).snapshots if s.id == snapshot.id)
 
 
 def content(sandbox: Sandbox, snapshot: Snapshot) -> tuple[Any, ...]:
@@ -79,7 +80,7 @@ def test_every_edit_is_there_when_it_is_loaded(sandbox: Sandbox, canister: Canis
     assert answers == {"n": 2**64 - 1, "f": 0x3FC00000, "heap": 99, "pages": 3, "stable": 5}
     raw = canister.raw_state()
     assert (raw.heap[-1], len(raw.stable), raw.globals[-1]) == (7, 2 * WASM_PAGE, 0x80)
-    assert sandbox.state_of(canister.id).certified_data == b"certified"
+    assert runtime_of(sandbox).state_of(canister.id).certified_data == b"certified"
     assert edited.label == "as it should be"
 
 
@@ -266,7 +267,7 @@ def test_an_uploaded_snapshot_stays_one(sandbox: Sandbox, canister: Canister) ->
     canister.load_snapshot(edited.id)
     assert canister.raw_state().module == OTHER
     assert (ask(canister, "n"), ask(canister, "heap"), ask(canister, "stable")) == (8, 5, 0)
-    assert sandbox.state_of(canister.id).global_timer == 9
+    assert runtime_of(sandbox).state_of(canister.id).global_timer == 9
     canister.load_snapshot(parent.id)
     assert (ask(canister, "n"), ask(canister, "heap")) == (3, 0)
 

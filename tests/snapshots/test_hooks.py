@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import CallRejected, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.limits import MESSAGES_ALONE, WASM_PAGE
 from tests.conftest import FEW_INSTRUCTIONS, fixture, rejected, wat, with_section
 from tests.snapshots.hook_guests import PLAIN, SPIN, TRAP, Install, added, module, told, untouched
@@ -20,7 +21,7 @@ def test_the_snapshot_has_the_stable_memory_that_the_hook_leaves_and_no_heap(ins
     added(canister, 30)
     version = canister.status().version
     snapshot = canister.take_snapshot("x", via_hooks=True)
-    state = canister._sandbox.state_of(canister.id).snapshots[-1]
+    state = runtime_of(canister).state_of(canister.id).snapshots[-1]
     assert (snapshot.via_hooks, state.via_hooks, canister.list_snapshots()) == (True, True, [snapshot])
     assert state.stable.read(0, 16) == (30).to_bytes(8, "little") + version.to_bytes(8, "little")
     assert (state.stable.size, state.heap.size, state.globals) == (WASM_PAGE, 0, b"")
@@ -83,9 +84,9 @@ def test_a_load_is_an_upgrade_from_the_snapshot(install: Install, sandbox: Sandb
     snapshot = canister.take_snapshot(via_hooks=True)
     added(canister, 12)
     sandbox.advance_time(5)
-    before = sandbox.state_of(canister.id)
+    before = runtime_of(sandbox).state_of(canister.id)
     result = canister.load_snapshot(snapshot.id, via_hooks=True)
-    after = sandbox.state_of(canister.id)
+    after = runtime_of(sandbox).state_of(canister.id)
     assert (told(canister, "sum"), told(canister, "loads")) == (30, before.version + 1)
     assert (after.version, after.last_installed_at) == (before.version + 1, sandbox.time)
     assert after.history[-1].kind == "code_deployment"
@@ -116,14 +117,18 @@ def test_a_load_whose_hook_fails_changes_nothing(install: Install, sandbox: Sand
     added(canister, 30)
     snapshot = canister.take_snapshot(via_hooks=True)
     added(canister, 12)
-    before, raw, whole = sandbox.state_of(canister.id), canister.raw_state(), sandbox.state_hash()
+    before, raw, whole = runtime_of(sandbox).state_of(canister.id), canister.raw_state(), sandbox.state_hash()
     heard: list[str] = []
     sandbox.on_log = lambda _, text: heard.append(text)
     with pytest.raises(CallRejected) as caught:
         canister.load_snapshot(snapshot.id, via_hooks=True, wasm=module(post=post))
     assert list(caught.value.result.logs) == heard == ["loaded"]
     assert caught.value.result.instructions > 0
-    assert (sandbox.state_of(canister.id), canister.raw_state(), sandbox.state_hash()) == (before, raw, whole)
+    assert (runtime_of(sandbox).state_of(canister.id), canister.raw_state(), sandbox.state_hash()) == (
+        before,
+        raw,
+        whole,
+    )
     assert told(canister, "sum") == 42
     load = partial(canister.load_snapshot, snapshot.id, via_hooks=True)
     rejected(ErrorCode.CANISTER_INVALID_WASM, "not valid", load, wasm=b"\0asm")
@@ -198,7 +203,7 @@ def alone(times: int, before: str = "", more: str = "(call $reply)") -> bytes:
 def test_saving_may_take_many_messages(install: Install, sandbox: Sandbox) -> None:
     canister = install(alone(7))
     untouched(sandbox, canister, lambda: canister.take_snapshot(via_hooks=True))
-    assert sandbox.state_of(canister.id).snapshots[-1].stable.size == 7 * WASM_PAGE
+    assert runtime_of(sandbox).state_of(canister.id).snapshots[-1].stable.size == 7 * WASM_PAGE
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
+from sandbox.api import runtime_of
 from sandbox.canister.module import compile_module
 from sandbox.canister.motoko import DESTABILIZE, STABILIZE, to_destabilize
-from tests.conftest import fixture, rejected
+from tests.conftest import fixture, rejected, sandbox_of
 from tests.snapshots.hook_guests import Install, people, untouched
 
 DEFAULTS = (180_000_000_000, 18_000_000_000)
@@ -69,7 +70,7 @@ def test_an_upgrade_by_copy_needs_steps_and_stays_blocked_until_they_are_done(
     call(canister, STABILIZE)
     canister.upgrade(stepwise("people_v1", *limits), wasm_memory_persistence="replace")
     rejected(ErrorCode.CANISTER_CALLED_TRAP, "Messages are blocked", canister.call, "size")
-    untouched(canister._sandbox, canister, lambda: canister.take_snapshot(via_hooks=True))
+    untouched(sandbox_of(canister), canister, lambda: canister.take_snapshot(via_hooks=True))
     rejected(ErrorCode.CANISTER_CALLED_TRAP, "Messages are blocked", canister.take_snapshot, via_hooks=True)
     call(canister, DESTABILIZE)
     assert people(canister) == before
@@ -157,8 +158,8 @@ def test_stable_memory_says_whether_a_copy_is_to_be_read(
 ) -> None:
     """By its first word and its last one, of which the compiler may make more."""
     first, last = (word.to_bytes(4, "little") for word in words)
-    memory = sandbox.pool.memory(65_536)
+    memory = runtime_of(sandbox).pool.memory(65_536)
     memory.write(0, first + bytes(65_528) + last)
-    state = sandbox.state_of(install(fixture("people_v1.enhanced")).id)
+    state = runtime_of(sandbox).state_of(install(fixture("people_v1.enhanced")).id)
     assert state.code is not None
     assert to_destabilize(compile_module(state.code), memory) is copy

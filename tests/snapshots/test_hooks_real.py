@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import CallRejected, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import fixture
 from tests.snapshots.hook_guests import Install, people, untouched
 
@@ -35,7 +36,7 @@ def test_taking_from_what_was_loaded_gives_the_same_stable_bytes(install: Instal
     stable = []
     for _ in range(3):
         snapshot = canister.take_snapshot(via_hooks=True)
-        image = sandbox.state_of(canister.id).snapshots[-1].stable
+        image = runtime_of(sandbox).state_of(canister.id).snapshots[-1].stable
         stable.append(image.read(0, image.size))
         canister.load_snapshot(snapshot.id, via_hooks=True)
     assert stable[1] == stable[2]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sandbox import CallRejected, Canister, Keep, Policy, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import encode
 from sandbox.replay.replay import replay
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, sandbox_of
 
 V1, V2 = FIXTURES / "people_v1.enhanced.wasm", FIXTURES / "people_v2_good.enhanced.wasm"
 DROPS, TRAPS = FIXTURES / "people_v2_drops.enhanced.wasm", FIXTURES / "people_v2_traps.enhanced.wasm"
@@ -65,7 +66,7 @@ def test_neither_kind_counts_for_the_other() -> None:
 
 def test_when_the_newest_is_old_and_something_changed() -> None:
     canister = installed(Policy(at_install=False, before_upgrade=False, every=3600))
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     sandbox.tick()
     assert labels(canister) == ["scheduled"]
     for _ in range(5):
@@ -86,7 +87,7 @@ def test_when_the_newest_is_old_and_something_changed() -> None:
 
 def test_a_canisters_own_policy_comes_before_the_common_one() -> None:
     canister = installed()
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     off = Policy(at_install=False, before_upgrade=False)
     sandbox.snapshots.set_policy(off, canister.id)
     canister.upgrade(V1)
@@ -101,7 +102,7 @@ def test_a_canisters_own_policy_comes_before_the_common_one() -> None:
     sandbox.snapshots.set_policy(off, canister.id)
     canister.stop()
     canister.delete()
-    assert list(sandbox.policies.values()) == [Policy()]
+    assert list(runtime_of(sandbox).subnet.policies.values()) == [Policy()]
 
 
 def test_canisters_that_canisters_install_have_them_too() -> None:
@@ -119,7 +120,7 @@ def test_canisters_that_canisters_install_have_them_too() -> None:
 
         value = {"mode": Variant(mode), "canister_id": child.id, "wasm_module": module, "arg": b""}
         parent.call("forward", "aaaaa-aa", "install_code", encode(types, [value]))
-    assert [s.label for s in sandbox.state_of(child.id).snapshots] == ["installed", "before upgrade"]
+    assert [s.label for s in runtime_of(sandbox).state_of(child.id).snapshots] == ["installed", "before upgrade"]
 
 
 def test_they_are_kept_with_the_state(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sandbox import Canister, Keep, Sandbox
 from sandbox.management.retention import judge
 from sandbox.memory import Pool
 from sandbox.state import SnapshotState
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, sandbox_of
 
 COUNTER = FIXTURES / "counter.classical.wasm"
 HOUR, DAY = 3600, 86400
@@ -115,7 +115,7 @@ def canister() -> Canister:
 
 
 def test_retain_deletes_by_the_sandboxes_own_time(canister: Canister) -> None:
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     for number in range(30):
         canister.call("inc")
         canister.take_snapshot("release 1" if number == 3 else None)
@@ -137,7 +137,7 @@ def test_only_controllers_may(canister: Canister) -> None:
     from sandbox import CallRejected
 
     canister.take_snapshot()
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     for dry_run in (True, False):
         with pytest.raises(CallRejected, match="IC0512"):
             sandbox.snapshots.retain(canister.id, Keep(last=1), dry_run, sender=sandbox.identity("bob"))
@@ -173,7 +173,7 @@ def test_prune_gives_back_packs_and_modules_and_nothing_that_is_needed(tmp_path:
 
 
 def test_in_memory_there_is_nothing_to_prune(canister: Canister) -> None:
-    assert canister._sandbox.snapshots.prune().before == 0
+    assert sandbox_of(canister).snapshots.prune().before == 0
 
 
 def test_prune_leaves_the_module_that_only_the_saved_canister_needs(tmp_path: Path) -> None:

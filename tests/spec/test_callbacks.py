@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Sandbox
-from tests.conftest import FEW_INSTRUCTIONS, rejected
+from sandbox.api import runtime_of
+from tests.conftest import FEW_INSTRUCTIONS, rejected, sandbox_of
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
 
@@ -48,7 +49,7 @@ def test_a_callback_sees_what_other_messages_did_meanwhile(a: Guest, b: Guest) -
 def test_callbacks_have_their_environments(a: Guest, b: Guest) -> None:
     calls = [call(b, reply(), on_reply=set_slot(6, slot(6) + letter)) for letter in "xyz"]
     a.do(*calls, reply())
-    a._sandbox.run_until_idle()
+    sandbox_of(a).run_until_idle()
     assert a.ask(reply(slot(6))) == b"xyz"
 
 
@@ -63,13 +64,13 @@ def test_a_callback_may_leave_the_answer_to_the_next(a: Guest, b: Guest) -> None
 
 def test_a_reply_in_the_message_makes_one_in_the_callback_trap(a: Guest, b: Guest) -> None:
     assert a.do(reply("early"), call(b, reply(), on_reply=set_global(1) + reply("late"))) == b"early"
-    a._sandbox.run_until_idle()
+    sandbox_of(a).run_until_idle()
     assert state(a) == 0
 
 
 def test_a_callback_may_do_other_things_after_the_answer(a: Guest, b: Guest) -> None:
     assert a.do(reply("early"), call(b, reply(), on_reply=set_global(1))) == b"early"
-    a._sandbox.run_until_idle()
+    sandbox_of(a).run_until_idle()
     assert state(a) == 1
 
 
@@ -176,7 +177,7 @@ def test_cleanup_sees_the_reject_code_of_the_response(a: Guest, b: Guest) -> Non
 def test_cleanup_sets_timers(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     cleanup = do("global_timer_set", 77)
     rejected(CALLED_TRAP, "callback", a.do, call(b, reply(), on_reply=trap("callback"), on_cleanup=cleanup))
-    assert sandbox.state_of(a.id).global_timer == 77
+    assert runtime_of(sandbox).state_of(a.id).global_timer == 77
 
 
 def test_cleanup_writes_to_stable_memory(a: Guest, b: Guest) -> None:
@@ -203,7 +204,7 @@ def test_cleanup_has_the_caller_of_the_original_call(a: Guest, b: Guest, sandbox
 def test_cleanup_also_runs_after_the_context_was_answered(a: Guest, b: Guest) -> None:
     program = reply("early") + call(b, reply(), on_reply=trap("callback"), on_cleanup=set_global(7))
     assert a.do(program) == b"early"
-    a._sandbox.run_until_idle()
+    sandbox_of(a).run_until_idle()
     assert state(a) == 7
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox import ErrorCode, Principal, Sandbox
 from sandbox.limits import INTER_CANISTER_PAYLOAD, METHOD_NAME
-from tests.conftest import rejected
+from tests.conftest import rejected, sandbox_of
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
 
@@ -76,7 +76,7 @@ def test_a_new_call_replaces_an_unfinished_one(a: Guest, b: Guest) -> None:
 def test_a_message_may_make_many_calls(count_: int, a: Guest, b: Guest) -> None:
     each = call(b, reply("x"), on_reply=set_global(get_global() + 1))
     assert a.do(repeat(count_, each), reply()) == b""
-    a._sandbox.run_until_idle()
+    sandbox_of(a).run_until_idle()
     assert count(a.ask(reply_number(get_global()))) == count_
 
 
@@ -91,7 +91,7 @@ def test_a_call_that_is_not_queued_never_calls_back(a: Guest, b: Guest) -> None:
     counted = set_global(get_global() + 1)
     program = repeat(510, call(b, reply(), on_reply=counted, on_reject=counted, refused=Do()))
     a.do(program, reply())
-    a._sandbox.run_until_idle()
+    sandbox_of(a).run_until_idle()
     assert count(a.ask(reply_number(get_global()))) == 500
 
 
@@ -103,7 +103,7 @@ def test_queues_to_different_canisters_are_different(a: Guest, b: Guest) -> None
 def test_a_place_in_the_queue_is_free_again_after_the_answer(a: Guest, b: Guest) -> None:
     for _ in range(2):
         a.do(repeat(500, call(b, reply(), on_reply=Do())), reply())
-        a._sandbox.run_until_idle()
+        sandbox_of(a).run_until_idle()
     assert a.do(call(b, reply("free"))) == b"free"
 
 

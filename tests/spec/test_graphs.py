@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sandbox import InstructionLimits, Principal, RawState, Sandbox
+from sandbox.api import runtime_of
 from sandbox.execution.responses import expire
 from sandbox.execution.rounds import step
 from sandbox.state import Callback, CanisterState, Message, Request, Response, Status
@@ -43,11 +44,11 @@ class Watch:
 
     @property
     def charged(self) -> bool:
-        return self.sandbox._subnet.costs != "free"
+        return runtime_of(self.sandbox).subnet.costs != "free"
 
     def total(self) -> int:
         """Every cycle, wherever it is."""
-        subnet = self.sandbox._subnet
+        subnet = runtime_of(self.sandbox).subnet
         sitting = sum(state.cycles for state in subnet.canisters.values())
         flying = sum(_carried(message) for message in (*subnet.queue, *subnet.later))
         offered = sum(context.available for context in subnet.contexts.values())
@@ -61,8 +62,8 @@ class Watch:
 
     def step(self) -> None:
         """Executes one message."""
-        sandbox, env = self.sandbox, self.sandbox._kernel()
-        subnet = sandbox._subnet
+        sandbox, env = self.sandbox, runtime_of(self.sandbox).environment()
+        subnet = runtime_of(sandbox).subnet
         message, before, callbacks = subnet.queue[0], dict(subnet.canisters), dict(subnet.callbacks)
         executing = message.canister_id
         raw = sandbox.raw_state(executing) if executing in before else None
@@ -88,7 +89,7 @@ class Watch:
         return burned if self.printed and self.printed[-1] in ("done", "asked", "cleaned") else 0
 
     def _fees(self, message: Message, callbacks: dict[int, Callback], instructions: int) -> int:
-        subnet, fees = self.sandbox._subnet, 0
+        subnet, fees = runtime_of(self.sandbox).subnet, 0
         if instructions:
             fees += MESSAGE + instructions * (2 if self._executor(message) == self.canisters[-1].id else 1)
         if isinstance(message, Response) and message.callback_id in callbacks:
@@ -106,7 +107,7 @@ class Watch:
         return deployed[0] if deployed else message.canister_id
 
     def _check_state(self, before: dict[Principal, CanisterState], executing: Principal, raw: RawState) -> None:
-        subnet = self.sandbox._subnet
+        subnet = runtime_of(self.sandbox).subnet
         for canister_id, state in subnet.canisters.items():
             assert canister_id == executing or state is before[canister_id], "another canister changed"
         old, new = before[executing], subnet.canisters[executing]
@@ -122,7 +123,7 @@ class Watch:
         self.seen[executing] = self.look(executing)
 
     def look_at_all(self) -> None:
-        self.seen = {canister_id: self.look(canister_id) for canister_id in self.sandbox._subnet.canisters}
+        self.seen = {canister_id: self.look(canister_id) for canister_id in runtime_of(self.sandbox).subnet.canisters}
 
     def look(self, canister_id: Principal) -> bytes | None:
         """What the canister answers when asked for its state; None if it does not answer."""
@@ -166,19 +167,19 @@ def check(costs: str, graph: list[tuple[int, Body]]) -> None:
         for index, body in graph:
             there.submit(index, body)
             assert there.total() == total
-        subnet = there.sandbox._subnet
+        subnet = runtime_of(there.sandbox).subnet
         for count_ in range(10_000):
             if not subnet.queue:
                 if not subnet.stops:
                     break
-                there.sandbox._subnet.time += 300_000_000_000
-                expire(there.sandbox._kernel())
+                runtime_of(there.sandbox).subnet.time += 300_000_000_000
+                expire(runtime_of(there.sandbox).environment())
                 continue
             there.step()
             assert there.total() == total
             if not there.charged and count_ % 5 == 4:
                 there.sandbox.advance_time(7)
-                expire(there.sandbox._kernel())
+                expire(runtime_of(there.sandbox).environment())
                 assert there.total() == total
         assert (len(subnet.queue), len(subnet.contexts), len(subnet.callbacks)) == (0, 0, 0)
 
@@ -194,7 +195,7 @@ def test_cycles_are_conserved_and_traps_change_nothing(costs: str, graph: list[t
 @given(graph=GRAPHS)
 def test_composite_queries_change_nothing(graph: list[tuple[int, Body]]) -> None:
     there = watch("free")
-    subnet = there.sandbox._subnet
+    subnet = runtime_of(there.sandbox).subnet
     before = [there.sandbox.raw_state(canister) for canister in there.canisters]
     states = dict(subnet.canisters)
     there.look_at_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.ic0.table import BY_NAME, SYSTEM_API
 from tests.conftest import rejected
 from tests.spec import guest as u
@@ -107,6 +108,6 @@ def test_init_hooks_and_start(sandbox: Sandbox) -> None:
 
 
 def test_without_hooks_rounds_change_nothing(canister: Guest, sandbox: Sandbox) -> None:
-    before = sandbox.state_of(canister.id)
+    before = runtime_of(sandbox).state_of(canister.id)
     sandbox.tick(3)
-    assert sandbox.state_of(canister.id) == before
+    assert runtime_of(sandbox).state_of(canister.id) == before

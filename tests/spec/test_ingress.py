@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import everything, rejected
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
@@ -95,7 +96,7 @@ def test_management_is_not_inspected(inspected: Guest) -> None:
 
 def test_inspection_has_its_own_instruction_limit(inspected: Guest, sandbox: Sandbox) -> None:
     inspect(inspected, spin())
-    text = f"Canister exceeded the limit of {sandbox._subnet.instruction_limits.inspect} instructions"
+    text = f"Canister exceeded the limit of {runtime_of(sandbox).subnet.instruction_limits.inspect} instructions"
     rejected(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text, inspected.do, reply())
 
 

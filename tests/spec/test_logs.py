@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import rejected
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
@@ -125,7 +126,7 @@ def test_an_indirect_call_of_another_type_is_a_contract_violation(a: Guest) -> N
 
 @BOTH
 def test_too_many_instructions(a: Guest, sandbox: Sandbox) -> None:
-    limit = sandbox._subnet.instruction_limits.update
+    limit = runtime_of(sandbox).subnet.instruction_limits.update
     text = f"Canister exceeded the limit of {limit} instructions for single message execution."
     rejected(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text, a.do, spin())
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox import ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import rejected
 from tests.management.methods import MANAGEMENT, NOBODY, decoded, encoded
 from tests.spec.conftest import BOTH, CYCLES
@@ -72,8 +73,8 @@ def test_everybody_reads_canister_info(a: Guest, b: Guest) -> None:
 def test_a_controller_changes_settings_and_the_history_says_so(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     b.update_settings(controllers=[a.id])
     manage(a, "update_settings", {"canister_id": b.id, "settings": {"controllers": [a.id, b.id]}})
-    assert sandbox.state_of(b.id).settings.controllers == (a.id, b.id)
-    last = sandbox.state_of(b.id).history[-1]
+    assert runtime_of(sandbox).state_of(b.id).settings.controllers == (a.id, b.id)
+    last = runtime_of(sandbox).state_of(b.id).history[-1]
     assert (last.kind, last.user, last.by_canister) == ("controllers_change", a.id, True)
 
 

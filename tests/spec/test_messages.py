@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, RejectCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.limits import REPLY_QUERY, REPLY_REPLICATED
 from tests.conftest import rejected
 from tests.spec.conftest import BOTH
@@ -61,7 +62,7 @@ def test_the_caller_of_init_and_post_upgrade_is_who_asked_for_it(a: Guest, sandb
     alice = sandbox.identity("alice")
     c = sandbox.create_canister(controllers=[alice])
     c.install(module(bits), code(set_slot(6, caller())), sender=alice)
-    c = Guest(sandbox, c.id)
+    c = Guest(runtime_of(sandbox), c.id)
     assert c.ask(reply(slot(6))) == bytes(alice)
     c.upgrade(module(bits), code(set_slot(7, caller())), sender=alice)
     assert c.ask(reply(slot(7))) == bytes(alice)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox import ErrorCode, Principal, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import everything, rejected
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
@@ -108,7 +109,7 @@ def test_queries_print_to_the_listener_and_not_to_the_log(a: Guest) -> None:
 
 
 def test_a_query_has_its_own_instruction_limit(a: Guest) -> None:
-    limit = a._sandbox._subnet.instruction_limits.query
+    limit = runtime_of(a).subnet.instruction_limits.query
     text = f"Canister exceeded the limit of {limit} instructions for single message execution."
     rejected(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text, a.ask, spin())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sandbox import CallRejected, ErrorCode, Principal, Sandbox
-from tests.conftest import everything, rejected
+from sandbox.api import runtime_of
+from tests.conftest import everything, rejected, sandbox_of
 from tests.management.methods import encoded
 from tests.spec.conftest import BOTH, CYCLES
 from tests.spec.guest import *
@@ -128,7 +129,7 @@ def test_a_frozen_canister_answers_no_queries(composite: bool, frozen: Guest) ->
 
 
 def test_a_frozen_canister_rejects_calls(frozen: Guest) -> None:
-    c = guest(frozen._sandbox, cycles=10_000_000_000_000)
+    c = guest(sandbox_of(frozen), cycles=10_000_000_000_000)
     told = reply(pack(reject_code()) + reject_message())
     answer = c.do(call(frozen, reply(), on_reject=told))
     assert (answer[0], b"IC0207" in answer, b"is out of cycles" in answer) == (2, True, True)
@@ -138,14 +139,14 @@ def test_a_frozen_canister_has_no_timers(frozen: Guest, sandbox: Sandbox) -> Non
     frozen.update_settings(freezing_threshold=0)
     frozen.do(on_timer(set_global(1)), do("global_timer_set", 1), reply())
     frozen.update_settings(freezing_threshold=1 << 60)
-    frozen._sandbox.tick()
+    sandbox_of(frozen).tick()
     frozen.update_settings(freezing_threshold=0)
     assert count(frozen.ask(reply_number(get_global()))) == 0
 
 
 def test_a_canister_that_freezes_while_it_waits_gets_its_answer(frozen: Guest) -> None:
     frozen.update_settings(freezing_threshold=0)
-    other = guest(frozen._sandbox, cycles=1 << 60)
+    other = guest(sandbox_of(frozen), cycles=1 << 60)
     frozen.update_settings(controllers=[other.id])
     arg = encoded("update_settings", {"canister_id": frozen.id, "settings": {"freezing_threshold": 1 << 60}})
     freeze = call(Principal.management(), arg, method="update_settings", on_reply=reply("frozen"))
@@ -219,7 +220,7 @@ def test_published_prices(mainnet: Guest) -> None:
 @pytest.mark.parametrize("size", [0, 1, 32])
 def test_certified_data_takes_effect_when_the_message_succeeds(size: int, a: Guest, sandbox: Sandbox) -> None:
     a.do(do("certified_data_set", b"x" * size), reply())
-    assert sandbox.state_of(a.id).certified_data == b"x" * size
+    assert runtime_of(sandbox).state_of(a.id).certified_data == b"x" * size
 
 
 @BOTH
@@ -230,14 +231,14 @@ def test_certified_data_has_at_most_32_bytes(a: Guest) -> None:
 
 def test_a_trap_certifies_nothing(a: Guest, sandbox: Sandbox) -> None:
     rejected(ErrorCode.CANISTER_CALLED_TRAP, "no", a.do, do("certified_data_set", "x"), trap("no"))
-    assert sandbox.state_of(a.id).certified_data == b""
+    assert runtime_of(sandbox).state_of(a.id).certified_data == b""
 
 
 def test_the_last_certified_data_of_a_message_counts(a: Guest, sandbox: Sandbox) -> None:
     a.do(do("certified_data_set", "first"), do("certified_data_set", "last"), reply())
-    assert sandbox.state_of(a.id).certified_data == b"last"
+    assert runtime_of(sandbox).state_of(a.id).certified_data == b"last"
 
 
 def test_callbacks_certify(a: Guest, b: Guest, sandbox: Sandbox) -> None:
     a.do(call(b, reply(), on_reply=do("certified_data_set", "callback") + reply()))
-    assert sandbox.state_of(a.id).certified_data == b"callback"
+    assert runtime_of(sandbox).state_of(a.id).certified_data == b"callback"

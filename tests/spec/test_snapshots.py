@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox import ErrorCode, Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.execution import CallResult
 from sandbox.execution.rounds import step
 from tests.conftest import rejected
@@ -38,7 +39,7 @@ def test_certified_data_comes_back(a: Guest, sandbox: Sandbox) -> None:
     snapshot = a.take_snapshot()
     a.do(do("certified_data_set", "new"), reply())
     a.load_snapshot(snapshot.id)
-    assert sandbox.state_of(a.id).certified_data == b"old"
+    assert runtime_of(sandbox).state_of(a.id).certified_data == b"old"
 
 
 def test_cycles_settings_and_logs_stay(a: Guest) -> None:
@@ -86,8 +87,8 @@ def test_an_open_call_is_called_back_after_loading(a: Guest, sandbox: Sandbox) -
     """The snapshot is taken while the call is open, so that the heap that comes back knows its callback."""
     later = call(Principal.management(), b"DIDL\0\0", method="raw_rand", on_reply=reply_number(get_global()))
     number = sandbox.submit(a, "update", code(set_global(2), later))
-    env = sandbox._kernel()
-    while sandbox._subnet.queue:
+    env = runtime_of(sandbox).environment()
+    while runtime_of(sandbox).subnet.queue:
         assert step(env)
     snapshot = a.take_snapshot()
     a.do(set_global(3), reply())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import ErrorCode, Principal, Sandbox
+from sandbox.api import runtime_of
 from tests.conftest import everything, rejected
 from tests.spec.conftest import BOTH
 from tests.spec.guest import *
@@ -67,7 +68,7 @@ def test_zero_switches_a_timer_off(a: Guest, sandbox: Sandbox) -> None:
 
 def test_a_trap_sets_no_timer(a: Guest, sandbox: Sandbox) -> None:
     rejected(ErrorCode.CANISTER_CALLED_TRAP, "no", a.do, evaluate(set_timer(1)), trap("no"))
-    assert sandbox.state_of(a.id).global_timer == 0
+    assert runtime_of(sandbox).state_of(a.id).global_timer == 0
 
 
 def test_the_timer_is_off_when_it_runs(a: Guest, sandbox: Sandbox) -> None:
@@ -89,7 +90,7 @@ def test_a_timer_that_traps_stays_off_and_leaves_a_log(a: Guest, sandbox: Sandbo
     before = sandbox.raw_state(a)
     sandbox.tick(2)
     assert sandbox.raw_state(a) == before
-    assert sandbox.state_of(a.id).global_timer == 0
+    assert runtime_of(sandbox).state_of(a.id).global_timer == 0
     assert [record.content for record in a.logs()] == [b"[TRAP]: timer"]
 
 
@@ -127,7 +128,7 @@ def test_a_timer_survives_reading_and_stays_through_snapshots(a: Guest, sandbox:
     snapshot = a.take_snapshot()
     a.do(evaluate(set_timer(1 << 61)), reply())
     a.load_snapshot(snapshot.id)
-    assert sandbox.state_of(a.id).global_timer == 1 << 61
+    assert runtime_of(sandbox).state_of(a.id).global_timer == 1 << 61
 
 
 @pytest.mark.parametrize("how", ["reinstall", "upgrade", "uninstall"])
@@ -137,12 +138,12 @@ def test_new_code_clears_the_timer(how: str, a: Guest, sandbox: Sandbox) -> None
         a.uninstall()
     else:
         a.install(module(), mode=how)
-    assert sandbox.state_of(a.id).global_timer == 0
+    assert runtime_of(sandbox).state_of(a.id).global_timer == 0
 
 
 def test_post_upgrade_may_set_the_timer(a: Guest, sandbox: Sandbox) -> None:
     a.upgrade(module(), code(evaluate(set_timer(99))))
-    assert sandbox.state_of(a.id).global_timer == 99
+    assert runtime_of(sandbox).state_of(a.id).global_timer == 99
 
 
 # --- heartbeat

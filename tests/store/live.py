@@ -12,6 +12,7 @@ from typing import Any
 import cbor2
 
 from sandbox import Canister, RawState, Sandbox
+from sandbox.api import runtime_of
 from sandbox.pagestore.envelope import unwrap, wrap
 from sandbox.store.checks import seal_of
 from sandbox.store.state_manifest import KIND
@@ -60,7 +61,7 @@ def live_state(path: Path) -> Live:
         sandbox.save()
         tell(victim, "stable_poke", 9 * PAGE, PAGE, 0xB2)
         saved = victim.raw_state()
-        state = sandbox.state_of(victim.id)
+        state = runtime_of(sandbox).state_of(victim.id)
         files = {kind: path / "memories" / getattr(state, kind).name for kind in ("heap", "stable")}
     return Live(path, victim.id, other.id, saved, kept, snapshots, files)
 

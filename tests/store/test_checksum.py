@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.memory import Memory, Pool
 from sandbox.pagestore.memory_trees import tree
 from sandbox.state import Derived, OpenCall, SnapshotState, Upload, WasmModule
@@ -196,4 +197,5 @@ def test_it_stays_the_same_while_the_canister_goes_on() -> None:
         canister.update("x")
         assert [s.checksum for s in canister.list_snapshots()] == [early_sum, late_sum]
     canister.load_snapshot(late.id)
-    assert memory_checksum(sandbox.state_of(canister.id).heap) != memory_checksum(sandbox.state_of(canister.id).stable)
+    state = runtime_of(sandbox).state_of(canister.id)
+    assert memory_checksum(state.heap) != memory_checksum(state.stable)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, RawState, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import StateError
 from sandbox.pagestore.memory_trees import tree
 from tests.snapshots.writer import WASM, root, tell, writer
@@ -34,7 +35,7 @@ def reopened(sandbox: Sandbox, path: Path) -> tuple[Sandbox, Canister]:
 
 def loads_to(sandbox: Sandbox, canister: Canister, snapshot_id: bytes, raw: RawState) -> None:
     """The snapshot's memories have the trees of their bytes, and loading brings these bytes."""
-    [state] = [s for s in sandbox.state_of(canister.id).snapshots if s.id == snapshot_id]
+    [state] = [s for s in runtime_of(sandbox).state_of(canister.id).snapshots if s.id == snapshot_id]
     assert (state.heap.read(0, state.heap.size), state.stable.read(0, state.stable.size)) == (raw.heap, raw.stable)
     assert (tree(state.heap).root, tree(state.stable).root) == (root(state.heap), root(state.stable))
     canister.load_snapshot(snapshot_id)
@@ -69,8 +70,9 @@ def test_an_anchor_brings_back_a_kept_snapshot_that_was_deleted_saved_and_pruned
         canister.install(writer(), mode="reinstall")
         canister.delete_snapshot(kept.id)
         sandbox.save()
-        assert sandbox._directory is not None
-        sandbox._directory.prune()
+        directory = runtime_of(sandbox).directory
+        assert directory is not None
+        directory.prune()
     sandbox, canister = reopened(sandbox, tmp_path)
     tell(canister, "poke", 0, 2 * WASM, 0xEE)
     loads_to(sandbox, canister, kept.id, raw)
@@ -166,7 +168,7 @@ def test_a_save_that_fails_anywhere_loses_nothing_whatever_follows(
             assert not again
             assert (before or found) == found
             before = found
-        [state] = sandbox.state_of(canister.id).snapshots
+        [state] = runtime_of(sandbox).state_of(canister.id).snapshots
         assert tree(state.heap).root == root(state.heap)
         canister.load_snapshot(snapshot.id)
         sandbox.save()

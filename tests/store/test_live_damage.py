@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import CallRejected, Canister, Policy, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import encode
 from sandbox.errors import SandboxError, StateCorrupt, StateError, StateWarning
 from sandbox.execution import Round
@@ -325,7 +326,8 @@ def flipped(content: bytes, at: int, dice: random.Random) -> bytes:
 
 
 def random_step(sandbox: Sandbox, victim: Canister, dice: random.Random) -> None:
-    heap, stable = sandbox.state_of(victim.id).heap.size, sandbox.state_of(victim.id).stable.size
+    state = runtime_of(sandbox).state_of(victim.id)
+    heap, stable = state.heap.size, state.stable.size
     length = dice.choice([1, 100, PAGE, 9 * PAGE, 3 * WASM])
     kind = dice.randrange(10)
     if kind < 3:
@@ -519,7 +521,7 @@ def test_an_old_directory_gets_its_checks_with_the_next_save(tmp_path: Path, ver
     whole(path)
     with opened(path) as sandbox:
         assert raw(sandbox, kept.id) == before
-        file = path / "memories" / sandbox.state_of(kept.id).stable.name
+        file = path / "memories" / runtime_of(sandbox).state_of(kept.id).stable.name
     flip(file, 6)
     with opened(path) as sandbox, pytest.raises(StateCorrupt, match="stable memory"):
         raw(sandbox, kept.id)
@@ -533,10 +535,10 @@ def test_calls_and_timers_of_a_damaged_canister_stop_nobody(tmp_path: Path) -> N
             one.install(COUNTER)
         forward = encode("(principal, text, blob)", [answers.id, "inc", b"DIDL\0\0"])
         asked = sandbox.submit(asks, "forward", forward)
-        sandbox.perform(Round())
+        runtime_of(sandbox).perform(Round())
         queued = sandbox.submit(asks, "inc")
         sandbox.snapshots.set_policy(Policy(every=1), asks.id)
-        heap = tmp_path / "memories" / sandbox.state_of(asks.id).heap.name
+        heap = tmp_path / "memories" / runtime_of(sandbox).state_of(asks.id).heap.name
     flip(heap, 70_000)
     with Sandbox.open(tmp_path) as sandbox:
         sandbox.advance_time(5)

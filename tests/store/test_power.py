@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, Keep, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import SandboxError, StateError
 from tests.snapshots.writer import WASM, tell, writer
 from tests.store.test_directory import killed_at
@@ -294,7 +295,7 @@ def test_the_disk_has_everything_before_something_else_says_so(tmp_path: Path, m
 def lived_in(path: Path) -> set[str]:
     """The files of the canister's memories."""
     with closing(Sandbox.open(path)) as sandbox:
-        state = sandbox.state_of(sandbox.canisters()[0].id)
+        state = runtime_of(sandbox).state_of(sandbox.canisters()[0].id)
         return {f"memories/{memory.name}" for memory in (state.heap, state.stable)}
 
 

@@ -11,6 +11,7 @@ import cbor2
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import StateCorrupt
 from sandbox.memory import Pool
 from sandbox.store import Reading, Repository
@@ -118,7 +119,7 @@ def test_a_call_that_loads_a_damaged_snapshot_is_rejected_and_nothing_changes(tm
         caller, target = sandbox.create_canister(), sandbox.canister(canister.id)
         caller.install(OTHER)
         target.update_settings(controllers=[*target.status().settings.controllers, caller.id])
-        before, raw = sandbox.state_of(target.id), target.raw_state()
+        before, raw = runtime_of(sandbox).state_of(target.id), target.raw_state()
         platform = encoded("load_canister_snapshot", {"canister_id": target.id, "snapshot_id": snapshot_id})
         for method, arg in (
             ("load_canister_snapshot", platform),
@@ -128,10 +129,10 @@ def test_a_call_that_loads_a_damaged_snapshot_is_rejected_and_nothing_changes(tm
             refusal = rejected(REFUSED, text, raw_by_user, sandbox, method, arg)
             assert str(tmp_path) not in refusal.message
             rejected(REFUSED, text, caller.call, "forward", MANAGEMENT, method, arg)
-            assert (sandbox.state_of(target.id), target.raw_state()) == (before, raw)
-        assert not sandbox._subnet.contexts
-        assert not sandbox._subnet.callbacks
-        assert not sandbox._subnet.queue
+            assert (runtime_of(sandbox).state_of(target.id), target.raw_state()) == (before, raw)
+        assert not runtime_of(sandbox).subnet.contexts
+        assert not runtime_of(sandbox).subnet.callbacks
+        assert not runtime_of(sandbox).subnet.queue
         stranger = sandbox.create_canister(controllers=["2vxsx-fae"])
         rejected(REFUSED, "Only a controller", sandbox.snapshots.load, snapshot_id, stranger.id)
         [listed] = raw_by_user(sandbox, "list_snapshots", encoded("list_snapshots", target.id))
@@ -141,7 +142,7 @@ def test_a_call_that_loads_a_damaged_snapshot_is_rejected_and_nothing_changes(tm
 def test_a_damaged_module_is_named_and_never_loaded_and_the_rest_goes_on(tmp_path: Path) -> None:
     canister, snapshot_id = kept(tmp_path)
     with Sandbox.open(tmp_path) as sandbox:
-        state = sandbox.state_of(canister.id)
+        state = runtime_of(sandbox).state_of(canister.id)
         assert state.snapshots[0].code is not None
         digest = state.snapshots[0].code.hash
     flip(tmp_path / "modules" / digest.hex(), 1000)
@@ -290,7 +291,7 @@ def test_bytes_in_memory_that_changed_unseen_are_named(tmp_path: Path) -> None:
         taken = canister.take_snapshot()
         assert sandbox.snapshots.verify(taken.id).checksum == taken.checksum
         assert not sandbox.snapshots.verify(taken.id).on_disk
-        state = sandbox.state_of(canister.id)
+        state = runtime_of(sandbox).state_of(canister.id)
         with open(tmp_path / "memories" / state.stable.name, "r+b") as file:
             file.seek(5 * PAGE + 50)
             file.write(b"y")

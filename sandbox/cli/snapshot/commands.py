@@ -18,7 +18,8 @@ from sandbox.cli.snapshot.edit import edit
 from sandbox.cli.snapshot.hooks import HookOptions, hook_options
 from sandbox.cli.snapshot.inspect import inspect, query
 from sandbox.cli.snapshot.retention import policy, prune, retain, verify
-from sandbox.cli.snapshot.selector import find_by_label, known
+from sandbox.cli.snapshot.selector import known
+from sandbox.cli.snapshot.selector import snapshot_id as id_of
 from sandbox.cli.snapshot.transfer import download, upload
 from sandbox.errors import StillWaiting
 from sandbox.state import OpenCall
@@ -139,7 +140,7 @@ def list_(app: App, canister: str | None) -> None:
 def delete(app: App, which: str) -> None:
     """Delete SNAPSHOT, an id or a label."""
     with app.session() as session:
-        gone = find_by_label(session.sandbox.snapshots.list(), which) or which
+        gone = id_of(session, which).hex()
         session.sandbox.snapshots.delete(gone, app.sender)
     app.emit({"deleted": gone}, Text.assemble(("deleted ", "green"), f"snapshot {gone}"))
 
@@ -176,13 +177,7 @@ def _which(session: Session, target: Canister, which: str | None) -> str:
         if len(own) != 1:
             raise Misuse(f"which snapshot? {session.title(target.id)} has {known(own)}")
         return own[0].id.hex()
-    labelled = find_by_label(own, which)
-    if labelled is not None:
-        return labelled
-    try:
-        return bytes.fromhex(which).hex()
-    except ValueError:
-        raise Misuse(f"{which!r} is neither the id of a snapshot nor a label; there is {known(own)}") from None
+    return id_of(session, which, target.id).hex()
 
 
 def _ids(target: Canister) -> set[str]:

@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from sandbox.api import Snapshot
-from sandbox.api.changes import Source
+from sandbox.api.snapshots import Source
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.render.diff import DiffOptions, render_diff, title
 from sandbox.cli.snapshot.selector import Ambiguous, resolve_file, resolve_snapshot

@@ -84,8 +84,8 @@ class HookOptions:
             argument = init_argument(module, Request("", self.arg, self.arg_file, self.did, raw=False))
         if self.stable_image:
             return snapshots.load_stable_image(target.id, self.stable_image, wasm, argument, sender)
-        upgrade = {"wasm": wasm, "arg": argument, "skip_pre_upgrade": self.skip_pre_upgrade}
-        return target.load_snapshot(source, sender, via_hooks=True, **upgrade)
+        skip = self.skip_pre_upgrade
+        return target.load_snapshot(source, sender, via_hooks=True, wasm=wasm, arg=argument, skip_pre_upgrade=skip)
 
     def instructions_text(self, result: CallResult) -> str:
         """Return the suffix of the `loaded` line: the instruction count if hooks ran, else nothing."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sandbox.api import runtime_of
 from sandbox.cli import calls
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.failures import FAILED
@@ -132,7 +133,7 @@ def find(app: App, session: Session, which: str) -> InspectionTarget:
     except Misuse as problem:
         if session.names.get(which) is None and not _is_principal(which):
             raise Misuse(f"{problem.message}, nor a canister") from None
-    return inspection_target(session.sandbox.state_of(session.principal(which)))
+    return inspection_target(runtime_of(session.sandbox).state_of(session.principal(which)))
 
 
 def _is_principal(text: str) -> bool:

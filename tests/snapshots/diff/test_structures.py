@@ -15,7 +15,7 @@ from sandbox import Canister, Sandbox
 from sandbox.snapshots.diff import EntryDiff, StructureDiff
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec, node_json
-from tests.conftest import fixture
+from tests.conftest import fixture, sandbox_of
 
 
 def raw(cell: Any) -> bytes | None:
@@ -118,7 +118,7 @@ def test_of_a_list_only_blocks_that_differ_are_looked_into() -> None:
     canister = new("structures_rs", LAYOUTS["managed"])
     canister.call("fill", 2500)
     old = canister.take_snapshot()
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     decoded = sandbox.snapshots.inspect(old.id).decode()
     stable = canister.raw_state().stable
     patches, expected = {}, {}
@@ -148,7 +148,7 @@ def test_of_a_list_only_blocks_that_differ_are_looked_into() -> None:
 def test_lists_of_more_entries_than_bytes_are_a_problem_at_once(magic: bytes, length: int, size: int) -> None:
     canister = new("structures_rs", LAYOUTS["managed"])
     header = magic + b"\1" + struct.pack("<QIB", length, size, 1)
-    snapshots = canister._sandbox.snapshots
+    snapshots = sandbox_of(canister).snapshots
     first = snapshots.edit(canister.take_snapshot().id, stable_size=400 << 30, stable={0: header.ljust(64, b"\0")})
     second = snapshots.edit(first.id, stable={1 << 33: b"x"})
     begun = time.process_time()
@@ -170,11 +170,11 @@ def test_a_structure_that_came_or_went_is_told_as_a_whole() -> None:
     canister = new("people_stable_rs_v1")
     canister.call("fill", 3)
     snapshot = canister.take_snapshot()
-    other = Canister(canister._sandbox, canister._sandbox.create_canister().id)
+    other = sandbox_of(canister).create_canister()
     other.install(fixture("people_v1.classical"))
-    there = canister._sandbox.snapshots.diff(other, snapshot).structures
+    there = sandbox_of(canister).snapshots.diff(other, snapshot).structures
     assert {(each.name, each.counts, each.added) for each in there} >= {("memory 0", (None, 3), 3)}
-    gone = canister._sandbox.snapshots.diff(snapshot, other).structures
+    gone = sandbox_of(canister).snapshots.diff(snapshot, other).structures
     assert {(each.name, each.counts, each.removed) for each in gone} >= {("memory 0", (3, None), 3)}
 
 
@@ -182,7 +182,7 @@ def test_damaged_structures_are_a_problem_not_an_end() -> None:
     canister = new("people_stable_rs_v1")
     canister.call("fill", 300)
     snapshot = canister.take_snapshot()
-    sandbox = canister._sandbox
+    sandbox = sandbox_of(canister)
     root = snapshot_root(canister)
     damaged = sandbox.snapshots.edit(snapshot.id, stable={root: b"XXX"})
     found = {each.name: each for each in sandbox.snapshots.diff(snapshot, damaged).structures}
@@ -205,7 +205,7 @@ def test_of_motoko_variables_the_smallest_parts() -> None:
     canister.call("set_age", 7, 99)
     canister.call("fill", 1)
     new_one = canister.take_snapshot(via_hooks=True)
-    [found] = canister._sandbox.snapshots.diff(old, new_one).structures
+    [found] = sandbox_of(canister).snapshots.diff(old, new_one).structures
     assert found.kind == "stable variables"
     entries = {str(e.key): (shown(e.before), shown(e.after)) for e in found.entries}
     assert entries["edits"] == (0, 1)

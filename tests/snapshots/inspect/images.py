@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from sandbox import Canister, Sandbox
+from sandbox.api import runtime_of
 from sandbox.snapshots.inspect import Bytes, Decoded, Hints, Part, decode
 from sandbox.snapshots.inspect.target import inspection_target
 from sandbox.snapshots.inspect.value import Node, Opt, Record, Same, Scalar, Var, Variant, Vec
@@ -45,7 +46,7 @@ def new(name: str, sandbox: Sandbox | None = None) -> Canister:
 
 def stable(canister: Canister) -> Bytes:
     """The canister's stable memory as it is."""
-    return canister._sandbox.state_of(canister.id).stable.image()
+    return runtime_of(canister).state_of(canister.id).stable.image()
 
 
 def saved(canister: Canister) -> bytes:
@@ -57,7 +58,7 @@ def saved(canister: Canister) -> bytes:
 
 def hints(canister: Canister) -> Hints:
     """What the canister's module tells a decoder."""
-    found = inspection_target(canister._sandbox.state_of(canister.id))
+    found = inspection_target(runtime_of(canister).state_of(canister.id))
     assert found.facts is not None
     return Hints(found.metadata, found.facts.uses_enhanced_persistence)
 

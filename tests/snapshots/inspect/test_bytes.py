@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sandbox.api import runtime_of
 from sandbox.memory import Pool
 from sandbox.snapshots.inspect import InspectError, Page, Plain, hexdump, page_map, strings
 from sandbox.snapshots.inspect import picture as pictures
@@ -135,7 +136,7 @@ def test_signs_and_halves_show_the_same_points() -> None:
 def test_texts_of_a_heap_are_found_where_they_lie() -> None:
     canister = new("people_v1.classical")
     canister.call("add_many", [{"name": f"{n}", "email": f"p{n}@example.org", "age": 1, "tags": []} for n in range(20)])
-    heap = canister._sandbox.state_of(canister.id).heap.image()
+    heap = runtime_of(canister).state_of(canister.id).heap.image()
     found = {text.text: text.offset for text in strings(heap, 8, re.compile(r"^p\d+@example"))}
     assert len(found) == 20
     for text, offset in found.items():

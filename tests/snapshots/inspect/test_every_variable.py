@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from sandbox import Canister, Sandbox
+from sandbox.api import runtime_of
 from sandbox.principal import Principal
 from sandbox.snapshots.inspect import Bytes, Hints, InspectError, Plain, decode
 from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
 from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
 from sandbox.snapshots.inspect.search import strings
 from sandbox.snapshots.inspect.value import Node, Opt, node_json, node_text
+from tests.conftest import sandbox_of
 from tests.snapshots.inspect.images import hints, new, part, plain, saved, stable
 
 PAGE = 65_536
@@ -33,7 +35,7 @@ def vars_saved(full: bool = True) -> tuple[dict[str, Node], dict[str, str], dict
     canister = new("vars_v1.classical", Sandbox())
     if full:
         canister.call("fill")
-    methods = canister._sandbox.state_of(canister.id)
+    methods = runtime_of(canister).state_of(canister.id)
     assert methods.code is not None
     names = [*PLAIN, "tuple", "char", "functionRef", "actorRef", "list", "pair", "ring", "coreList", "coreMap"]
     names += ["optionOfOption", "unit"]
@@ -138,7 +140,7 @@ def test_regions_are_what_the_canister_reads_in_them(mode: str, when: str) -> No
 
 def hooked(canister: Canister) -> Bytes:
     """The stable memory of a snapshot by way of the hooks."""
-    return canister._sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True).id).stable
+    return sandbox_of(canister).snapshots.inspect(canister.take_snapshot(via_hooks=True).id).stable
 
 
 def test_a_graph_copy_is_known_as_one_and_its_texts_are_found() -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import SnapshotFileCorrupt
 from sandbox.limits import MIB
 from sandbox.memory import Pool
@@ -36,7 +37,7 @@ def world() -> Sandbox:
     """A canister with much in its stable memory."""
     sandbox = new_sandbox()
     canister = canister_with_everything(sandbox)
-    stable = sandbox.state_of(canister.id).stable
+    stable = runtime_of(sandbox).state_of(canister.id).stable
     stable.resize(SIZE)
     for window in range(0, SIZE, 2 * MIB):
         stable.write(window, random.Random(window).randbytes(MIB))

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox import Canister, ErrorCode, Principal, RawState, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import CallRejected, SnapshotFileError
 from sandbox.replay.replay import replay
 from sandbox.snapshots import portable
-from tests.conftest import everything, fixture, number, rejected
+from tests.conftest import everything, fixture, number, rejected, sandbox_of
 from tests.management.methods import by_user
 from tests.snapshots.portable.worlds import CHUNKS, FORMATS, canister_with_everything, content_of, new_sandbox, parts
 
@@ -65,7 +66,7 @@ def test_whatever_the_memories_hold_comes_back(
     """Any pattern of written, zeroed and untouched bytes, at any place of a window."""
     sandbox = new_sandbox()
     canister = canister_with_everything(sandbox)
-    state = sandbox.state_of(canister.id)
+    state = runtime_of(sandbox).state_of(canister.id)
     state.heap.resize(pages[0] * 65536)
     state.stable.resize(pages[1] * 65536)
     for in_heap, offset, length, zeros in writes:
@@ -115,7 +116,7 @@ def test_an_upload_is_a_new_snapshot_with_the_same_label_and_is_loaded_as_an_upl
     assert target.list_snapshots() == [made]
     target.load_snapshot(made.id)
     assert target.raw_state() == raw
-    state = other.state_of(target.id)
+    state = runtime_of(other).state_of(target.id)
     assert state.global_timer == 2 * 10**18, "SPECIFICATION 6.5: the timer of an uploaded snapshot is set"
     assert sorted(state.chunks.values()) == sorted(CHUNKS)
     assert state.certified_data == bytes.fromhex("8877665544332211")
@@ -151,7 +152,7 @@ def test_a_new_canister_has_the_state_and_nothing_else(
     status = made.status()
     assert (made.id, status.settings.controllers, status.settings.freezing_threshold) == (wanted, (alice,), 7)
     assert (status.cycles, made.list_snapshots(alice)) == (5 * 10**12, [])
-    assert sandbox.state_of(made.id).global_timer == 2 * 10**18
+    assert runtime_of(sandbox).state_of(made.id).global_timer == 2 * 10**18
     assert canister.list_snapshots() == [snapshot]
     assert number(made.update("inc").reply) == 100
     assert number(canister.query("get").reply) == 100
@@ -313,7 +314,7 @@ def test_a_record_has_uploads_in_it(tmp_path: Path, form: str) -> None:
 
 
 def test_whoever_may_read_one_file_of_a_snapshot_may_read_all(canister: Canister, tmp_path: Path) -> None:
-    snapshot, sandbox = canister.take_snapshot("x"), canister._sandbox
+    snapshot, sandbox = canister.take_snapshot("x"), sandbox_of(canister)
     made = [sandbox.snapshots.download(snapshot.id, tmp_path / name) for name in FORMATS.values()]
     files = [file for path in made for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
     assert len(files) >= 7

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Sandbox, Snapshot
+from sandbox.api import runtime_of
 from sandbox.errors import SnapshotFileError
 from sandbox.limits import MIB
 from sandbox.snapshots import portable
@@ -29,7 +30,7 @@ class Interrupted(Exception):
 def world() -> Sandbox:
     """A canister whose memories have many windows."""
     sandbox = new_sandbox()
-    state = sandbox.state_of(canister_with_everything(sandbox).id)
+    state = runtime_of(sandbox).state_of(canister_with_everything(sandbox).id)
     state.stable.resize(WINDOWS * 2 * MIB)
     dice = random.Random(3)
     for window in range(0, WINDOWS * 2, 2):
@@ -140,8 +141,8 @@ def test_a_part_of_another_snapshot_is_not_mixed_in(
     canister = world.canisters()[0]
     with world.anchor():
         canister.update("inc")
-        world.state_of(canister.id).stable.write(5 * MIB, b"other")
-        world.state_of(canister.id).stable.write(2 * MIB, bytes(MIB))
+        runtime_of(world).state_of(canister.id).stable.write(5 * MIB, b"other")
+        runtime_of(world).state_of(canister.id).stable.write(2 * MIB, bytes(MIB))
         finished(world, canister.take_snapshot("other"), path)
 
 
@@ -164,13 +165,14 @@ def test_two_at_once_are_kept_apart(world: Sandbox, snapshot: Snapshot, tmp_path
 KILLED = """
 import sys
 from pathlib import Path
+from sandbox.api import runtime_of
 from tests.snapshots.portable.test_interrupted import canister_with_everything, new_sandbox, random, MIB, WINDOWS
 sandbox = new_sandbox()
 canister = canister_with_everything(sandbox)
-sandbox.state_of(canister.id).stable.resize(600 * MIB)
+runtime_of(sandbox).state_of(canister.id).stable.resize(600 * MIB)
 piece = random.Random(1).randbytes(MIB)
 for window in range(300):
-    sandbox.state_of(canister.id).stable.write(window * MIB, piece)
+    runtime_of(sandbox).state_of(canister.id).stable.write(window * MIB, piece)
 snapshot = canister.take_snapshot("x")
 print("ready", flush=True)
 sandbox.snapshots.download(snapshot.id, Path(sys.argv[1]))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import Canister, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import SnapshotFileError
 from sandbox.limits import GIB, MIB
 from sandbox.snapshots import portable
@@ -60,7 +61,7 @@ def test_reading_a_page_reads_one_block_only(
 
 
 def test_only_pages_with_something_in_them_are_stored(sandbox: Sandbox, canister: Canister, tmp_path: Path) -> None:
-    state = sandbox.state_of(canister.id)
+    state = runtime_of(sandbox).state_of(canister.id)
     state.stable.resize(300 * GIB)
     state.stable.write(299 * GIB + 123, b"far away")
     state.stable.write(64 * MIB, bytes(5 * MIB))
@@ -72,8 +73,8 @@ def test_only_pages_with_something_in_them_are_stored(sandbox: Sandbox, canister
         with portable.opened(path) as content:
             assert content.stable.read(299 * GIB + 123, 8) == b"far away"
         made = sandbox.snapshots.create_canister(path)
-        assert sandbox.state_of(made.id).stable.read(299 * GIB + 123, 8) == b"far away"
-        assert sum(length for _, length in sandbox.state_of(made.id).stable.extents()) < 100_000
+        assert runtime_of(sandbox).state_of(made.id).stable.read(299 * GIB + 123, 8) == b"far away"
+        assert sum(length for _, length in runtime_of(sandbox).state_of(made.id).stable.extents()) < 100_000
 
 
 def test_a_file_is_named_by_its_content_not_by_its_name(sandbox: Sandbox, canister: Canister, tmp_path: Path) -> None:
@@ -108,6 +109,7 @@ MEASURE = """
 import json, sys
 from pathlib import Path
 from sandbox import Sandbox
+from sandbox.api import runtime_of
 from sandbox.limits import GIB, MIB
 
 def anonymous():
@@ -123,7 +125,7 @@ place = Path(sys.argv[1])
 sandbox = Sandbox(max_snapshots=10)
 canister = sandbox.create_canister()
 canister.install("fixtures/wasm/people_stable_rs_v1.wasm")
-heap = sandbox.state_of(canister.id).heap
+heap = runtime_of(sandbox).state_of(canister.id).heap
 heap.resize(3 * GIB)
 for window in range(256):
     heap.write(window * 4 * MIB + 5000, bytes(range(256)) * 4090)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import ErrorCode, Sandbox
+from sandbox.api import runtime_of
 from sandbox.errors import SnapshotFileCorrupt, SnapshotFileError
 from sandbox.limits import WASM_PAGE
 from tests.conftest import fixture, rejected, wat
@@ -48,7 +49,7 @@ class TestStableImage:
             (tmp_path / name).write_bytes(data)
             canister = install(wat("(module (memory 1))"))
             sandbox.snapshots.load_stable_image(canister.id, tmp_path / name)
-            stable = sandbox.state_of(canister.id).stable
+            stable = runtime_of(sandbox).state_of(canister.id).stable
             assert stable.read(0, stable.size) == content.ljust(-(-len(content) // WASM_PAGE) * WASM_PAGE, b"\0")
             assert sum(length for _, length in stable.extents()) <= 4 * WASM_PAGE
 
@@ -61,7 +62,7 @@ class TestStableImage:
             out.seek(77 << 30)
             out.write(b"here")
         sandbox.snapshots.load_stable_image(canister.id, file)
-        stable = sandbox.state_of(canister.id).stable
+        stable = runtime_of(sandbox).state_of(canister.id).stable
         assert (stable.size, stable.read(77 << 30, 4)) == (100 << 30, b"here")
         with open(file, "r+b") as out:
             out.truncate(1 << 40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sandbox import Canister, Sandbox, Snapshot
+from sandbox.api import runtime_of
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import Content
 from tests.conftest import FEW_INSTRUCTIONS, guest
@@ -52,7 +53,7 @@ def new_sandbox() -> Sandbox:
 
 def content_of(sandbox: Sandbox, snapshot: Snapshot) -> Content:
     """The snapshot as what files are written from."""
-    [state] = [s for s in sandbox.state_of(snapshot.canister_id).snapshots if s.id == snapshot.id]
+    [state] = [s for s in runtime_of(sandbox).state_of(snapshot.canister_id).snapshots if s.id == snapshot.id]
     return portable.of_state(state, bytes.fromhex(snapshot.checksum))
 
 
