@@ -22,15 +22,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
-from sandbox.memory.history import UndoPages
+from sandbox.memory.base import BaseMemory
 from sandbox.memory.host import PAGE, Part, Run
-
-if TYPE_CHECKING:
-    from sandbox.memory.committed import Memory
+from sandbox.memory.undo_pages import UndoPages
 
 MAGIC: Final = b"canister-sandbox undo 1\n"
 _HEADER: Final = struct.Struct("<BHQI")
@@ -96,8 +94,8 @@ class Journal:
         """`StateCorrupt` if what was written contradicts its checksums."""
         deque(_records(self.path, self._end), 0)
 
-    def before(self, memory: Memory, runs: list[Run], low: int) -> None:
-        """The pages `runs` of a memory, and what lies past `low`, are about to change."""
+    def before(self, memory: BaseMemory, runs: list[Run], low_water: int) -> None:
+        """Save the pages `runs` of a memory, and its bytes past `low_water`; must precede their change."""
         name = memory.name
         if name in self._created:
             return
@@ -105,11 +103,11 @@ class Journal:
         if saved is None:
             self._append(_encode(Record(_SIZE, name, memory.size)))
             saved = self._saved[name] = UndoPages(memory.size)
-        if low < saved.low:
-            lost = host.data_runs(memory.store.fd, low, min(saved.low, memory.size))
-            self._save(memory, saved, [(low + offset, length) for offset, length in lost])
-            self._append(_encode(Record(_LOW, name, low)))
-            saved.low = low
+        if low_water < saved.low_water:
+            lost = host.data_runs(memory.store.fd, low_water, min(saved.low_water, memory.size))
+            self._save(memory, saved, [(low_water + offset, length) for offset, length in lost])
+            self._append(_encode(Record(_LOW, name, low_water)))
+            saved.low_water = low_water
         self._save(memory, saved, runs)
         if self._durable:
             os.fdatasync(self._fd)
@@ -154,7 +152,7 @@ class Journal:
         """In a forked child: give the descriptor back; the file is the parent's."""
         self._close()
 
-    def _save(self, memory: Memory, saved: UndoPages, runs: list[Run]) -> None:
+    def _save(self, memory: BaseMemory, saved: UndoPages, runs: list[Run]) -> None:
         for run in saved.missing(runs):
             for offset, length in host.pieces(*run):
                 old = host.read_padded(memory.store.fd, length, offset)

@@ -10,6 +10,7 @@ from pathlib import Path
 from sandbox import fork
 from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
+from sandbox.memory.base import closed
 from sandbox.memory.committed import Memory, check_size
 from sandbox.memory.journal import Journal, Past
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
@@ -40,7 +41,7 @@ class Pool:
         except OSError as error:
             raise host.failure(error, "making room for memories", str(directory or "memory")) from error
         self._handles = Handles(read_only=read_only)
-        self._guard = WriteBarrier()
+        self._barrier = WriteBarrier()
         self._live: weakref.WeakValueDictionary[str, Memory] = weakref.WeakValueDictionary()
         self._known: set[str] = set()
         self._pasts: dict[str, Past] = {}
@@ -49,7 +50,7 @@ class Pool:
 
     def disown(self, process: int) -> None:
         """Called in a forked child: give up all descriptors, and refuse from now on."""
-        self._guard.disown(process)
+        self._barrier.disown(process)
         self._handles.close_all()
         self._arena.detach()
 
@@ -87,7 +88,7 @@ class Pool:
         """The names of all memories in the directory, oldest first."""
         if self.directory is None or not self.directory.exists():
             return []
-        deleted = self._guard.journal.deleted if self._guard.journal is not None else []
+        deleted = self._barrier.journal.deleted if self._barrier.journal is not None else []
         return sorted(
             (name for name in os.listdir(self.directory) if _number(name) and name not in deleted), key=_number
         )
@@ -95,33 +96,31 @@ class Pool:
     @property
     def journal(self) -> Journal | None:
         """The journal that is being written."""
-        return self._guard.journal
+        return self._barrier.journal
 
     def mark(self) -> PoolMark:
         """A moment to which all memories of the pool can be taken back; O(1)."""
-        return self._guard.mark()
+        return self._barrier.mark()
 
     @property
     def marked(self) -> bool:
         """Whether there are marks to which the pool may be taken back."""
-        return bool(self._guard.marks)
+        return bool(self._barrier.marks)
 
     def note_changes(self) -> list[Overwritten]:
         """Note every change of a memory from now on; the notes, for `take_back`. Costs the bytes overwritten."""
-        self._guard.note()
-        assert self._guard.noted is not None
-        return self._guard.noted
+        return self._barrier.note()
 
     def keep_changes(self) -> None:
         """Note no more."""
-        self._guard.forget()
+        self._barrier.forget()
 
     def take_back(self, noted: list[Overwritten]) -> None:
         """Make all memories what they were when the notes began, also after a change that was interrupted half-way.
 
         Views of them are stale. May be repeated until it returns.
         """
-        self._guard.take_back(noted)
+        self._barrier.take_back(noted)
 
     # Files
 
@@ -145,17 +144,17 @@ class Pool:
         commit then waits for the disk). StateError if `path` was left by a crash: `recover` first.
         """
         directory = self._need_directory()
-        if self._guard.journal is not None:
-            raise StateError(f"the journal {self._guard.journal.path} has not ended")
+        if self._barrier.journal is not None:
+            raise StateError(f"the journal {self._barrier.journal.path} has not ended")
         try:
-            self._guard.journal = journal.begin(path, directory, durable)
+            self._barrier.journal = journal.begin(path, directory, durable)
         except OSError as error:
             raise host.failure(error, "beginning a journal", str(path)) from error
 
     def end_journal(self) -> None:
         """Everything since `begin_journal` is final and on the disk. After StateError the journal is still open."""
-        _end(self._guard.journal)
-        self._guard.journal = None
+        _end(self._barrier.journal)
+        self._barrier.journal = None
 
     def prepare_journal(self, path: Path, durable: bool = False) -> Journal:
         """A journal to switch to or to discard; one that stands at `path` is void."""
@@ -171,9 +170,9 @@ class Pool:
 
         Does nothing if that is the journal already.
         """
-        current = self._guard.journal
+        current = self._barrier.journal
         if current is not following:
-            self._guard.journal = following
+            self._barrier.journal = following
             _end(current)
 
     def recover(self, path: Path) -> bool:
@@ -183,7 +182,7 @@ class Pool:
         `open` answers is taken back, in memory.
         """
         directory = self._need_directory()
-        if self._guard.journal is not None or self._live:
+        if self._barrier.journal is not None or self._live:
             raise StateError("recovering while memories of the pool are open")
         try:
             if not self.read_only:
@@ -194,8 +193,8 @@ class Pool:
         return bool(self._pasts)
 
     def _check(self) -> None:
-        if self._guard.process is not None:
-            raise self._guard.closed("this pool of memories")
+        if self._barrier.owner is not None:
+            raise closed("this pool of memories", self._barrier.owner)
 
     def _need_directory(self) -> Path:
         self._check()
@@ -206,8 +205,8 @@ class Pool:
     def _delete(self, name: str) -> None:
         directory = self._need_directory()
         try:
-            if self._guard.journal is not None:
-                self._guard.journal.delete(name)
+            if self._barrier.journal is not None:
+                self._barrier.journal.delete(name)
             else:
                 (directory / name).unlink()
         except OSError as error:
@@ -221,8 +220,8 @@ class Pool:
             name = f"{self._next:08d}{_SUFFIX}"
             self._next += 1
             path = self.directory / name
-            if self._guard.journal is not None:
-                self._guard.journal.created(name)
+            if self._barrier.journal is not None:
+                self._barrier.journal.created(name)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             return self._file(name, unmarked)
         except OSError as error:
@@ -252,7 +251,7 @@ class Pool:
         return memory
 
     def _build(self, store: Store, size: int, unmarked: bool = False) -> Memory:
-        return Memory(store, size, self._guard, self._strategy, self.memory, unmarked)
+        return Memory(store, size, self._barrier, self._strategy, self.memory, unmarked)
 
 
 def _end(current: Journal | None) -> None:
