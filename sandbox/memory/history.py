@@ -69,17 +69,13 @@ class BaseImage:
         """Return the bytes of ascending runs, one after another."""
         memory = self.memory
         memory.check()
-        data = bytearray(sum([length for _, length in runs]))
         pages, low_water = self._history.since(self)
         first, end = (runs[0][0], sum(runs[-1])) if runs else (0, 0)
-        if (
-            pages
-            or first < 0
-            or end > min(self.size, memory.size, low_water)
-            or not host.read_into(memory.store.fd, memoryview(data), runs, memory.store.origin)
-        ):
-            return bytearray().join([self.read(*run) for run in runs])
-        return data
+        if not pages and first >= 0 and end <= min(self.size, memory.size, low_water):
+            data = bytearray(sum([length for _, length in runs]))
+            if host.read_into(memory.store.fd, memoryview(data), runs, memory.store.origin):
+                return data
+        return bytearray().join([self.read(*run) for run in runs])
 
     def same_as(self, other: BaseImage) -> bool:
         """Return True if both are of one memory and nothing was written between them. Compares no bytes."""

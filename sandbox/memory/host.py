@@ -99,6 +99,11 @@ def map_zeros(address: int, length: int) -> None:
         _madvise(address, length, _MADV_NOHUGEPAGE)
 
 
+def make_accessible(address: int, length: int) -> bool:
+    """Make reserved address space readable and writable zeros; return False if the system refuses."""
+    return length == 0 or libc.mprotect(address, length, PROT_RW) == 0
+
+
 def unmap(address: int, length: int) -> None:
     """Give address space back."""
     libc.munmap(address, length)

@@ -26,9 +26,6 @@ from sandbox.wasm.reader import HEADER, RANK, Id, Section
 from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Memory
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
-VERSION = 2
-"""Changes with every change of what the rewrite produces: part of the name of compiled code in the cache."""
-
 IMPORT_MODULE = "sandbox"
 HEAP = "heap"
 SCRATCH = "scratch"
