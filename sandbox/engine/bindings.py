@@ -155,7 +155,7 @@ Remember = Callable[[BaseException], None]
 
 
 def host_callback(function: Callable[[Any, Any, Any, int], int], remember: Remember) -> object:
-    """Return a C callback for `function(env, caller, words, count)`; its exceptions are remembered and end the guest."""
+    """Return a C callback for `function(env, caller, words, count)`; exceptions are remembered and end the guest."""
 
     def failed(_kind: object, error: BaseException, _trace: object) -> int:
         remember(error)
@@ -272,7 +272,7 @@ def set_stack(config: wasmtime.Config, size: int) -> None:
 
 
 def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any], int], remember: Remember) -> object:
-    """Make `new` the source of linear memories: `new(minimum, reserved, guard, out)` fills `out`; returns 0 or an error.
+    """Take linear memories from `new`: `new(minimum, reserved, guard, out)` fills `out`, returns 0 or an error.
 
     What it raises is remembered and ends the instantiation. Returns what must stay alive as long as the engine.
     """
