@@ -1,4 +1,4 @@
-"""What images, views, marks and journals need of a memory: where its bytes lie, and whether they may be used."""
+"""The part of a memory that images, views, marks and journals need: its committed bytes, and checks of their use."""
 
 from __future__ import annotations
 
