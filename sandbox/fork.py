@@ -1,8 +1,8 @@
-"""What a fork must not share: each thing that holds files or shared memory belongs to the process that made it.
+"""Ownership across forks: each object that holds files or shared memory belongs to the process that made it.
 
 After a fork (`os.fork`, `multiprocessing`'s start method of that name, pytest-forked) the child has a copy of every
-object, but descriptors and shared mappings are the parent's own. In the child each registered thing is disowned: it
-lets go of its descriptors without changing any file, and refuses to be used. Private copies for the child would cost a
+object, but descriptors and shared mappings are the parent's own. In the child each registered object is disowned: it
+gives up its descriptors without changing any file, and refuses to be used. Private copies for the child would cost a
 copy of every memory at every fork, also of those that only run another program afterwards.
 """
 
@@ -14,10 +14,10 @@ from typing import Protocol
 
 
 class Owned(Protocol):
-    """Anything that must not be used by a forked child."""
+    """An object that a forked child must not use."""
 
     def disown(self, process: int) -> None:
-        """Called in the child: let go, change nothing outside, refuse from now on. `process` is the owner."""
+        """In the child of the process `process`: give up descriptors, change no file, refuse every use from now on."""
 
 
 _owned: weakref.WeakSet[Owned] = weakref.WeakSet()
@@ -25,7 +25,7 @@ _process = os.getpid()
 
 
 def own(thing: Owned) -> None:
-    """Register what belongs to this process as long as it lives."""
+    """Register an object that belongs to this process, as long as the object lives."""
     _owned.add(thing)
 
 

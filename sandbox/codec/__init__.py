@@ -1,1 +1,1 @@
-"""."""
+"""Encodings of numbers that several packages share."""

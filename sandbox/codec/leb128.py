@@ -1,15 +1,15 @@
 """LEB128 integers as WebAssembly writes them.
 
-Promises: decoding never reads past `end`, never accepts more bytes than the width allows, and refuses unused bits of
-the last byte that are not zero (unsigned) or not the sign (signed): WebAssembly 2.0, binary format, 5.2.2. Encoding
-always gives the shortest form.
+Decoding never reads past `end`, never accepts more bytes than the width allows, and refuses unused bits of the last
+byte that are not zero (unsigned) or not the sign (signed): WebAssembly 2.0, binary format, 5.2.2. Encoding always gives
+the shortest form.
 """
 
 from __future__ import annotations
 
 
 class Leb128Error(ValueError):
-    """Bytes that are no LEB128 integer of the asked width; `position` is where the integer starts or the input ends."""
+    """Bytes that are not a LEB128 integer of the required width; `position` is the offset of the byte at fault."""
 
     def __init__(self, text: str, position: int) -> None:
         super().__init__(text)
@@ -17,7 +17,7 @@ class Leb128Error(ValueError):
 
 
 def encode_unsigned(value: int) -> bytes:
-    """The shortest unsigned LEB128 of a number >= 0."""
+    """Return the shortest unsigned LEB128 of `value`; ValueError if it is negative."""
     if value < 0:
         raise ValueError("an unsigned LEB128 has no negative value")
     out = bytearray()
@@ -29,7 +29,7 @@ def encode_unsigned(value: int) -> bytes:
 
 
 def encode_signed(value: int) -> bytes:
-    """The shortest signed LEB128 of any number."""
+    """Return the shortest signed LEB128 of `value`."""
     out = bytearray()
     while not -0x40 <= value < 0x40:
         out.append(value & 0x7F | 0x80)
@@ -39,7 +39,7 @@ def encode_signed(value: int) -> bytes:
 
 
 def decode_unsigned(data: bytes, position: int, end: int, bits: int = 32) -> tuple[int, int]:
-    """(value, position after it) of the unsigned integer of at most `bits` bits at `position`."""
+    """Return (value, position after it) of the unsigned integer of at most `bits` bits at `position`."""
     value = shift = 0
     at = position
     while True:
@@ -59,7 +59,7 @@ def decode_unsigned(data: bytes, position: int, end: int, bits: int = 32) -> tup
 
 
 def decode_signed(data: bytes, position: int, end: int, bits: int = 32) -> tuple[int, int]:
-    """(value, position after it) of the signed integer of at most `bits` bits at `position`."""
+    """Return (value, position after it) of the signed integer of at most `bits` bits at `position`."""
     value = shift = 0
     at = position
     while True:

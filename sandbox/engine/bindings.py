@@ -2,7 +2,7 @@
 
 Three things are needed from below: a creator for linear memories (so that a memory can be a copy-on-write view),
 functions called and defined without converting every value (ten times cheaper than `wasmtime.Func`), and the code of a
-trap. They are found in `wasmtime._bindings`, which is generated from the C headers and private: hence the pinned major
+trap. They are in `wasmtime._bindings`, which is generated from the C headers and private: hence the pinned major
 version and `check()`, run once when the engine starts.
 
 Functions that the engine calls are made with cffi. An interruption (Ctrl-C) is raised at the first instruction of the
@@ -57,12 +57,12 @@ Slots = Any
 
 
 def installed_version() -> str:
-    """The version of the `wasmtime` package."""
+    """Return the version of the `wasmtime` package."""
     return version("wasmtime")
 
 
 def check() -> None:
-    """Raise `EngineError`, naming the version to install, unless the private bindings are the ones known here."""
+    """Check that the private bindings are those used here; EngineError names the version to install."""
     installed = installed_version()
     missing = [name for name in _NEEDED if not hasattr(raw, name)]
     if installed.split(".")[0] != str(MAJOR) or missing:
@@ -74,7 +74,7 @@ def check() -> None:
 
 
 def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
-    """The C function `name` with argument types of our own choice, cheaper to pass than the generated ones."""
+    """The C function `name` with the given argument types, which are cheaper to pass than the generated ones."""
     function = raw.dll[name]  # type: ignore[attr-defined]
     function.restype, function.argtypes = restype, argtypes
     return function
@@ -135,8 +135,10 @@ _error_new = _prototype("wasmtime_error_new", ctypes.c_size_t, ctypes.c_char_p)
 
 
 def owned(store: wasmtime.Store) -> int:
-    """The address of a store, which is the caller's to free: the package's own `close` frees twice if an exception
-    comes between freeing and forgetting the address."""
+    """Return the address of a store, which the caller must free.
+
+    The package's own `close` frees twice if an exception comes between freeing and forgetting the address.
+    """
     return ctypes.cast(store._consume(), ctypes.c_void_p).value or 0
 
 
@@ -144,16 +146,16 @@ delete_store = _prototype("wasmtime_store_delete", None, ctypes.c_void_p)
 
 
 def context_address(store: wasmtime.Store) -> int:
-    """The address of a store's context, valid as long as the store."""
+    """Return the address of a store's context, valid as long as the store."""
     return ctypes.cast(store._context(), ctypes.c_void_p).value or 0
 
 
 Remember = Callable[[BaseException], None]
-"""Where an exception goes that no frame of Python can be given."""
+"""Receives an exception that cannot be raised in any frame of Python."""
 
 
 def host_callback(function: Callable[[Any, Any, Any, int], int], remember: Remember) -> object:
-    """`function(env, caller, words, count)` for `new_function`. What it raises is remembered and ends the guest."""
+    """Return a C callback for `function(env, caller, words, count)`; exceptions are remembered and end the guest."""
 
     def failed(_kind: object, error: BaseException, _trace: object) -> int:
         remember(error)
@@ -175,32 +177,32 @@ class Linker:
 
     @classmethod
     def empty(cls, engine: wasmtime.Engine) -> Linker:
-        """One without definitions."""
+        """Return a linker without definitions."""
         address = ctypes.cast(raw.wasmtime_linker_new(engine.ptr()), ctypes.c_void_p).value or 0
         raw.wasmtime_linker_allow_shadowing(_pointer(address, raw.wasmtime_linker_t), True)
         return cls(address)
 
     def copy(self) -> Linker:
-        """The same definitions; what is added to one is not in the other."""
+        """Return a linker with the same definitions; later definitions in one are not in the other."""
         return Linker(_linker_clone(self.address))
 
     def close(self) -> None:
-        """Free it; does nothing the second time."""
+        """Free the linker; does nothing the second time."""
         self._delete()
 
     def define_function(self, module: str, name: str, kind: wasmtime.FuncType, callback: object) -> None:
-        """A host function for any store; `callback` is a `host_callback`, to be kept alive as long as stores use it."""
+        """Define a host function for any store; `callback`, a `host_callback`, must live as long as stores use it."""
         type_address = ctypes.cast(kind.ptr(), ctypes.c_void_p).value
         names = (*_sized(module), *_sized(name))
         error = _define(self.address, *names, type_address, _address(callback), None, _NO_FINALIZER)
         _no_error(error)
 
     def define_instance(self, context: int, module: str, instance: Any) -> None:
-        """All exports of an instance; from now on the linker serves the store of `context` alone."""
+        """Define all exports of an instance; from now on the linker serves the store of `context` alone."""
         _no_error(_define_instance(self.address, context, *_sized(module), ctypes.addressof(instance)))
 
     def instantiate(self, context: int, module: wasmtime.Module) -> tuple[Any, Any, Any]:
-        """(instance, error, trap): the instance counts only if the others are None, which the caller owns otherwise."""
+        """Return (instance, error, trap). The instance is valid only if the others, which the caller owns, are None."""
         instance, trap = raw.wasmtime_instance_t(), ctypes.c_void_p()
         module_address = ctypes.cast(module.ptr(), ctypes.c_void_p).value
         out = ctypes.addressof(instance), ctypes.addressof(trap)
@@ -223,16 +225,15 @@ def _no_error(error: int | None) -> None:
 
 
 def exported_function(context: int, instance: Any, name: str) -> Any:
-    """The C value of the exported function `name`, to be kept alive while its address is in use; None if there is no
-    such function."""
-    found = _export(context, instance, name)
-    return found.of.func if found is not None and found.kind == _FUNC else None
+    """Return the C value of the exported function `name`, or None; keep it alive while its address is in use."""
+    export = _export(context, instance, name)
+    return export.of.func if export is not None and export.kind == _FUNC else None
 
 
 def exported_table(context: int, instance: Any, name: str) -> Any:
-    """The C value of the exported table `name`; None if there is no such table."""
-    found = _export(context, instance, name)
-    return found.of.table if found is not None and found.kind == _TABLE else None
+    """Return the C value of the exported table `name`; None if there is no such table."""
+    export = _export(context, instance, name)
+    return export.of.table if export is not None and export.kind == _TABLE else None
 
 
 def _export(context: int, instance: Any, name: str) -> Any:
@@ -242,36 +243,36 @@ def _export(context: int, instance: Any, name: str) -> Any:
 
 
 def new_trap(message: str) -> int:
-    """A trap to return from a host callback."""
+    """Return a trap, to be returned from a host callback."""
     data = message.encode()
     return int(_trap_new(data, len(data)))
 
 
 def new_error(message: str) -> int:
-    """An error to return from a memory callback."""
+    """Return an error, to be returned from a memory callback."""
     return int(_error_new(message.encode()))
 
 
 def function_struct(function: wasmtime.Func) -> Any:
-    """The C value behind a function; keep it alive while its address is in use."""
+    """Return the C value of a function; keep it alive while its address is in use."""
     return function._func
 
 
 def call(context: int, function: int, words: Slots, count: int) -> tuple[Any, Any]:
-    """Call a function; (error, trap), each an address or None. The caller owns what is returned."""
+    """Call a function; return (error, trap), each an address that the caller owns, or None."""
     trap = ctypes.c_void_p()
     error = call_unchecked(context, function, ctypes.addressof(words), count, ctypes.addressof(trap))
     return error, trap.value
 
 
 def set_stack(config: wasmtime.Config, size: int) -> None:
-    """Bytes of host stack that Wasm may use. The engine wants the stack of asynchronous calls, unused here, larger."""
+    """Set the bytes of host stack for Wasm. The engine requires a larger stack of asynchronous calls, unused here."""
     raw.wasmtime_config_async_stack_size_set(config.ptr(), 2 * size)
     config.max_wasm_stack = size
 
 
 def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any], int], remember: Remember) -> object:
-    """Hand linear memories out ourselves: `new(minimum, reserved, guard, out)` fills `out` and returns 0 or an error.
+    """Take linear memories from `new`: `new(minimum, reserved, guard, out)` fills `out`, returns 0 or an error.
 
     What it raises is remembered and ends the instantiation. Returns what must stay alive as long as the engine.
     """
@@ -295,7 +296,7 @@ def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any
 def linear_memory(
     out: Any, get: Callable[[], tuple[int, int, int]], grow: Callable[[int], bool], remember: Remember
 ) -> tuple[object, object]:
-    """Fill the C description of one linear memory; `get` gives (base, bytes, capacity), `grow` takes bytes.
+    """Fill the C description of one linear memory; `get` returns (base, bytes, capacity), `grow` takes bytes.
 
     Interruptions are remembered: nothing that is called here can end the guest. Returns the callbacks, to be kept alive
     as long as the store.
@@ -326,7 +327,7 @@ def linear_memory(
 
 
 def table_function(store: wasmtime.Store, table: Any, index: int) -> wasmtime.Func | None:
-    """Entry `index` of a table of functions, a C value; None if it is null, `IndexError` if there is no such entry."""
+    """Return entry `index` of a table of functions, a C value; None if null, IndexError if there is no such entry."""
     value = raw.wasmtime_val_t()
     if not raw.wasmtime_table_get(store._context(), ctypes.byref(table), index, ctypes.byref(value)):
         raise IndexError(index)
@@ -338,7 +339,7 @@ def table_function(store: wasmtime.Store, table: Any, index: int) -> wasmtime.Fu
 
 
 def take_trap(trap: int) -> tuple[int | None, str, list[RawFrame]]:
-    """(code or None, message, frames innermost first) of a trap, which is freed."""
+    """Return (code or None, message, frames innermost first) of a trap, and free it."""
     pointer = ctypes.cast(trap, ctypes.POINTER(raw.wasm_trap_t))
     code = ctypes.c_uint8()
     has_code = raw.wasmtime_trap_code(pointer, ctypes.byref(code))
@@ -352,7 +353,7 @@ def take_trap(trap: int) -> tuple[int | None, str, list[RawFrame]]:
 
 
 def take_error(error: int) -> tuple[str, list[RawFrame]]:
-    """(message, frames innermost first) of an error, which is freed."""
+    """Return (message, frames innermost first) of an error, and free it."""
     pointer = ctypes.cast(error, ctypes.POINTER(raw.wasmtime_error_t))
     message = raw.wasm_byte_vec_t()
     raw.wasmtime_error_message(pointer, ctypes.byref(message))

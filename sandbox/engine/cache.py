@@ -1,6 +1,6 @@
-"""Compiled code on disk: machine code that is loaded and run, so only what this user wrote is ever believed.
+"""Compiled code on disk: machine code that is loaded and run, so only files that this user wrote are loaded.
 
-The directory must belong to the user and be writable by nobody else; so must each file, which is never followed through
+The directory must belong to the user and be writable by no other; so must each file, which is never followed through
 a link. A file is header, BLAKE3 of its name and the rest, the rest; anything else is treated as absent, also an intact
 file under the name of another. Writers write beside and rename, so that processes may share the directory and a kill
 leaves nothing half-written under a final name.
@@ -22,7 +22,7 @@ _DIGEST = 32
 
 
 def directory() -> Path:
-    """`$CANISTER_SANDBOX_CACHE`, or `canister-sandbox` in the user's cache directory."""
+    """Return `$CANISTER_SANDBOX_CACHE`, or `canister-sandbox` in the user's cache directory."""
     chosen = os.environ.get("CANISTER_SANDBOX_CACHE")
     if chosen:
         return Path(chosen)
@@ -31,7 +31,7 @@ def directory() -> Path:
 
 
 def load(where: Path, name: str) -> bytes | None:
-    """The stored bytes, or None if they are absent, damaged, or not provably this user's own."""
+    """Return the stored bytes, or None if they are absent, damaged, or not provably this user's own."""
     try:
         if not _is_ours(os.stat(where)):
             return None
@@ -58,7 +58,7 @@ def load(where: Path, name: str) -> bytes | None:
 
 
 def store(where: Path, name: str, code: bytes) -> None:
-    """Keep `code`; a directory that cannot be written to or is not the user's own is left alone: it is only a cache."""
+    """Store `code`. Does nothing if the directory cannot be written or is not the user's own: it is only a cache."""
     try:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(os.stat(where)):
@@ -77,7 +77,7 @@ def store(where: Path, name: str, code: bytes) -> None:
 
 
 def _digest(name: str, code: bytes) -> bytes:
-    """Binds the code to its name, which says the module, the engine and its configuration."""
+    """Return the digest of the code and its name, which stands for the module, the engine and its configuration."""
     return blake3.blake3(name.encode() + b"\0", max_threads=1).update(code).digest()
 
 

@@ -40,11 +40,11 @@ class GuestMemory:
 
     @property
     def size(self) -> int:
-        """Bytes, now."""
+        """The present size in bytes."""
         return self._mapped.size
 
     def read(self, address: int, length: int) -> bytes:
-        """A copy of `length` bytes; `OutOfBounds` if they are not all inside."""
+        """Return a copy of `length` bytes; `OutOfBounds` if they are not all inside."""
         size = self._mapped.size
         if address + length > size:
             raise OutOfBounds(address, length, size)

@@ -1,7 +1,7 @@
 """One instance of a module over given memories: the disposable tool that computes the next state.
 
-The memories outlive it; whoever made them commits or forgets what the instance wrote. Functions of the host are plain
-Python callables on unsigned integers; what they raise ends the guest and comes out of `call` as `HostFailure`.
+The memories outlive it; their owner commits or forgets the writes of the instance. Functions of the host are plain
+Python callables on unsigned integers; an exception in one ends the guest, and `call` raises it as `HostFailure`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
 _WORDS = 16
 _ALL = 1 << 63
 _LOT = 100_000
-"""Instructions that host functions may owe before they are taken from the fuel: that is too dear for every call."""
+"""Instructions that host functions may owe before they are taken from the fuel, which is too slow for every call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class HostFunction:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """A module of our own, instantiated beside the guest's; its memories, in order of definition."""
+    """A module of the sandbox's own, instantiated beside the guest's; its memories, in order of definition."""
 
     compiled: Compiled
     memories: tuple[LinearMemory, ...]
@@ -52,7 +52,8 @@ class Support:
 class Library:
     """Functions of the host for any number of instances: each is made once, when a module first imports it.
 
-    `trap`: what they raise on purpose, to end the guest. Any other exception goes before it, and out as it is.
+    `trap`: the exception that they raise on purpose, to end the guest. Any other exception takes precedence, and is
+    raised as it is.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Library:
         self._keep: list[object] = []
 
     def linker(self, modules: Iterable[Compiled]) -> bindings.Linker:
-        """A linker of the caller's own that has all functions which these modules import from here, by name."""
+        """Return a new linker with all functions that these modules import from here, by name."""
         for compiled in modules:
             for key in compiled.imports:
                 if key not in self._defined and key[1] in self._functions:
@@ -83,18 +84,18 @@ class Library:
 
 
 class Context:
-    """What host functions know of the instance that calls them."""
+    """State of an instance that its host functions use."""
 
     __slots__ = ("owed", "raised", "store", "subject")
 
     def __init__(self, store: int) -> None:
         self.store = store
         self.subject: Any = None
-        """The first argument of every host function: what the present call is about."""
+        """The first argument of every host function: the subject of the present call."""
         self.owed = 0
-        """Instructions that host functions count for and that are not taken from the fuel yet."""
+        """Instructions of host functions that are not taken from the fuel yet."""
         self.raised: list[BaseException] = []
-        """What was raised where only the engine was the caller."""
+        """Exceptions in functions called by the engine."""
 
     def remember(self, error: BaseException) -> None:
         """Keep an exception that no frame can be given; the guest ends with its next call of a host function."""
@@ -163,7 +164,7 @@ class Instance:
         self._keep.clear()
 
     def has(self, name: str) -> bool:
-        """Whether the guest exports a function `name`."""
+        """Return True if the guest exports a function `name`."""
         return bindings.exported_function(self._context, self._instance, name) is not None
 
     def call(self, name: str) -> None:
@@ -171,13 +172,13 @@ class Instance:
         stack.call(lambda: self.call_leaf(name), self._stop)
 
     def call_leaf(self, name: str) -> None:
-        """As `call`, for an export of ours that calls nothing: it runs however small the rest of the stack is."""
-        found = self._functions.get(name)
-        if found is None:
+        """Do as `call` for an added export that calls nothing: it runs however small the rest of the stack is."""
+        known = self._functions.get(name)
+        if known is None:
             function = bindings.exported_function(self._context, self._instance, name)
             assert function is not None, name
-            found = self._functions[name] = function, ctypes.addressof(function)
-        self._run(found[1], 0)
+            known = self._functions[name] = function, ctypes.addressof(function)
+        self._run(known[1], 0)
 
     def _run(self, function: int, arguments: int) -> None:
         running = _running
@@ -190,7 +191,7 @@ class Instance:
             self._raise(error, trap)
 
     def _stop(self) -> None:
-        """Let the guest, which runs in another thread, end out of fuel at its next call of the host."""
+        """Make the guest, which runs in another thread, end out of fuel at its next call of the host."""
         self.context.owed = self._limit + _LOT + 1
 
     def call_table(self, table: str, index: int, pointer: str, argument: int) -> None:
@@ -211,13 +212,13 @@ class Instance:
         stack.call(lambda: self._run(ctypes.addressof(struct), 1), self._stop)
 
     def set_fuel(self, limit: int) -> None:
-        """The guest may execute this many instructions from now on; then it traps with `OUT_OF_FUEL`."""
+        """Let the guest execute `limit` instructions from now on; then it traps with `OUT_OF_FUEL`."""
         self._limit = limit
         self.context.owed = 0
         bindings.set_fuel(self._context, limit)
 
     def fuel_used(self) -> int:
-        """Instructions executed since `set_fuel`; right also while a host function runs.
+        """Return the instructions executed since `set_fuel`, also while a host function runs.
 
         More than the limit if the last host functions went beyond it.
         """
@@ -227,12 +228,12 @@ class Instance:
 
     def _raise(self, error: int | None, trap: int | None) -> NoReturn:
         code: int | None = None
-        text, found = "", list[bindings.RawFrame]()
+        text, raw_frames = "", list[bindings.RawFrame]()
         if trap:
-            code, text, found = bindings.take_trap(trap)
+            code, text, raw_frames = bindings.take_trap(trap)
         elif error:
-            text, found = bindings.take_error(error)
-        frames = tuple(Frame(*frame) for frame in found)
+            text, raw_frames = bindings.take_error(error)
+        frames = tuple(Frame(*frame) for frame in raw_frames)
         others = [error for error in self._raised if not isinstance(error, self._library.trap)]
         cause = next(iter(others or self._raised), None)
         self._raised.clear()
@@ -247,14 +248,17 @@ class Instance:
 
 
 def _trapped(context: Context, error: BaseException) -> int:
-    """The trap for an exception that a host function raised on purpose. If this is interrupted, that exception is
-    remembered too: only one that comes while an exception is handled by the engine's own caller would be lost."""
+    """Return the trap for an exception that a host function raised on purpose.
+
+    If this is interrupted, that exception is remembered too: only one that comes while the engine's own caller handles
+    an exception would be lost.
+    """
     context.raised.append(error)
     return bindings.new_trap("host")
 
 
 def _settle(context: Context) -> None:
-    """Take from the fuel what host functions owe."""
+    """Take the instructions owed by host functions from the fuel."""
     fuel = ctypes.c_uint64()
     bindings.get_fuel(context.store, ctypes.addressof(fuel))
     bindings.set_fuel(context.store, max(fuel.value - context.owed, 0))
@@ -262,13 +266,13 @@ def _settle(context: Context) -> None:
 
 
 def _type(params: str, results: str) -> wasmtime.FuncType:
-    """A fresh one: the engine with which it is first used keeps it for itself."""
+    """Return a new type: the engine with which it is first used keeps it for itself."""
     return wasmtime.FuncType([_TYPES[p]() for p in params], [_TYPES[r]() for r in results])
 
 
 @cache
 def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
-    """A maker of C callbacks for one signature, generated so that a call costs no loop over its values.
+    """Return a maker of C callbacks for one signature, generated so that a call costs no loop over its values.
 
     An i32 stands in the low half of its word; the high half is not defined.
     """

@@ -2,7 +2,7 @@
 
 One runtime serves every sandbox of a process: it holds no state of any of them. The feature set is that of the replica
 (`dfinity/ic` `rs/embedders/src/wasm_utils/validation.rs`, `wasmtime_validation_config`); several memories are allowed
-only in what we compile, never in what a user submits.
+only in modules that were rewritten, never in submitted ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GUARD = 32 * MIB
 
 
 class LinearMemory(Protocol):
-    """What the engine needs of bytes that become a guest's memory. `base` may move only when `grow` is called."""
+    """The bytes of a guest's memory as the engine needs them. `base` may move only when `grow` is called."""
 
     @property
     def base(self) -> int: ...
@@ -69,7 +69,7 @@ class Runtime:
         self.version = f"wasmtime-{bindings.installed_version()}-{CONFIGURATION}-{sys.platform}"
 
     def validate(self, wasm: bytes) -> None:
-        """Raise `InvalidModule` with the engine's reason unless `wasm` is valid WebAssembly of the allowed features."""
+        """Check that `wasm` is valid WebAssembly of the allowed features; InvalidModule has the engine's reason."""
         try:
             wasmtime.Module.validate(self._validator, wasm)
         except wasmtime.WasmtimeError as error:
@@ -79,7 +79,7 @@ class Runtime:
             ) from error
 
     def compile(self, wasm: bytes, cache_directory: Path | None = None) -> Compiled:
-        """Machine code for `wasm`, from the cache if it is there; `cache_directory` None: the user's own."""
+        """Return machine code for `wasm`, from the cache if it is there; `cache_directory` None: the user's own."""
         name = f"{blake3.blake3(wasm, max_threads=1).hexdigest()}-{self.version}"
         directory = cache.directory() if cache_directory is None else cache_directory
         stored = cache.load(directory, name)
@@ -94,7 +94,7 @@ class Runtime:
 
     @lru_cache(maxsize=256)  # noqa: B019 -- there is one runtime in a process
     def compile_text(self, text: str) -> Compiled:
-        """Machine code for a module of our own, given as WebAssembly text."""
+        """Return machine code for a module of the sandbox's own, given as WebAssembly text."""
         return self.compile(bytes(wasmtime.wat2wasm(text)))
 
     def _deserialize(self, stored: bytes) -> wasmtime.Module | None:
@@ -105,10 +105,10 @@ class Runtime:
 
     @contextmanager
     def memories(self, memories: list[LinearMemory], remember: bindings.Remember) -> Iterator[list[object]]:
-        """Within: memories defined by modules that get instantiated are these, in order.
+        """Within the context, give these memories, in order, to modules that are instantiated and define memories.
 
-        Those beyond are the engine's own, such as its heap for references, and are fresh. `remember` is given what
-        interrupts them later. Yields the list of what must stay alive as long as the store.
+        Further memories are the engine's own, such as its heap for references, and are fresh. `remember` receives later
+        interruptions of these memories. Yields the list of objects that must stay alive as long as the store.
         """
         with self._lock:
             kept: list[object] = []
@@ -143,11 +143,11 @@ class _Process:
         os.register_at_fork(after_in_child=self._forked)
 
     def runtime(self) -> Runtime:
-        found = self._runtime
-        if found is None:
+        present = self._runtime
+        if present is None:
             with self._lock:
-                found = self._runtime = self._runtime or Runtime(self._parallel)
-        return found
+                present = self._runtime = self._runtime or Runtime(self._parallel)
+        return present
 
     def _forked(self) -> None:
         self._parallel = self._parallel and self._runtime is None and not self._lock.locked()

@@ -1,4 +1,4 @@
-"""How an execution ends other than by returning, in the engine's own terms."""
+"""The ends of an execution other than returning, in the engine's own terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TrapKind(Enum):
 
     @classmethod
     def of(cls, code: int | None) -> TrapKind | None:
-        """The kind of a trap code; None if no guest can cause it with the features that are allowed."""
+        """Return the kind of a trap code; None if no guest can cause it with the allowed features."""
         return cls(code) if code in _CODES else None
 
 
@@ -32,7 +32,7 @@ _CODES = frozenset(kind.value for kind in TrapKind)
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One function on the Wasm stack: its index in its module, its name where the module names it, and the module's own
-    name, which only modules of ours have."""
+    name, which only the sandbox's own modules have."""
 
     index: int
     name: str | None
@@ -50,7 +50,7 @@ class EngineTrap(Exception):
 
 
 class HostFailure(Exception):
-    """A host function raised; `__cause__` is what it raised, `frames` are those of the guest, innermost first."""
+    """A host function raised `__cause__`; `frames` are those of the guest, innermost first."""
 
     def __init__(self, cause: BaseException, frames: tuple[Frame, ...]) -> None:
         super().__init__(str(cause))

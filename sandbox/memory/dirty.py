@@ -1,11 +1,11 @@
-"""Which pages of a private mapping were written? Three ways to know, with the same answers.
+"""The search for written pages of a private mapping, in three ways with the same answers.
 
 scan     `PAGEMAP_SCAN` (Linux 6.7 and later): the kernel lists private pages. Costs the pages that are mapped.
 pagemap  `/proc/self/pagemap` (older Linux): 8 bytes are read for each page that may have been touched.
 compare  neither (macOS, gVisor): the mapping is compared with the committed bytes.
 
 In the arena a touched page exists in the file, so `pagemap` and `compare` look only where the file has data: a sparse
-memory costs its data. A named file does not tell; there they look at the whole size (pagemap about 2 ms per GiB).
+memory costs its data. A named file does not show that; there they look at the whole size (pagemap about 2 ms per GiB).
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ class Strategy(Protocol):
     stale_exact: bool
     """True if `dirty` is right even after the file was changed by others."""
     leaves_none: bool
-    """True if a mapping holds no page for itself after what `dirty` found was dropped, not even an equal one."""
+    """True if a mapping has no private page after the answer of `dirty` was dropped, not even an equal one."""
 
     def dirty(self, base: int, size: int, store: Store) -> list[Run]:
-        """Ascending runs of pages, at least those that differ from the store's bytes."""
+        """Return ascending runs of pages, at least those that differ from the store's bytes."""
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        """Show the store's bytes again at `runs`, which are all that `dirty` found; everything from the first to the
-        last must be a mapping of the store."""
+        """Show the store's bytes again at `runs`, the whole answer of `dirty`.
+
+        Everything from the first run to the last must be a mapping of the store.
+        """
 
 
 class _Scan(ctypes.Structure):
@@ -64,11 +66,11 @@ _PAGEMAP_SCAN: Final = (3 << 30) | (ctypes.sizeof(_Scan) << 16) | (ord("f") << 8
 _PAGEMAP: Final = "/proc/self/pagemap"
 _REGIONS: Final = 4096  # of three 64-bit numbers: start, end, categories
 _MANY: Final = 512
-"""For so many runs it is worth asking whether mapping anew does instead of dropping them one after the other."""
+"""From this number of runs on, mapping anew may be cheaper than dropping them one by one."""
 
 
 class Scan:
-    """Asks the kernel for pages that are neither the file's nor the shared zero page.
+    """Strategy that asks the kernel for pages that are neither the file's nor the shared zero page.
 
     It looks through all page tables, also those in which nothing is mapped any more; only mapping anew frees them.
     """
@@ -110,13 +112,13 @@ class Scan:
             if count < 0:
                 code = ctypes.get_errno()
                 raise OSError(code, f"PAGEMAP_SCAN: {os.strerror(code)}")
-            found = self._regions[: 3 * count].tolist()
+            regions = self._regions[: 3 * count].tolist()
             for index in range(0, 3 * count, 3):
-                start = found[index]
-                runs.append((start - base, found[index + 1] - start))
+                start = regions[index]
+                runs.append((start - base, regions[index + 1] - start))
             if count < _REGIONS:
                 break
-            position = found[-2]  # not walk_end, which is too small when the kernel filled the vector in steps
+            position = regions[-2]  # not walk_end, which is too small when the kernel filled the vector in steps
         return runs
 
     def drop(self, base: int, runs: list[Run], store: Store) -> None:
@@ -128,18 +130,18 @@ class Scan:
         host.drop_private(base, runs)
 
     def _shows_few(self, start: int, length: int, limit: int) -> bool:
-        """Whether fewer than `limit` of the file's own pages are mapped there, all of which mapping anew forgets."""
+        """Return True if fewer than `limit` of the file's own pages are mapped there (mapping anew forgets them)."""
         arg = self._counting
         arg.start, arg.end, arg.max_pages = start, start + length, limit
         count = self._ioctl(self._fd, _PAGEMAP_SCAN, ctypes.addressof(arg))
         if not 0 <= count < _REGIONS:
             return False
-        found = self._regions[: 3 * count].tolist()
-        return sum(found[1::3]) - sum(found[::3]) < limit * PAGE
+        regions = self._regions[: 3 * count].tolist()
+        return sum(regions[1::3]) - sum(regions[::3]) < limit * PAGE
 
 
 class PageMap:
-    """Reads the kernel's word for every page that may have been touched."""
+    """Strategy that reads the kernel's word for every page that may have been touched."""
 
     name = "pagemap"
     stale_exact = False
@@ -171,7 +173,7 @@ _HIGHEST: Final = slice(7 if sys.byteorder == "little" else 0, None, 8)
 
 
 def _private(words: bytes, first: int) -> list[int]:
-    """The pages that are present or swapped and belong to no file."""
+    """Return the pages that are present or swapped and belong to no file."""
     private = words[_HIGHEST].translate(_PRIVATE)
     pages = []
     index = private.find(1)
@@ -182,7 +184,7 @@ def _private(words: bytes, first: int) -> list[int]:
 
 
 class Compare:
-    """Compares bytes; drops pages by mapping the file anew, which works where MADV_DONTNEED keeps them."""
+    """Strategy that compares bytes. It drops pages by mapping the file anew: elsewhere MADV_DONTNEED may keep them."""
 
     name = "compare"
     stale_exact = False
@@ -215,12 +217,12 @@ class Compare:
 
 
 def _span(runs: list[Run]) -> Run:
-    """From the first run to the end of the last."""
+    """Return the run from the first run to the end of the last."""
     return runs[0][0], sum(runs[-1]) - runs[0][0]
 
 
 def _candidates(size: int, store: Store) -> list[Run]:
-    """Where touched pages can be."""
+    """Return where touched pages can be."""
     return extents(store, size) if store.shared else [(0, size)]
 
 
@@ -238,7 +240,7 @@ STRATEGIES: Final[dict[str, type[Scan] | type[PageMap] | type[Compare]]] = {
 
 
 def choose(name: str | None, trial: Store) -> Strategy:
-    """The strategy `name`, or the best that works here; every choice is tried on a page of `trial` first.
+    """Return the strategy `name`, or the best that works here; each is tried on pages of `trial` first.
 
     `trial` is an empty store of an arena. Raises Unsupported for a name that does not work on this machine.
     """
@@ -255,7 +257,7 @@ def choose(name: str | None, trial: Store) -> Strategy:
 
 
 def _works(strategy: Strategy, store: Store) -> bool:
-    """Does it find exactly the one page of four that was written, another being read, and bring it back?"""
+    """Return True if the strategy finds exactly the one page of four that was written, and drops it."""
     size = 4 * PAGE
     host.write_all(store.fd, b"\1" * size, store.origin)
     base = host.reserve(size)

@@ -1,4 +1,4 @@
-"""The operating system, as far as memories need it: mappings, sparse files, errors that say what and where.
+"""The parts of the operating system that memories need: mappings, sparse files, and errors of system calls.
 
 Everything foreign (ctypes, ioctl, platform constants) is in this file and in `dirty`; the rest of the package is plain
 Python over these functions. Offsets and lengths are bytes.
@@ -22,7 +22,7 @@ Run = tuple[int, int]
 """An offset and a length in bytes."""
 
 Part = tuple[int, bytes | memoryview]
-"""An offset and what to write there."""
+"""An offset and the bytes there."""
 
 PAGE: Final = mmap.PAGESIZE
 ZEROS: Final = bytes(PAGE)
@@ -63,7 +63,7 @@ _VECTOR: Final = 1024
 
 
 def failure(error: OSError, action: str, where: str) -> StateError:
-    """A clear error for a failed system call: what was tried, where, and why it could not be done."""
+    """Return the error for a failed system call: the action, the place and the reason."""
     of_system(error)
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -77,7 +77,7 @@ def _last_error(action: str) -> OSError:
 
 
 def reserve(length: int) -> int:
-    """The address of `length` bytes of inaccessible address space; raises OSError when there is none."""
+    """Return the address of `length` bytes of inaccessible address space; OSError if there is none."""
     address: int | None = libc.mmap(None, length, PROT_NONE, _PRIVATE | _ANON | _NORESERVE, -1, 0)
     if address is None or address == _FAILED:
         raise _last_error(f"reserving {length} bytes of address space")
@@ -87,17 +87,22 @@ def reserve(length: int) -> int:
 
 
 def map_private(address: int, length: int, fd: int, offset: int) -> None:
-    """Show `length` bytes of a file from `offset` at `address`, copy-on-write; replaces what was mapped there."""
+    """Map `length` bytes of a file from `offset` at `address`, copy-on-write, in place of any earlier mapping."""
     if length and libc.mmap(address, length, PROT_RW, _PRIVATE | _FIXED | _NORESERVE, fd, offset) != address:
         raise _last_error(f"mapping {length} bytes")
 
 
 def map_zeros(address: int, length: int) -> None:
-    """Fresh zeros that belong to no file at `address`; replaces what was mapped there."""
+    """Map fresh zeros that belong to no file at `address`, in place of any earlier mapping."""
     if length and libc.mmap(address, length, PROT_RW, _PRIVATE | _FIXED | _ANON | _NORESERVE, -1, 0) != address:
         raise _last_error(f"mapping {length} bytes")
     if length and LINUX:
         _madvise(address, length, _MADV_NOHUGEPAGE)
+
+
+def make_accessible(address: int, length: int) -> bool:
+    """Make reserved address space readable and writable zeros; return False if the system refuses."""
+    return length == 0 or libc.mprotect(address, length, PROT_RW) == 0
 
 
 def unmap(address: int, length: int) -> None:
@@ -106,13 +111,13 @@ def unmap(address: int, length: int) -> None:
 
 
 _FEW: Final = 8
-"""So many runs are dropped faster one by one than together (measured)."""
+"""Up to this number, runs are dropped faster one by one than together (measured)."""
 
 
 def drop_private(base: int, runs: list[Run]) -> None:
     """Forget the private pages of `runs` after `base` (Linux): a mapping shows its file there again.
 
-    One call does for many runs where the kernel can (6.14 and later); it empties the processor's whole address cache,
+    One call drops many runs where the kernel can (6.14 and later); it empties the processor's whole address cache,
     which a few calls for a few runs do not.
     """
     if len(runs) > _FEW:
@@ -123,7 +128,7 @@ def drop_private(base: int, runs: list[Run]) -> None:
 
 
 def _drop_together(base: int, runs: list[Run]) -> list[Run]:
-    """Drop what can be dropped with few calls; returns the runs that are left."""
+    """Drop runs with few calls; return those that were not dropped."""
     for first in range(0, len(runs), _VECTOR):
         batch = runs[first : first + _VECTOR]
         vector = array("Q", [number for offset, length in batch for number in (base + offset, length)])
@@ -135,7 +140,7 @@ def _drop_together(base: int, runs: list[Run]) -> list[Run]:
 
 
 def anonymous_file() -> int:
-    """The descriptor of an empty file without a name, gone with its last descriptor."""
+    """Return the descriptor of an empty file without a name, which ends with its last descriptor."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("canister-memories", os.MFD_CLOEXEC)
     import tempfile
@@ -154,7 +159,7 @@ def write_all(fd: int, data: bytes | bytearray | memoryview, offset: int) -> Non
 
 
 def read_padded(fd: int, length: int, offset: int) -> bytes:
-    """Exactly `length` bytes from `offset`; bytes past the end of the file are zero."""
+    """Return exactly `length` bytes from `offset`; bytes past the end of the file are zero."""
     data = os.pread(fd, length, offset)
     if len(data) == length:
         return data
@@ -170,7 +175,7 @@ def read_padded(fd: int, length: int, offset: int) -> bytes:
 
 
 def read_into(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> bool:
-    """Fill `data` with runs, which count from `origin`, one after another; False if the file ends before one does."""
+    """Read runs, relative to `origin`, into `data` one after another; return False if the file ends before one does."""
     at, read = 0, os.preadv
     for offset, length in runs:
         if read(fd, (data[at : at + length],), origin + offset) != length:
@@ -180,9 +185,9 @@ def read_into(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> bo
 
 
 def write_out(fd: int, offset: int, length: int) -> None:
-    """Have the system begin to bring bytes to the disk itself: waiting for it later (`os.fsync`) takes less.
+    """Make the system begin to write bytes to the disk, so that a later `os.fsync` waits less.
 
-    For Linux that is what comes first when cached pages are said to be needed no more.
+    Linux does so as the first step when cached pages are declared unneeded.
     """
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
@@ -198,9 +203,9 @@ def sync(path: Path) -> None:
 
 
 def data_runs(fd: int, start: int, end: int) -> list[Run]:
-    """Where a sparse file holds data in [start, end), as runs relative to `start`; everything else is zero.
+    """Return where a sparse file holds data in [start, end), as runs relative to `start`; everything else is zero.
 
-    Costs what is there, not the length of the range. A file system that cannot tell holes answers with the whole range.
+    Costs the data, not the length of the range. On a file system that does not know holes: the whole range.
     """
     runs: list[Run] = []
     position = start
@@ -221,7 +226,7 @@ def data_runs(fd: int, start: int, end: int) -> list[Run]:
 
 
 def punch(fd: int, start: int, end: int) -> bool:
-    """Make [start, end) of a file a hole; False, with nothing changed, where the file system cannot."""
+    """Make [start, end) of a file a hole; return False, with nothing changed, if the file system cannot."""
     return end <= start or (LINUX and libc.fallocate(fd, _PUNCH, start, end - start) == 0)
 
 
@@ -237,7 +242,7 @@ def clear(fd: int, start: int, end: int) -> None:
 
 
 def pieces(offset: int, length: int, size: int = CHUNK) -> Iterable[Run]:
-    """A run cut into runs of at most `size` bytes."""
+    """Yield a run cut into runs of at most `size` bytes."""
     end = offset + length
     while offset < end:
         part = min(size, end - offset)
@@ -246,14 +251,14 @@ def pieces(offset: int, length: int, size: int = CHUNK) -> Iterable[Run]:
 
 
 def clipped(runs: list[Run], end: int) -> list[Run]:
-    """The parts of ascending `runs` before `end`."""
+    """Return the parts of ascending `runs` before `end`."""
     if not runs or sum(runs[-1]) <= end:
         return runs
     return [(offset, min(length, end - offset)) for offset, length in runs if offset < end]
 
 
 def page_runs(pages: Iterable[int], size: int = PAGE) -> list[Run]:
-    """Ascending numbers of pages of `size` bytes as runs of bytes."""
+    """Return ascending numbers of pages of `size` bytes as runs of bytes."""
     runs: list[Run] = []
     first = last = -2
     for page in pages:

@@ -1,14 +1,14 @@
-"""An undo journal: what happens to a pool's files between begin and end happens together or, after a crash, not at all.
+"""An undo journal: all changes of a pool's files between begin and end happen or, after a crash, none of them.
 
 Before a page of a file is overwritten for the first time since begin, its old bytes are appended here; likewise the
 first size of a file, every cut below it, and the name of every file created or deleted. Recovery puts all of that back
-and can itself be interrupted and repeated. A record that was not written completely is ignored: what it announces had
-not happened yet.
+and can itself be interrupted and repeated. A record that was not written completely is ignored: the change it
+precedes had not happened yet.
 
 File: `MAGIC`, then records: CRC-32 of the rest, kind, length of the name, a number (an offset or a size), length of the
-payload (little-endian), name, payload. Removing the file is what makes the changes final. If files are to be deleted,
+payload (little-endian), name, payload. Removing the file makes the changes final. If files are to be deleted,
 it is renamed to `<path>.done` instead, they are deleted, and then it is removed. Recovery leaves a journal without
-records, which the next one goes on with: that takes no space on the disk.
+records, to which the next one appends: that takes no space on the disk.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
-from sandbox.memory.history import UndoPages
+from sandbox.memory.base import BaseMemory
 from sandbox.memory.host import PAGE, Part, Run
-
-if TYPE_CHECKING:
-    from sandbox.memory.committed import Memory
+from sandbox.memory.undo_pages import UndoPages
 
 MAGIC: Final = b"canister-sandbox undo 1\n"
 _HEADER: Final = struct.Struct("<BHQI")
@@ -43,7 +41,7 @@ OldPart = tuple[int, memoryview]
 
 
 class Record(NamedTuple):
-    """One entry: what was about to change in the file `name`."""
+    """One entry: an old state, or a creation or deletion, of the file `name`."""
 
     kind: int
     name: str
@@ -71,17 +69,20 @@ class Journal:
             host.sync(path.parent)
 
     def saved(self, name: str) -> UndoPages | None:
-        """Which pages of a file have been overwritten since begin; None if none was, or the file was created since."""
+        """Return the pages of a file overwritten since begin; None if there are none or the file was created since."""
         return self._saved.get(name)
 
     def has_created(self, name: str) -> bool:
-        """Whether a file was created since begin."""
+        """Return True if a file was created since begin."""
         return name in self._created
 
     def overwritten(self, since: int = 0) -> tuple[dict[str, list[OldPart]], int]:
-        """What was overwritten after the journal was `since` bytes long, as it was at begin: offsets and whole pages by
-        the name of the file; and how long the journal is now. The records are not checked (`check`)."""
-        found: dict[str, list[OldPart]] = {}
+        """Return the old pages recorded after the journal was `since` bytes long, and its present length.
+
+        The pages, as they were at begin, are (offset, whole pages) by the name of the file. The records are not checked
+        (`check`).
+        """
+        parts: dict[str, list[OldPart]] = {}
         position, data = max(since, len(MAGIC)), _mapped(self.path)
         while position < self._end:
             start = position + _CRC.size
@@ -89,15 +90,15 @@ class Journal:
             start += _HEADER.size + name
             position = start + length
             if kind == _PAGES:
-                found.setdefault(bytes(data[start - name : start]).decode(), []).append((number, data[start:position]))
-        return found, self._end
+                parts.setdefault(bytes(data[start - name : start]).decode(), []).append((number, data[start:position]))
+        return parts, self._end
 
     def check(self) -> None:
-        """`StateCorrupt` if what was written contradicts its checksums."""
+        """Check the records against their checksums (StateCorrupt)."""
         deque(_records(self.path, self._end), 0)
 
-    def before(self, memory: Memory, runs: list[Run], low: int) -> None:
-        """The pages `runs` of a memory, and what lies past `low`, are about to change."""
+    def before(self, memory: BaseMemory, runs: list[Run], low_water: int) -> None:
+        """Save the pages `runs` of a memory, and its bytes past `low_water`; must precede their change."""
         name = memory.name
         if name in self._created:
             return
@@ -105,17 +106,17 @@ class Journal:
         if saved is None:
             self._append(_encode(Record(_SIZE, name, memory.size)))
             saved = self._saved[name] = UndoPages(memory.size)
-        if low < saved.low:
-            lost = host.data_runs(memory.store.fd, low, min(saved.low, memory.size))
-            self._save(memory, saved, [(low + offset, length) for offset, length in lost])
-            self._append(_encode(Record(_LOW, name, low)))
-            saved.low = low
+        if low_water < saved.low_water:
+            lost = host.data_runs(memory.store.fd, low_water, min(saved.low_water, memory.size))
+            self._save(memory, saved, [(low_water + offset, length) for offset, length in lost])
+            self._append(_encode(Record(_LOW, name, low_water)))
+            saved.low_water = low_water
         self._save(memory, saved, runs)
         if self._durable:
             os.fdatasync(self._fd)
 
     def created(self, name: str) -> None:
-        """A file is about to be created."""
+        """Record that a file is about to be created."""
         self._append(_encode(Record(_CREATED, name)))
         self._created.add(name)
         if self._durable:
@@ -145,7 +146,7 @@ class Journal:
         self._close()
 
     def discard(self) -> None:
-        """Give up a journal in which nothing was noted; if its file cannot be deleted, it is void all the same."""
+        """Give up a journal without records; if its file cannot be deleted, it is void all the same."""
         self._close()
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
@@ -154,7 +155,7 @@ class Journal:
         """In a forked child: give the descriptor back; the file is the parent's."""
         self._close()
 
-    def _save(self, memory: Memory, saved: UndoPages, runs: list[Run]) -> None:
+    def _save(self, memory: BaseMemory, saved: UndoPages, runs: list[Run]) -> None:
         for run in saved.missing(runs):
             for offset, length in host.pieces(*run):
                 old = host.read_padded(memory.store.fd, length, offset)
@@ -171,42 +172,42 @@ class Journal:
 
 
 def recover(path: Path, directory: Path) -> bool:
-    """Finish what a crash has interrupted: take the files of `directory` back to the begin of the journal at `path`.
+    """Take the files of `directory` back to the begin of the journal at `path`, or finish its end, after a crash.
 
-    True if there was something to take back. Raises StateCorrupt if the journal contradicts its checksums in the middle
-    or a file that it names is missing.
+    Return True if there was something to take back. Raises StateCorrupt if the journal contradicts its checksums in
+    the middle or a file that it names is missing.
     """
     done = _done(path)
     if done.exists():
         _finish(path, directory, [record.name for record in _records(done) if record.kind == _DELETED])
-    found = read(path, directory)
-    for name in found.created:
+    content = read(path, directory)
+    for name in content.created:
         (directory / name).unlink(missing_ok=True)
-    for name, past in found.changed.items():
+    for name, past in content.changed.items():
         _take_back(directory / name, past)
-    if found.created or found.changed:
+    if content.created or content.changed:
         host.sync(directory)
     _empty(path)
-    return bool(found.created or found.changed)
+    return bool(content.created or content.changed)
 
 
 class Past(NamedTuple):
-    """How a file was: the smallest size that it had since, its size, and pages, as (offset, bytes)."""
+    """A file at the begin of a journal: the smallest size it has had since, its size, and pages, as (offset, bytes)."""
 
-    low: int
+    low_water: int
     size: int
     pages: list[Part]
 
 
-class Found(NamedTuple):
-    """What a journal says: files created since its begin, and how the changed ones were."""
+class Content(NamedTuple):
+    """The content of a journal: files created since its begin, and the old states of changed ones."""
 
     created: set[str]
     changed: dict[str, Past]
 
 
-def read(path: Path, directory: Path) -> Found:
-    """The journal at `path` for the files of `directory`; nothing if there is none. StateCorrupt as `recover`."""
+def read(path: Path, directory: Path) -> Content:
+    """Read the journal at `path` for the files of `directory`; empty if there is none. StateCorrupt as `recover`."""
     records = list(_records(path)) if path.exists() else []
     lows = {record.name: record.number for record in records if record.kind == _LOW}
     sizes = {record.name: record.number for record in records if record.kind == _SIZE}
@@ -217,16 +218,16 @@ def read(path: Path, directory: Path) -> Found:
     for record in records:
         if record.kind == _PAGES and record.name in changed:
             changed[record.name].pages.append((record.number, record.payload))
-    return Found({record.name for record in records if record.kind == _CREATED}, changed)
+    return Content({record.name for record in records if record.kind == _CREATED}, changed)
 
 
 def pending(path: Path) -> bool:
-    """True if a journal at `path` has not been recovered, or not been cleared away after its end."""
+    """Return True if a journal at `path` has not been recovered, or its files to delete still exist after its end."""
     return (path.exists() and path.stat().st_size not in (0, len(MAGIC))) or _done(path).exists()
 
 
 def _empty(path: Path) -> None:
-    """Leave nothing in a journal."""
+    """Remove all records of a journal."""
     if pending(path):
         os.truncate(path, len(MAGIC) if path.stat().st_size > len(MAGIC) else 0)
         host.sync(path)
@@ -235,7 +236,7 @@ def _empty(path: Path) -> None:
 def _take_back(file: Path, past: Past) -> None:
     fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.ftruncate(fd, past.low)
+        os.ftruncate(fd, past.low_water)
         os.ftruncate(fd, past.size)
         for offset, old in past.pages:
             host.write_all(fd, old, offset)
@@ -264,12 +265,12 @@ def _mapped(path: Path) -> memoryview:
 
 
 def _records(path: Path, end: int = 0) -> Iterator[Record]:
-    """The complete records of a journal, in order; up to `end` all are complete."""
+    """Yield the complete records of a journal, in order; before `end` all must be complete (StateCorrupt)."""
     data, position = _mapped(path), len(MAGIC)
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StateCorrupt(f"{path} is not an undo journal of this version")
-    while (found := _decode(data, position)) is not None:
-        record, position = found
+    while (decoded := _decode(data, position)) is not None:
+        record, position = decoded
         yield record
     if position < end:
         raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
@@ -278,7 +279,7 @@ def _records(path: Path, end: int = 0) -> Iterator[Record]:
 
 
 def _length(data: memoryview, position: int) -> int:
-    """The length of the record at `position`, as far as its header says; 0 without a header."""
+    """Return the length of the record at `position` by its header; 0 without a header."""
     start = position + _CRC.size
     if len(data) < start + _HEADER.size:
         return 0
@@ -287,7 +288,7 @@ def _length(data: memoryview, position: int) -> int:
 
 
 def _decode(data: memoryview, position: int) -> tuple[Record, int] | None:
-    """The record at `position` and where it ends; None if it is not complete and right."""
+    """Return the record at `position` and its end; None if it is incomplete or contradicts its checksum."""
     length = _length(data, position)
     end = position + length
     if not length or end > len(data):
@@ -305,7 +306,7 @@ def _done(path: Path) -> Path:
 
 
 def begin(path: Path, directory: Path, durable: bool) -> Journal:
-    """A new journal; StateError if an earlier one has not been recovered."""
+    """Begin a new journal; StateError if an earlier one has not been recovered."""
     if pending(path):
         raise StateError(f"{path} was left by a command that did not finish; recover first")
     return Journal(path, directory, durable)

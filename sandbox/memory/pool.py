@@ -10,6 +10,7 @@ from pathlib import Path
 from sandbox import fork
 from sandbox.errors import StateError
 from sandbox.memory import dirty, host, journal
+from sandbox.memory.base import closed
 from sandbox.memory.committed import Memory, check_size
 from sandbox.memory.journal import Journal, Past
 from sandbox.memory.store import Arena, Handles, NamedFile, Store
@@ -24,8 +25,8 @@ class Pool:
 
     With `read_only`, the directory and its files are read and never written; new memories live and die with the pool.
 
-    `strategy` names the way to find dirty pages (`scan`, `pagemap`, `compare`); None chooses the best that works here.
-    Two pools never share anything. A pool and what it made belong to one thread at a time; dropping references is safe
+    `strategy` names the search for dirty pages (`scan`, `pagemap`, `compare`); None chooses the best that works here.
+    Two pools share nothing. A pool, its memories and marks belong to one thread at a time; dropping references is safe
     in any. They belong to one process: a forked child that uses them gets StateError, and never changes them.
     """
 
@@ -40,7 +41,7 @@ class Pool:
         except OSError as error:
             raise host.failure(error, "making room for memories", str(directory or "memory")) from error
         self._handles = Handles(read_only=read_only)
-        self._guard = WriteBarrier()
+        self._barrier = WriteBarrier()
         self._live: weakref.WeakValueDictionary[str, Memory] = weakref.WeakValueDictionary()
         self._known: set[str] = set()
         self._pasts: dict[str, Past] = {}
@@ -48,8 +49,8 @@ class Pool:
         self._next = 1 + max((_number(name) for name in self.names()), default=0)
 
     def disown(self, process: int) -> None:
-        """Called in a forked child: give up all descriptors, and refuse from now on."""
-        self._guard.disown(process)
+        """In a forked child: give up all descriptors, and refuse every use from now on."""
+        self._barrier.disown(process)
         self._handles.close_all()
         self._arena.detach()
 
@@ -59,7 +60,7 @@ class Pool:
         return self._strategy.name
 
     def memory(self, size: int = 0, *, unmarked: bool = False) -> Memory:
-        """A new memory of `size` zero bytes; one that is `unmarked` is not taken back by marks."""
+        """Make a memory of `size` zero bytes; one that is `unmarked` is not taken back by marks."""
         check_size(size)
         memory = self._create(unmarked)
         if size:
@@ -67,7 +68,7 @@ class Pool:
         return memory
 
     def open(self, name: str, *, unmarked: bool = False) -> Memory:
-        """The memory with this name in the pool's directory; the same object while anyone holds it. Copies nothing."""
+        """Open the memory `name` of the pool's directory; the same object while it is referenced. Copies nothing."""
         self._check()
         memory = self._live.get(name)
         if memory is not None and not memory.closed:
@@ -78,16 +79,16 @@ class Pool:
         return self._file(name, unmarked) if past is None else self._taken_back(self._file(name, unmarked), past)
 
     def damaged(self, name: str, size: int, damage: str) -> Memory:
-        """What stands for a memory of the pool's directory that must not be used; its file stays what it is."""
+        """Return a closed stand-in for a memory of the directory whose bytes are damaged; its file is not touched."""
         memory = self._build(NamedFile(self._handles, self._need_directory() / name), size)
         memory.give_up(damage)
         return memory
 
     def names(self) -> list[str]:
-        """The names of all memories in the directory, oldest first."""
+        """Return the names of all memories in the directory, oldest first."""
         if self.directory is None or not self.directory.exists():
             return []
-        deleted = self._guard.journal.deleted if self._guard.journal is not None else []
+        deleted = self._barrier.journal.deleted if self._barrier.journal is not None else []
         return sorted(
             (name for name in os.listdir(self.directory) if _number(name) and name not in deleted), key=_number
         )
@@ -95,70 +96,70 @@ class Pool:
     @property
     def journal(self) -> Journal | None:
         """The journal that is being written."""
-        return self._guard.journal
+        return self._barrier.journal
 
     def mark(self) -> PoolMark:
-        """A moment to which all memories of the pool can be taken back; O(1)."""
-        return self._guard.mark()
+        """Return a mark, to which all memories of the pool can be taken back; O(1)."""
+        return self._barrier.mark()
 
     @property
     def marked(self) -> bool:
-        """Whether there are marks to which the pool may be taken back."""
-        return bool(self._guard.marks)
+        """True if there are marks to which the pool may be taken back."""
+        return bool(self._barrier.marks)
 
     def note_changes(self) -> list[Overwritten]:
-        """Note every change of a memory from now on; the notes, for `take_back`. Costs the bytes overwritten."""
-        self._guard.note()
-        assert self._guard.noted is not None
-        return self._guard.noted
+        """Note every change of a memory from now on; return the notes, for `take_back`. Costs the bytes overwritten."""
+        return self._barrier.note()
 
     def keep_changes(self) -> None:
-        """Note no more."""
-        self._guard.forget()
+        """Stop noting; the changes stay."""
+        self._barrier.forget()
 
     def take_back(self, noted: list[Overwritten]) -> None:
-        """Make all memories what they were when the notes began, also after a change that was interrupted half-way.
+        """Take all memories back to the begin of the notes, also after a change that was interrupted half-way.
 
         Views of them are stale. May be repeated until it returns.
         """
-        self._guard.take_back(noted)
+        self._barrier.take_back(noted)
 
     # Files
 
     def unneeded(self, keep: Container[str], also: Iterable[str] = ()) -> list[str]:
-        """The names of the files that this pool opened or made, and of those in `also`, that `keep` does not name.
-        Other files in the directory are somebody's."""
+        """Return the names of files that this pool opened or made, or that are in `also`, without those in `keep`.
+
+        Other files of the directory are not the pool's to delete.
+        """
         known = self._known.union(also)
         return [name for name in self.names() if name in known and name not in keep]
 
     def prune(self, keep: Container[str], also: Iterable[str] = ()) -> list[str]:
-        """Delete the `unneeded` files that no living Memory uses; returns their names."""
+        """Delete the `unneeded` files that no open Memory uses; return their names."""
         gone = [name for name in self.unneeded(keep, also) if name not in self._live]
         for name in gone:
             self._delete(name)
         return gone
 
     def begin_journal(self, path: Path, durable: bool = False) -> None:
-        """From here to `end_journal`, all changes to the pool's files happen together or not at all.
+        """Begin a journal: until `end_journal`, all changes to the pool's files happen together or not at all.
 
         The journal at `path` survives the death of the process at any moment; with `durable`, of the machine too (each
         commit then waits for the disk). StateError if `path` was left by a crash: `recover` first.
         """
         directory = self._need_directory()
-        if self._guard.journal is not None:
-            raise StateError(f"the journal {self._guard.journal.path} has not ended")
+        if self._barrier.journal is not None:
+            raise StateError(f"the journal {self._barrier.journal.path} has not ended")
         try:
-            self._guard.journal = journal.begin(path, directory, durable)
+            self._barrier.journal = journal.begin(path, directory, durable)
         except OSError as error:
             raise host.failure(error, "beginning a journal", str(path)) from error
 
     def end_journal(self) -> None:
-        """Everything since `begin_journal` is final and on the disk. After StateError the journal is still open."""
-        _end(self._guard.journal)
-        self._guard.journal = None
+        """Make everything since `begin_journal` final and durable. After StateError the journal is still open."""
+        _end(self._barrier.journal)
+        self._barrier.journal = None
 
     def prepare_journal(self, path: Path, durable: bool = False) -> Journal:
-        """A journal to switch to or to discard; one that stands at `path` is void."""
+        """Begin a journal to switch to or to discard; an earlier one at `path` is void and deleted."""
         directory = self._need_directory()
         try:
             path.unlink(missing_ok=True)
@@ -167,23 +168,23 @@ class Pool:
             raise host.failure(error, "preparing a journal", str(path)) from error
 
     def switch_journal(self, following: Journal) -> None:
-        """`end_journal`, but whatever happens to the files from here on is in `following`, also after StateError.
+        """End the journal; changes of the files from here on are recorded in `following`, also after StateError.
 
-        Does nothing if that is the journal already.
+        Does nothing if `following` is the journal already.
         """
-        current = self._guard.journal
+        current = self._barrier.journal
         if current is not following:
-            self._guard.journal = following
+            self._barrier.journal = following
             _end(current)
 
     def recover(self, path: Path) -> bool:
-        """Take all files back to where they were when the journal at `path` was begun; call it before opening any.
+        """Take all files back to the begin of the journal at `path`; must be called before any is opened.
 
-        True if there was something to take back. It may be interrupted and repeated. If the pool is `read_only`, what
-        `open` answers is taken back, in memory.
+        Return True if there was something to take back. May be interrupted and repeated. If the pool is `read_only`,
+        the files stay, and `open` returns copies that were taken back in memory.
         """
         directory = self._need_directory()
-        if self._guard.journal is not None or self._live:
+        if self._barrier.journal is not None or self._live:
             raise StateError("recovering while memories of the pool are open")
         try:
             if not self.read_only:
@@ -194,8 +195,8 @@ class Pool:
         return bool(self._pasts)
 
     def _check(self) -> None:
-        if self._guard.process is not None:
-            raise self._guard.closed("this pool of memories")
+        if self._barrier.owner is not None:
+            raise closed("this pool of memories", self._barrier.owner)
 
     def _need_directory(self) -> Path:
         self._check()
@@ -206,8 +207,8 @@ class Pool:
     def _delete(self, name: str) -> None:
         directory = self._need_directory()
         try:
-            if self._guard.journal is not None:
-                self._guard.journal.delete(name)
+            if self._barrier.journal is not None:
+                self._barrier.journal.delete(name)
             else:
                 (directory / name).unlink()
         except OSError as error:
@@ -221,8 +222,8 @@ class Pool:
             name = f"{self._next:08d}{_SUFFIX}"
             self._next += 1
             path = self.directory / name
-            if self._guard.journal is not None:
-                self._guard.journal.created(name)
+            if self._barrier.journal is not None:
+                self._barrier.journal.created(name)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             return self._file(name, unmarked)
         except OSError as error:
@@ -241,9 +242,9 @@ class Pool:
         return memory
 
     def _taken_back(self, present: Memory, past: Past) -> Memory:
-        """A copy of what a file was."""
+        """Return a copy of a file as it was at the begin of the journal."""
         memory = self.memory(past.size, unmarked=present.unmarked)
-        for run in host.clipped(present.extents(), min(past.low, past.size)):
+        for run in host.clipped(present.extents(), min(past.low_water, past.size)):
             for offset, length in host.pieces(*run):
                 memory.write(offset, present.read(offset, length))
         for offset, data in past.pages:
@@ -252,7 +253,7 @@ class Pool:
         return memory
 
     def _build(self, store: Store, size: int, unmarked: bool = False) -> Memory:
-        return Memory(store, size, self._guard, self._strategy, self.memory, unmarked)
+        return Memory(store, size, self._barrier, self._strategy, self.memory, unmarked)
 
 
 def _end(current: Journal | None) -> None:
@@ -265,6 +266,6 @@ def _end(current: Journal | None) -> None:
 
 
 def _number(name: str) -> int:
-    """The number in a memory's file name; 0 for any other file."""
+    """Return the number in a memory's file name; 0 for any other file."""
     stem = name.removesuffix(_SUFFIX)
     return int(stem) if stem != name and stem.isascii() and stem.isdigit() else 0

@@ -1,4 +1,4 @@
-"""Bytes that can be read and do not change: an image of a memory, or a state that is kept somewhere else."""
+"""Immutable bytes that can be read: an image of a memory, or a state that is stored elsewhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Readable(Protocol):
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size in bytes."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """A copy of the bytes [offset, offset + length); ValueError if they are not all inside."""
+        """Return a copy of the bytes [offset, offset + length); ValueError if they are not all inside."""
 
     def extents(self) -> list[Run]:
-        """Where data is, as ascending runs of bytes; everything else is zero."""
+        """Return where data is, as ascending runs of bytes; everything else is zero."""
 
     def pieces(self, runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
-        """The bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""
+        """Yield the bytes of ascending runs, as (offset, bytes) of at most 1 MiB each."""

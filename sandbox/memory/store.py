@@ -1,7 +1,7 @@
-"""Where committed bytes lie: one sparse anonymous file for a whole pool, or one named file per memory.
+"""Storage of committed bytes: one sparse anonymous file for a whole pool, or one named file per memory.
 
-A store knows bytes, not rules: who may write, and what must be saved before, is decided above. Bytes of a store past
-its memory's size are zero, always.
+A store knows bytes, not rules: its callers decide who may write and which bytes must be saved before. Bytes of a store
+past its memory's size are always zero.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Store(Protocol):
     def origin(self) -> int: ...
     @property
     def where(self) -> str:
-        """For messages."""
+        """The place, for error texts."""
 
     @property
     def writable(self) -> bool:
-        """False for a file that was opened to be read only."""
+        """False for a file that was opened for reading only."""
 
     @property
     def shared(self) -> bool:
@@ -41,7 +41,7 @@ class Store(Protocol):
         file, and writing to a page that exists cannot fail for want of space."""
 
     def set_size(self, old: int, new: int) -> None:
-        """Make room, or give up what lies past `new`. Costs the data given up, not the sizes."""
+        """Make room, or give up the bytes past `new`. Costs the data given up, not the sizes."""
 
     def release(self) -> None:
         """Give descriptors and, where the memory has no name, space back."""
@@ -57,7 +57,7 @@ class Arena:
         self._close = weakref.finalize(self, os.close, self.fd)
 
     def slot(self) -> ArenaSlot:
-        """Room for a new, empty memory; it comes back when the slot is no longer referenced."""
+        """Return room for a new, empty memory; it is given back when the slot is no longer referenced."""
         if self._free:
             index = self._free.pop()
         else:
@@ -107,7 +107,7 @@ class Handles:
         self.close_all = weakref.finalize(self, _close_all, self._open)
 
     def get(self, path: Path) -> int:
-        """A descriptor, good until `limit` other files have been asked for."""
+        """Return a descriptor, valid until `limit` other files have been requested."""
         fd = self._open.get(path)
         if fd is None:
             while len(self._open) >= self._limit:
@@ -153,5 +153,5 @@ class NamedFile:
 
 
 def extents(store: Store, size: int) -> list[Run]:
-    """Where the first `size` bytes of a store hold data."""
+    """Return where the first `size` bytes of a store hold data."""
     return host.data_runs(store.fd, store.origin, store.origin + size)

@@ -1,68 +1,80 @@
-"""A private copy-on-write mapping of a memory: what is written stays private until it is committed."""
+"""A private copy-on-write mapping of a memory: writes stay private until they are committed."""
 
 from __future__ import annotations
 
 import ctypes
 import time
 import weakref
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from sandbox.errors import StateError, of_system
 from sandbox.memory import host
+from sandbox.memory.base import BaseMemory
 from sandbox.memory.host import PAGE, Run
 from sandbox.memory.store import SLOT
 
-if TYPE_CHECKING:
-    from sandbox.memory.committed import Memory
+CommitPages = Callable[[list[Run], memoryview, int], int]
+"""Writes runs of pages of a view, and its size, to the memory; the bytes written."""
 
 _SLOW: Final = 40e-6  # seconds that a scan may take, and
-_SLOW_RUN: Final = 1e-6  # for each run found
+_SLOW_RUN: Final = 1e-6  # for each run in its answer
 _SLOW_SCANS: Final = 12  # mapping everything anew costs about as much as this many scans
 
 
-class View:
-    """Made by `Memory.view`. Closed when nobody references it; the memory stays open at least that long.
+class BaseView:
+    """A private mapping, which writes to its memory through `commit_pages`.
 
     `base` is an address, `size` the accessible bytes there, `capacity` the bytes to which it can grow in place; after
-    those, guard bytes stay inaccessible. Pages that were never written show the committed bytes of now.
+    those, guard bytes stay inaccessible. Pages that were never written show the committed bytes of now. `views` are the
+    open views of the memory.
     """
 
-    def __init__(self, memory: Memory, minimum: int, reserve: int, guard: int, movable: bool) -> None:
+    def __init__(
+        self,
+        memory: BaseMemory,
+        commit_pages: CommitPages,
+        views: weakref.WeakSet[BaseView],
+        minimum: int,
+        reserve: int,
+        guard: int,
+        movable: bool,
+    ) -> None:
         self.memory = memory
         self.base = 0
         self.size = _whole(max(minimum, memory.size))
         self.capacity = 0
+        self._commit_pages = commit_pages
+        self._views = views
         self._guard = _whole(guard)
         self._movable = movable
         self._seen = memory.generation
         self._slow = 0
-        self._apart = False
+        self._zero_tail = False
+        """True if the view shows zeros at its end that are not of the memory's file."""
         self._map(_whole(max(reserve, self.size)))
-        memory.views.add(self)
+        views.add(self)
 
     def _map(self, capacity: int) -> None:
-        """Reserve address space and show the committed bytes in it; growth past them is zero.
-
-        `_apart`: at its end the view shows zeros that are not of the memory's file.
-        """
+        """Reserve address space and map the committed bytes in it; growth past them is zero."""
         memory, store = self.memory, self.memory.store
         length = max(capacity + self._guard, PAGE)
         base = host.reserve(length)
         self._unmap = weakref.finalize(self, host.unmap, base, length)
-        shown = self.size if store.shared else min(self.size, memory.size)
-        if shown:
-            host.map_private(base, shown, store.fd, store.origin)
-        host.map_zeros(base + shown, self.size - shown)
-        self.base, self.capacity, self._apart = base, capacity, shown < self.size
+        mapped = self.size if store.shared else min(self.size, memory.size)
+        if mapped:
+            host.map_private(base, mapped, store.fd, store.origin)
+        host.map_zeros(base + mapped, self.size - mapped)
+        self.base, self.capacity, self._zero_tail = base, capacity, mapped < self.size
         self._bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
 
     @property
     def stale(self) -> bool:
-        """True if the memory was changed by anyone but this view: it must be rolled back or dropped."""
+        """True if the memory was changed other than by this view, which must be rolled back or dropped."""
         return self._seen != self.memory.generation
 
     def read(self, offset: int, length: int) -> bytes:
-        """A copy of bytes as the view shows them; ValueError if they are not all inside."""
+        """Return a copy of bytes of the view; ValueError if they are not all inside."""
         self._check(offset, length)
         return ctypes.string_at(self.base + offset, length) if length else b""
 
@@ -72,7 +84,7 @@ class View:
         ctypes.memmove(self.base + offset, data, len(data))
 
     def grow(self, new_size: int) -> bool:
-        """Make the view larger with zeros. False, with nothing changed, if there is no address space for it.
+        """Make the view larger with zeros. Return False, with nothing changed, if there is no address space for it.
 
         In place up to `capacity`; beyond that a movable view gets a new `base`.
         """
@@ -90,7 +102,7 @@ class View:
                 host.map_private(start, size - self.size, store.fd, store.origin + self.size)
             else:
                 host.map_zeros(start, size - self.size)
-                self._apart = True
+                self._zero_tail = True
         except OSError as error:
             of_system(error)
             return False
@@ -112,7 +124,7 @@ class View:
         return True
 
     def dirty(self) -> list[Run]:
-        """Ascending runs of pages written since the last commit or rollback. Of a stale view it may be incomplete."""
+        """Return ascending runs of pages written since the last commit or rollback; maybe not all if stale."""
         self._check()
         began = time.perf_counter()
         memory = self.memory
@@ -125,10 +137,10 @@ class View:
         return runs
 
     def commit(self) -> int:
-        """Make what was written, and the size, the memory's committed state; returns the bytes written.
+        """Make the written pages and the size the memory's committed state; return the bytes written.
 
-        All or nothing: after StateError the memory is as before and the view still holds what was written. A stale view
-        is refused.
+        All or nothing: after StateError the memory is as before and the view still holds its writes. A stale view is
+        refused (StateError).
         """
         memory = self.memory
         if self.stale:
@@ -137,33 +149,22 @@ class View:
         if not runs and size == memory.size:
             return 0
         before = memory.size
-        written = memory.absorb(runs, self._bytes, size)
+        written = self._commit_pages(runs, self._bytes, size)
         self._seen = memory.generation
         self._refresh(runs, before)
         return written
 
-    def fork(self) -> Memory:
-        """A new memory of the same pool with what the view shows; the view and its memory stay as they are. Copies only
-        data. A stale view is refused.
-        """
-        if self.stale:
-            raise StateError("copying a view of a memory that was changed since")
-        runs = self.dirty()
-        other = self.memory.fork()
-        other.absorb(runs, self._bytes, self.size)
-        return other
-
     def rollback(self) -> bool:
-        """Forget what was written since the last commit; a stale view shows the memory's present bytes again.
+        """Forget all writes since the last commit; a stale view shows the memory's present bytes again.
 
-        False if the view has another size than the memory, because it had grown or the memory was resized: then it
-        cannot go on and must be closed.
+        Return False if the view has another size than the memory, because it had grown or the memory was resized: then
+        it must be closed.
         """
         self._check()
         memory = self.memory
         if self.size != memory.size:
             return False
-        if self._apart or (self.stale and not memory.strategy.stale_exact):
+        if self._zero_tail or (self.stale and not memory.strategy.stale_exact):
             self._remap()
         else:
             self._refresh(self.dirty(), self.size)
@@ -171,20 +172,21 @@ class View:
         return True
 
     def follow(self) -> bool:
-        """As `rollback`, for a view to which nothing was written since it was last committed or rolled back: all that
-        it shows are the memory's own pages, so there is nothing to look for.
+        """Do as `rollback` for a view without writes since its last commit or rollback.
+
+        All its pages are the memory's own, so no search for dirty pages is needed.
         """
         self._check()
         if not self.stale:
             return True
         memory = self.memory
-        if self._apart or self.size != memory.size or not memory.strategy.leaves_none:
+        if self._zero_tail or self.size != memory.size or not memory.strategy.leaves_none:
             return self.rollback()
         self._seen = memory.generation
         return True
 
-    def _refresh(self, runs: list[Run], shown: int) -> None:
-        """Drop the private pages `runs`; everything past `shown` is shown from the memory for the first time.
+    def _refresh(self, runs: list[Run], mapped: int) -> None:
+        """Drop the private pages `runs`, and map the memory past `mapped` for the first time.
 
         The kernel's search for dirty pages costs all pages that were ever touched. When it was slow several times,
         everything is mapped anew, which forgets them.
@@ -193,39 +195,39 @@ class View:
         if self._slow >= _SLOW_SCANS:
             self._remap()
             return
-        if shown < self.size and not store.shared:
-            host.map_private(self.base + shown, self.size - shown, store.fd, store.origin + shown)
-            runs = host.clipped(runs, shown)
-            self._apart = False
+        if mapped < self.size and not store.shared:
+            host.map_private(self.base + mapped, self.size - mapped, store.fd, store.origin + mapped)
+            runs = host.clipped(runs, mapped)
+            self._zero_tail = False
         strategy.drop(self.base, runs, store)
 
     def _remap(self) -> None:
-        """Show the memory's bytes everywhere, for which the sizes must be the same; costs what was mapped."""
+        """Map the memory's bytes everywhere anew; the sizes must be equal. Costs the pages that were mapped."""
         store = self.memory.store
         host.map_private(self.base, self.size, store.fd, store.origin)
-        self._slow, self._apart = 0, False
+        self._slow, self._zero_tail = 0, False
 
     def cut(self, size: int) -> None:
-        """The memory's file is about to end at `size`: what the view shows past it becomes zeros, not a fault."""
+        """Show zeros past `size`, at which the memory's file is about to end: reading there must not fault."""
         if self._unmap.alive and size < self.size:
             host.map_zeros(self.base + size, self.size - size)
-            self._apart = True
+            self._zero_tail = True
 
     def close(self) -> None:
-        """Give the address space back; nothing may use `base` any more. Does nothing the second time."""
+        """Give the address space back; `base` must not be used any more. Does nothing the second time."""
         if not self._unmap.alive:
             return
         memory, size = self.memory, self.size
         self._bytes = memoryview(b"")
         self._unmap()
-        memory.views.discard(self)
+        self._views.discard(self)
         if memory.store.shared and size > memory.size and not memory.closed:
             self._give_back(size)
 
     def _give_back(self, size: int) -> None:
-        """Growth that was not committed has left zero pages in the arena."""
+        """Give back the zero pages that growth without a commit left in the arena."""
         memory = self.memory
-        if all(other.size <= memory.size for other in memory.views):
+        if all(other.size <= memory.size for other in self._views):
             memory.store.set_size(size, memory.size)
 
     def _check(self, offset: int = 0, length: int = 0) -> None:

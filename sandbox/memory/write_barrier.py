@@ -1,65 +1,78 @@
-"""What must happen before the committed bytes of any memory of a pool change: marks take images, the journal writes."""
+"""The write barrier: the steps before a change of committed bytes in any memory of a pool.
+
+Marks take images of the memory, the journal writes old bytes to the disk, and changes are noted if they may be undone.
+"""
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-from sandbox.errors import StateError
-from sandbox.memory.history import Image
+from sandbox.memory.base import BaseMemory
+from sandbox.memory.history import BaseImage
+from sandbox.memory.journal import Journal
 
-if TYPE_CHECKING:
-    from sandbox.memory.committed import Memory
-    from sandbox.memory.journal import Journal
+
+class Undoable(Protocol):
+    """A memory as marks and notes see it."""
+
+    @property
+    def closed(self) -> bool:
+        """True if its bytes cannot be used any more."""
+
+    def image(self) -> BaseImage:
+        """Return the present bytes as an immutable value."""
+
+    def restore(self, image: BaseImage) -> int:
+        """Bring back the bytes and size of an image; return the bytes written."""
+
+    def take_back(self, change: Overwritten) -> None:
+        """Undo a change that was finished, interrupted or never begun."""
 
 
 class Overwritten(NamedTuple):
-    """What one change of a memory was about to overwrite: the size before, the smallest size meanwhile, the bytes."""
+    """Everything that one change of a memory is about to overwrite: the memory's size before the change, the smallest
+    size during it, and old bytes as (offset, bytes)."""
 
-    memory: Memory
+    memory: Undoable
     size: int
-    low: int
+    low_water: int
     parts: list[tuple[int, bytes]]
 
 
 class WriteBarrier:
-    """Shared by the memories of one pool."""
+    """The marks, notes and journal of the memories of one pool."""
 
     def __init__(self) -> None:
         self.turn = 0
-        """How often changes began to be noted; a memory made since then is not noted."""
+        """The number of times that noting began; changes of a memory made since the last time are not noted."""
         self.noted: list[Overwritten] | None = None
         """The changes since then; None if they are not noted."""
         self.epoch = 0
-        """Changes with every new mark: a memory that knows the present epoch has nothing to do."""
+        """The number of marks made so far. A memory that has seen the present epoch need not ask the marks."""
         self.marks: dict[int, weakref.ref[PoolMark]] = {}
         self.journal: Journal | None = None
-        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
-        self.process: int | None = None
-        """The process that all of them belong to, if this one is a forked child of it."""
+        self.memories: weakref.WeakSet[BaseMemory] = weakref.WeakSet()
+        self.owner: int | None = None
+        """The number of the process to which the pool belongs, if this process was forked from it."""
 
-    def disown(self, process: int) -> None:
-        """In a forked child: every memory counts as closed, but its bytes are the parent's and stay."""
-        self.process = process
+    def disown(self, owner: int) -> None:
+        """In a forked child: close every memory; their bytes are the parent's and stay."""
+        self.owner = owner
         for memory in self.memories:
-            memory.closed = True
+            memory.disown(owner)
         if self.journal is not None:
             self.journal.detach()
             self.journal = None
 
-    def closed(self, what: str) -> StateError:
-        """Why `what` cannot be used any more."""
-        if self.process is None:
-            return StateError(f"{what} was closed")
-        return StateError(f"{what} belongs to process {self.process}, from which this one was forked")
-
-    def note(self) -> None:
-        """Note all changes from now on, until `forget` or `take_back`."""
+    def note(self) -> list[Overwritten]:
+        """Note all changes from now on, until `forget` or `take_back`; return the growing list."""
         self.turn += 1
         self.noted = []
+        return self.noted
 
     def forget(self) -> None:
-        """Keep the changes."""
+        """Stop noting; the changes stay."""
         self.noted = None
 
     def take_back(self, noted: list[Overwritten]) -> None:
@@ -70,14 +83,14 @@ class WriteBarrier:
                 change.memory.take_back(change)
 
     def mark(self) -> PoolMark:
-        """A new mark: no memory has been written since."""
+        """Return a new mark: no memory has been written since."""
         self.epoch += 1
-        mark = PoolMark(self, self.epoch)
+        mark = PoolMark(self.marks, self.epoch)
         self.marks[self.epoch] = weakref.ref(mark)
         return mark
 
-    def join(self, memory: Memory) -> None:
-        """Let every mark keep the memory as it is, if it does not hold an older state of it."""
+    def join(self, memory: Undoable) -> None:
+        """Have every mark hold the memory's present state, unless it holds an older one."""
         for epoch, reference in list(self.marks.items()):
             mark = reference()
             if mark is not None:
@@ -90,25 +103,25 @@ class PoolMark:
     """A moment of a whole pool, to which every memory written since can be taken back.
 
     Free until a memory is written; from then on it holds that memory's image. Marks nest and are released in any order;
-    one that nobody references is released. A memory that was closed since is not brought back.
+    a mark that is no longer referenced is released. A memory that was closed since is not brought back.
     """
 
-    def __init__(self, guard: WriteBarrier, epoch: int) -> None:
-        self._guard = guard
+    def __init__(self, marks: dict[int, weakref.ref[PoolMark]], epoch: int) -> None:
+        self._marks = marks
         self._epoch = epoch
-        self._images: dict[Memory, Image] = {}
+        self._images: dict[Undoable, BaseImage] = {}
 
-    def keep(self, memory: Memory) -> None:
-        """Remember the memory as it is now, unless an earlier state of it is known."""
+    def keep(self, memory: Undoable) -> None:
+        """Hold the memory's present state, unless an earlier one is held."""
         if memory not in self._images:
             self._images[memory] = memory.image()
 
     def undo(self) -> None:
-        """Take every memory written since the mark back to what it was, and release the mark.
+        """Take every memory written since the mark back to its state at the mark, and release the mark.
 
         Costs the pages written since. Memories stay valid; views of those taken back are stale. A memory made since the
-        mark ends up as it was when it was made. If one memory cannot be restored (StateError), the others are, and the
-        mark stays for another attempt.
+        mark returns to its first state. If one memory cannot be restored (StateError), the others are, and the mark
+        stays for another attempt.
         """
         failed: Exception | None = None
         for memory, image in list(self._images.items()):
@@ -124,5 +137,5 @@ class PoolMark:
 
     def release(self) -> None:
         """Forget the moment; does nothing the second time."""
-        self._guard.marks.pop(self._epoch, None)
+        self._marks.pop(self._epoch, None)
         self._images.clear()

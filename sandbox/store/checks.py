@@ -214,7 +214,7 @@ class Checks:
         return [
             page
             for page in known.differing(memory)
-            if saved is None or (page * PAGE < saved.low and page * PAGE // host.PAGE not in saved.pages)
+            if saved is None or (page * PAGE < saved.low_water and page * PAGE // host.PAGE not in saved.pages)
         ]
 
     # Saving
@@ -279,7 +279,7 @@ class Checks:
         saved = self._journal.saved(memory.name)
         if saved is None:
             return known
-        low, recent = saved.low, dict(known.recent)
+        low, recent = saved.low_water, dict(known.recent)
         if low < known.size:
             recent = {page: check for page, check in recent.items() if page * PAGE < low}
         runs = host.page_runs(sorted(page for page in saved.pages if page * host.PAGE < low))

@@ -1,6 +1,6 @@
-"""Walks function bodies: refused instructions, the limits on one function, and whether `data.drop` occurs.
+"""Checks of function bodies: refused instructions, the limits on one function, and a search for `data.drop`.
 
-Whether a body is *valid* is for the engine to say.
+The engine checks whether a body is *valid*.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from sandbox.wasm.reader import Reader
 
 _MAYBE_DATA_DROP: Final = re.compile(rb"\xfc[\x09\x89]")
 _EXACT_UP_TO: Final = 4
-"""Up to this multiple of the limit complexity is exact; a function beyond is refused with what was counted so far."""
+"""Up to this multiple of the limit complexity is exact; a function beyond is refused with the count so far."""
 
 
 def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:
-    """Refused instructions, and the limits on one function's instructions and complexity (SPECIFICATION 2.4, 2.6).
+    """Check for refused instructions, and the limits on one function (SPECIFICATION 2.4, 2.6).
 
     The index in the texts counts defined functions, as the replica does.
     """
     take = BODY.match
     for index, (start, end) in enumerate(bodies):
-        found = take(wasm, start, end)
-        if found is None or found.end() != end:
+        match = take(wasm, start, end)
+        if match is None or match.end() != end:
             _check_instructions(index, wasm, start, end)
         if (end - start) * HEAVIEST_BYTE > limits.FUNCTION_COMPLEXITY:
             _check_weight(index, *weigh(wasm, start, end))
@@ -49,8 +49,8 @@ def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:
 def _check_instructions(index: int, wasm: bytes, start: int, end: int) -> None:
     reader = behind_locals(wasm, start, end)
     while reader.at < end:
-        found = RUN.match(wasm, reader.at, end)
-        reader.at = found.end() if found else reader.at
+        run = RUN.match(wasm, reader.at, end)
+        reader.at = run.end() if run else reader.at
         if reader.at < end and (code := step(reader)) in REFUSED:
             raise InvalidModule(
                 f"Wasm module contains a function at index {index} with unsupported instruction {REFUSED[code]}"
@@ -71,7 +71,7 @@ def _check_weight(index: int, size: int, complexity: int) -> None:
 
 
 def weigh(wasm: bytes, start: int, end: int) -> tuple[int, int]:
-    """(instructions, complexity) of the body at `start:end`; a lower bound once far beyond the limit."""
+    """Return (instructions, complexity) of the body at `start:end`; a lower bound once far beyond the limit."""
     size = complexity = 0
     for counts in _counts(wasm, start, end):
         size += counts.total()
@@ -82,7 +82,7 @@ def weigh(wasm: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def uses_data_drop(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> bool:
-    """True where some body contains `data.drop`. Bodies that cannot be read count as not containing it."""
+    """Return True if some body contains `data.drop`. Bodies that cannot be read count as not containing it."""
     for start, end in bodies:
         if _MAYBE_DATA_DROP.search(wasm, start, end):
             try:
@@ -94,39 +94,39 @@ def uses_data_drop(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> bool:
 
 
 def memory_grows(wasm: bytes, start: int, end: int) -> list[int]:
-    """Where in the body at `start:end` the two bytes of each `memory.grow` stand. The body must be valid."""
-    found: list[int] = []
+    """Return the offsets of each `memory.grow` (two bytes) in the body at `start:end`, which must be valid."""
+    places: list[int] = []
     if wasm.find(b"\x40\x00", start, end) < 0:
-        return found
+        return places
     reader = behind_locals(wasm, start, end)
     while reader.at < end:
         run = UNTIL_GROW.match(wasm, reader.at, end)
         reader.at = run.end() if run else reader.at
         if reader.at < end:
             if wasm[reader.at] == MEMORY_GROW:
-                found.append(reader.at)
+                places.append(reader.at)
             step(reader)
-    return found
+    return places
 
 
 def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, int]]]:
-    """How often each instruction occurs, one stretch of the body after the other."""
+    """Yield the number of occurrences of each instruction, one stretch of the body after the other."""
     reader = behind_locals(wasm, start, end)
     while reader.at < end:
-        found = CHUNK.match(wasm, reader.at, end)
-        if found is None:
+        chunk = CHUNK.match(wasm, reader.at, end)
+        if chunk is None:
             yield Counter((step(reader),))
             continue
         counts: Counter[tuple[int, int]] = Counter()
-        for spelling, count in Counter(ONE.findall(wasm, reader.at, found.end())).items():
+        for spelling, count in Counter(ONE.findall(wasm, reader.at, chunk.end())).items():
             prefixed = spelling[0] == 0xFC
             counts[spelling[0], spelling[1] & 0x7F if prefixed else 0] += count
-        reader.at = found.end()
+        reader.at = chunk.end()
         yield counts
 
 
 def behind_locals(wasm: bytes, start: int, end: int) -> Reader:
-    """At the first instruction of the body at `start:end`."""
+    """Return a reader at the first instruction of the body at `start:end`."""
     reader = Reader(wasm, start, end)
     for _ in range(reader.u32()):
         reader.u32()

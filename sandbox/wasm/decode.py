@@ -1,4 +1,4 @@
-"""From submitted bytes to a Wasm binary: raw or gzip (SPECIFICATION 2.1; interface specification, "Canister module
+"""Submitted bytes to a Wasm binary: raw or gzip (SPECIFICATION 2.1; interface specification, "Canister module
 format").
 
 The texts are those of `decode_wasm` in dfinity/ic `rs/embedders/src/wasm_utils/decoding.rs` (commit 01adcd36) and of
@@ -20,7 +20,7 @@ _GZIP_WINDOW = 31  # zlib's number for "gzip framing, largest window"
 
 
 def decode_module(submitted: bytes) -> bytes:
-    """The Wasm binary inside the submitted bytes; the very same object where they are raw Wasm.
+    """Return the Wasm binary in the submitted bytes; the same object if they are raw Wasm.
 
     Never inflates more than one byte beyond the size that the gzip footer names, and that size is checked against the
     limit first: a bomb costs at most 100 MiB. Raises `InvalidModule`.

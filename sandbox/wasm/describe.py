@@ -9,7 +9,7 @@ from sandbox.wasm.types import TYPE_NAMES, Kind, Memory, Table
 
 
 def describe(facts: ModuleFacts) -> dict[str, object]:
-    """Only dicts, lists, texts, numbers, booleans and None; keys in reading order."""
+    """Return the facts as dicts, lists, texts, numbers, booleans and None; keys in reading order."""
     methods: dict[str, list[str]] = {kind: [] for kind in METHOD_KINDS}
     for kind, name in method_exports(facts.exports):
         methods[kind].append(name)

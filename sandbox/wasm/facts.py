@@ -1,4 +1,4 @@
-"""What the platform and the engine want to know of a module, read once.
+"""The facts of a module that the platform and the engine need, read once.
 
 Facts hold ranges into the module instead of copies of it. They are read by `sandbox.wasm.parse.read_facts`.
 """
@@ -70,7 +70,7 @@ class ModuleFacts:
 
     @property
     def is64(self) -> bool:
-        """True where memory 0 is 64-bit."""
+        """True if memory 0 is 64-bit."""
         return bool(self.memories) and self.memories[0].is64
 
     @property
@@ -80,16 +80,16 @@ class ModuleFacts:
 
     @cached_property
     def imported_functions(self) -> int:
-        """How many functions are imported: the index of the first defined one."""
+        """The number of imported functions: the index of the first defined one."""
         return sum(entry.kind is Kind.FUNCTION for entry in self.imports)
 
     @property
     def defined_functions(self) -> int:
-        """How many functions the module defines."""
+        """The number of functions that the module defines."""
         return len(self.functions) - self.imported_functions
 
     def function_type(self, index: int) -> FuncType | None:
-        """The type of function `index`, or None where the module has no such function."""
+        """Return the type of function `index`, or None if the module has no such function."""
         if index >= len(self.functions):
             return None
         return self.types[self.functions[index]]
@@ -97,10 +97,10 @@ class ModuleFacts:
     @cached_property
     def methods(self) -> dict[str, str]:
         """Exported methods, name → `update`, `query` or `composite_query`, in export order."""
-        found: dict[str, str] = {}
+        methods: dict[str, str] = {}
         for kind, name in method_exports(self.exports):
-            found.setdefault(name, kind)
-        return found
+            methods.setdefault(name, kind)
+        return methods
 
     @cached_property
     def entry_points(self) -> frozenset[str]:
@@ -110,10 +110,10 @@ class ModuleFacts:
     @cached_property
     def custom_sections(self) -> dict[str, list[bytes]]:
         """Contents of all custom sections by name, in file order."""
-        found: dict[str, list[bytes]] = {}
+        contents: dict[str, list[bytes]] = {}
         for custom in self.customs:
-            found.setdefault(custom.name, []).append(self.wasm[custom.start : custom.end])
-        return found
+            contents.setdefault(custom.name, []).append(self.wasm[custom.start : custom.end])
+        return contents
 
     @cached_property
     def public_metadata(self) -> dict[str, bytes]:
@@ -137,7 +137,7 @@ class ModuleFacts:
         """True for Motoko's enhanced orthogonal persistence; only the presence of the section counts (SPECIFICATION
         5.3)."""
         return any(
-            "enhanced-orthogonal-persistence" in found for found in (self.private_metadata, self.public_metadata)
+            "enhanced-orthogonal-persistence" in names for names in (self.private_metadata, self.public_metadata)
         )
 
     @cached_property
@@ -158,7 +158,7 @@ class ModuleFacts:
         return names
 
     def function_name(self, index: int) -> str | None:
-        """What to call function `index` in a backtrace: its name, else one of its exports or its import."""
+        """Return the name of function `index` for a backtrace: its own, else one of its exports or its import."""
         return self.function_names.get(index) or self._other_names.get(index)
 
     @cached_property
@@ -174,7 +174,7 @@ class ModuleFacts:
 
     @cached_property
     def uses_data_drop(self) -> bool:
-        """True where a message can change what a later `memory.init` sees in the same instance.
+        """True if a message can change the data that a later `memory.init` reads in the same instance.
 
         Then an instance serves one message only: on the platform every message starts with no segment dropped. Dropping
         active data segments changes nothing (instantiation dropped them), and dropping element segments cannot be seen
@@ -184,7 +184,7 @@ class ModuleFacts:
 
 
 def method_exports(exports: tuple[Export, ...]) -> Iterator[tuple[str, str]]:
-    """(kind, name) of every exported method, repetitions included, in export order."""
+    """Yield (kind, name) of every exported method, repetitions included, in export order."""
     for export in exports:
         if export.kind is not Kind.FUNCTION or not export.name.startswith("canister_"):
             continue

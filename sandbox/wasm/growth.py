@@ -1,9 +1,9 @@
-"""`memory.grow` that a loop cannot use to run for ever.
+"""A replacement of `memory.grow`, so that a loop of failing growths ends.
 
-A growth that fails costs the engine thousands of times what it charges for an instruction, so that a loop of them would
-end only after hours. Each `memory.grow` therefore becomes a call of one appended function of the same type, which grows
-by nothing without asking the engine, and after a failure executes some thousand instructions. These are the only bytes
-of function bodies that the rewrite touches; a successful growth costs what it did.
+A growth that fails takes the engine thousands of times as long as an instruction, but would count as one, so that a
+loop of them would end only after hours. Each `memory.grow` therefore becomes a call of one appended function of the
+same type, which grows by nothing without asking the engine, and after a failure executes some thousand instructions.
+These are the only bytes of function bodies that the rewrite changes.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _SPENT = b"\x41\xe8\x07"  # i32.const 1000: turns of the loop, five instructions
 
 
 def growth_type(facts: ModuleFacts) -> FuncType:
-    """The type of `memory.grow`, and of what stands for it."""
+    """Return the type of `memory.grow` and of its replacement."""
     return FuncType(facts.pointer, facts.pointer)
 
 
 def growing_bodies(facts: ModuleFacts) -> dict[int, list[int]]:
-    """Number of a defined function → where its `memory.grow` instructions stand; only functions that have any."""
-    found = {}
+    """Return number of a defined function → offsets of its `memory.grow` instructions, for functions that have any."""
+    growing = {}
     for number, (start, end) in enumerate(facts.bodies):
         places = memory_grows(facts.wasm, start, end)
         if places:
-            found[number] = places
-    return found
+            growing[number] = places
+    return growing
 
 
 def with_calls(facts: ModuleFacts, growing: dict[int, list[int]], first: int, function: int) -> list[bytes]:
-    """The code section's entries, from byte `first` on, with `memory.grow` replaced by calls of `function`."""
+    """Return the code section's entries, from byte `first` on, with `memory.grow` replaced by calls of `function`."""
     wasm, pieces, at = facts.wasm, [], first
     call = _CALL + encode_unsigned(function)
     for number, places in growing.items():
@@ -52,7 +52,7 @@ def with_calls(facts: ModuleFacts, growing: dict[int, list[int]], first: int, fu
 
 
 def growth_body(facts: ModuleFacts) -> bytes:
-    """The code of the appended function."""
+    """Return the code of the appended function."""
     kind, eqz, eq, const = _SPELLING[facts.pointer]
     code = b"".join(
         (

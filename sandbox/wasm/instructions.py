@@ -1,13 +1,13 @@
-"""The instructions of the platform as one table, and what is made of it: an expression that takes whole runs of them,
+"""The instructions of the platform as one table, and its derivatives: an expression that takes whole runs of them,
 an exact reader of single ones, and their weights.
 
 Not in the table: instructions of features that are off (SPECIFICATION 2.6). The expression takes every instruction but
-the refused ones, br_tables of more than 15 labels and a few spellings that nobody writes; integers longer than they
-need to be are legal WebAssembly and are understood. It is possessive throughout: a run costs time in proportion to its
+the refused ones, br_tables of more than 15 labels and a few spellings that no compiler writes; integers longer than
+needed are legal WebAssembly and are understood. It is possessive throughout: a run costs time in proportion to its
 bytes and no memory, whatever the bytes are.
 
 Refused instructions and weights: `wasm_function_complexity` in dfinity/ic `rs/embedders/src/wasm_utils/validation.rs`
-(2024). Tail calls, newer than that text, weigh what calls weigh.
+(2024). Tail calls, newer than that text, weigh as much as calls.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ MENDED: Final = sys.version_info >= (3, 11, 5)
 
 
 def repeated(group: bytes, least: int = 0, most: int | None = None, possessive: bool = MENDED) -> bytes:
-    """The group so many times, or fewer where every single time costs memory: who uses it goes on behind the match."""
+    """Repeat a group; if not `possessive`, at most 2048 times, as each costs memory: callers go on after the match."""
     if possessive:
         return rb"(?:%s){%d,%s}+" % (group, least, b"" if most is None else b"%d" % most)
     return rb"(?:%s){%d,2048}" % (group, least)
@@ -146,7 +146,7 @@ IMMEDIATES: Final = _immediates()
 
 
 def step(reader: Reader) -> tuple[int, int]:
-    """Go past one instruction, whatever its spelling; its opcode and the one after a prefix (or 0)."""
+    """Skip one instruction in any spelling; return its opcode and the one after a prefix (or 0)."""
     at = reader.at
     opcode = reader.byte()
     prefixed = opcode in (0xFC, 0xFD)
@@ -181,7 +181,7 @@ def _skip_immediate(reader: Reader, letter: str) -> None:
 
 
 def _weights() -> dict[tuple[int, int], int]:
-    """What an instruction weighs where that is not 1."""
+    """Return the weights of instructions that are not 1."""
     groups: tuple[tuple[int, tuple[int | range, ...]], ...] = (
         (50, (range(0x02, 0x05), range(0x0C, 0x0F), range(0x10, 0x14), 0x40)),  # blocks, branches, calls, memory.grow
         (14, (0x25,)),  # table.get

@@ -9,12 +9,12 @@ _FUNCTIONS, _GLOBALS = 1, 7
 
 
 def function_names(wasm: bytes, start: int, end: int) -> dict[int, str]:
-    """Function index → name. A malformed section is no error of the module: what was read before the fault counts."""
+    """Read function index → name. A malformed section is no error: the names before the fault count."""
     return _names(wasm, start, end, _FUNCTIONS)
 
 
 def global_names(wasm: bytes, start: int, end: int) -> dict[int, str]:
-    """Global index → name, likewise."""
+    """Read global index → name, likewise."""
     return _names(wasm, start, end, _GLOBALS)
 
 

@@ -1,4 +1,4 @@
-"""Reads the facts of a module (WebAssembly 2.0, chapter 5, with memory64).
+"""The reading of a module's facts (WebAssembly 2.0, chapter 5, with memory64).
 
 What a vector may hold at most is what the engine's parser takes, so that a hostile module cannot make us build larger
 lists than the engine would; the platform's own, smaller limits are in `sandbox.wasm.validation`. Function bodies are
@@ -40,15 +40,15 @@ _REFERENCES = re.compile(rb"(?:(?:\xd2[\x80-\xff]*+[\x00-\x7f]|\xd0[\x6f\x70])\x
 
 
 def read_facts(wasm: bytes) -> ModuleFacts:
-    """The facts of a decoded module. Raises `InvalidModule` where bytes cannot be read; other rules are not judged."""
-    found = tuple(sections(wasm))
+    """Read the facts of a decoded module; InvalidModule if bytes cannot be read. Other rules are not checked."""
+    in_order = tuple(sections(wasm))
     parser = _Parser(wasm)
-    for section in found:
+    for section in in_order:
         parser.read(section)
     parser.check_counts()
     return ModuleFacts(
         wasm=wasm,
-        sections=found,
+        sections=in_order,
         types=tuple(parser.types),
         imports=tuple(parser.imports),
         functions=tuple(parser.functions),
@@ -66,7 +66,7 @@ def read_facts(wasm: bytes) -> ModuleFacts:
 
 
 class _Parser:
-    """Collects what the sections say, one section after the other."""
+    """Collector of facts, one section after the other."""
 
     def __init__(self, wasm: bytes) -> None:
         self.wasm = wasm
@@ -282,7 +282,7 @@ def _mutable(reader: Reader) -> bool:
 
 
 def _limits(reader: Reader, what: str) -> tuple[int, int | None, bool]:
-    """(minimum, maximum, is64); shared memories and custom page sizes are off (SPECIFICATION 2.6)."""
+    """Read (minimum, maximum, is64); shared memories and custom page sizes are off (SPECIFICATION 2.6)."""
     at = reader.at
     flags = reader.byte()
     if flags & ~0b101:
@@ -301,7 +301,7 @@ def _table(reader: Reader, imported: bool = False) -> Table:
 
 
 def _init_expr(reader: Reader) -> InitExpr:
-    """A constant expression up to its `end`. Its type is for the engine to judge."""
+    """Read a constant expression up to its `end`. The engine checks its type."""
     first: tuple[str, int | None] | None = None
     plain = True
     while True:
@@ -318,7 +318,7 @@ def _init_expr(reader: Reader) -> InitExpr:
 
 
 def _single(reader: Reader) -> InitExpr:
-    """A constant expression of one instruction: arithmetic in them (extended-const) is off (SPECIFICATION 2.6)."""
+    """Read a constant expression of one instruction: arithmetic in it (extended-const) is off (SPECIFICATION 2.6)."""
     at = reader.at
     expression = _init_expr(reader)
     if not expression.plain:
@@ -327,7 +327,7 @@ def _single(reader: Reader) -> InitExpr:
 
 
 def _constant(reader: Reader, opcode: int, at: int) -> tuple[str, int | None]:
-    """(text, bits) of one instruction of a constant expression."""
+    """Read one instruction of a constant expression as (text, bits)."""
     match opcode:
         case 0x41:
             value = reader.s32()
@@ -352,7 +352,7 @@ def _constant(reader: Reader, opcode: int, at: int) -> tuple[str, int | None]:
 
 
 def _element(reader: Reader) -> ElementSegment:
-    """One element segment; its references are skipped, only counted."""
+    """Read one element segment; its references are only counted."""
     at = reader.at
     flags = reader.u32()
     if flags > 7:
@@ -377,7 +377,7 @@ def _element(reader: Reader) -> ElementSegment:
 
 
 def _skip_references(reader: Reader, count: int) -> None:
-    """Go past `count` constant expressions, the usual kinds of them a thousand at a time."""
+    """Skip `count` constant expressions, the usual kinds of them a thousand at a time."""
     while count:
         match = _REFERENCES.match(reader.data, reader.at, reader.end) if count >= _AT_ONCE else None
         if match:

@@ -1,7 +1,7 @@
 """Sections of a Wasm binary, and a reader that cannot leave its bounds (WebAssembly 2.0, chapter 5).
 
 Every malformed input ends in `InvalidModule` with the offset in the file. The texts follow the replica, which reports
-what its parser says: framing errors as `Failed to decode wasm module: Error finding code section: …`, the rest as
+the texts of its parser: framing errors as `Failed to decode wasm module: Error finding code section: …`, the rest as
 `Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with …` (dfinity/ic
 `rs/embedders/src/wasm_utils/validation.rs`, `check_code_section_size` and `can_compile`).
 """
@@ -75,12 +75,12 @@ class Section:
 
 
 def undecodable(text: str, offset: int) -> InvalidModule:
-    """The error for bytes whose framing cannot be read."""
+    """Return the error for bytes whose framing cannot be read."""
     return InvalidModule(f"Failed to decode wasm module: Error finding code section: {text} (at offset 0x{offset:x})")
 
 
 def malformed(text: str, offset: int) -> InvalidModule:
-    """The error for a section whose content cannot be read."""
+    """Return the error for a section whose content cannot be read."""
     return InvalidModule(
         "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with "
         f"{text} (at offset 0x{offset:x})"
@@ -88,7 +88,7 @@ def malformed(text: str, offset: int) -> InvalidModule:
 
 
 class Reader:
-    """Reads values one after the other from `data[at:end]`; no method leaves it: `InvalidModule` instead."""
+    """Reader of values, one after the other, from `data[at:end]`; no method leaves it: `InvalidModule` instead."""
 
     __slots__ = ("at", "data", "end")
 
@@ -98,7 +98,7 @@ class Reader:
         self.end = min(end, len(data))
 
     def byte(self) -> int:
-        """The next byte."""
+        """Read the next byte."""
         at = self.at
         if at >= self.end:
             raise malformed("unexpected end-of-file", at)
@@ -106,7 +106,7 @@ class Reader:
         return self.data[at]
 
     def u32(self) -> int:
-        """An unsigned integer of at most 32 bits."""
+        """Read an unsigned integer of at most 32 bits."""
         at = self.at
         if at < self.end and (byte := self.data[at]) < 0x80:
             self.at = at + 1
@@ -114,19 +114,19 @@ class Reader:
         return self._leb(decode_unsigned, 32)
 
     def u64(self) -> int:
-        """An unsigned integer of at most 64 bits."""
+        """Read an unsigned integer of at most 64 bits."""
         return self._leb(decode_unsigned, 64)
 
     def s32(self) -> int:
-        """A signed integer of at most 32 bits."""
+        """Read a signed integer of at most 32 bits."""
         return self._leb(decode_signed, 32)
 
     def s33(self) -> int:
-        """A signed integer of at most 33 bits: the form of block types and heap types."""
+        """Read a signed integer of at most 33 bits: the form of block types and heap types."""
         return self._leb(decode_signed, 33)
 
     def s64(self) -> int:
-        """A signed integer of at most 64 bits."""
+        """Read a signed integer of at most 64 bits."""
         return self._leb(decode_signed, 64)
 
     def _leb(self, decode: Callable[[bytes, int, int, int], tuple[int, int]], bits: int) -> int:
@@ -137,19 +137,19 @@ class Reader:
         return value
 
     def take(self, size: int) -> bytes:
-        """The next `size` bytes."""
+        """Read the next `size` bytes."""
         at = self.at
         self.skip(size)
         return self.data[at : at + size]
 
     def skip(self, size: int) -> None:
-        """Go on by `size` bytes."""
+        """Skip `size` bytes."""
         if size > self.end - self.at:
             raise malformed("unexpected end-of-file", self.end)
         self.at += size
 
     def name(self) -> str:
-        """A name: a length and UTF-8."""
+        """Read a name: a length and UTF-8."""
         size = self.u32()
         if size > NAME_SIZE:
             raise malformed("string size out of bounds", self.at - 1)
@@ -160,7 +160,7 @@ class Reader:
             raise malformed("malformed UTF-8 encoding", at + error.start) from None
 
     def count(self, what: str, most: int) -> int:
-        """The length of a vector, which may not exceed `most`."""
+        """Read the length of a vector, which may not exceed `most`."""
         at = self.at
         count = self.u32()
         if count > most:
@@ -168,7 +168,7 @@ class Reader:
         return count
 
     def skip_integers(self, count: int) -> None:
-        """Go past `count` LEB128 integers of any width, in time that the interpreter does not feel.
+        """Skip `count` LEB128 integers of any width, without a loop over them in Python.
 
         Each integer ends in its only byte below 0x80, so taking `count` bytes and counting such bytes never overshoots.
         """
@@ -176,7 +176,7 @@ class Reader:
             count -= len(self.take(count).translate(None, _CONTINUED))
 
     def finish(self) -> None:
-        """The whole range must have been read."""
+        """Check that the whole range was read."""
         if self.at != self.end:
             raise malformed("section size mismatch: unexpected data at the end of the section", self.at)
 
@@ -185,7 +185,7 @@ _CONTINUED = bytes(range(0x80, 0x100))
 
 
 def sections(wasm: bytes) -> list[Section]:
-    """The sections of a binary, in file order. Checks the header, the framing, known ids, order and duplicates."""
+    """Return the sections in file order. Checks the header, the framing, known ids, order and duplicates."""
     if len(wasm) < 4:
         raise undecodable("unexpected end-of-file", 0)
     if wasm[:4] != HEADER[:4]:
@@ -196,7 +196,7 @@ def sections(wasm: bytes) -> list[Section]:
         raise undecodable("unexpected end-of-file", len(wasm))
     if wasm[4:8] != HEADER[4:]:
         raise undecodable(f"unknown binary version: 0x{int.from_bytes(wasm[4:8], 'little'):x}", 4)
-    found: list[Section] = []
+    in_order: list[Section] = []
     at, last = len(HEADER), -1
     while at < len(wasm):
         section = _section(wasm, at)
@@ -204,11 +204,11 @@ def sections(wasm: bytes) -> list[Section]:
             if RANK[section.id] <= last:
                 raise malformed("section out of order", section.start)
             last = RANK[section.id]
-        if len(found) == SECTIONS:
+        if len(in_order) == SECTIONS:
             raise undecodable(f"sections count exceeds limit of {SECTIONS}", at)
-        found.append(section)
+        in_order.append(section)
         at = section.end
-    return found
+    return in_order
 
 
 def _section(wasm: bytes, at: int) -> Section:

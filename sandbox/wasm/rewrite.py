@@ -1,16 +1,16 @@
-"""Makes a module a disposable view of a canister's state (`sandbox/README.md`). Only `memory.grow` is touched in
-function bodies (`sandbox.wasm.growth`).
+"""The rewrite of a module into a disposable view of a canister's state. In function bodies only `memory.grow` is
+changed (`sandbox.wasm.growth`).
 
 1. The memory becomes the import `sandbox.heap`, so that the heap outlives the instance.
 2. Two appended functions copy all mutable globals to and from the imported memory `sandbox.scratch`.
 3. The start function becomes an export: it runs once per install or upgrade, never at instantiation.
 4. Active data segments become empty passive ones: the same indices, and the same bytes for `memory.init` as an active
-   segment has after instantiation (none). What they held is applied by the caller at install.
+   segment has after instantiation (none). The caller writes their bytes at install.
 5. Table 0 is exported, so that callbacks can be reached.
 
 No import of a function is added and functions are appended at the end: function indices stay, and with them the name
-section. The module must have been validated by the engine *as submitted*: here it gets a memory and two functions that
-its bodies would otherwise be free to use.
+section. The module must have been validated by the engine *as submitted*: the rewrite adds a memory and two functions,
+which invalid bodies could use.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from sandbox.wasm.reader import HEADER, RANK, Id, Section
 from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Memory
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
-VERSION = 2
-"""Changes with every change of what the rewrite produces: part of the name of compiled code in the cache."""
-
 IMPORT_MODULE = "sandbox"
 HEAP = "heap"
 SCRATCH = "scratch"
@@ -39,14 +36,14 @@ START = RESERVED_PREFIX + "start"
 TABLE = RESERVED_PREFIX + "table"
 
 SLOT = 16
-"""Bytes of scratch memory for one global; its value stands at the beginning, little-endian, floats as raw bits."""
+"""Bytes of scratch memory for one global; its value is at the beginning, little-endian, floats as raw bits."""
 SIZES = {"i": 4, "l": 8, "f": 4, "d": 8, "v": 16}
 """Bytes of a value of each type."""
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalSlot:
-    """A mutable global and where `save_globals` puts it; `export` is one of its export names or None."""
+    """A mutable global and the offset to which `save_globals` writes it; `export`: one of its export names or None."""
 
     index: int
     type: str
@@ -78,7 +75,7 @@ class ActiveData:
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The rewritten module and how to use it."""
+    """The rewritten module, and its imports, globals and exports."""
 
     wasm: bytes = field(repr=False)
     heap: Memory | None
@@ -128,9 +125,9 @@ def _snapshot_globals(facts: ModuleFacts, slots: tuple[GlobalSlot, ...]) -> Iter
     for export in facts.exports:
         if export.kind is Kind.GLOBAL:
             exported.add(export.index)
-            found = facts.globals[export.index]
-            value = None if found.mutable else found.value
-            yield SnapshotGlobal(export.index, found.type, found.mutable, offsets.get(export.index), export.name, value)
+            entry = facts.globals[export.index]
+            value = None if entry.mutable else entry.value
+            yield SnapshotGlobal(export.index, entry.type, entry.mutable, offsets.get(export.index), export.name, value)
     for slot in slots:
         if slot.index not in exported:
             yield SnapshotGlobal(slot.index, slot.type, True, slot.offset, None, None)
@@ -148,7 +145,7 @@ def _table_export(facts: ModuleFacts) -> str | None:
 
 
 def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int) -> dict[Id, tuple[Piece, ...] | None]:
-    """New contents by section id; None removes the section. Every section that is not mentioned stays."""
+    """New contents by section id; None removes the section. Every other section stays."""
     wasm, old = facts.wasm, {s.id: s for s in facts.sections}
     types = _Types(facts)
     functions = [types.index(NULLARY)] * 2
@@ -194,7 +191,7 @@ class _Types:
 def _code(
     facts: ModuleFacts, old: Section | None, growing: dict[int, list[int]], appended: list[bytes]
 ) -> tuple[Piece, ...]:
-    """The code section: the module's bodies, `memory.grow` in them replaced, and the appended ones."""
+    """Return the code section: the module's bodies, `memory.grow` in them replaced, and the appended ones."""
     if old is None or not growing:
         return extended(facts.wasm, old, appended)
     count, first = decode_unsigned(facts.wasm, old.start, old.end)
@@ -264,7 +261,7 @@ def _body(instructions: Iterator[bytes]) -> bytes:
 
 
 def _assemble(facts: ModuleFacts, new: dict[Id, tuple[Piece, ...] | None]) -> bytes:
-    """The sections of the module with those of `new` in place of the old ones, or where the order wants them."""
+    """Return the sections of the module with those of `new` in place of the old ones, or where the order puts them."""
     have = {s.id for s in facts.sections}
     missing = sorted((i for i, content in new.items() if content is not None and i not in have), key=RANK.__getitem__)
     last = max((place for place, s in enumerate(facts.sections) if s.id is not Id.CUSTOM), default=-1)

@@ -11,16 +11,16 @@ from enum import StrEnum
 VALUE_TYPES = {0x7F: "i", 0x7E: "l", 0x7D: "f", 0x7C: "d", 0x7B: "v", 0x70: "r", 0x6F: "x"}
 TYPE_NAMES = {"i": "i32", "l": "i64", "f": "f32", "d": "f64", "v": "v128", "r": "funcref", "x": "externref"}
 NUMERIC = frozenset("ilfdv")
-"""Types whose values are plain bits: what a global of a canister may hold (SPECIFICATION 2.2)."""
+"""Types whose values are plain bits: the ones that a global of a canister may have (SPECIFICATION 2.2)."""
 
 
 def as_replica_prints(letters: str) -> str:
-    """A list of value types as the replica prints it in its errors: `[I32, I64]`."""
+    """Return a list of value types as the replica prints it in its errors: `[I32, I64]`."""
     return "[" + ", ".join(f"Ref({TYPE_NAMES[t]})" if t in "rx" else TYPE_NAMES[t].upper() for t in letters) + "]"
 
 
 class Kind(StrEnum):
-    """What an import or an export is."""
+    """The kind of an import or an export."""
 
     FUNCTION = "function"
     TABLE = "table"

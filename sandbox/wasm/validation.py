@@ -1,4 +1,4 @@
-"""The platform's rules for modules, beyond what WebAssembly itself asks (SPECIFICATION 2.2 to 2.6).
+"""The platform's rules for modules, beyond those of WebAssembly itself (SPECIFICATION 2.2 to 2.6).
 
 Order and texts are those of `validate_wasm_binary` in dfinity/ic `rs/embedders/src/wasm_utils/validation.rs` and of
 `WasmValidationError` in `rs/types/wasm_types/src/errors.rs` (2024), with the forms that the platform's documentation
@@ -42,7 +42,7 @@ _CALLED = "`canister_update <name>`, `canister_query <name>`, or `canister_compo
 
 
 def validate(facts: ModuleFacts, allowed_imports: Signatures, only_32_bit: Collection[str] = ()) -> None:
-    """Raise `InvalidModule` with the replica's reason unless the module keeps every rule.
+    """Check every rule; InvalidModule has the replica's reason.
 
     `allowed_imports` are the functions of module `ic0`; those in `only_32_bit` do not exist for modules with a 64-bit
     memory. That bodies, indices and constant expressions are well typed is for the engine to check, before or after.
@@ -182,7 +182,7 @@ def _check_functions(facts: ModuleFacts) -> None:
 
 
 def _check_memory_size(facts: ModuleFacts) -> None:
-    """The 32-bit bound is WebAssembly's own. The text for the 64-bit one is not in the material at hand: ours."""
+    """Check the size of a 64-bit memory, with a text that is not the replica's. The 32-bit bound is WebAssembly's."""
     if facts.memory is None or not facts.memory.is64:
         return
     allowed = limits.WASM64_MEMORY // limits.WASM_PAGE
@@ -195,7 +195,7 @@ def _check_memory_size(facts: ModuleFacts) -> None:
 
 
 def _check_tables(facts: ModuleFacts) -> None:
-    """Our texts, in the manner of the replica: it fails only when it instantiates such a module."""
+    """Check with texts that are not the replica's, which fails only when it instantiates such a module."""
     if len(facts.tables) > limits.TABLES:
         raise InvalidModule(
             f"Wasm module defined {len(facts.tables)} tables which exceeds the maximum number allowed {limits.TABLES}"

@@ -1,4 +1,4 @@
-"""Writes sections: the pieces that the rewrite joins, and custom sections of the `icp:` kind (SPECIFICATION 2.5)."""
+"""Sections to write: the pieces that the rewrite joins, and custom sections of the `icp:` kind (SPECIFICATION 2.5)."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from sandbox.wasm.facts import PRIVATE_PREFIX, PUBLIC_PREFIX
 from sandbox.wasm.reader import HEADER, Id, Reader, Section, sections
 
 Piece = bytes | memoryview
-"""What sections are joined from: long stretches of a module are taken as views, and copied once."""
+"""A part of a section: long stretches of a module are views, and copied once."""
 
 
 def section(id_: Id, *content: Piece) -> bytes:
-    """One section, framed."""
+    """Return one section, framed."""
     return b"".join(framed(id_, *content))
 
 
 def framed(id_: Id, *content: Piece) -> tuple[Piece, ...]:
-    """The pieces of one section, its frame first."""
+    """Return the pieces of one section, its frame first."""
     return (bytes([id_]), encode_unsigned(sum(map(len, content))), *content)
 
 
 def name(text: str) -> bytes:
-    """A name: a length and UTF-8."""
+    """Return a name: a length and UTF-8."""
     raw = text.encode()
     return encode_unsigned(len(raw)) + raw
 
 
 def vector(items: list[bytes]) -> bytes:
-    """A vector with a count of its own."""
+    """Return a vector: its count and its items."""
     return encode_unsigned(len(items)) + b"".join(items)
 
 
 def extended(wasm: bytes, old: Section | None, items: list[bytes]) -> tuple[Piece, ...]:
-    """The content of a vector section with `items` appended; `old` None: a section of these items alone."""
+    """Return the content of a vector section with `items` appended; `old` None: a section of these items alone."""
     if old is None:
         return (vector(items),)
     count, first = decode_unsigned(wasm, old.start, old.end)
@@ -43,19 +43,19 @@ def extended(wasm: bytes, old: Section | None, items: list[bytes]) -> tuple[Piec
 
 
 def custom_section(section_name: str, content: bytes) -> bytes:
-    """A custom section, framed."""
+    """Return a custom section, framed."""
     return section(Id.CUSTOM, name(section_name), content)
 
 
 def add_metadata(wasm: bytes, metadata_name: str, content: bytes, public: bool = True) -> bytes:
-    """The module with `icp:public NAME` (or `icp:private NAME`) at its end; what it had under NAME is replaced."""
+    """Return the module with `icp:public NAME` (or `icp:private NAME`) at its end, in place of any earlier one."""
     wasm = strip_custom(wasm, lambda n: n in (PUBLIC_PREFIX + metadata_name, PRIVATE_PREFIX + metadata_name))
     prefix = PUBLIC_PREFIX if public else PRIVATE_PREFIX
     return wasm + custom_section(prefix + metadata_name, content)
 
 
 def strip_custom(wasm: bytes, unwanted: Callable[[str], bool] | None = None) -> bytes:
-    """The module without the custom sections whose name `unwanted` picks (None: without any)."""
+    """Return the module without the custom sections whose name `unwanted` picks (None: without any)."""
     parts = [HEADER]
     for part in sections(wasm):
         if part.id is Id.CUSTOM and (unwanted is None or unwanted(_custom_name(wasm, part))):
