@@ -235,7 +235,7 @@ class Memory(BaseMemory):
                 history.save_size(self.size, low_water)
             history.save(runs)
             if self._barrier.noted is not None and self._turn != self._barrier.turn:
-                self._barrier.noted.append(self._overwritten(runs, low_water))
+                self._barrier.add_note(self._overwritten(runs, low_water))
             if resized:
                 self._set_size(low_water, size)
             fd, origin = store.fd, store.origin
@@ -262,10 +262,11 @@ class Memory(BaseMemory):
             self.store.set_size(low_water, size)
 
     def _overwritten(self, runs: list[Run], low_water: int) -> Overwritten:
-        """Return the bytes that a change of the pages `runs`, and of all past `low_water`, is about to overwrite."""
+        """Return the bytes that a change of the pages `runs`, and of all past `low_water`, is about to overwrite,
+        without those that are noted already."""
         store, size = self.store, self.size
         fd, origin = store.fd, store.origin
-        kept = host.clipped(runs, low_water)
+        kept = self._barrier.unnoted(self, host.clipped(runs, low_water))
         parts = [(offset, host.read_padded(fd, length, origin + offset)) for offset, length in kept]
         if low_water < size:
             lost = host.data_runs(fd, origin + low_water, origin + size)

@@ -6,10 +6,13 @@ Marks take images of the memory, the journal writes old bytes to the disk, and c
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from sandbox.memory import host
 from sandbox.memory.base import BaseMemory
 from sandbox.memory.history import BaseImage
+from sandbox.memory.host import PAGE, Run
 from sandbox.memory.journal import Journal
 
 
@@ -31,8 +34,8 @@ class Undoable(Protocol):
 
 
 class Overwritten(NamedTuple):
-    """Everything that one change of a memory is about to overwrite: the memory's size before the change, the smallest
-    size during it, and old bytes as (offset, bytes)."""
+    """What undoing one change of a memory takes, besides undoing the changes noted before it: the memory's size before
+    the change, the smallest size during it, and old bytes as (offset, bytes) of pages that no earlier note has."""
 
     memory: Undoable
     size: int
@@ -48,6 +51,8 @@ class WriteBarrier:
         """The number of times that noting began; changes of a memory made since the last time are not noted."""
         self.noted: list[Overwritten] | None = None
         """The changes since then; None if they are not noted."""
+        self._pages: dict[Undoable, set[int]] = {}
+        """The pages of each memory whose old bytes are in `noted`: later changes of them need no note."""
         self.epoch = 0
         """The number of marks made so far. A memory that has seen the present epoch need not ask the marks."""
         self.marks: dict[int, weakref.ref[PoolMark]] = {}
@@ -68,16 +73,31 @@ class WriteBarrier:
     def note(self) -> list[Overwritten]:
         """Note all changes from now on, until `forget` or `take_back`; return the growing list."""
         self.turn += 1
+        self._pages = {}
         self.noted = []
         return self.noted
 
+    def unnoted(self, memory: Undoable, runs: list[Run]) -> list[Run]:
+        """Return the pages in `runs` whose old bytes are not in a note yet."""
+        pages = self._pages.get(memory)
+        if pages is None:
+            return runs
+        return host.page_runs([page for page in _numbers(runs) if page not in pages])
+
+    def add_note(self, change: Overwritten) -> None:
+        """Note a change that is about to happen."""
+        if self.noted is not None:
+            self.noted.append(change)  # first: if an exception comes here, a page is noted twice, never missed
+            pages = self._pages.setdefault(change.memory, set())
+            pages.update(_numbers([(offset, len(old)) for offset, old in change.parts]))
+
     def forget(self) -> None:
         """Stop noting; the changes stay."""
-        self.noted = None
+        self.noted, self._pages = None, {}
 
     def take_back(self, noted: list[Overwritten]) -> None:
         """Undo the changes, the newest of which may be unfinished. May be repeated until it returns."""
-        self.noted = None
+        self.noted, self._pages = None, {}
         for change in reversed(noted):
             if not change.memory.closed:
                 change.memory.take_back(change)
@@ -97,6 +117,12 @@ class WriteBarrier:
                 mark.keep(memory)
             else:
                 del self.marks[epoch]
+
+
+def _numbers(runs: list[Run]) -> Iterator[int]:
+    """Yield the numbers of the pages that runs of bytes lie in."""
+    for offset, length in runs:
+        yield from range(offset // PAGE, -(-(offset + length) // PAGE))
 
 
 class PoolMark:
