@@ -286,7 +286,8 @@ def set_host_memories(config: wasmtime.Config, new: Callable[[int, int, int, Any
         return new_error(f"no memory: {error!r}")
 
     kind = "size_t(void *, void *, size_t, size_t, size_t, size_t, void *)"
-    callback = _ffi.callback(kind, new_memory, error=0, onerror=failed)
+    spare = new_error("no memory: interrupted")  # for an exception that comes while one is handled; good for once
+    callback = _ffi.callback(kind, new_memory, error=spare, onerror=failed)
     function = ctypes.cast(_address(callback), raw.wasmtime_new_memory_callback_t)
     creator = raw.wasmtime_memory_creator_t(new_memory=function)
     raw.wasmtime_config_host_memory_creator_set(config.ptr(), ctypes.byref(creator))
@@ -318,7 +319,8 @@ def linear_memory(
         remember(error)
         return new_error(f"the memory cannot grow: {error!r}")
 
-    getter = _ffi.callback("size_t(void *, size_t *, size_t *)", get_memory, error=0, onerror=get_again)
+    # Where an exception comes while one is handled, the engine gets the address all the same, and no bytes there.
+    getter = _ffi.callback("size_t(void *, size_t *, size_t *)", get_memory, error=get()[0], onerror=get_again)
     grower = _ffi.callback("size_t(void *, size_t)", grow_memory, error=0, onerror=not_grown)
     out[0].env = None
     out[0].get_memory = ctypes.cast(_address(getter), raw.wasmtime_memory_get_callback_t)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+from sandbox.errors import of_system
 from sandbox.memory import host
 
 
@@ -18,6 +19,7 @@ class PlainMemory:
         try:
             self.base = host.reserve(length)
         except OSError as error:
+            of_system(error)
             raise MemoryError(str(error)) from error
         self.size = 0
         self.capacity = capacity

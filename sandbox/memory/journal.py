@@ -130,7 +130,9 @@ class Journal:
     def end(self) -> None:
         """Make everything since begin final, on the disk itself. May be repeated after an OSError."""
         for name in sorted((self._saved.keys() | self._created) - set(self.deleted)):
-            host.sync(self._directory / name)
+            file = self._directory / name
+            if name in self._saved or file.exists():  # one that was about to be created may never have been
+                host.sync(file)
         if self._created:
             host.sync(self._directory)
         if self.deleted:

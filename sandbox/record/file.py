@@ -29,7 +29,7 @@ import cbor2
 import zstandard
 
 from sandbox import fork
-from sandbox.errors import RecordError
+from sandbox.errors import RecordError, of_system
 from sandbox.record import values
 from sandbox.record.watch import Outcome, Step
 
@@ -114,6 +114,7 @@ class Writer:
             try:
                 os.ftruncate(self._file, size)
             except OSError as error:
+                of_system(error)
                 self._broken = RecordError(f"{self.path}: an undone step cannot be cut off: {error}")
         self._size = size
 
@@ -152,6 +153,7 @@ class Writer:
                 rest = rest[os.write(self._file, rest) :]
             self._size += len(data)
         except OSError as error:
+            of_system(error)
             self._broken = RecordError(f"{self.path}: the record cannot be written: {error}")
             raise self._broken from error
 

@@ -1,11 +1,12 @@
-"""Exceptions at a chosen moment, as signals bring them, and a world of canisters on which calls are interrupted."""
+"""Exceptions that signals bring at any moment, and a world of canisters on which calls are interrupted."""
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from sandbox import CallRejected, Canister, Policy, Principal, Sandbox
@@ -14,46 +15,47 @@ from tests.conftest import FEW_INSTRUCTIONS, fixture
 from tests.spec.guest import Guest, accept, call, code, evaluate, reply, set_slot, trap
 from tests.spec.guest import guest as universal
 
-_MOMENTS = ("call", "c_return")
-"""Where CPython looks for signals: a function begins, a call of a C function has ended."""
-
 
 class Alarm(TimeoutError):
-    """What the injector raises: an ordinary exception, as that of a signal handler."""
+    """What a handler of the user's raises: an ordinary exception."""
 
 
-class Injector:
-    """Counts moments at which an exception may come, and raises at those with the numbers `at`.
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Within, exceptions that come while Python runs a finalizer, and go nowhere, are not printed."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
-    `swallowed`: the exception came while Python ran a finalizer, whose exceptions go nowhere.
-    """
 
-    def __init__(self, *at: int, kind: type[BaseException] = Alarm) -> None:
-        self.count = 0
-        self.swallowed = False
-        self._at = set(at)
-        self._kind = kind
+def interrupted(act: Callable[[], object], kind: type[BaseException], *delays: float) -> tuple[bool, object]:
+    """Whether `act` returned, and its answer, while a signal raises `kind` after these seconds, one after another."""
+    pending, returned, answer = list(delays), False, None
 
-    def __enter__(self) -> Injector:
-        self._hook = sys.unraisablehook
-        sys.unraisablehook = self._unraisable
-        sys.setprofile(self._moment)
-        return self
+    def alarm(*_: object) -> None:
+        if pending:
+            signal.setitimer(signal.ITIMER_REAL, pending.pop())
+        raise kind("now")
 
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-        sys.unraisablehook = self._hook
-
-    def _unraisable(self, what: Any) -> None:
-        assert isinstance(what.exc_value, self._kind), what
-        self.swallowed = True
-
-    def _moment(self, frame: FrameType, event: str, _arg: object) -> None:
-        if event in _MOMENTS and frame.f_code is not Injector.__exit__.__code__:
-            self.count += 1
-            if self.count in self._at:
-                sys.setprofile(self._moment)  # an exception takes it away
-                raise self._kind(f"moment {self.count}")
+    old = signal.signal(signal.SIGALRM, alarm)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, pending.pop())
+            answer = act()
+            returned = True
+        finally:
+            pending.clear()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except kind:
+        pass
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    return returned, answer
 
 
 @dataclass
