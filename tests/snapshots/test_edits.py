@@ -216,7 +216,7 @@ def test_only_controllers_may_edit(sandbox: Sandbox, canister: Canister) -> None
         globals={"n": 1},
     )
     rejected(
-        ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "Could not find", sandbox.snapshots.edit, "00" * 8, globals={"n": 1}
+        ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "Could not find", sandbox.snapshots.edit, "ff" * 8, globals={"n": 1}
     )
 
 

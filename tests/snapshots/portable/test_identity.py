@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox import Canister, ErrorCode, Principal, RawState, Sandbox
+from sandbox import Canister, ErrorCode, Principal, RawState, Sandbox, UnknownName
 from sandbox.api import runtime_of
 from sandbox.errors import CallRejected, SnapshotFileError
 from sandbox.replay.replay import replay
@@ -216,7 +216,9 @@ def test_only_who_may(sandbox: Sandbox, canister: Canister, tmp_path: Path) -> N
     missing = ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND
     rejected(missing, "", sandbox.snapshots.download, "00" * 18, tmp_path / "x")
     rejected(missing, "", sandbox.snapshots.create_canister, bytes(18))
-    rejected(missing, "", sandbox.snapshots.download, "what?", tmp_path / "x")
+    rejected(missing, "", sandbox.snapshots.download, "ff" * 8, tmp_path / "x")
+    with pytest.raises(UnknownName, match="neither the id nor the label of a snapshot"):
+        sandbox.snapshots.download("what?", tmp_path / "x")
 
 
 def test_ten_snapshots_and_no_more(sandbox: Sandbox, canister: Canister, tmp_path: Path) -> None:
