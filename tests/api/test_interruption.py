@@ -76,21 +76,6 @@ def test_an_interrupted_call_is_undone_at_any_moment(there: World, operation: st
     check(there, operation, MANY, kind)
 
 
-@pytest.mark.parametrize("name", ["call", "chain", "rounds", "upgrade", "load", "advance"])
-def test_undoing_may_be_interrupted_too(there: World, name: str) -> None:
-    sandbox, (prepare, act), chosen = there.sandbox, OPERATIONS[name], random.Random(name)
-    with sandbox.anchor():
-        prepare(there)
-        before = sandbox.state_hash()
-        with sandbox.anchor():
-            seconds = taken_by(lambda: act(there))
-        for number in range(FEW):
-            with sandbox.anchor():
-                soon = [chosen.uniform(1e-6, 3e-4) for _ in range(4)]
-                returned, _ = interrupted(lambda: act(there), Alarm, *soon, chosen.uniform(1e-6, seconds))
-                assert returned or sandbox.state_hash() == before, number
-
-
 def test_the_end_of_an_anchor_may_be_interrupted(there: World) -> None:
     sandbox, chosen = there.sandbox, random.Random(3)
     before = sandbox.state_hash()
