@@ -1,4 +1,4 @@
-"""One sandbox, one thread at a time, in the process that made it: whoever comes from elsewhere is refused by name."""
+"""A gate that admits one thread at a time to a sandbox, in the process that made it, and refuses others by name."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, 
 from sandbox.canister.module import compile_module
 from sandbox.errors import InvalidModule, SandboxError
 from sandbox.state import WasmModule
+from sandbox.state.messages import EMPTY_CANDID
 
-EMPTY_ARGUMENT = b"DIDL\x00\x00"
+EMPTY_ARGUMENT = EMPTY_CANDID
 
 
 def interface_of(code: WasmModule | None, did: str | Path | None) -> Interface:
