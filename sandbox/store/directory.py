@@ -32,7 +32,7 @@ from sandbox.state import SnapshotState, Subnet, WasmModule
 from sandbox.store import state_manifest
 from sandbox.store.base_trees import BaseTrees
 from sandbox.store.checks import CheckRecord, Checks, table_names
-from sandbox.store.lock import locked
+from sandbox.store.lock import locked, unlock
 from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
 from sandbox.store.repository import Entry, Repository
 from sandbox.store.reserve import Reserve
@@ -64,7 +64,7 @@ class StateDirectory:
             self._recover()
             self.repository = Repository(path, self._record.get("packs"), read_only=read_only)
         except BaseException:
-            os.close(self._lock)
+            unlock(self._lock)
             raise
         self._following: tuple[int, Journal] | None = None
         """During a save: its generation, and the journal that begins with it."""
@@ -240,12 +240,14 @@ class StateDirectory:
 
     def disown(self, process: int) -> None:
         """Give up the directory in a forked child: the lock belongs to the parent alone."""
-        self.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def close(self) -> None:
         """Release the lock. Unsaved changes are taken back when the directory is opened next."""
         if self._lock >= 0:
-            os.close(self._lock)
+            unlock(self._lock)
             self._lock = -1
 
     def _check_writable(self, action: str) -> None:

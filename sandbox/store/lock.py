@@ -11,7 +11,7 @@ from sandbox.errors import StateError, StateLocked, of_system
 
 
 def locked(path: Path, timeout: float, *, shared: bool) -> int:
-    """Return a descriptor that holds the lock of the directory `path` until closed; the directory is made if absent.
+    """Return a descriptor that holds the lock of the directory `path` until `unlock`; the directory is made if absent.
 
     With `shared`, other readers may hold it too, and nothing is made: a directory without the file `lock` was copied
     from elsewhere and never written here. `StateLocked` if the lock is not free within `timeout` seconds.
@@ -31,6 +31,17 @@ def locked(path: Path, timeout: float, *, shared: bool) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Release the lock for every process, and close the descriptor.
+
+    Closing alone would leave the lock with a child that was forked but has not closed its copy of the descriptor yet.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
 
 
 def _lock_or_directory(path: Path) -> Path:

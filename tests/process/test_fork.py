@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
 import traceback
 import warnings
 from collections.abc import Callable
@@ -236,6 +237,21 @@ def test_a_state_directory_belongs_to_the_process_that_locked_it(tmp_path: Path)
     finally:
         os.close(writing)
         os.waitpid(child, 0)
+
+
+def test_a_closed_state_is_free_though_another_process_has_its_descriptor_still(tmp_path: Path) -> None:
+    """A child between fork and exec has a copy of each descriptor, and runs no code of Python that could close it."""
+    sandbox = Sandbox.open(tmp_path / "state")
+    directory = runtime_of(sandbox).directory
+    assert directory is not None
+    os.set_inheritable(directory._lock, True)
+    child = subprocess.Popen(["sleep", str(SECONDS)], close_fds=False)
+    try:
+        sandbox.close()
+        Sandbox.open(tmp_path / "state", lock_timeout=0).close()
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_a_record_belongs_to_the_process_that_began_it(tmp_path: Path) -> None:
