@@ -15,7 +15,7 @@ from sandbox.canister.hook_path import HookResult, HookSource, keeps_heap_to_its
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
 from sandbox.management.load_parts import code_of, parts
-from sandbox.management.snapshot_rules import Take, lived_in, loadable, present, remaining, with_snapshot
+from sandbox.management.snapshot_rules import Take, intact, lived_in, loadable, present, remaining, with_snapshot
 from sandbox.management.transition import ManagementContext, Transition
 from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
@@ -42,7 +42,7 @@ def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str 
     kept = remaining(world, state, Take(label))
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    snapshot = present(world.subnet, state, label)
+    snapshot = intact(present(world.subnet, state, label))
     saved = _saved(world, state, snapshot, state.code)
     if saved.stable is None:
         return _failed(state, saved, _TAKE)
