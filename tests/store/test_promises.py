@@ -25,7 +25,6 @@ from tests.store import test_full_disk
 from tests.store.live import PAGE, Live, canister, flip, live_state, opened
 from tests.store.session import (
     NOTHING,
-    REFUSED,
     Cells,
     Session,
     after,
