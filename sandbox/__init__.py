@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.api.snapshot_retention import Retained, Verified
     from sandbox.api.snapshots import SnapshotManager
     from sandbox.candid import Interface
+    from sandbox.canister.install import HookMeasure
     from sandbox.errors import (
         AmbiguousName,
         CallRejected,
@@ -70,6 +71,7 @@ _NAMES = {
     "sandbox.api.snapshot_retention": "Retained Verified",
     "sandbox.api.snapshots": "SnapshotManager",
     "sandbox.candid": "Interface",
+    "sandbox.canister.install": "HookMeasure",
     "sandbox.errors": "AmbiguousName CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError "
     "EngineError ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge "
     "SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting "
@@ -99,6 +101,7 @@ __all__ = [
     "Diff",
     "EngineError",
     "ErrorCode",
+    "HookMeasure",
     "InspectionTarget",
     "InstructionLimits",
     "Interface",
