@@ -28,6 +28,11 @@ COMMANDS = {
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
     "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
+    "verify-upgrade": LazyCommand(
+        "sandbox.cli.verify_upgrade",
+        "verify_upgrade",
+        "Prove what an upgrade from module OLD to module NEW keeps and loses.",
+    ),
     "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Inspect modules without running them."),
 }
 
