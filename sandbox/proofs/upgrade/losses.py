@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from sandbox.candid.labels import name_text
 from sandbox.snapshots.diff import Diff
 from sandbox.snapshots.diff.structures import EntryDiff, StructureDiff
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect import formats
 from sandbox.snapshots.inspect.decode_candid import MAGIC, read_values
+from sandbox.snapshots.inspect.identifiers import names_in_data
 from sandbox.snapshots.inspect.model import Cell
 from sandbox.snapshots.inspect.source import InspectError, Plain
 from sandbox.snapshots.inspect.value import (
@@ -35,6 +37,8 @@ from sandbox.snapshots.inspect.value import (
 )
 
 _INDEX = re.compile(r"\[\d+\]|\?")
+_ID = re.compile(r"\._(\d{1,10})_")
+"""A field without a name in a path."""
 _EXAMPLES = 3
 _NULL = Scalar(None, "null")
 _SAMPLE = 32
@@ -101,7 +105,8 @@ class Losses:
 
 
 def find_losses(difference: Diff, names: Mapping[int, str]) -> Losses:
-    """Group the differences of the data structures of two states. `names`: field names of Candid values by field id."""
+    """Group the differences of the data structures of two states. `names`: field names of Candid values by field id;
+    others are looked for in the data of the two modules."""
     groups: dict[str, Group] = {}
     problems = []
     for structure in difference.structures:
@@ -114,8 +119,25 @@ def find_losses(difference: Diff, names: Mapping[int, str]) -> Losses:
         arrived.update(group.now)
     for group in groups.values():
         group.moved = bool(group.lost or group.changed) and group.was <= arrived
+    _name_fields(groups.values(), difference)
     counts = {structure.name: structure.counts for structure in difference.structures}
     return Losses(tuple(groups.values()), tuple(problems), counts)
+
+
+def _name_fields(groups: Iterable[Group], difference: Diff) -> None:
+    """Replace field ids in the places of groups by the names that the modules have."""
+    ids = {int(match[1]) for group in groups for match in _ID.finditer(group.place)}
+    names: dict[int, str] = {}
+    for target in (difference.old, difference.new):
+        if ids and target.facts is not None:
+            names = names_in_data(target.facts, ids) | names
+
+    def name(match: re.Match[str]) -> str:
+        return f".{name_text(names[int(match[1])])}" if int(match[1]) in names else match[0]
+
+    for group in groups if names else ():
+        group.place = _ID.sub(name, group.place)
+        group.examples = [_ID.sub(name, example) for example in group.examples]
 
 
 _Difference = tuple[str, str, Node | None, Node | None]
@@ -173,13 +195,13 @@ class _Entries:
 
 
 def leaves(node: Node | None) -> Iterator[str]:
-    """Yield the parts of a value that have no parts, as texts without their types: `5`, `"a"`, `#tag`."""
+    """Yield the parts of a value that have no parts, as texts without their types: `5`, `a`, `#tag`."""
     waiting: list[Node] = [] if node is None else [node]
     while waiting:
         part = waiting.pop()
         match part:
             case Scalar():
-                yield node_text(part).rpartition(" : ")[0] or node_text(part)
+                yield part.value if isinstance(part.value, str) else node_text(part).partition(" : ")[0]
             case Record():
                 waiting += [value for _, value in part.fields]
             case Vec():
