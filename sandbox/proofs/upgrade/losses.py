@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from blake3 import blake3
 
 from sandbox.candid.labels import name_text
 from sandbox.snapshots.diff import Diff
@@ -20,7 +22,7 @@ from sandbox.snapshots.inspect import formats
 from sandbox.snapshots.inspect.decode_candid import MAGIC, read_values
 from sandbox.snapshots.inspect.identifiers import names_in_data
 from sandbox.snapshots.inspect.model import Cell
-from sandbox.snapshots.inspect.source import InspectError, Plain
+from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
 from sandbox.snapshots.inspect.value import (
     Elided,
     Node,
@@ -150,9 +152,18 @@ class _Entries:
     def __init__(self, structure: StructureDiff, names: Mapping[int, str]) -> None:
         self.structure = structure
         self.names = names
-        keys = [entry.key for entry in structure.entries[:_SAMPLE]]
-        raw = [key.read(0, min(key.size, formats.MOST)) for key in keys if not isinstance(key, int | str | Node)]
-        self.key_form = formats.guess_format(raw, tuple(names.values())) if raw else ""
+        sample = structure.entries[:_SAMPLE]
+        self.key_form = self.form([entry.key for entry in sample])
+        self.value_form = self.form([cell for entry in sample for cell in (entry.before, entry.after)])
+
+    def form(self, cells: Sequence[Cell | int | str | None]) -> str:
+        """Guess the format of the cells that are bytes; empty if none are."""
+        raw = [
+            cell.read(0, min(cell.size, formats.MOST))
+            for cell in cells
+            if cell is not None and not isinstance(cell, int | str | Node)
+        ]
+        return formats.guess_format(raw, tuple(self.names.values())) if raw else ""
 
     def __iter__(self) -> Iterator[_Difference]:
         for entry in self.structure.entries:
@@ -179,11 +190,15 @@ class _Entries:
             return str(key)
         if isinstance(key, Node):
             return _short(key)
-        read = formats.value(key, self.key_form, tuple(self.names.values()), formats.MOST)
-        return formats.shown(read, self.key_form, key.size)
+        return self.text(key, self.key_form)
+
+    def text(self, cell: Bytes, form: str) -> str:
+        """Return bytes as text in a format; of long ones the beginning and a hash of all."""
+        text = formats.shown(formats.value(cell, form, tuple(self.names.values()), formats.MOST), form, cell.size)
+        return text if cell.size <= formats.MOST else f"{text} (BLAKE3 {blake3(cell.read(0, cell.size)).hexdigest()})"
 
     def value(self, cell: Cell | None) -> Node | None:
-        """Return a cell as a value: bytes that are a Candid message as its values, other bytes as a blob."""
+        """Return a cell as a value: bytes that are a Candid message as its values, other bytes as their text."""
         if cell is None or isinstance(cell, Node):
             return cell
         raw = cell.read(0, cell.size)
@@ -191,7 +206,7 @@ class _Entries:
             with suppress(InspectError):
                 values = read_values(Plain(raw), self.names)
                 return values[0] if len(values) == 1 else Record(tuple(enumerate(values)))
-        return Scalar(raw, "blob", len(raw))
+        return Scalar(self.text(cell, self.value_form), "name")
 
 
 def leaves(node: Node | None) -> Iterator[str]:

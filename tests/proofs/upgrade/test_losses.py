@@ -84,3 +84,23 @@ def test_values_that_are_nowhere_are_lost_or_changed(
     report = proved(saved(*old), saved(*new))
     assert finding in {each.id for each in report.findings}
     assert report.verdict != "safe"
+
+
+def test_a_long_value_that_differs_at_its_end_has_changed() -> None:
+    """Values of more than 64 KiB are shown by their beginning."""
+
+    def cell(last: int) -> bytes:
+        """A stable cell (`SCL`, version 1, length) of 70,000 bytes, written by init and by post_upgrade."""
+        write = f"""(call $stable64_write (i64.const 0) (i64.const 0) (i64.const 8))
+          (i32.store8 (i32.const 100) (i32.const {last}))
+          (call $stable64_write (i64.const 70007) (i64.const 100) (i64.const 1))"""
+        head = "SCL\\01" + "".join(f"\\{byte:02x}" for byte in (70_000).to_bytes(4, "little"))
+        return guest(
+            f"""(data (i32.const 0) "{head}")
+            (func (export "canister_init") (drop (call $stable64_grow (i64.const 2))) {write})
+            (func (export "canister_post_upgrade") {write})"""
+        )
+
+    report = verify_upgrade(cell(1), cell(2))
+    assert [finding.id for finding in report.findings if finding.id != "little-proved"] == ["data-changed"]
+    assert verify_upgrade(cell(1), cell(1)).verdict == "safe"
