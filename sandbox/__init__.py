@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.api.snapshot_retention import Retained, Verified
     from sandbox.api.snapshots import SnapshotManager
     from sandbox.candid import Interface
+    from sandbox.canister.install import HookMeasure
     from sandbox.errors import (
         AmbiguousName,
         CallRejected,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from sandbox.execution import CallResult
     from sandbox.principal import Principal
+    from sandbox.proofs.upgrade import UpgradeReport, Version, verify_upgrade
     from sandbox.record import Recording
     from sandbox.snapshots.diff import Diff
     from sandbox.snapshots.inspect.target import InspectionTarget
@@ -70,12 +72,14 @@ _NAMES = {
     "sandbox.api.snapshot_retention": "Retained Verified",
     "sandbox.api.snapshots": "SnapshotManager",
     "sandbox.candid": "Interface",
+    "sandbox.canister.install": "HookMeasure",
     "sandbox.errors": "AmbiguousName CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError "
     "EngineError ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge "
     "SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting "
     "UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
+    "sandbox.proofs.upgrade": "UpgradeReport Version verify_upgrade",
     "sandbox.record": "Recording",
     "sandbox.snapshots.diff": "Diff",
     "sandbox.snapshots.inspect.target": "InspectionTarget",
@@ -99,6 +103,7 @@ __all__ = [
     "Diff",
     "EngineError",
     "ErrorCode",
+    "HookMeasure",
     "InspectionTarget",
     "InstructionLimits",
     "Interface",
@@ -135,9 +140,12 @@ __all__ = [
     "StillWaiting",
     "UnknownName",
     "Unsupported",
+    "UpgradeReport",
     "Verified",
+    "Version",
     "Visibility",
     "__version__",
+    "verify_upgrade",
 ]
 
 

@@ -94,7 +94,7 @@ class Canister:
             persistence=wasm_memory_persistence,
         )
         done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
-        return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs)
+        return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs, hooks=done.hooks)
 
     @whole
     def upgrade(

@@ -56,6 +56,17 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class HookMeasure:
+    """What one hook of a deployment took: its instructions, and the sizes in bytes of heap and stable memory after it,
+    which are also their greatest, since memories never shrink. `name`: its export; `start` for the start function."""
+
+    name: str
+    instructions: int
+    heap: int
+    stable: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deployed:
     """The outcome of a deployment. `live` shows the new state and is uncommitted; None if there is a `failure`."""
 
@@ -64,6 +75,8 @@ class Deployed:
     executions: tuple[Execution, ...]
     """Of the hooks that ran, in order."""
     instructions: int
+    measures: tuple[HookMeasure, ...] = ()
+    """Of the same hooks, in the same order, also of one that failed."""
 
 
 class HookRun:
@@ -72,6 +85,7 @@ class HookRun:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.executions: list[Execution] = []
+        self.measures: list[HookMeasure] = []
         self.used = 0
         """Instructions of everything that ran."""
         self._spent = 0
@@ -99,10 +113,16 @@ class HookRun:
         self.executions.append(execution)
         outcome = run(live, entry, execution, instructions, self.deployment.heap_limit)
         self.used += outcome.instructions
+        name = "callback" if isinstance(entry, TableFunction) else _NAMES.get(execution.mode, entry)
+        self.measures.append(HookMeasure(name, outcome.instructions, live.heap.size, live.stable.size))
         return outcome.failure
 
     def end(self, live: CanisterInstance | None, problem: Failure | None) -> Deployed:
-        return Deployed(live, problem, tuple(self.executions), self.used)
+        return Deployed(live, problem, tuple(self.executions), self.used, tuple(self.measures))
+
+
+_NAMES = {Mode.START: "start"}
+"""Hooks whose export has another name in the rewritten module."""
 
 
 def install(pool: Pool, deployment: Deployment) -> Deployed:

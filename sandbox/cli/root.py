@@ -31,6 +31,11 @@ COMMANDS = {
     "verify": LazyCommand(
         "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
     ),
+    "verify-upgrade": LazyCommand(
+        "sandbox.cli.verify_upgrade",
+        "verify_upgrade",
+        "Prove what an upgrade from module OLD to module NEW keeps and loses.",
+    ),
     "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Inspect modules without running them."),
 }
 

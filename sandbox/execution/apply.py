@@ -57,6 +57,7 @@ def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Trans
             for text in execution.logs
         ),
         backtrace=problem.backtrace,
+        hooks=transition.measures,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sandbox.canister.install import HookMeasure
 from sandbox.errors import CallRejected, Reject
 from sandbox.principal import Principal
 
@@ -13,7 +14,8 @@ class CallResult:
     """The answer to a call. Exactly one of `reply` and `reject` is not None.
 
     `instructions`: executed by all hooks and methods of the call; `logs`: what the canister printed, in order;
-    `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise.
+    `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise; `hooks`: what each hook of an
+    installation or upgrade took, in order, empty for calls.
     """
 
     canister_id: Principal
@@ -23,6 +25,7 @@ class CallResult:
     instructions: int = 0
     logs: tuple[str, ...] = ()
     backtrace: tuple[str, ...] = ()
+    hooks: tuple[HookMeasure, ...] = ()
 
     def or_raise(self) -> CallResult:
         """Return this result if it is a reply; else raise `CallRejected` with it."""

@@ -112,7 +112,12 @@ def outcome(
     charged in any case."""
     fee = world.fees.execution(deployed.instructions, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
-    ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
+    ran = Transition(
+        canister=state,
+        executions=deployed.executions,
+        instructions=deployed.instructions,
+        measures=deployed.measures,
+    )
     if deployed.live is None:
         return replace(ran, failure=deployed.failure)
     return replace(ran, canister=_new_state(world, state, argument, code, deployed), live=deployed.live)

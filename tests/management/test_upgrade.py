@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import Canister, ErrorCode, Sandbox
+from sandbox import CallRejected, Canister, ErrorCode, Sandbox
 from sandbox.api import runtime_of
-from tests.conftest import everything, guest, rejected, wat, with_section
+from tests.conftest import everything, fixture, guest, rejected, wat, with_section
 
 EOP = "icp:private enhanced-orthogonal-persistence"
 
@@ -296,3 +296,19 @@ def test_what_a_trapped_post_upgrade_wrote_to_stable_memory_is_never_read(sandbo
     assert canister.update("read").reply == b"old"
     rejected(ErrorCode.CANISTER_TRAPPED, "unreachable", canister.install, wat(STABLE_BYTE), mode="upgrade")
     assert canister.update("read").reply == b"old"
+
+
+def test_the_result_says_what_each_hook_took() -> None:
+    c = Sandbox().create_canister()
+    c.install(fixture("people_v1.classical"))
+    c.call("fill", 500)
+    result = c.upgrade(fixture("people_v2_good.classical"))
+    assert [hook.name for hook in result.hooks] == ["canister_pre_upgrade", "start", "canister_post_upgrade"]
+    assert sum(hook.instructions for hook in result.hooks) == result.instructions
+    last = result.hooks[-1]
+    assert (last.heap, last.stable) == (c.status().heap_size, c.status().stable_size)
+    with pytest.raises(CallRejected) as caught:
+        c.upgrade(fixture("people_v2_traps.classical"))
+    assert caught.value.result is not None
+    assert [hook.name for hook in caught.value.result.hooks][-1] == "canister_post_upgrade"
+    assert c.install(fixture("counter.classical"), mode="reinstall").hooks[0].name in ("start", "canister_init")

@@ -27,7 +27,7 @@ from sandbox.proofs.scenario.stage import Stage
 from sandbox.proofs.scenario.values import plain_pattern
 from sandbox.snapshots.inspect import Decoded, InspectError, Part, formats
 from sandbox.snapshots.inspect.model import Cell
-from sandbox.snapshots.inspect.motoko.reader import WHOLE
+from sandbox.snapshots.inspect.motoko.tree import WHOLE
 from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
 from sandbox.snapshots.inspect.value import (
     DEPTH,

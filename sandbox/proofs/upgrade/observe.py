@@ -1,0 +1,59 @@
+"""What can be seen of a canister at one moment: its decoded data, and its answers to queries. Nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sandbox.api.canister import Canister
+from sandbox.api.sandbox import Sandbox
+from sandbox.candid import FuncType
+from sandbox.errors import CallRejected
+from sandbox.execution import CallResult
+from sandbox.proofs.calls import Call
+from sandbox.proofs.upgrade.start import Version, perform
+from sandbox.snapshots.inspect.target import InspectionTarget
+from sandbox.state.messages import EMPTY_CANDID
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The state as pre_upgrade saves it, and the answer to each query by the text of its call.
+
+    `data`: the state without running a hook if pre_upgrade fails, and `unsaved` is why it failed.
+    """
+
+    data: InspectionTarget
+    answers: Mapping[str, CallResult]
+    unsaved: CallRejected | None = None
+
+
+def observe(sandbox: Sandbox, canister: Canister, version: Version, queries: Iterable[Call]) -> Observation:
+    """Look at a canister that runs `version`, by running hook and queries on copies."""
+    data, unsaved = saved_data(sandbox, canister)
+    return Observation(data, {call.text: perform(canister, version, call) for call in queries}, unsaved)
+
+
+def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, CallRejected | None]:
+    """Return the state that pre_upgrade leaves in stable memory, or the plain state and why pre_upgrade failed."""
+    with sandbox.anchor():
+        try:
+            return sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True)), None
+        except CallRejected as rejected:
+            failed = rejected
+    with sandbox.anchor():
+        return sandbox.snapshots.inspect(canister.take_snapshot()), failed
+
+
+def plain_queries(version: Version) -> tuple[Call, ...]:
+    """Return a call of each query of the version that takes no argument, or only arguments that may be left out."""
+    interface = version.interface
+    if interface is None:
+        return tuple(Call(name, EMPTY_CANDID, f"{name}()") for name, kind in version.methods.items() if kind == "query")
+    return tuple(
+        Call(name, EMPTY_CANDID, f"{name}()") for name, kind in interface.methods.items() if _asks_nothing(kind)
+    )
+
+
+def _asks_nothing(function: FuncType) -> bool:
+    return bool({"query", "composite_query"} & set(function.modes)) and all(arg.nullable for arg in function.args)
