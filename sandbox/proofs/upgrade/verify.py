@@ -106,7 +106,7 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 
 def _start(trial: Trial) -> Check:
     """Say what there is to lose."""
-    decoded, status = trial.before.data.decode(), trial.canister.status()
+    decoded, status = trial.before.decoded, trial.canister.status()
     entries = sum(part.count or 0 for part in decoded.parts)
     sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"
     text = f"{data.counted(entries, 'decoded entry')}; {sizes}"
