@@ -21,6 +21,8 @@ from sandbox.proofs.upgrade.tries import Longer, Tries, Try, attempt, limited, l
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 _NAME = "writes"
+_SHORT = 50_000_000
+"""Instructions of a query that is asked again after writes."""
 
 
 def check(trial: Trial, tries: Tries) -> Check:
@@ -68,16 +70,19 @@ def _different(trial: Trial, results: _Results) -> Iterator[Finding]:
 
 def _damaged(trial: Trial, tries: Tries) -> Iterator[Finding]:
     """Yield a finding for each method with a call that succeeds and damages what is stored: a longest value that the
-    new version takes."""
+    new version takes. All calls are made one after the other first; each alone only if they damage something."""
     assert trial.after is not None
+    calls = [call for longer in tries.longer for call in _longer_calls(trial, longer)]
+    known = set[str]()
+    if not _harm(trial, calls, known):
+        return
     known = damages(trial.after.data)
     reported = set()
-    for longer in tries.longer:
-        for call in _longer_calls(trial, longer):
-            harm = _harm(trial, call, known)
-            if harm and longer.method not in reported:
-                reported.add(longer.method)
-                yield finding("write-damages", f"{longer.method}: {harm[0]}", (cut(call.text), *harm[1:]))
+    for call in calls:
+        harm = [] if call.method in reported else _harm(trial, [call], known)
+        if harm:
+            reported.add(call.method)
+            yield finding("write-damages", f"{call.method}: {harm[0]}", (cut(call.text), *harm[1:]))
 
 
 def _longer_calls(trial: Trial, longer: Longer) -> Iterator[Call]:
@@ -89,17 +94,18 @@ def _longer_calls(trial: Trial, longer: Longer) -> Iterator[Call]:
         yield longer.call(size)
 
 
-def _harm(trial: Trial, call: Call, known: set[str]) -> list[str]:
-    """Return what a call damages: bytes that no decoder understands any more, queries that fail."""
+def _harm(trial: Trial, calls: list[Call], known: set[str]) -> list[str]:
+    """Return what calls damage: bytes that no decoder understands any more, short queries that fail."""
     assert trial.after is not None
     with trial.sandbox.anchor():
-        result = make(trial, trial.new, call)
-        if result is None or result.reject is not None:
+        results = [make(trial, trial.new, call) for call in calls]
+        if all(result is None or result.reject is not None for result in results):
             return []
         harm = sorted(damages(saved_data(trial.sandbox, trial.canister)[0]) - known)
         for query in trial.queries:
             before = trial.after.answers[query.text]
-            if before.reject is None and query.method in trial.new.methods:
+            short = before.reject is None and before.instructions <= _SHORT
+            if short and query.method in trial.new.methods:
                 now = perform(trial.canister, trial.new, query)
                 harm += [f"{query.text}: {first_line(now.reject.message)}"] if now.reject is not None else []
         return harm
