@@ -124,8 +124,8 @@ def test_a_result_shows_in_one_line_how_the_call_ended() -> None:
         rf"CallResult\(inc of {canister.id}: reply of 8 bytes, [\d,]+ instructions\)", repr(canister.update("inc"))
     )
     with pytest.raises(CallRejected) as caught:
-        canister.update("nothing")
+        canister.update("missing")
     assert repr(caught.value.result).startswith(
-        f"CallResult(nothing of {canister.id}: CANISTER_ERROR (5, IC0536): Error from Canister {canister.id}: "
+        f"CallResult(missing of {canister.id}: CANISTER_ERROR (5, IC0536): Error from Canister {canister.id}: "
     )
     assert "\n" not in repr(caught.value.result)
