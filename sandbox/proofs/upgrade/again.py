@@ -6,9 +6,6 @@ installed twice is meant. What it keeps must survive the next upgrade all the sa
 
 from __future__ import annotations
 
-import re
-
-from sandbox.api.typed import metadata
 from sandbox.errors import CallRejected
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import changed_data, compare_data, facts, lost_data, summary
@@ -17,7 +14,7 @@ from sandbox.proofs.upgrade.losses import NO_LOSSES
 from sandbox.proofs.upgrade.observe import fingerprint
 from sandbox.proofs.upgrade.queries import differences
 from sandbox.proofs.upgrade.report import Check
-from sandbox.proofs.upgrade.start import Version
+from sandbox.proofs.upgrade.stable_types import has_migration
 from sandbox.proofs.upgrade.trial import Trial
 
 _NAME = "second upgrade"
@@ -57,9 +54,3 @@ def _refused(rejected: CallRejected, migrates: bool) -> Check:
 
 def _frames(rejected: CallRejected) -> list[str]:
     return [] if rejected.result is None else [f"in {name}" for name in rejected.result.backtrace]
-
-
-def has_migration(version: Version) -> bool:
-    """Whether a module of Motoko has an explicit migration function: its stable signature has two sides."""
-    text = (metadata(version.code, "motoko:stable-types") or b"").decode("utf-8", "replace")
-    return re.search(r"\bactor\s*\(", text) is not None

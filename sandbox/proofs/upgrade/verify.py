@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.errors import CallRejected
 from sandbox.proofs.calls import Call, call_of
 from sandbox.proofs.findings import finding
-from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
+from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, stable_types, tries, writes
 from sandbox.proofs.upgrade.observe import plain_queries
 from sandbox.proofs.upgrade.report import Check, UpgradeReport
 from sandbox.proofs.upgrade.start import Start, Version
@@ -82,6 +82,8 @@ def checks(trial: Trial, progress: Progress = _silent) -> Iterator[Check]:
     progress("hooks")
     ran = hooks.check(trial)
     yield ran
+    if stable_types.applies(trial):
+        yield stable_types.check(trial)
     if isinstance(trial.upgraded, CallRejected):
         return
     progress("state after")
