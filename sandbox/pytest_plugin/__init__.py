@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["CanisterMachine", "rejects"]
 
 _LATE = {"CanisterMachine": "sandbox.pytest_plugin.stateful", "rejects": "sandbox.pytest_plugin.rejection"}
+_ISOLATION = pytest.StashKey[Isolation]()
 _MARKS = (
     "canister(file, arg=None, *, name=None, did=None): a canister with this module, for the fixture `canister`",
     f"{UNISOLATED}: what the test does to a sandbox is not undone",
@@ -82,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
-    isolation = Isolation()
+    isolation = config.stash[_ISOLATION] = Isolation()
     config.pluginmanager.register(isolation, "canister-sandbox-isolation")
     config.pluginmanager.register(Evidence(isolation), "canister-sandbox-evidence")
     if not hasattr(config, "workerinput"):
@@ -115,6 +116,8 @@ def canister_of_test(sandbox: Sandbox, request: pytest.FixtureRequest) -> Canist
     `sandbox.canister(name)`. Without a mark: a function with the arguments of the mark, which returns a new canister.
     """
 
+    isolation = request.config.stash[_ISOLATION]
+
     def install(
         file: str | Path | bytes, arg: Any = None, *, name: str | None = None, did: str | Path | None = None
     ) -> Canister:
@@ -123,6 +126,7 @@ def canister_of_test(sandbox: Sandbox, request: pytest.FixtureRequest) -> Canist
             did = did if "{" in str(did) else _beside(request, did)
             made = sandbox.canister(made.id, did=did)
         made.install(file if isinstance(file, bytes) else _beside(request, file), arg)
+        isolation.installed(made)
         return made
 
     found = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,8 @@ class Evidence:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         error = None if call.excinfo is None else call.excinfo.value
-        if error is not None:
-            _hide_own_frames(error)
-        report = yield
+        with _own_frames_hidden(error):
+            report = yield
         observed = [each for each in self._isolation.observed if not each.runtime.gate.foreign]
         if report.failed and call.when != "teardown":
             begun = self._isolation.test is item
@@ -48,16 +48,30 @@ class Evidence:
         return report
 
 
-def _hide_own_frames(error: BaseException) -> None:
-    """Mark the modules of this package on the way of an error, so that its traceback leaves them out."""
+@contextmanager
+def _own_frames_hidden(error: BaseException | None) -> Iterator[None]:
+    """Meanwhile, tracebacks leave out the frames of this package, and those of `contextlib` that it calls."""
+    hidden: list[dict[str, Any]] = []
     for each in _chain(error):
-        entry = each.__traceback__
+        entry, ours = each.__traceback__, False
         while entry is not None:
             names = entry.tb_frame.f_globals
-            file = names.get("__file__")
-            if names.get("__name__", "").startswith("sandbox.") and file and Path(file).is_relative_to(_PACKAGE):
+            ours = _is_ours(names) or (ours and names.get("__name__") == "contextlib")
+            if ours and "__tracebackhide__" not in names:
                 names["__tracebackhide__"] = True
+                hidden.append(names)
             entry = entry.tb_next
+    try:
+        yield
+    finally:
+        for names in hidden:
+            del names["__tracebackhide__"]
+
+
+def _is_ours(names: dict[str, Any]) -> bool:
+    """Whether these are the names of a module of this package."""
+    file = names.get("__file__")
+    return names.get("__name__", "").startswith("sandbox.") and bool(file) and Path(file).is_relative_to(_PACKAGE)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -128,5 +142,5 @@ def _table(change: Any) -> str:
     with console.capture() as captured:
         for part in parts:
             console.print(part)
-    lines = [line.rstrip() for line in captured.get().rstrip().split("\n")]
+    lines = [line.removesuffix(" (--limit)").rstrip() for line in captured.get().rstrip().split("\n")]
     return "\n".join([*lines[:_LINES], *([f"({len(lines) - _LINES:,} lines more)"] if len(lines) > _LINES else [])])

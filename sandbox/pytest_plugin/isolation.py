@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from sandbox.api import Canister
     from sandbox.pytest_plugin.observation import Observation
 
 UNISOLATED = "no_isolation"
@@ -214,6 +215,12 @@ class Isolation:
         observation.begin()
         self.observed.append(observation)
         return observation
+
+    def installed(self, canister: Canister) -> None:
+        """A fixture has given the test a canister: what the test changes is what changes from now on."""
+        for observation in self.observed:
+            if observation.runtime is canister._runtime:
+                observation.installed(canister.id)
 
     def _forget(self, observation: Observation) -> None:
         if observation in self.observed:

@@ -44,6 +44,7 @@ class Observation:
         self.calls: list[Call] = []
         self.printed: list[str] = []
         self._before: dict[Principal, tuple[CanisterState, Changes]] = {}
+        self._installed: set[Principal] = set()
         self._listener: OnLog = self._print
         self._users: OnLog | None = None
         """The function that the user has set, to which is passed on what canisters print."""
@@ -51,7 +52,7 @@ class Observation:
 
     def begin(self) -> None:
         """Forget what earlier tests did: a test begins."""
-        self.calls, self.printed = [], []
+        self.end()
         canisters = {} if self.runtime.gate.foreign else self.runtime.subnet.canisters
         self._before = {
             canister_id: (state, Changes(self.runtime, canister_id))
@@ -61,9 +62,16 @@ class Observation:
         if self.runtime.on_log is not self._listener:
             self._users, self.runtime.on_log = self.runtime.on_log, self._listener
 
+    def installed(self, canister_id: Principal) -> None:
+        """Compare a canister that the test got from a fixture with its present state."""
+        state = self.runtime.state_of(canister_id)
+        self._before[canister_id] = state, Changes(self.runtime, canister_id)
+        self._installed.add(canister_id)
+
     def end(self) -> None:
         """Let go of what was collected for a test."""
         self._before, self.calls, self.printed = {}, [], []
+        self._installed.clear()
 
     def close(self) -> None:
         """Observe no more."""
@@ -83,6 +91,8 @@ class Observation:
         for canister_id in sorted({*self._before, *now}):
             before, state = self._before.get(canister_id), now.get(canister_id)
             name = self.title(canister_id)
+            if canister_id in self._installed:
+                name += ", since it was installed"
             if before is None or state is None:
                 yield name, "created" if before is None else "deleted"
             elif state is not before[0]:
