@@ -70,8 +70,8 @@ def _own_frames_hidden(error: BaseException | None) -> Iterator[None]:
 
 def _is_ours(names: dict[str, Any]) -> bool:
     """Whether these are the names of a module of this package."""
-    file = names.get("__file__")
-    return names.get("__name__", "").startswith("sandbox.") and bool(file) and Path(file).is_relative_to(_PACKAGE)
+    file = names.get("__file__") or ""
+    return names.get("__name__", "").startswith("sandbox.") and Path(file).is_relative_to(_PACKAGE)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
