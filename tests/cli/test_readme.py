@@ -121,11 +121,12 @@ def test_commands_of_the_table_exist() -> None:
         "drun",
         "replay",
         "state check",
+        "stubs",
         *canister.commands,
         *snapshot.commands,
     ]:
         assert re.search(rf"\b{word}\b", table), word
-    assert {"demo", "canister", "snapshot", "state", "wasm", "drun", "replay", "identity"} == set(COMMANDS)
+    assert {"demo", "canister", "snapshot", "state", "wasm", "drun", "replay", "identity", "stubs"} == set(COMMANDS)
 
 
 @pytest.fixture(scope="module")
