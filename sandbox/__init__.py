@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from sandbox.execution import CallResult
     from sandbox.principal import Principal
+    from sandbox.proofs.upgrade import UpgradeReport, Version, verify_upgrade
     from sandbox.record import Recording
     from sandbox.snapshots.diff import Diff
     from sandbox.snapshots.inspect.target import InspectionTarget
@@ -78,6 +79,7 @@ _NAMES = {
     "UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
+    "sandbox.proofs.upgrade": "UpgradeReport Version verify_upgrade",
     "sandbox.record": "Recording",
     "sandbox.snapshots.diff": "Diff",
     "sandbox.snapshots.inspect.target": "InspectionTarget",
@@ -138,9 +140,12 @@ __all__ = [
     "StillWaiting",
     "UnknownName",
     "Unsupported",
+    "UpgradeReport",
     "Verified",
+    "Version",
     "Visibility",
     "__version__",
+    "verify_upgrade",
 ]
 
 

@@ -29,6 +29,14 @@ COMMANDS = {
     ),
     "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
     "stubs": LazyCommand("sandbox.cli.stubs", "stubs", "Write a typed client of the interface of MODULE, in Python."),
+    "verify": LazyCommand(
+        "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
+    ),
+    "verify-upgrade": LazyCommand(
+        "sandbox.cli.verify_upgrade",
+        "verify_upgrade",
+        "Prove what an upgrade from module OLD to module NEW keeps and loses.",
+    ),
     "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Inspect modules without running them."),
 }
 
