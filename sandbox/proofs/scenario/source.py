@@ -137,7 +137,7 @@ def parse_yaml(raw: bytes, path: Path) -> Node:
         mark = error.problem_mark or error.context_mark
         place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path, 1, 1)
         raise Wrong(place, f"this is no YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise Wrong(Place(path, 1, 1), f"this is no YAML: {error}") from None
     if composed is None:
         raise Wrong(Place(path, 1, 1), "the file is empty; expected a scenario")

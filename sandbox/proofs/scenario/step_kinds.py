@@ -98,7 +98,7 @@ _PATHS = "CANISTER.{}, or {} where there is one canister"
 
 
 def _call(draft: Draft) -> Step:
-    canister, method = draft.planner.split(draft.main)
+    canister, method = draft.planner.split(draft.main, "METHOD")
     args = draft.keys.get("args")
     raw = args is not None and args.tag == "!hex"
     function = None if raw else draft.planner.method(draft.main, canister, method)

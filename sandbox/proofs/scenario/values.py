@@ -74,7 +74,7 @@ def encoded(node: Node | None, types: Sequence[Type] | None, step: Node) -> byte
     if node.form == "scalar":
         return _encode(node, lambda: candid.encode_text(node.text, types))
     if types is None:
-        node.wrong("no interface says the types of these values; write them as Candid text, or give the canister a did")
+        node.wrong("no interface says the types of these values; write them as Candid text, or give the version a did")
     _check_count(node, node.items, types)
     values = [_value(item, kind) for item, kind in zip(node.items, types, strict=False)]
     return _encode(node, lambda: candid.encode(types, [*values, *[None] * (len(types) - len(values))]))
