@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.errors import CallRejected
 from sandbox.proofs.calls import Call, parse_call
 from sandbox.proofs.findings import finding
-from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries
+from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
 from sandbox.proofs.upgrade.observe import plain_queries
 from sandbox.proofs.upgrade.report import Check, UpgradeReport
 from sandbox.proofs.upgrade.start import Start, Version
@@ -76,6 +76,8 @@ def _checks(trial: Trial, progress: Progress) -> Iterator[Check]:
     progress("state before")
     snapshot = trial.canister.take_snapshot(label="before the upgrade")
     yield _start(trial)
+    progress("writes before")
+    tried = tries.try_old(trial)
     progress("hooks")
     ran = hooks.check(trial)
     yield ran
@@ -86,6 +88,8 @@ def _checks(trial: Trial, progress: Progress) -> Iterator[Check]:
     for name, check in _AFTER.items():
         progress(name)
         yield check(trial)
+    progress("writes")
+    yield writes.check(trial, tried)
     progress("rollback")
     yield back.check_snapshot(trial, snapshot)
 
@@ -102,7 +106,7 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 
 def _start(trial: Trial) -> Check:
     """Say what there is to lose."""
-    decoded, status = trial.before.data.decode(), trial.canister.status()
+    decoded, status = trial.before.decoded, trial.canister.status()
     entries = sum(part.count or 0 for part in decoded.parts)
     sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"
     text = f"{data.counted(entries, 'decoded entry')}; {sizes}"
