@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sandbox.errors import CallRejected
-from sandbox.proofs.calls import Call, parse_call
+from sandbox.proofs.calls import Call, call_of
 from sandbox.proofs.findings import finding
 from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
 from sandbox.proofs.upgrade.observe import plain_queries
@@ -42,15 +42,15 @@ def verify_upgrade(
     one of the calls fails.
     """
     versions = _version(old, "old"), _version(new, "new")
-    made = tuple(_call(call, versions[0], "calls") for call in calls)
-    asked = tuple(_call(call, versions[0], "queries") for call in queries)
+    made = tuple(call_of(call, versions[0].interface, "calls") for call in calls)
+    asked = tuple(call_of(call, versions[0].interface, "queries") for call in queries)
     start = Start(None if state is None else Path(state), made, limits)
     sandbox, canister = start.open(versions[0])
     with sandbox:
         every = {call.text: call for call in (*plain_queries(versions[0]), *asked)}
         trial = Trial(sandbox, canister, *versions, tuple(every.values()), made, state is not None)
-        checks = tuple(_checks(trial, progress or (lambda name: None)))
-    return UpgradeReport(versions[0].name, versions[1].name, _described(start), checks, frozenset(accept))
+        checked = tuple(checks(trial, progress or _silent))
+    return UpgradeReport(versions[0].name, versions[1].name, _described(start), checked, frozenset(accept))
 
 
 def _version(module: bytes | str | Path | Version, name: str) -> Version:
@@ -61,16 +61,17 @@ def _version(module: bytes | str | Path | Version, name: str) -> Version:
     return Version(Path(module).name, Path(module).read_bytes())
 
 
-def _call(call: Call | str, version: Version, what: str) -> Call:
-    return parse_call(call, version.interface, what) if isinstance(call, str) else call
-
-
 def _described(start: Start) -> str:
     begin = "a canister just installed" if start.state is None else str(start.state)
     return f"{begin}, {len(start.calls)} calls" if start.calls else begin
 
 
-def _checks(trial: Trial, progress: Progress) -> Iterator[Check]:
+def _silent(_: str) -> None:
+    pass
+
+
+def checks(trial: Trial, progress: Progress = _silent) -> Iterator[Check]:
+    """Yield every check of a trial whose canister is at its starting point, in order; the canister is upgraded."""
     progress("interface")
     yield interface.check(trial)
     progress("state before")
