@@ -12,6 +12,7 @@ from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
 from sandbox.proofs.upgrade.start import Version, perform
+from sandbox.snapshots.inspect import Decoded, InspectError, Part
 from sandbox.snapshots.inspect.target import InspectionTarget
 from sandbox.state.messages import EMPTY_CANDID
 
@@ -43,6 +44,14 @@ def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, 
             failed = rejected
     with sandbox.anchor():
         return sandbox.snapshots.inspect(canister.take_snapshot()), failed
+
+
+def decode_data(data: InspectionTarget) -> Decoded:
+    """Decode a state; if even its outermost structure cannot be read, it is one part that says why."""
+    try:
+        return data.decode()
+    except InspectError as error:
+        return Decoded("unreadable", (Part("stable memory", "unreadable", data.stable, problem=str(error)),))
 
 
 def plain_queries(version: Version) -> tuple[Call, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import Finding, finding
-from sandbox.proofs.upgrade.observe import saved_data
+from sandbox.proofs.upgrade.observe import decode_data, saved_data
 from sandbox.proofs.upgrade.queries import same_answer, shown
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import perform
@@ -107,6 +107,6 @@ def _harm(trial: Trial, call: Call, known: set[str]) -> list[str]:
 
 def damages(data: InspectionTarget) -> set[str]:
     """Return what decoders say is unreadable or contradictory in a state."""
-    parts = data.decode().parts
+    parts = decode_data(data).parts
     problems = {f"{part.name}: {part.problem}" for part in parts if part.problem is not None}
     return problems | {f"{part.name}: {damage}" for part in parts for damage in part.checked.damages}
