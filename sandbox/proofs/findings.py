@@ -147,6 +147,12 @@ RULES = {
             "Check that the new version means it.",
         ),
         Rule(
+            "write-loses",
+            _BROKEN,
+            "Data is gone after update calls that lose nothing in the old version",
+            "A structure is lost when it is first used: compare its memory, its type, and how it is opened.",
+        ),
+        Rule(
             "write-damages",
             _BROKEN,
             "An update call succeeds in the new version and damages what is stored",

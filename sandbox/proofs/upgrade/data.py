@@ -18,7 +18,7 @@ def check(trial: Trial) -> Check:
     """Compare the decoded state before and after the upgrade."""
     assert trial.after is not None
     difference = compare(trial.before.data, trial.after.data)
-    losses = find_losses(difference, trial.names)
+    losses = trial.losses = find_losses(difference, trial.names)
     decoded = decode_data(trial.before.data)
     unknown = [part.name for part in decoded.parts if part.kind == "bytes" and part.data.size]
     findings = [
