@@ -12,6 +12,8 @@ from sandbox.errors import CallRejected
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import changed_data, compare_data, facts, lost_data, summary
 from sandbox.proofs.upgrade.hooks import reason
+from sandbox.proofs.upgrade.losses import NO_LOSSES
+from sandbox.proofs.upgrade.observe import fingerprint
 from sandbox.proofs.upgrade.queries import differences
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.trial import Trial
@@ -27,10 +29,13 @@ def check(trial: Trial) -> Check:
         return Check(_NAME, f"fails: {failed.text}", (failed,))
     migrates = has_migration(trial.after.data.metadata)
     with trial.sandbox.anchor():
+        before = fingerprint(trial.canister)
         try:
             trial.upgrade(trial.new)
         except CallRejected as rejected:
             return _refused(rejected, migrates)
+        if fingerprint(trial.canister, before) == before:
+            return Check(_NAME, f"succeeds: {summary(NO_LOSSES)}", facts=facts(NO_LOSSES))
         again = trial.observe(trial.new)
         losses = compare_data(trial, trial.after.data, again.data)
         findings: list[Finding] = list(lost_data("not-idempotent-loses" if migrates else "next-upgrade-loses", losses))

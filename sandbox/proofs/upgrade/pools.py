@@ -10,7 +10,7 @@ from typing import TypeVar
 from sandbox import candid
 from sandbox.errors import CandidError
 from sandbox.proofs.generate import Pool, readings
-from sandbox.proofs.upgrade.observe import Observation, decode_data
+from sandbox.proofs.upgrade.observe import Observation
 from sandbox.proofs.upgrade.start import OWNER, Version
 from sandbox.snapshots.inspect.model import Cell, Part, Row
 from sandbox.snapshots.inspect.source import InspectError
@@ -27,7 +27,7 @@ _Item = TypeVar("_Item")
 
 def known_values(version: Version, seen: Observation) -> Pool:
     """Return values of some entries of each structure and of each reply: keys first, then values, then replies."""
-    rows = [row for part in decode_data(seen.data).parts for row in _rows(part)]
+    rows = [row for part in seen.decoded.parts for row in _rows(part)]
     width = max((len(row) for row in rows), default=0)
     stored = [value for column in range(width) for row in rows for value in _values(row[column : column + 1])]
     return Pool.of([*stored, *_replies(version, seen), OWNER])

@@ -9,7 +9,7 @@ from sandbox.errors import CallRejected
 from sandbox.proofs.calls import Call, parse_call
 from sandbox.proofs.findings import finding
 from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
-from sandbox.proofs.upgrade.observe import decode_data, plain_queries
+from sandbox.proofs.upgrade.observe import plain_queries
 from sandbox.proofs.upgrade.report import Check, UpgradeReport
 from sandbox.proofs.upgrade.start import Start, Version
 from sandbox.proofs.upgrade.trial import Trial
@@ -106,7 +106,7 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 
 def _start(trial: Trial) -> Check:
     """Say what there is to lose."""
-    decoded, status = decode_data(trial.before.data), trial.canister.status()
+    decoded, status = trial.before.decoded, trial.canister.status()
     entries = sum(part.count or 0 for part in decoded.parts)
     sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"
     text = f"{data.counted(entries, 'decoded entry')}; {sizes}"

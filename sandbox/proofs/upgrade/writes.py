@@ -23,6 +23,8 @@ from sandbox.proofs.upgrade.tries import Tries, Try, attempt, limited, longest, 
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 _NAME = "writes"
+_SHORT = 50_000_000
+"""Instructions of a query that is asked again after writes."""
 
 
 def check(trial: Trial, tries: Tries) -> Check:
@@ -129,7 +131,8 @@ def _harm(trial: Trial, calls: Collection[Call], known: Collection[str]) -> list
         harm = [f"{name}: {text}" for name, text in damaged.items() if name not in known]
         for query in trial.queries:
             before = trial.after.answers[query.text]
-            if before.reject is None and query.method in trial.new.methods:
+            short = before.reject is None and before.instructions <= _SHORT
+            if short and query.method in trial.new.methods:
                 now = perform(trial.canister, trial.new, query)
                 harm += [f"{query.text}: {first_line(now.reject.message)}"] if now.reject is not None else []
         return harm
