@@ -161,8 +161,8 @@ RULES = {
         Rule(
             "next-upgrade-fails",
             _BROKEN,
-            "The upgraded canister can never be upgraded again: its canister_pre_upgrade traps",
-            "Mend pre_upgrade of the new version before it is installed.",
+            "The upgraded canister cannot be upgraded again, not even to the same version",
+            "Mend the new version, so that its hooks take what it leaves, before it is installed.",
         ),
         Rule(
             "next-upgrade-loses",
