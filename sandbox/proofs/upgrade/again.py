@@ -24,8 +24,7 @@ def check(trial: Trial) -> Check:
     """Upgrade the upgraded canister to the new version again: pre_upgrade must run, and everything stay."""
     assert trial.after is not None
     if trial.after.unsaved is not None:
-        failed = finding("next-upgrade-fails", reason(trial.after.unsaved), _frames(trial.after.unsaved))
-        return Check(_NAME, f"fails: {failed.text}", (failed,))
+        return _fails(trial.after.unsaved)
     migrates = has_migration(trial.new)
     with trial.sandbox.anchor():
         before = fingerprint(trial.canister)
@@ -49,8 +48,12 @@ def _refused(rejected: CallRejected, migrates: bool) -> Check:
     if migrates:
         expected = "is refused, as its migration function expects the old variables"
         return Check(_NAME, expected, (finding("not-idempotent", text),))
-    return Check(_NAME, f"fails: {text}", (finding("next-upgrade-fails", text, _frames(rejected)),))
+    return _fails(rejected)
 
 
-def _frames(rejected: CallRejected) -> list[str]:
-    return [] if rejected.result is None else [f"in {name}" for name in rejected.result.backtrace]
+def _fails(rejected: CallRejected) -> Check:
+    result = rejected.result
+    hooks = () if result is None else result.hooks
+    text = f"{hooks[-1].name}: {reason(rejected)}" if hooks else reason(rejected)
+    frames = () if result is None else tuple(f"in {name}" for name in result.backtrace)
+    return Check(_NAME, f"fails: {text}", (finding("next-upgrade-fails", text, frames),))

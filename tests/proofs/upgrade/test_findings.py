@@ -177,6 +177,7 @@ ELSEWHERE = {
     "write-fails",
     "write-differs",
     "write-damages",
+    "write-loses",
 }
 """Findings whose upgrades are in other files of this folder."""
 
