@@ -28,6 +28,9 @@ COMMANDS = {
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
     "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
+    "verify": LazyCommand(
+        "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
+    ),
     "verify-upgrade": LazyCommand(
         "sandbox.cli.verify_upgrade",
         "verify_upgrade",

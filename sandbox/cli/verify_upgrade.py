@@ -17,8 +17,12 @@ from sandbox.cli.snapshot.selector import resolve_snapshot
 from sandbox.errors import CallRejected
 from sandbox.proofs.calls import CallFileError, read_calls
 from sandbox.proofs.findings import RULES
+from sandbox.proofs.report.files import check_writable, write_report
 from sandbox.proofs.upgrade import ProofError, Version
 from sandbox.proofs.upgrade import verify_upgrade as prove
+from sandbox.proofs.upgrade.page import upgrade_page
+
+REPORT = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("verify-upgrade", cls=Command)
@@ -40,6 +44,7 @@ from sandbox.proofs.upgrade import verify_upgrade as prove
 @click.option(
     "--accept", multiple=True, metavar="ID", help="Id of a finding that shall not change the verdict. Repeatable."
 )
+@click.option("--html", type=REPORT, help="Write the proof as one self-contained HTML page.")
 @with_app
 def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     """Prove what an upgrade from module OLD to module NEW keeps and loses.
@@ -55,10 +60,12 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     unknown = [name for name in accept if name not in RULES]
     if unknown:
         raise Misuse(f"there is no finding {unknown[0]!r}; there are: {', '.join(RULES)}")
+    html = options["html"]
+    _check_report(html)
     before = _version(old, options["init_arg"], options["did"])
     after = _version(new, options["arg"], options["new_did"])
     try:
-        with _state(app, source) as state:
+        with _state(app, source) as state, app.working() as progress:
             report = prove(
                 before,
                 after,
@@ -66,15 +73,26 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
                 calls=read_calls(calls, before.interface) if isinstance(calls, Path) else (),
                 queries=read_calls(queries, before.interface) if isinstance(queries, Path) else (),
                 accept=accept,
-                progress=lambda name: app.note(f"{name} ..."),
+                progress=progress,
             )
     except CallRejected as rejected:
         raise Misuse(f"the proof cannot begin: {rejected.message}") from rejected
     except (ProofError, CallFileError) as error:
         raise Misuse(str(error)) from error
     facts, parts = render_upgrade(report)
+    if isinstance(html, Path):
+        write_report(html, upgrade_page(report))
     app.emit(facts, *parts)
     return 0 if report.verdict == "safe" else FAILED
+
+
+def _check_report(path: object) -> None:
+    """Misuse if the page could not be written at the end."""
+    if isinstance(path, Path):
+        try:
+            check_writable([path])
+        except OSError as error:
+            raise Misuse(str(error)) from error
 
 
 def _version(path: Path, arg: object, did: object) -> Version:

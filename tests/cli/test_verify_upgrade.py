@@ -66,3 +66,13 @@ def test_what_cannot_begin_is_misuse(cli: Cli, tmp_path: Path) -> None:
     assert "neither the id nor the label of a snapshot" in cli("verify-upgrade", V1, GOOD, "--state", "no", code=2)
     (tmp_path / "cut").write_bytes(Path(V1).read_bytes()[:100])
     assert "the proof cannot begin" in cli("verify-upgrade", str(tmp_path / "cut"), GOOD, code=2)
+
+
+def test_the_page_holds_verdict_findings_and_data(cli: Cli, calls: str, tmp_path: Path) -> None:
+    cli("verify-upgrade", V1, DROPS, "--calls", calls, "--html", str(tmp_path / "proof.html"), code=1)
+    page = (tmp_path / "proof.html").read_text()
+    assert "<title>people_v1.classical.wasm → people_v2_drops.classical.wasm</title>" in page
+    for text in ("broken", "data-lost", "people.blocks[][].email", "canister_post_upgrade", "checksum()"):
+        assert text in page
+    nowhere = cli("verify-upgrade", V1, DROPS, "--html", str(tmp_path / "none" / "proof.html"), code=2)
+    assert "cannot be written" in nowhere

@@ -9,13 +9,15 @@ from sandbox.proofs.upgrade.losses import Group, Losses, find_losses
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.trial import Trial
 from sandbox.snapshots.diff import compare
+from sandbox.snapshots.diff.picture import FateMap
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 
 def check(trial: Trial) -> Check:
     """Compare the decoded state before and after the upgrade."""
     assert trial.after is not None
-    losses = compare_data(trial, trial.before.data, trial.after.data)
+    difference = compare(trial.before.data, trial.after.data)
+    losses = find_losses(difference, trial.names)
     decoded = trial.before.data.decode()
     unknown = [part.name for part in decoded.parts if part.kind == "bytes" and part.data.size]
     findings = [
@@ -25,10 +27,11 @@ def check(trial: Trial) -> Check:
     ]
     parts = [part for part in decoded.parts if part.count is not None]
     entries = sum(part.count or 0 for part in parts)
-    text = f"{entries:,} entries in {len(parts)} structures: {summary(losses)}"
+    text = f"{counted(entries, 'entry')} in {counted(len(parts), 'structure')}: {summary(losses)}"
     if not parts:
         text = " ".join(decoded.notes) or "no structure was decoded"
-    return Check("data", text, tuple(findings), facts(losses))
+    maps = {"stable memory": FateMap(difference.stable)} if difference.stable.before or difference.stable.after else {}
+    return Check("data", text, tuple(findings), facts(losses), maps=maps)
 
 
 def compare_data(trial: Trial, old: InspectionTarget, new: InspectionTarget) -> Losses:
@@ -74,14 +77,22 @@ def lost_data(rule: str, losses: Losses) -> Iterator[Finding]:
 
 def _of_all(group: Group, losses: Losses) -> str:
     before = losses.counts[group.structure][0]
-    count = f"{group.lost:,}"
-    return f"{count} of {before:,} entries" if before is not None and before >= group.lost > 1 else f"{count} values"
+    if before is not None and before >= group.lost > 1:
+        return f"{group.lost:,} of {before:,} entries"
+    return counted(group.lost, "value")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun, `1 value` or `3,000 values`."""
+    if count != 1:
+        noun = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count:,} {noun}"
 
 
 def changed_data(rule: str, losses: Losses) -> Iterator[Finding]:
     """Yield a finding of the rule for each place at which values are others now."""
     for group in losses.changed:
-        yield finding(rule, f"{group.changed:,} values differ: {group.place}", group.examples)
+        yield finding(rule, f"{counted(group.changed, 'value')} changed: {group.place}", group.examples)
 
 
 def _problems(losses: Losses, unknown: list[str]) -> Iterator[Finding]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from blake3 import blake3
+
+from sandbox.candid.labels import name_text
 from sandbox.snapshots.diff import Diff
 from sandbox.snapshots.diff.structures import EntryDiff, StructureDiff
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect import formats
 from sandbox.snapshots.inspect.decode_candid import MAGIC, read_values
+from sandbox.snapshots.inspect.identifiers import names_in_data
 from sandbox.snapshots.inspect.model import Cell
-from sandbox.snapshots.inspect.source import InspectError, Plain
+from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
 from sandbox.snapshots.inspect.value import (
     Elided,
     Node,
@@ -35,6 +39,8 @@ from sandbox.snapshots.inspect.value import (
 )
 
 _INDEX = re.compile(r"\[\d+\]|\?")
+_ID = re.compile(r"\._(\d{1,10})_")
+"""A field without a name in a path."""
 _EXAMPLES = 3
 _NULL = Scalar(None, "null")
 _SAMPLE = 32
@@ -101,7 +107,8 @@ class Losses:
 
 
 def find_losses(difference: Diff, names: Mapping[int, str]) -> Losses:
-    """Group the differences of the data structures of two states. `names`: field names of Candid values by field id."""
+    """Group the differences of the data structures of two states. `names`: field names of Candid values by field id;
+    others are looked for in the data of the two modules."""
     groups: dict[str, Group] = {}
     problems = []
     for structure in difference.structures:
@@ -114,8 +121,25 @@ def find_losses(difference: Diff, names: Mapping[int, str]) -> Losses:
         arrived.update(group.now)
     for group in groups.values():
         group.moved = bool(group.lost or group.changed) and group.was <= arrived
+    _name_fields(groups.values(), difference)
     counts = {structure.name: structure.counts for structure in difference.structures}
     return Losses(tuple(groups.values()), tuple(problems), counts)
+
+
+def _name_fields(groups: Iterable[Group], difference: Diff) -> None:
+    """Replace field ids in the places of groups by the names that the modules have."""
+    ids = {int(match[1]) for group in groups for match in _ID.finditer(group.place)}
+    names: dict[int, str] = {}
+    for target in (difference.old, difference.new):
+        if ids and target.facts is not None:
+            names = names_in_data(target.facts, ids) | names
+
+    def name(match: re.Match[str]) -> str:
+        return f".{name_text(names[int(match[1])])}" if int(match[1]) in names else match[0]
+
+    for group in groups if names else ():
+        group.place = _ID.sub(name, group.place)
+        group.examples = [_ID.sub(name, example) for example in group.examples]
 
 
 _Difference = tuple[str, str, Node | None, Node | None]
@@ -128,9 +152,18 @@ class _Entries:
     def __init__(self, structure: StructureDiff, names: Mapping[int, str]) -> None:
         self.structure = structure
         self.names = names
-        keys = [entry.key for entry in structure.entries[:_SAMPLE]]
-        raw = [key.read(0, min(key.size, formats.MOST)) for key in keys if not isinstance(key, int | str | Node)]
-        self.key_form = formats.guess_format(raw, tuple(names.values())) if raw else ""
+        sample = structure.entries[:_SAMPLE]
+        self.key_form = self.form([entry.key for entry in sample])
+        self.value_form = self.form([cell for entry in sample for cell in (entry.before, entry.after)])
+
+    def form(self, cells: Sequence[Cell | int | str | None]) -> str:
+        """Guess the format of the cells that are bytes; empty if none are."""
+        raw = [
+            cell.read(0, min(cell.size, formats.MOST))
+            for cell in cells
+            if cell is not None and not isinstance(cell, int | str | Node)
+        ]
+        return formats.guess_format(raw, tuple(self.names.values())) if raw else ""
 
     def __iter__(self) -> Iterator[_Difference]:
         for entry in self.structure.entries:
@@ -157,11 +190,15 @@ class _Entries:
             return str(key)
         if isinstance(key, Node):
             return _short(key)
-        read = formats.value(key, self.key_form, tuple(self.names.values()), formats.MOST)
-        return formats.shown(read, self.key_form, key.size)
+        return self.text(key, self.key_form)
+
+    def text(self, cell: Bytes, form: str) -> str:
+        """Return bytes as text in a format; of long ones the beginning and a hash of all."""
+        text = formats.shown(formats.value(cell, form, tuple(self.names.values()), formats.MOST), form, cell.size)
+        return text if cell.size <= formats.MOST else f"{text} (BLAKE3 {blake3(cell.read(0, cell.size)).hexdigest()})"
 
     def value(self, cell: Cell | None) -> Node | None:
-        """Return a cell as a value: bytes that are a Candid message as its values, other bytes as a blob."""
+        """Return a cell as a value: bytes that are a Candid message as its values, other bytes as their text."""
         if cell is None or isinstance(cell, Node):
             return cell
         raw = cell.read(0, cell.size)
@@ -169,17 +206,17 @@ class _Entries:
             with suppress(InspectError):
                 values = read_values(Plain(raw), self.names)
                 return values[0] if len(values) == 1 else Record(tuple(enumerate(values)))
-        return Scalar(raw, "blob", len(raw))
+        return Scalar(self.text(cell, self.value_form), "name")
 
 
 def leaves(node: Node | None) -> Iterator[str]:
-    """Yield the parts of a value that have no parts, as texts without their types: `5`, `"a"`, `#tag`."""
+    """Yield the parts of a value that have no parts, as texts without their types: `5`, `a`, `#tag`."""
     waiting: list[Node] = [] if node is None else [node]
     while waiting:
         part = waiting.pop()
         match part:
             case Scalar():
-                yield node_text(part).rpartition(" : ")[0] or node_text(part)
+                yield part.value if isinstance(part.value, str) else node_text(part).partition(" : ")[0]
             case Record():
                 waiting += [value for _, value in part.fields]
             case Vec():

@@ -32,7 +32,12 @@ def check(trial: Trial) -> Check:
 def _row(trial: Trial, call: Call) -> dict[str, object]:
     assert trial.after is not None
     before, after = trial.before.answers[call.text], trial.after.answers[call.text]
-    return {"query": call.text, "before": shown(trial.old, call, before), "after": shown(trial.new, call, after)}
+    return {
+        "query": call.text,
+        "before": shown(trial.old, call, before),
+        "after": shown(trial.new, call, after),
+        "same": same_answer(trial.old, call, before, after),
+    }
 
 
 def differences(trial: Trial, before: Observation, after: Observation) -> Iterator[Finding]:

@@ -7,20 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.proofs.findings import VERDICTS, Finding, Severity
-
-SEEN, LEFT_OUT = "done", "left out"
+from sandbox.snapshots.diff.picture import FateMap
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check of a proof. `name`: what was checked; `text`: what was seen, in one line; `facts`: the same for
-    programs; `done`: False if it could not be made, and then `text` says why."""
+    programs; `done`: False if it could not be made, and then `text` says why; `maps`: pages of memories that differ, by
+    title."""
 
     name: str
     text: str
     findings: tuple[Finding, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     done: bool = True
+    maps: Mapping[str, FateMap] = field(default_factory=dict)
 
     @property
     def severity(self) -> Severity | None:

@@ -68,8 +68,8 @@ class Version:
 @dataclass(frozen=True)
 class Start:
     """The beginning of a proof. `state`: a snapshot file, a snapshot directory, or an image of stable memory; None: a
-    canister after its installation. `calls`: calls of the old version that are made next. `limits`: other instruction limits than the
-    platform's."""
+    canister after its installation. `calls`: calls of the old version that are made next. `limits`: other instruction
+    limits than those of the platform."""
 
     state: Path | None = None
     calls: Sequence[Call] = ()

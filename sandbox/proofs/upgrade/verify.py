@@ -102,10 +102,10 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 
 def _start(trial: Trial) -> Check:
     """Say what there is to lose."""
-    decoded = trial.before.data.decode()
+    decoded, status = trial.before.data.decode(), trial.canister.status()
     entries = sum(part.count or 0 for part in decoded.parts)
-    text = f"{entries:,} decoded entries; heap {trial.before.data.heap.size:,} and stable memory "
-    text += f"{trial.before.data.stable.size:,} bytes"
+    sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"
+    text = f"{data.counted(entries, 'decoded entry')}; {sizes}"
     if trial.has_state or trial.calls:
         return Check("state", text)
     little = finding(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko.reader import WHOLE, DecodeLimits, ValueReader
+from sandbox.snapshots.inspect.motoko.reader import ValueReader
+from sandbox.snapshots.inspect.motoko.tree import WHOLE, DecodeLimits
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import Bytes
 from sandbox.snapshots.inspect.value import Node, Scalar

@@ -86,6 +86,13 @@ CASES = {
         "next-upgrade-loses query-fails growth-exceeds-limit",
         calls=PEOPLE,
     ),
+    "drops enhanced": case(
+        "people_v1.enhanced",
+        "people_v2_drops.enhanced",
+        "data-lost data-changed query-differs not-idempotent",
+        "downgrade-loses next-upgrade-fails",
+        calls=PEOPLE,
+    ),
     "drops stable structures": case(
         "people_stable_rs_v1",
         "people_stable_rs_v2_drops",
