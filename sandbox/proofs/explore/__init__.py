@@ -14,7 +14,15 @@ if "hypothesis" not in sys.modules:  # who imports it first decides where it kee
 
     set_hypothesis_home_dir(cache.directory().with_name("hypothesis"))
 
-from sandbox.proofs.explore.sequences import Sequence, Subject, combine, explore, useful_queries
+from sandbox.proofs.explore.sequences import (
+    Exploration,
+    Sequence,
+    Subject,
+    combine,
+    explore,
+    succeeds,
+    useful_queries,
+)
 from sandbox.proofs.explore.smallest import smallest
 
-__all__ = ["Sequence", "Subject", "combine", "explore", "smallest", "useful_queries"]
+__all__ = ["Exploration", "Sequence", "Subject", "combine", "explore", "smallest", "succeeds", "useful_queries"]

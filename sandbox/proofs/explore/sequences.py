@@ -23,7 +23,7 @@ from sandbox.proofs.generate import Pool
 
 LENGTH = 8
 """The most calls in a sequence."""
-COMBINED = 100
+COMBINED = 40
 """Calls after which no further sequence is added to a combined one."""
 _SENDERS = (None, None, None, None, "alice", "bob", "anonymous")
 """Who calls: the controller more often than not."""
@@ -32,8 +32,10 @@ _UPDATES_OF = 4
 _KNOWN = 60
 """The most values of a kind that are kept from replies."""
 _QUERIES = 20
-"""Arguments that are tried for a query; of them, `_ANSWERS` with different answers are kept."""
+"""Arguments that are tried for a query; of them, `_ANSWERS` with different answers of at most `_ANSWER` bytes are
+kept."""
 _ANSWERS = 4
+_ANSWER = 2_000
 T = TypeVar("T")
 
 
@@ -67,10 +69,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Calls that succeed one after the other from the beginning, and what they change."""
+    """Calls that succeed one after the other from the beginning, what they change, and the instructions of all."""
 
     calls: tuple[Call, ...]
     changes: frozenset[str]
+    cost: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,6 +88,10 @@ class Exploration:
     tried: int
     calls: int
     sequences: tuple[Sequence, ...]
+
+    def by_size(self) -> list[Sequence]:
+        """Return the sequences, the smallest first."""
+        return sorted(self.sequences, key=lambda sequence: sequence.size)
 
 
 def explore(subject: Subject, count: int, number: int, progress: Callable[[int], None]) -> Exploration:
@@ -131,7 +138,7 @@ def drawn(strategy: st.SearchStrategy[T], count: int, number: int, use: Callable
 def _sequences(draw: st.DrawFn, subject: Subject, updates: tuple[str, ...]) -> tuple[Sequence, int]:
     """Draw a sequence while it is made: its arguments depend on what its calls return."""
     queries = subject.methods(queries=True)
-    pool, calls = subject.pool, []
+    pool, calls, cost = subject.pool, list[Call](), 0
     length = draw(st.integers(1, LENGTH))
     with subject.undone():
         for _ in range(length):
@@ -143,8 +150,9 @@ def _sequences(draw: st.DrawFn, subject: Subject, updates: tuple[str, ...]) -> t
             pool = _grown(pool, subject.values(call, result))
             if not asks:
                 calls.append(call)
+                cost += result.instructions
         changes = subject.changes() if calls else frozenset()
-    return Sequence(tuple(calls), changes), length
+    return Sequence(tuple(calls), changes, cost), length
 
 
 @st.composite
@@ -162,9 +170,10 @@ def _grown(pool: Pool, values: list[Any]) -> Pool:
 
 def combine(subject: Subject, exploration: Exploration) -> tuple[Call, ...]:
     """Return calls that make as much of a state as they can: the sequences one after the other, those that change
-    something new first. Calls that fail there are left out, and so are sequences that take back what others did."""
+    something new first, and cheap ones, so that the state stays small. Calls that fail there are left out, and so are
+    sequences that take back what others did."""
     first, others, seen = [], [], frozenset[str]()
-    for sequence in exploration.sequences:
+    for sequence in sorted(exploration.sequences, key=lambda sequence: sequence.cost):
         (others if sequence.changes <= seen else first).append(sequence)
         seen |= sequence.changes
     made: tuple[Call, ...] = ()
@@ -207,7 +216,7 @@ def _of_method(subject: Subject, name: str, pool: Pool, number: int) -> tuple[Ca
     def ask(values: tuple[Any, ...]) -> None:
         call = made_call(name, subject.functions[name].args, values)
         result = subject.perform(call)
-        if result is not None and result.reply is not None:
+        if result is not None and result.reply is not None and len(result.reply) <= _ANSWER:
             answers.setdefault(result.reply, call)
 
     drawn(arguments(subject.functions[name].args, pool), _QUERIES, number, ask)

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from sandbox import candid
+from sandbox import candid
 from sandbox.proofs.calls import Call, made_call
 from sandbox.proofs.explore.sequences import Subject
 from sandbox.proofs.explore.strategies import arguments
+from sandbox.proofs.generate import Pool
 
 Calls = tuple[Call, ...]
-BUDGET = 120
+BUDGET = 60
 """Sequences that are looked at for one result, at most."""
 _SETTINGS = settings(
     max_examples=20, phases=[Phase.generate, Phase.shrink], database=None, deadline=None, derandomize=False
@@ -85,10 +87,12 @@ def _simpler(subject: Subject, calls: Calls, place: int, looks: _Looks, number: 
         return (*calls[:place], call, *calls[place + 1 :])
 
     senders = st.sampled_from(list(dict.fromkeys((None, present.sender))))
-    made = st.builds(made_call, st.just(present.method), st.just(types), arguments(types), senders)
-    candidates = made | st.just(present)
+    pool = Pool.of(candid.decode(types, present.arg))
+    candidates = st.builds(made_call, st.just(present.method), st.just(types), arguments(types, pool), senders)
     try:
         found = find(candidates, lambda call: looks(with_values(call)), settings=_SETTINGS, random=Random(number))
     except NoSuchExample:
+        return calls
+    if len(found.text) > len(present.text):
         return calls
     return with_values(found)

@@ -35,6 +35,8 @@ _DEPTH = 4
 """Levels below which options, vectors and variants are as small as their types allow."""
 _SMALL = 20
 """The greatest of the small numbers."""
+_LARGE = 1 << 31
+"""The least of the large ones. None between them is made up: the number of things to make, it makes a state large."""
 _LETTERS = 'ab Z09_-.@/\\"\n\t\0ßéΩ漢\u0301\u202e😀'
 _BYTES = (0, 1, 0x41, 0x7F, 0x80, 0xFF)
 _ITEMS = 3
@@ -127,18 +129,23 @@ class _Drawing:
         return st.sampled_from((*self.pool.principals, *_EDGES["principal"])[:_CHOICES])
 
     def numbers(self, found: PrimType) -> Strategy:
-        """Return the strategy for a type of integers."""
+        """Return the strategy for a type of integers: one draw, so that it shrinks from known to large to small."""
         least, most = _range(found.name)
-        small = st.integers(int(max(least, -_SMALL)), int(min(most, _SMALL)))
-        edges = [*_EDGES[found.name.rstrip("0123456789")], least, most]
-        bounds = [(1 << bits) + more for bits in (31, 32, 63, 64) for more in (-1, 0)]
-        fitting = [number for number in (*edges, *bounds) if least <= number <= most and abs(number) < math.inf]
-        return _either(small, fitting, [number for number in self.pool.numbers if least <= number <= most])
+        small = (sign * number for number in range(_SMALL + 1) for sign in (1, -1))
+        large = (*_EDGES[found.name.rstrip("0123456789")], *(1 << bits for bits in (32, 63)), (1 << 64) - 1)
+        limits = [int(limit) for limit in (most, least) if abs(limit) < math.inf]
+        made = [*small, *(number for number in large if abs(number) >= _LARGE), *limits]
+        fitting = [number for number in self.pool.numbers if least <= number <= most][: _CHOICES // 2]
+        known = fitting * (_SMALL // len(fitting) + 1 if fitting else 0)
+        values = [number for number in dict.fromkeys(made) if least <= number <= most]
+        return st.sampled_from((values + known)[:_CHOICES])
 
 
 def _either(simple: Strategy, *more: Sequence[Any]) -> Strategy:
-    """Return a strategy for a simple value, or one of each of the sequences that are not empty."""
-    return st.one_of(simple, *(st.sampled_from(values[:_CHOICES]) for values in more if values))
+    """Return a strategy for a simple value, or one of each of the sequences that are not empty. One value alone is there
+    twice: hypothesis takes what needs no draw for the simplest."""
+    sampled = (values if len(values) > 1 else [*values, *values] for values in more if values)
+    return st.one_of(simple, *(st.sampled_from(values[:_CHOICES]) for values in sampled))
 
 
 def _rows(letters: Sequence[Any]) -> Strategy:

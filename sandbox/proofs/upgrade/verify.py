@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from sandbox.errors import CallRejected
@@ -10,8 +10,8 @@ from sandbox.proofs.calls import Call, parse_call
 from sandbox.proofs.findings import finding
 from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries
 from sandbox.proofs.upgrade.observe import plain_queries
-from sandbox.proofs.upgrade.report import Check, UpgradeReport
-from sandbox.proofs.upgrade.start import Start, Version
+from sandbox.proofs.upgrade.report import Check, Smallest, UpgradeReport
+from sandbox.proofs.upgrade.start import ProofError, Start, Version
 from sandbox.proofs.upgrade.trial import Trial
 from sandbox.state import InstructionLimits
 
@@ -28,6 +28,8 @@ def verify_upgrade(
     queries: Iterable[Call | str] = (),
     accept: Iterable[str] = (),
     limits: InstructionLimits | None = None,
+    explore: int = 0,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> UpgradeReport:
     """Prove what an upgrade from `old` to `new` keeps and loses, and whether there is a way back.
@@ -37,6 +39,10 @@ def verify_upgrade(
     just installed. `calls`: made on the old version first, as text such as `put("a", 5)`. `queries`: asked before and
     after, besides those that take no argument. `accept`: ids of findings that shall not change the verdict. `limits`:
     other instruction limits than the platform's. Everything happens in a sandbox of its own; nothing outside changes.
+
+    `explore`: so many sequences of at most eight calls are made up from the interface of `old` and tried on it, and the
+    proof goes on from the state that they make; `report.sequences` are the smallest ones that bring findings about. The
+    same `seed` makes up the same calls. Needs the extra `canister-sandbox[explore]`.
 
     `ProofError`, `SnapshotFileError`: the proof cannot begin; `CallRejected`: the old version cannot be installed, or
     one of the calls fails.
@@ -49,8 +55,31 @@ def verify_upgrade(
     with sandbox:
         every = {call.text: call for call in (*plain_queries(versions[0]), *asked)}
         trial = Trial(sandbox, canister, *versions, tuple(every.values()), made, state is not None)
-        checks = tuple(_checks(trial, progress or (lambda name: None)))
-    return UpgradeReport(versions[0].name, versions[1].name, _described(start), checks, frozenset(accept))
+        report = progress or (lambda name: None)
+        if explore:
+            checks, sequences = _explored(trial, explore, seed, report)
+        else:
+            checks, sequences = tuple(_checks(trial, report)), ()
+    names = versions[0].name, versions[1].name
+    return UpgradeReport(*names, _described(start), checks, frozenset(accept), sequences)
+
+
+def _explored(
+    trial: Trial, count: int, seed: int, progress: Progress
+) -> tuple[tuple[Check, ...], tuple[Smallest, ...]]:
+    try:
+        from sandbox.proofs.upgrade.explored import ExploredProof
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ProofError(
+            "making up calls (explore) needs hypothesis: pip install 'canister-sandbox[explore]'"
+        ) from error
+
+    def checks(trial: Trial, names: Container[str] | None) -> Iterator[Check]:
+        return _checks(trial, progress) if names is None else _checks(trial, lambda name: None, names)
+
+    return ExploredProof(trial, checks, count, seed, progress).prove()
 
 
 def _version(module: bytes | str | Path | Version, name: str) -> Version:
@@ -70,24 +99,32 @@ def _described(start: Start) -> str:
     return f"{begin}, {len(start.calls)} calls" if start.calls else begin
 
 
-def _checks(trial: Trial, progress: Progress) -> Iterator[Check]:
-    progress("interface")
-    yield interface.check(trial)
+class _Everything:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _checks(trial: Trial, progress: Progress, names: Container[str] = _Everything()) -> Iterator[Check]:
+    """Make the checks with these names, in order; the upgrade itself is made in any case."""
+    if "interface" in names:
+        progress("interface")
+        yield interface.check(trial)
     progress("state before")
     snapshot = trial.canister.take_snapshot(label="before the upgrade")
     yield _start(trial)
     progress("hooks")
-    ran = hooks.check(trial)
-    yield ran
+    yield hooks.check(trial)
     if isinstance(trial.upgraded, CallRejected):
         return
     progress("state after")
     trial.after = trial.observe(trial.new)
     for name, check in _AFTER.items():
-        progress(name)
-        yield check(trial)
-    progress("rollback")
-    yield back.check_snapshot(trial, snapshot)
+        if name in names:
+            progress(name)
+            yield check(trial)
+    if "rollback" in names:
+        progress("rollback")
+        yield back.check_snapshot(trial, snapshot)
 
 
 _AFTER: dict[str, Callable[[Trial], Check]] = {
