@@ -1,6 +1,7 @@
-"""Calls that are made up from a Candid interface: what to call, what it changes, and the fewest calls that show something.
+"""Calls made up from a Candid interface: what to call, what it changes, and the fewest calls that show something.
 
-Needs hypothesis, the extra `canister-sandbox[explore]`. Knows no upgrade: a `Subject` says how to call and what changed.
+Needs hypothesis, the extra `canister-sandbox[explore]`. Knows no upgrade: a `Subject` says how to call and what
+changed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if "hypothesis" not in sys.modules:  # who imports it first decides where it kee
     set_hypothesis_home_dir(cache.directory().with_name("hypothesis"))
 
 from sandbox.proofs.explore.sequences import (
+    USERS,
     Exploration,
     Sequence,
     Subject,
@@ -25,4 +27,14 @@ from sandbox.proofs.explore.sequences import (
 )
 from sandbox.proofs.explore.smallest import smallest
 
-__all__ = ["Exploration", "Sequence", "Subject", "combine", "explore", "smallest", "succeeds", "useful_queries"]
+__all__ = [
+    "USERS",
+    "Exploration",
+    "Sequence",
+    "Subject",
+    "combine",
+    "explore",
+    "smallest",
+    "succeeds",
+    "useful_queries",
+]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -25,7 +25,9 @@ LENGTH = 8
 """The most calls in a sequence."""
 COMBINED = 40
 """Calls after which no further sequence is added to a combined one."""
-_SENDERS = (None, None, None, None, "alice", "bob", "anonymous")
+USERS = ("alice", "bob")
+"""Names of users who are no controllers."""
+_SENDERS = (None, None, None, None, *USERS, "anonymous")
 """Who calls: the controller more often than not."""
 _UPDATES_OF = 4
 """Of so many calls one may be a query, for the values that it returns."""
@@ -45,11 +47,11 @@ class Subject:
     may; `changes`: names what differs now from the beginning; `undone`: what happens within it is undone; `pool`:
     values that are known from the beginning."""
 
-    functions: Mapping[str, FuncType]
+    functions: Mapping[str, FuncType] = field(repr=False)  # what is shown where a draw fails
     perform: Callable[[Call], CallResult | None]
     changes: Callable[[], frozenset[str]]
     undone: Callable[[], AbstractContextManager[None]]
-    pool: Pool
+    pool: Pool = field(repr=False)
 
     def methods(self, *, queries: bool) -> tuple[str, ...]:
         """Return the update methods, or the queries, that can be called from outside with some values."""
@@ -172,7 +174,7 @@ def combine(subject: Subject, exploration: Exploration) -> tuple[Call, ...]:
     """Return calls that make as much of a state as they can: the sequences one after the other, those that change
     something new first, and cheap ones, so that the state stays small. Calls that fail there are left out, and so are
     sequences that take back what others did."""
-    first, others, seen = [], [], frozenset[str]()
+    first, others, seen = list[Sequence](), list[Sequence](), frozenset[str]()
     for sequence in sorted(exploration.sequences, key=lambda sequence: sequence.cost):
         (others if sequence.changes <= seen else first).append(sequence)
         seen |= sequence.changes

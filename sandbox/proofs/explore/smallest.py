@@ -1,4 +1,4 @@
-"""The smallest sequence of calls that shows something: first without calls that do not matter, then with simpler values.
+"""The smallest sequence of calls that shows something: without the calls that do not matter, then with simpler values.
 
 Both are bounded by the number of sequences that are looked at, never by time, so that the same seed ends the same way.
 """
@@ -13,7 +13,6 @@ from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from sandbox import candid
 from sandbox import candid
 from sandbox.proofs.calls import Call, made_call
 from sandbox.proofs.explore.sequences import Subject

@@ -29,7 +29,7 @@ from sandbox.candid import (
     VecType,
 )
 from sandbox.candid.nesting import Nested, run
-from sandbox.proofs.generate import _EDGES, Pool, _heights, _range
+from sandbox.proofs.generate import EDGES, Pool, heights, number_limits
 
 _DEPTH = 4
 """Levels below which options, vectors and variants are as small as their types allow."""
@@ -51,7 +51,7 @@ Strategy = st.SearchStrategy[Any]
 
 def inhabited(types: Sequence[Type]) -> bool:
     """Whether each of the types has a finite value."""
-    return all(_heights(found)[found] < math.inf for found in types)
+    return all(heights(found)[found] < math.inf for found in types)
 
 
 @st.composite
@@ -73,7 +73,7 @@ class _Drawing:
 
     def value(self, found: Type) -> Any:
         """Return a value of a type."""
-        return run(self._value(found, _DEPTH, _heights(found)))
+        return run(self._value(found, _DEPTH, heights(found)))
 
     def _value(self, found: Type, depth: int, height: Mapping[Type, float]) -> Nested[Any]:
         match found:
@@ -88,7 +88,7 @@ class _Drawing:
                 most = 0 if depth <= 0 or height[inner] == math.inf else _ITEMS
                 items = []
                 for _ in range(self.draw(st.integers(0, most))):
-                    items.append((yield self._value(inner, depth - 1, height)))
+                    items.append((yield self._value(inner, depth - 1, height)))  # noqa: PERF401 - yields
                 return items
             case RecordType(members):
                 record = {}
@@ -109,11 +109,11 @@ class _Drawing:
             case PrimType("bool"):
                 return st.booleans()
             case PrimType("text"):
-                return _either(_TEXTS, _EDGES["text"], self.pool.texts)
+                return _either(_TEXTS, EDGES["text"], self.pool.texts)
             case PrimType("principal"):
                 return self.principals()
             case PrimType("float32" | "float64"):
-                return _either(st.integers(-_SMALL, _SMALL).map(float), _EDGES[found.name])
+                return _either(st.integers(-_SMALL, _SMALL).map(float), EDGES[found.name])
             case PrimType():
                 return self.numbers(found)
             case VecType():
@@ -126,13 +126,13 @@ class _Drawing:
 
     def principals(self) -> Strategy:
         """Return the strategy for principals: known ones first."""
-        return st.sampled_from((*self.pool.principals, *_EDGES["principal"])[:_CHOICES])
+        return st.sampled_from((*self.pool.principals, *EDGES["principal"])[:_CHOICES])
 
     def numbers(self, found: PrimType) -> Strategy:
         """Return the strategy for a type of integers: one draw, so that it shrinks from known to large to small."""
-        least, most = _range(found.name)
+        least, most = number_limits(found.name)
         small = (sign * number for number in range(_SMALL + 1) for sign in (1, -1))
-        large = (*_EDGES[found.name.rstrip("0123456789")], *(1 << bits for bits in (32, 63)), (1 << 64) - 1)
+        large = (*EDGES[found.name.rstrip("0123456789")], *(1 << bits for bits in (32, 63)), (1 << 64) - 1)
         limits = [int(limit) for limit in (most, least) if abs(limit) < math.inf]
         made = [*small, *(number for number in large if abs(number) >= _LARGE), *limits]
         fitting = [number for number in self.pool.numbers if least <= number <= most][: _CHOICES // 2]
@@ -142,8 +142,8 @@ class _Drawing:
 
 
 def _either(simple: Strategy, *more: Sequence[Any]) -> Strategy:
-    """Return a strategy for a simple value, or one of each of the sequences that are not empty. One value alone is there
-    twice: hypothesis takes what needs no draw for the simplest."""
+    """Return a strategy for a simple value, or one of each of the sequences that are not empty. One value alone is
+    there twice: hypothesis takes what needs no draw for the simplest."""
     sampled = (values if len(values) > 1 else [*values, *values] for values in more if values)
     return st.one_of(simple, *(st.sampled_from(values[:_CHOICES]) for values in sampled))
 

@@ -8,7 +8,7 @@ from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.losses import Group, Losses, find_losses
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.trial import Trial
-from sandbox.snapshots.diff import compare
+from sandbox.snapshots.diff import compare_memories
 from sandbox.snapshots.diff.picture import FateMap
 from sandbox.snapshots.inspect.target import InspectionTarget
 
@@ -16,9 +16,9 @@ from sandbox.snapshots.inspect.target import InspectionTarget
 def check(trial: Trial) -> Check:
     """Compare the decoded state before and after the upgrade."""
     assert trial.after is not None
-    difference = compare(trial.before.data, trial.after.data)
-    losses = find_losses(difference, trial.names)
-    decoded = trial.before.data.decode()
+    losses = compare_data(trial, trial.before.data, trial.after.data)
+    decoded = trial.before.decoded
+    stable = compare_memories(trial.before.data.stable, trial.after.data.stable)
     unknown = [part.name for part in decoded.parts if part.kind == "bytes" and part.data.size]
     findings = [
         *lost_data("data-lost", losses),
@@ -30,13 +30,13 @@ def check(trial: Trial) -> Check:
     text = f"{counted(entries, 'entry')} in {counted(len(parts), 'structure')}: {summary(losses)}"
     if not parts:
         text = " ".join(decoded.notes) or "no structure was decoded"
-    maps = {"stable memory": FateMap(difference.stable)} if difference.stable.before or difference.stable.after else {}
+    maps = {"stable memory": FateMap(stable)} if stable.before or stable.after else {}
     return Check("data", text, tuple(findings), facts(losses), maps=maps)
 
 
 def compare_data(trial: Trial, old: InspectionTarget, new: InspectionTarget) -> Losses:
     """Return the differences of two states, grouped by place."""
-    return find_losses(compare(old, new), trial.names)
+    return find_losses(old, new, trial.names)
 
 
 def summary(losses: Losses) -> str:

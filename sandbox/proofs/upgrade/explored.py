@@ -11,27 +11,33 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from sandbox.api.identity import identity
-from sandbox.api.runtime import runtime_of
-from sandbox.errors import RequestTooLarge, StillWaiting
 from sandbox.execution import CallResult
 from sandbox.principal import Principal
 from sandbox.proofs.calls import Call
-from sandbox.proofs.explore import Exploration, Sequence, Subject, combine, explore, smallest, succeeds, useful_queries
+from sandbox.proofs.explore import (
+    USERS,
+    Exploration,
+    Sequence,
+    Subject,
+    combine,
+    explore,
+    smallest,
+    succeeds,
+    useful_queries,
+)
 from sandbox.proofs.findings import Finding, Severity
 from sandbox.proofs.generate import Pool
-from sandbox.proofs.upgrade.losses import find_losses
-from sandbox.proofs.upgrade.observe import observe, plain_queries
+from sandbox.proofs.upgrade.data import compare_data
+from sandbox.proofs.upgrade.observe import Observation, observe, plain_queries
+from sandbox.proofs.upgrade.pools import known_values
 from sandbox.proofs.upgrade.queries import same_answer
 from sandbox.proofs.upgrade.report import Check, Smallest
-from sandbox.proofs.upgrade.start import OWNER, ProofError, perform
+from sandbox.proofs.upgrade.start import OWNER, ProofError
 from sandbox.proofs.upgrade.trial import Trial
+from sandbox.proofs.upgrade.tries import INSTRUCTIONS, limited, make
 from sandbox.snapshots.diff import compare
 
 NAME = "explore"
-INSTRUCTIONS = 100_000_000
-"""What a message may execute while calls are tried: a loop without end costs a tenth of a second."""
-_ROUNDS = 20
-"""Rounds after which an update call that has no answer is left out."""
 _STATE_CHECKS = ("state", "hooks", "data", "queries", "second upgrade", "downgrade", "writes")
 """Checks whose findings depend on the data."""
 _SMALLER = 8
@@ -41,13 +47,13 @@ _STARTS = 20
 _EVERY = 25
 """Sequences from one message about the progress to the next."""
 
-Checks = Callable[[Trial, Container[str] | None], Iterable[Check]]
-"""Makes the checks with these names, or all, of a trial."""
+Checks = Callable[[Trial, Callable[[str], None], Container[str] | None], Iterable[Check]]
+"""Makes the checks with these names, or all, of a trial, and tells a callback which begins."""
 
 
 @dataclass
 class ExploredProof:
-    """A proof of one upgrade with made-up calls. `trial`: the canister at its starting point; `checks`: makes the checks
+    """A proof of one upgrade with made-up calls. `trial`: the canister at its starting point; `checks`: makes checks
     of a trial; `count`: sequences to try; `seed`: decides which; `progress`: gets what begins."""
 
     trial: Trial
@@ -80,7 +86,8 @@ class ExploredProof:
         with self.trial.sandbox.anchor():
             if not all(succeeds(self.subject, call) for call in calls):
                 return ()
-            return tuple(self.checks(replace(self.trial, calls=(*self.trial.calls, *calls)), names))
+            trial = replace(self.trial, calls=(*self.trial.calls, *calls))
+            return tuple(self.checks(trial, self.progress if names is None else lambda name: None, names))
 
     def _of_smaller_states(self, found: Exploration, known: set[str]) -> tuple[Finding, ...]:
         """Return the findings of kinds that are not known from the rich state, each kind once."""
@@ -145,58 +152,33 @@ def subject_of(trial: Trial) -> Subject:
     interface."""
     interface = trial.old.interface
     if interface is None:
+        name = trial.old.name
         raise ProofError(
-            f"calls cannot be made up without an interface: {trial.old.name} carries no candid:service, and no .did was "
-            "given"
+            f"calls are made up from the interface: {name} carries no candid:service, and no .did was given"
         )
-    users = (
-        OWNER,
-        identity("alice"),
-        identity("bob"),
-        trial.canister.id,
-        Principal.management(),
-        Principal.anonymous(),
-    )
+    users = (OWNER, *map(identity, USERS), trial.canister.id, Principal.management(), Principal.anonymous())
+    begin = observe(trial.sandbox, trial.canister, trial.old, plain_queries(trial.old))
+    pool = Pool(principals=users) + known_values(trial.old, begin)
 
     def call(wanted: Call) -> CallResult | None:
-        return _limited(trial, wanted)
+        with limited(trial, "update", "query"):
+            return make(trial, trial.old, wanted)
 
-    return Subject(interface.methods, call, _changes(trial), trial.sandbox.anchor, Pool(principals=users))
-
-
-def _limited(trial: Trial, call: Call) -> CallResult | None:
-    """Make a call with few instructions and rounds; None if it takes more, or is too large."""
-    runtime = runtime_of(trial.canister)
-    limits = runtime.subnet.instruction_limits
-    few = replace(limits, update=min(limits.update, INSTRUCTIONS), query=min(limits.query, INSTRUCTIONS))
-    runtime.configure(instruction_limits=few)
-    try:
-        result = perform(trial.canister, trial.old, call, _ROUNDS)
-    except (StillWaiting, RequestTooLarge):
-        return None
-    finally:
-        runtime.configure(instruction_limits=limits)
-    return result
+    return Subject(interface.methods, call, partial(_changes, trial, begin), trial.sandbox.anchor, pool)
 
 
-def _changes(trial: Trial) -> Callable[[], frozenset[str]]:
-    """Return a function that names the data and the answers to queries that differ now: places of decoded data, or
-    memories if nothing is decoded."""
+def _changes(trial: Trial, begin: Observation) -> frozenset[str]:
+    """Return the names of what differs from the beginning: places of decoded data, or memories if nothing is decoded,
+    and queries that answer differently."""
     queries = plain_queries(trial.old)
-    begin = observe(trial.sandbox, trial.canister, trial.old, queries)
-
-    def changes() -> frozenset[str]:
-        now = observe(trial.sandbox, trial.canister, trial.old, queries)
+    now = observe(trial.sandbox, trial.canister, trial.old, queries)
+    named = {group.place for group in compare_data(trial, begin.data, now.data).groups}
+    named |= {
+        query.text
+        for query in queries
+        if not same_answer(trial.old, query, begin.answers[query.text], now.answers[query.text])
+    }
+    if not named and not begin.decoded.parts and not now.decoded.parts:
         difference = compare(begin.data, now.data)
-        named = {group.place for group in find_losses(difference, trial.names).groups}
-        named |= {
-            query.text
-            for query in queries
-            if not same_answer(trial.old, query, begin.answers[query.text], now.answers[query.text])
-        }
-        decoded = begin.data.decode().parts or now.data.decode().parts
-        if not named and not decoded:
-            named = {name for name in ("globals", "heap", "stable") if getattr(difference, name)}
-        return frozenset(named)
-
-    return changes
+        named = {name for name in ("globals", "heap", "stable") if getattr(difference, name)}
+    return frozenset(named)

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from blake3 import blake3
 
 from sandbox.candid.labels import name_text
-from sandbox.snapshots.diff import Diff
-from sandbox.snapshots.diff.structures import EntryDiff, StructureDiff
+from sandbox.snapshots.diff import compare_memories
+from sandbox.snapshots.diff.structures import EntryDiff, StructureDiff, compare_structures
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect import formats
 from sandbox.snapshots.inspect.decode_candid import MAGIC, read_values
 from sandbox.snapshots.inspect.identifiers import names_in_data
 from sandbox.snapshots.inspect.model import Cell
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
+from sandbox.snapshots.inspect.target import InspectionTarget
 from sandbox.snapshots.inspect.value import (
     Elided,
     Node,
@@ -106,12 +107,16 @@ class Losses:
         return [group for group in self.groups if not (group.lost or group.changed)]
 
 
-def find_losses(difference: Diff, names: Mapping[int, str]) -> Losses:
+NO_LOSSES = Losses((), (), {})
+
+
+def find_losses(old: InspectionTarget, new: InspectionTarget, names: Mapping[int, str]) -> Losses:
     """Group the differences of the data structures of two states. `names`: field names of Candid values by field id;
     others are looked for in the data of the two modules."""
     groups: dict[str, Group] = {}
     problems = []
-    for structure in difference.structures:
+    structures = compare_structures(old, new) if compare_memories(old.stable, new.stable) else ()
+    for structure in structures:
         problems += [f"{structure.name}: {structure.problem}"] if structure.problem is not None else []
         problems += [f"{structure.name}: {damage}" for damage in structure.damages]
         for place, where, before, after in _Entries(structure, names):
@@ -121,16 +126,16 @@ def find_losses(difference: Diff, names: Mapping[int, str]) -> Losses:
         arrived.update(group.now)
     for group in groups.values():
         group.moved = bool(group.lost or group.changed) and group.was <= arrived
-    _name_fields(groups.values(), difference)
-    counts = {structure.name: structure.counts for structure in difference.structures}
+    _name_fields(groups.values(), (old, new))
+    counts = {structure.name: structure.counts for structure in structures}
     return Losses(tuple(groups.values()), tuple(problems), counts)
 
 
-def _name_fields(groups: Iterable[Group], difference: Diff) -> None:
+def _name_fields(groups: Iterable[Group], states: Iterable[InspectionTarget]) -> None:
     """Replace field ids in the places of groups by the names that the modules have."""
     ids = {int(match[1]) for group in groups for match in _ID.finditer(group.place)}
     names: dict[int, str] = {}
-    for target in (difference.old, difference.new):
+    for target in states:
         if ids and target.facts is not None:
             names = names_in_data(target.facts, ids) | names
 

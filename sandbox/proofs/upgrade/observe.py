@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from sandbox.api.canister import Canister
+from sandbox.api.runtime import runtime_of
 from sandbox.api.sandbox import Sandbox
 from sandbox.candid import FuncType
+from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
+from sandbox.memory import Image
+from sandbox.pagestore.hash_tree import Tree
+from sandbox.pagestore.memory_trees import remember, tree
 from sandbox.proofs.calls import Call
 from sandbox.proofs.upgrade.start import Version, perform
+from sandbox.snapshots.inspect.model import Decoded
 from sandbox.snapshots.inspect.target import InspectionTarget
 from sandbox.state.messages import EMPTY_CANDID
 
@@ -26,6 +33,11 @@ class Observation:
     data: InspectionTarget
     answers: Mapping[str, CallResult]
     unsaved: CallRejected | None = None
+
+    @cached_property
+    def decoded(self) -> Decoded:
+        """The structures in stable memory."""
+        return self.data.decode()
 
 
 def observe(sandbox: Sandbox, canister: Canister, version: Version, queries: Iterable[Call]) -> Observation:
@@ -57,3 +69,39 @@ def plain_queries(version: Version) -> tuple[Call, ...]:
 
 def _asks_nothing(function: FuncType) -> bool:
     return bool({"query", "composite_query"} & set(function.modes)) and all(arg.nullable for arg in function.args)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a canister's code can observe of it at one moment, by hashes: states with equal fingerprints answer every
+    call in the same way. `trees`: of heap and stable memory; while they live, a later fingerprint costs the pages
+    written since."""
+
+    seen: tuple[object, ...]
+    trees: tuple[tuple[Image, Tree], ...] = field(compare=False, repr=False)
+
+
+def fingerprint(canister: Canister, since: Fingerprint | None = None) -> Fingerprint:
+    """Return the fingerprint of a canister with a module. `since`: an earlier one, from which the hashing goes on."""
+    for image, known in () if since is None else since.trees:
+        remember(image, known)
+    runtime = runtime_of(canister)
+    state, subnet = runtime.state_of(canister.id), runtime.subnet
+    assert state.code is not None
+    trees = tuple((image, tree(image)) for image in (state.heap.image(), state.stable.image()))
+    imports = {each.name for each in compile_module(state.code).facts.imports}
+    seen = (
+        state.id,
+        state.code.hash,
+        *((each.size, each.root) for _, each in trees),
+        state.globals,
+        state.certified_data,
+        state.global_timer,
+        state.low_memory_hook,
+        state.cycles,
+        state.status,
+        state.settings,
+        state.version if "canister_version" in imports else None,
+        subnet.time,
+    )
+    return Fingerprint(seen, trees)

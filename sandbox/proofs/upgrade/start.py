@@ -133,7 +133,7 @@ def _check_module(present: bytes, old: Version, where: str) -> None:
 
 def perform(canister: Canister, version: Version, call: Call, max_rounds: int = ROUNDS) -> CallResult:
     """Make a call, as a query if its method is one; the result says how it ended. `StillWaiting` if an update call has
-    no answer after so many rounds."""
+    no answer after `max_rounds`."""
     sender = _principal(call.sender)
     runtime = canister._runtime
     if version.methods.get(call.method) in ("query", "composite_query"):

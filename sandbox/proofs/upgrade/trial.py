@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sandbox.api.canister import Canister
@@ -49,6 +49,12 @@ class Trial:
     def limit(self) -> int:
         """The instructions that all hooks of one upgrade may execute."""
         return runtime_of(self.canister).subnet.instruction_limits.install
+
+    def towards(self, new: Version) -> Trial:
+        """Return the trial of an upgrade to another version from the same state; what is seen before it is kept."""
+        other = replace(self, new=new, upgraded=None, after=None)
+        other.__dict__["before"] = self.before
+        return other
 
     def upgrade(self, version: Version) -> CallResult:
         """Upgrade the canister to a version; `CallRejected` if that fails."""

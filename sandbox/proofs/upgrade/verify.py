@@ -6,9 +6,9 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 
 from sandbox.errors import CallRejected
-from sandbox.proofs.calls import Call, parse_call
+from sandbox.proofs.calls import Call, call_of
 from sandbox.proofs.findings import finding
-from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries
+from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
 from sandbox.proofs.upgrade.observe import plain_queries
 from sandbox.proofs.upgrade.report import Check, Smallest, UpgradeReport
 from sandbox.proofs.upgrade.start import ProofError, Start, Version
@@ -48,20 +48,20 @@ def verify_upgrade(
     one of the calls fails.
     """
     versions = _version(old, "old"), _version(new, "new")
-    made = tuple(_call(call, versions[0], "calls") for call in calls)
-    asked = tuple(_call(call, versions[0], "queries") for call in queries)
+    made = tuple(call_of(call, versions[0].interface, "calls") for call in calls)
+    asked = tuple(call_of(call, versions[0].interface, "queries") for call in queries)
     start = Start(None if state is None else Path(state), made, limits)
     sandbox, canister = start.open(versions[0])
     with sandbox:
         every = {call.text: call for call in (*plain_queries(versions[0]), *asked)}
         trial = Trial(sandbox, canister, *versions, tuple(every.values()), made, state is not None)
-        report = progress or (lambda name: None)
+        report = progress or _silent
         if explore:
-            checks, sequences = _explored(trial, explore, seed, report)
+            checked, sequences = _explored(trial, explore, seed, report)
         else:
-            checks, sequences = tuple(_checks(trial, report)), ()
+            checked, sequences = tuple(checks(trial, report)), ()
     names = versions[0].name, versions[1].name
-    return UpgradeReport(*names, _described(start), checks, frozenset(accept), sequences)
+    return UpgradeReport(*names, _described(start), checked, frozenset(accept), sequences)
 
 
 def _explored(
@@ -75,10 +75,6 @@ def _explored(
         raise ProofError(
             "making up calls (explore) needs hypothesis: pip install 'canister-sandbox[explore]'"
         ) from error
-
-    def checks(trial: Trial, names: Container[str] | None) -> Iterator[Check]:
-        return _checks(trial, progress) if names is None else _checks(trial, lambda name: None, names)
-
     return ExploredProof(trial, checks, count, seed, progress).prove()
 
 
@@ -90,28 +86,32 @@ def _version(module: bytes | str | Path | Version, name: str) -> Version:
     return Version(Path(module).name, Path(module).read_bytes())
 
 
-def _call(call: Call | str, version: Version, what: str) -> Call:
-    return parse_call(call, version.interface, what) if isinstance(call, str) else call
-
-
 def _described(start: Start) -> str:
     begin = "a canister just installed" if start.state is None else str(start.state)
     return f"{begin}, {len(start.calls)} calls" if start.calls else begin
 
 
-class _Everything:
-    def __contains__(self, name: object) -> bool:
-        return True
+def _silent(_: str) -> None:
+    pass
 
 
-def _checks(trial: Trial, progress: Progress, names: Container[str] = _Everything()) -> Iterator[Check]:
-    """Make the checks with these names, in order; the upgrade itself is made in any case."""
-    if "interface" in names:
+def checks(trial: Trial, progress: Progress = _silent, names: Container[str] | None = None) -> Iterator[Check]:
+    """Yield every check of a trial whose canister is at its starting point, in order; the canister is upgraded.
+    `names`: only these checks, and those that come before the upgrade is made."""
+
+    def wanted(name: str) -> bool:
+        return names is None or name in names
+
+    if wanted("interface"):
         progress("interface")
         yield interface.check(trial)
     progress("state before")
     snapshot = trial.canister.take_snapshot(label="before the upgrade")
     yield _start(trial)
+    tried = None
+    if wanted("writes"):
+        progress("writes before")
+        tried = tries.try_old(trial)
     progress("hooks")
     yield hooks.check(trial)
     if isinstance(trial.upgraded, CallRejected):
@@ -119,10 +119,13 @@ def _checks(trial: Trial, progress: Progress, names: Container[str] = _Everythin
     progress("state after")
     trial.after = trial.observe(trial.new)
     for name, check in _AFTER.items():
-        if name in names:
+        if wanted(name):
             progress(name)
             yield check(trial)
-    if "rollback" in names:
+    if tried is not None:
+        progress("writes")
+        yield writes.check(trial, tried)
+    if wanted("rollback"):
         progress("rollback")
         yield back.check_snapshot(trial, snapshot)
 
@@ -139,7 +142,7 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 
 def _start(trial: Trial) -> Check:
     """Say what there is to lose."""
-    decoded, status = trial.before.data.decode(), trial.canister.status()
+    decoded, status = trial.before.decoded, trial.canister.status()
     entries = sum(part.count or 0 for part in decoded.parts)
     sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"
     text = f"{data.counted(entries, 'decoded entry')}; {sizes}"
