@@ -34,7 +34,7 @@ def check(trial: Trial, tries: Tries) -> Check:
     if not common:
         what = f"none of {tries.methods} update methods took a call" if tries.methods else "no update method is known"
         return Check(_NAME, what, done=False)
-    with limited(trial):
+    with limited(trial, "update"):
         results = [(each, attempt(trial, trial.new, each.call)) for each in common]
         findings = [*_failed(results), *_different(trial, results), *_damaged(trial, tries), *_sequence(trial, tries)]
     methods = len({each.call.method for each in common})
