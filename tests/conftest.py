@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from functools import cache
@@ -35,7 +36,8 @@ def wat(text: str) -> bytes:
 
 def fixture(name: str) -> bytes:
     """A module that `fixtures/wasm/MANIFEST.yaml` describes."""
-    return (FIXTURES / f"{name}.wasm").read_bytes()
+    packed = FIXTURES / f"{name}.wasm.gz"
+    return gzip.decompress(packed.read_bytes()) if packed.exists() else (FIXTURES / f"{name}.wasm").read_bytes()
 
 
 _SIGNATURES = {

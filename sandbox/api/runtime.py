@@ -24,9 +24,10 @@ from sandbox.execution import (
     perform,
     query_snapshot,
 )
+from sandbox.execution.apply import check_rehearsal
 from sandbox.execution.fees import FEE_SCHEDULES
 from sandbox.limits import ROUNDS
-from sandbox.management import lifecycle
+from sandbox.management import hook_path, lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
 from sandbox.management.transition import Hooks, Http, ManagementContext
@@ -161,6 +162,17 @@ class SubnetRuntime:
         """Carry out the decision of a management handler; a reject is raised."""
         managed: Managed = self.perform(step)
         return managed
+
+    @exclusive
+    def rehearse_via_hooks(self, source: SnapshotState | CanisterState, sender: Sender = None) -> SnapshotState:
+        """What a canister, or a plain snapshot of one, is when taken via hooks; nothing changes. A trap is raised."""
+        snapshot_id = source.id if isinstance(source, SnapshotState) else None
+        target = source.canister_id if isinstance(source, SnapshotState) else source.id
+        world = self.management_context(self.manager(target, sender))
+        taken = hook_path.rehearse_via_hooks(world, target, snapshot_id)
+        check_rehearsal(self.environment(), taken)
+        assert isinstance(taken.reply, SnapshotState)
+        return taken.reply
 
     @whole
     def create_canister(self, new: NewCanister, name: str | None = None) -> Principal:

@@ -65,7 +65,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     before = _version(old, options["init_arg"], options["did"])
     after = _version(new, options["arg"], options["new_did"])
     try:
-        with _state(app, source) as state:
+        with _state(app, source) as state, app.working() as progress:
             report = prove(
                 before,
                 after,
@@ -73,7 +73,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
                 calls=read_calls(calls, before.interface) if isinstance(calls, Path) else (),
                 queries=read_calls(queries, before.interface) if isinstance(queries, Path) else (),
                 accept=accept,
-                progress=lambda name: app.note(f"{name} ..."),
+                progress=progress,
             )
     except CallRejected as rejected:
         raise Misuse(f"the proof cannot begin: {rejected.message}") from rejected

@@ -9,7 +9,7 @@ from sandbox.errors import CallRejected, Reject
 from sandbox.principal import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CallResult:
     """The answer to a call. Exactly one of `reply` and `reject` is not None.
 
@@ -26,6 +26,13 @@ class CallResult:
     logs: tuple[str, ...] = ()
     backtrace: tuple[str, ...] = ()
     hooks: tuple[HookMeasure, ...] = ()
+
+    def __repr__(self) -> str:
+        answer = f"reply of {len(self.reply or b''):,} bytes"
+        if self.reject is not None:
+            answer = str(CallRejected(self.reject)).partition("\n")[0]
+        call = f"{self.method} of {self.canister_id}" if self.method else str(self.canister_id)
+        return f"CallResult({call}: {answer}, {self.instructions:,} instructions)"
 
     def or_raise(self) -> CallResult:
         """Return this result if it is a reply; else raise `CallRejected` with it."""

@@ -147,6 +147,12 @@ RULES = {
             "Check that the new version means it.",
         ),
         Rule(
+            "write-damages",
+            _BROKEN,
+            "An update call succeeds in the new version and damages what is stored",
+            "Move the entries to a new structure, made by the new version; the old one has no room for what it takes.",
+        ),
+        Rule(
             "next-upgrade-fails",
             _BROKEN,
             "The upgraded canister can never be upgraded again: its canister_pre_upgrade traps",

@@ -76,4 +76,3 @@ def test_the_page_holds_verdict_findings_and_data(cli: Cli, calls: str, tmp_path
         assert text in page
     nowhere = cli("verify-upgrade", V1, DROPS, "--html", str(tmp_path / "none" / "proof.html"), code=2)
     assert "cannot be written" in nowhere
-    assert "hooks ..." not in nowhere

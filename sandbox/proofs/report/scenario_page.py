@@ -10,6 +10,7 @@ from sandbox.proofs.report.html import Cell, Content, Html, Kind
 from sandbox.proofs.report.model import CaseReport, Failure, Report, ScenarioReport, Status, StepReport
 
 _KINDS: Final[dict[Status, Kind]] = {"held": "good", "failed": "bad", "not run": "warn"}
+_PARTS = ("heap", "stable")
 _SHORT = 200
 """Characters of a reply in the table of steps; the whole is a click away."""
 _FIRST_STEPS = 1_000
@@ -48,38 +49,56 @@ def _summary(report: Report) -> Html:
 
 
 def _scenario(scenario: ScenarioReport, anchor: str) -> Html:
+    only = len(scenario.cases) == 1
     return html.section(
         scenario.title,
         html.paragraph(html.element("code", scenario.path), dim=True),
         [html.note("warn", note) for note in scenario.notes],
-        [_case(case, f"{anchor}c{place}") for place, case in enumerate(scenario.cases)],
+        [_case(case, f"{anchor}c{place}", opened=only) for place, case in enumerate(scenario.cases)],
         anchor=anchor,
     )
 
 
-def _case(case: CaseReport, anchor: str) -> Html:
-    title: list[Content] = [html.badge(case.status, _KINDS[case.status]), " ", case.name or "the only case"]
-    found = list(case.all_failures())
-    return html.section(
+def _case(case: CaseReport, anchor: str, *, opened: bool) -> Html:
+    facts = f"seed {case.seed}, {case.instructions:,} instructions, {case.seconds:.2f} s"
+    title: list[Content] = [
+        html.badge(case.status, _KINDS[case.status]),
+        html.element("strong", f" {case.name} ", id=anchor),
+        html.element("span", facts, class_="dim"),
+    ]
+    return html.details(
         title,
-        html.paragraph(f"seed {case.seed}, {case.instructions:,} instructions, {case.seconds:.2f} s", dim=True),
-        [_failure(step, failure) for step, failure in found],
+        [_failures(step, failures) for step, failures in _by_step(case)],
         [html.note("plain", f"{step.title}: {note}") for step in case.steps for note in step.notes],
         _steps(case.steps),
+        [_rounds(number, step) for number, step in enumerate(case.steps, 1) if step.steps],
         _plots(case.steps),
         _maps(case),
-        level=3,
-        anchor=anchor,
+        opened=opened or case.status != "held",
     )
 
 
-def _failure(step: StepReport | None, failure: Failure) -> Html:
-    place = failure.place or ("" if step is None else step.place)
-    rows = {"expected": html.element("code", failure.expected), "got": html.element("code", failure.came)}
-    head: list[Content] = [html.element("strong", failure.title), " ", html.element("span", place, class_="dim")]
-    evidence = [] if step is None else list(_evidence(step))
-    title = "" if step is None else f"{step.title}: "
-    return html.note("bad", html.paragraph(title, head), html.fields(rows), evidence)
+def _by_step(case: CaseReport) -> Iterator[tuple[StepReport | None, tuple[Failure, ...]]]:
+    """Yield the failures of the case, then those of each step that has any."""
+    if case.failures:
+        yield None, case.failures
+    for step in case.steps:
+        yield from ((each, each.failures) for each in (step, *step.steps) if each.failures)
+
+
+def _failures(step: StepReport | None, failures: Sequence[Failure]) -> Html:
+    rows: list[list[Content | Cell]] = [
+        [failure.title, html.element("code", failure.expected), html.element("code", failure.came)]
+        for failure in failures
+    ]
+    place = failures[0].place or ("" if step is None else step.place)
+    title: Content = None if step is None else html.element("strong", step.title)
+    return html.note(
+        "bad",
+        html.paragraph(title, " ", html.element("span", place, class_="dim")),
+        html.table(["", "expected", "got"], rows),
+        [] if step is None else list(_evidence(step)),
+    )
 
 
 def _evidence(step: StepReport) -> Iterator[Html]:
@@ -90,11 +109,11 @@ def _evidence(step: StepReport) -> Iterator[Html]:
 
 def _steps(steps: Sequence[StepReport]) -> Html:
     names = list(dict.fromkeys(name for step in steps for name in step.pages))
-    headers = ["", "step", "result", "instructions", *(f"{name}, pages" for name in names), "answer"]
+    headers = ["", "step", "result", "instructions", *(f"{name} {part}" for name in names for part in _PARTS), "answer"]
     rows: list[list[Content | Cell]] = [
         [
             number,
-            _title(step),
+            html.element("span", step.title, class_="name"),
             Cell(step.status, _KINDS[step.status]),
             _count(step),
             *_pages(step, names),
@@ -107,15 +126,17 @@ def _steps(steps: Sequence[StepReport]) -> Html:
     return html.joined(html.table(headers, rows, right={"", "instructions", *headers[4:-1]}), cut)
 
 
-def _title(step: StepReport) -> Content:
-    if not step.steps:
-        return step.title
+def _rounds(number: int, step: StepReport) -> Html:
+    """Return the steps of a repetition, with the instructions of each round."""
     rows: list[list[Content | Cell]] = [
-        [each.title, Cell(each.status, _KINDS[each.status]), f"{each.times:,}", _count(each)] for each in step.steps
+        [each.title, Cell(each.status, _KINDS[each.status]), f"{each.times:,}", _count(each), _answer(each)]
+        for each in step.steps
     ]
+    headers = ["step", "result", "rounds", "instructions", "last answer"]
     plot = html.line_plot("Instructions of each round", {each.title: each.series for each in step.steps})
-    inner = html.table(["step", "result", "rounds", "instructions"], rows, right={"rounds", "instructions"})
-    return html.details(step.title, inner, plot)
+    return html.details(
+        f"Step {number}: {step.title}", html.table(headers, rows, right={"rounds", "instructions"}), plot, opened=True
+    )
 
 
 def _count(step: StepReport) -> str:
@@ -125,7 +146,7 @@ def _count(step: StepReport) -> str:
 def _pages(step: StepReport, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         heap, stable = step.pages.get(name, (0, 0))
-        yield f"{heap:,} + {stable:,}" if name in step.pages else ""
+        yield from (f"{heap:,}", f"{stable:,}") if name in step.pages else ("", "")
 
 
 def _answer(step: StepReport) -> Content:
@@ -148,7 +169,7 @@ def _plots(steps: Sequence[StepReport]) -> Html:
     sizes = {
         f"{name} {part}": [step.pages[name][place] if name in step.pages else None for step in steps]
         for name in names
-        for place, part in enumerate(("heap", "stable"))
+        for place, part in enumerate(_PARTS)
     }
     counts = [step.instructions if step.status != "not run" else None for step in steps]
     return html.row(

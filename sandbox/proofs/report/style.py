@@ -26,6 +26,7 @@ h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; padding-top: 1rem; border-top: 
 h3 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 h4 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p { margin: .4rem 0; }
+.name { display: inline-block; min-width: 11rem; }
 a { color: var(--link); }
 .lead { color: var(--dim); margin: 0 0 1rem; }
 .dim { color: var(--dim); }
@@ -40,7 +41,7 @@ th { color: var(--dim); font-weight: 600; font-size: .85em; text-align: left; wh
 th, td { padding: .32rem .7rem .32rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { overflow-wrap: anywhere; }
 th.right, td.right { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.good, td.warn, td.bad, td.plain { padding-left: .5rem; }
+td.good, td.warn, td.bad, td.plain { padding-left: .5rem; overflow-wrap: break-word; }
 td.good { background: var(--good-back); color: var(--good); }
 td.warn { background: var(--warn-back); color: var(--warn); }
 td.bad { background: var(--bad-back); color: var(--bad); }

@@ -125,7 +125,7 @@ def _start(node: Node, values: dict[str, Any], versions: dict[str, Version]) -> 
         (where.get("version") or where).wrong(
             f"no version {image['version']!r}{hint}; there are: {', '.join(versions)}"
         )
-    return Start("stable_image", image["file"], version, encoded(image.get("arg"), installation_types(version)))
+    return Start("stable_image", image["file"], version, encoded(image.get("arg"), installation_types(version), where))
 
 
 def create(stage: Stage, canister: Declared) -> None:

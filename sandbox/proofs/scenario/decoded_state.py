@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sandbox.candid import decode_untyped, parse_did
@@ -29,6 +30,7 @@ from sandbox.snapshots.inspect.model import Cell
 from sandbox.snapshots.inspect.motoko.tree import WHOLE
 from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
 from sandbox.snapshots.inspect.value import (
+    DEPTH,
     Elided,
     Opt,
     Packed,
@@ -240,23 +242,27 @@ def _notes(decoded: Decoded) -> str:
     return f" ({' '.join(decoded.notes)})" if decoded.notes else ""
 
 
-def plain_value(value: Cell) -> Any:
-    """Return a decoded value as plain Python values: records as mappings, tuples as lists, an option as its value."""
+def plain_value(value: Cell, levels: int = DEPTH) -> Any:
+    """Return a decoded value as plain Python values: records as mappings, tuples as lists, an option as its value. What
+    is deeper than `levels` is a text."""
+    if not levels and not isinstance(value, Scalar):
+        return "..."
+    inner = partial(plain_value, levels=levels - 1)
     match value:
         case Scalar():
             return value.value
         case Record():
             if value.fields and all(isinstance(label, int) for label, _ in value.fields):
-                return [plain_value(inner) for _, inner in value.fields]
-            return {str(label): plain_value(inner) for label, inner in value.fields}
+                return [inner(part) for _, part in value.fields]
+            return {str(label): inner(part) for label, part in value.fields}
         case Vec():
-            return [plain_value(item) for item in value.items]
+            return [inner(item) for item in value.items]
         case Opt() | Var():
-            return plain_value(value.value)
+            return inner(value.value)
         case Variant():
-            return {str(value.tag): plain_value(value.value)}
+            return {str(value.tag): inner(value.value)}
         case Packed():
-            return plain_value(value.read())
+            return inner(value.read())
         case Region() | Same() | Elided():
             return node_json(value)
     return value.read(0, value.size)

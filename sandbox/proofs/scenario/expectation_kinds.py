@@ -12,7 +12,7 @@ from sandbox.errors import CandidError, ErrorCode, Reject, RejectCode
 from sandbox.execution import CallResult
 from sandbox.proofs.scenario.decoded_state import PREDICATES, state_differences
 from sandbox.proofs.scenario.forms import BOUNDS, TEXT, Form, Key, Table, choice, either, listed
-from sandbox.proofs.scenario.patterns import Between, Difference, Exactly, differences
+from sandbox.proofs.scenario.patterns import Between, Difference, Exactly, at_least, differences
 from sandbox.proofs.scenario.planner import Check, Declared, Expectation, Planner
 from sandbox.proofs.scenario.source import Node, nearest
 from sandbox.proofs.scenario.stage import Stage
@@ -66,7 +66,7 @@ def _reply_differences(wanted: Expected, result: CallResult) -> Iterator[Differe
         yield from differences(Exactly(wanted.raw), result.reply)
         return
     try:
-        values = candid.decode_untyped(result.reply)[1] if wanted.types is None else _at(wanted.types, result.reply)
+        values = reply_values(wanted.types, result.reply)
     except CandidError as error:
         yield Difference("", "a reply of the declared types", f"{error}: {result.reply[:64].hex()}")
         return
@@ -77,8 +77,27 @@ def _reply_differences(wanted: Expected, result: CallResult) -> Iterator[Differe
         yield from differences(pattern, value, "" if single else f"[{place}]")
 
 
-def _at(types: tuple[Type, ...], reply: bytes) -> list[Any]:
-    return candid.decode(types, reply)
+def _same_as(node: Node, subject: Subject) -> Check:
+    if not subject.replies:
+        subject.node.wrong("this step has no reply; only call, query and update have")
+    kept, types = subject.planner.kept, subject.results
+    if node.text not in kept:
+        node.wrong(f"no reply is kept as {node.text!r} by then{nearest(node.text, kept)}; there are: {_list(kept)}")
+    return lambda stage, result: _kept_differences(stage.kept[node.text], types, result)
+
+
+def _kept_differences(kept: list[Any], types: tuple[Type, ...] | None, result: CallResult) -> Iterator[Difference]:
+    wanted = Expected(types, tuple(map(at_least, kept)))
+    return _reply_differences(wanted, result)
+
+
+def reply_values(types: tuple[Type, ...] | None, reply: bytes) -> list[Any]:
+    """Return the values of a reply, by its own types if none are known; a `CandidError` if it is no such message."""
+    return candid.decode_untyped(reply)[1] if types is None else candid.decode(types, reply)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def _reject_code(node: Node) -> RejectCode:
@@ -206,6 +225,12 @@ def _state(predicates: list[Any], subject: Subject) -> Check:
 
 EXPECTATIONS: Final = (
     ExpectationKind("reply", VALUES, "The reply: Candid text, which must be equal, or a list of patterns.", _reply),
+    ExpectationKind(
+        "same_as",
+        Form("the name of a kept reply", lambda node: node, {"type": "string"}),
+        "The reply has everything that the reply kept under this name has; records may have more fields.",
+        _same_as,
+    ),
     ExpectationKind(
         "reject",
         either("a part of the message, or a mapping with code, error, text", TEXT, _REJECT.form),

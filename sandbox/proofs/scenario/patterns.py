@@ -15,6 +15,8 @@ from sandbox.candid import Func, Service, Some, Variant
 from sandbox.candid.labels import number_text
 from sandbox.principal import Principal
 
+_LEVELS = 32
+"""Levels of a value at which a difference is looked for."""
 _SHOWN = 60
 """Characters of a value within a line."""
 
@@ -89,8 +91,7 @@ def differences(pattern: Pattern, value: Any, path: str = "") -> Iterator[Differ
     """Yield the parts of a value that are not as the pattern says, outermost first."""
     match pattern:
         case Exactly():
-            if not same(pattern.value, value):
-                yield Difference(path, shown(pattern.value), shown(value))
+            yield from _exact(pattern.value, value, path, _LEVELS)
         case Anything():
             if pattern.present and value is None:
                 yield Difference(path, "any value but null", "null")
@@ -106,6 +107,30 @@ def differences(pattern: Pattern, value: Any, path: str = "") -> Iterator[Differ
         case Between():
             if not (_is_number(value) and _within(pattern, value)):
                 yield Difference(path, between_text(pattern), shown(value))
+
+
+def at_least(value: Any, levels: int = _LEVELS) -> Pattern:
+    """Return the pattern of values that have everything that this one has; records may have more fields, but not
+    deeper than `levels`."""
+    if isinstance(value, Mapping) and levels:
+        return Fields({name: at_least(inner, levels - 1) for name, inner in value.items()})
+    if _is_list(value) and levels:
+        return Items(tuple(at_least(item, levels - 1) for item in value))
+    return Exactly(value)
+
+
+def _exact(wanted: Any, value: Any, path: str, levels: int) -> Iterator[Difference]:
+    """Yield the innermost parts that differ, but not deeper than `levels`."""
+    if same(wanted, value):
+        return
+    if levels and isinstance(wanted, Mapping) and isinstance(value, Mapping) and wanted.keys() == value.keys():
+        for name, inner in wanted.items():
+            yield from _exact(inner, value[name], f"{path}.{name}", levels - 1)
+    elif levels and _is_list(wanted) and _is_list(value) and len(wanted) == len(value):
+        for place, (inner, item) in enumerate(zip(wanted, value, strict=True)):
+            yield from _exact(inner, item, f"{path}[{place}]", levels - 1)
+    else:
+        yield Difference(path, shown(wanted), shown(value))
 
 
 def _fields(pattern: Fields, value: Any, path: str) -> Iterator[Difference]:
@@ -243,4 +268,4 @@ def _text(value: Any, depth: int) -> str:
             return f"[{', '.join(_text(item, depth - 1) for item in value[:20])}{more}]"
         case Mapping() | list() | tuple():
             return "..."
-    return number_text(value) if isinstance(value, int) else str(value)
+    return number_text(value).replace("_", ",") if isinstance(value, int) else str(value)

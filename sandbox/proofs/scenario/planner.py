@@ -59,9 +59,9 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Step:
-    """One step, ready to be run. `results`: the types of the reply, None if it is no Candid of known types; `rejects`:
-    whether a reject is expected; `tolerance`: how much more than its baseline it may execute, None for the scenario's;
-    `rounds`: of a repetition, the steps of each round."""
+    """One step, ready to be run. `results`: the types of the reply, None if it is no Candid of known types; `keep`: the
+    name under which the reply is kept; `rejects`: whether a reject is expected; `tolerance`: how much more than its
+    baseline it may execute, None for the scenario's; `rounds`: of a repetition, the steps of each round."""
 
     place: Place
     title: str
@@ -69,6 +69,7 @@ class Step:
     canister: str | None = None
     results: tuple[Type, ...] | None = None
     replies: bool = False
+    keep: str | None = None
     rejects: bool = False
     expectations: tuple[Expectation, ...] = ()
     tolerance: float | None = None
@@ -78,13 +79,14 @@ class Step:
 @dataclass
 class Planner:
     """The canisters of a case and what is known of them at the step that is being read. `current`: their versions;
-    `labels`: the versions in snapshots, by label and canister; `variables`: what stands for `$name`; `refused`: whether
-    the present step is expected to be rejected, so that it changes nothing."""
+    `labels`: the versions in snapshots, by label and canister; `variables`: what stands for `$name`; `kept`: names of
+    replies; `refused`: whether the present step is expected to be rejected, so that it changes nothing."""
 
     canisters: Mapping[str, Declared]
     current: dict[str, Version | None] = field(default_factory=dict)
     labels: dict[str, dict[str, Version | None]] = field(default_factory=dict)
     variables: Variables = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
     refused: bool = False
 
     def canister(self, node: Node) -> Declared:

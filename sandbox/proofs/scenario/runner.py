@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from sandbox.engine import counting
-from sandbox.errors import CallRejected, SandboxError
+from sandbox.errors import CallRejected, CandidError, SandboxError
 from sandbox.execution import CallResult
 from sandbox.principal import Principal
 from sandbox.proofs.report.model import Answer, CaseReport, Failure, Report, ScenarioReport, StepReport
 from sandbox.proofs.scenario import baseline as baselines
 from sandbox.proofs.scenario.baseline import Baseline, Entry, Hashes
 from sandbox.proofs.scenario.canisters import create
+from sandbox.proofs.scenario.expectation_kinds import reply_values
 from sandbox.proofs.scenario.loader import Case, Scenario
 from sandbox.proofs.scenario.planner import Step
 from sandbox.proofs.scenario.stage import Stage
@@ -188,6 +189,11 @@ def execute(stage: Stage, step: Step) -> tuple[CallResult, list[Failure]]:
             Failure("outcome", "an answer", str(error), place=str(step.place))
         ]
     failures = []
+    if step.keep is not None and result.reply is not None:
+        try:
+            stage.kept[step.keep] = reply_values(step.results, result.reply)
+        except CandidError as error:
+            failures.append(Failure("outcome", "a reply that can be kept", str(error), place=str(step.place)))
     if result.reject is not None and not step.rejects:
         failures.append(Failure("outcome", "no reject", str(CallRejected(result.reject)), place=str(step.place)))
     failures += [

@@ -18,7 +18,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([^}]*)\}|((?:canister|user)\.\w+|[A-Za-z_]\w*))")
 T = TypeVar("T")
-_DEEPEST = 200
+_DEEPEST = 100
 """The most levels of a file."""
 
 

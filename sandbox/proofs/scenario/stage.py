@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sandbox.api import Canister, Sandbox, SubnetRuntime, runtime_of
 from sandbox.execution import CallResult
@@ -35,7 +36,7 @@ class Size:
 
 class Stage:
     """A sandbox with the canisters of a scenario. `labels`: snapshot ids by label and canister; `logs`: what canisters
-    printed since the step began."""
+    printed since the step began; `kept`: values of replies by the names under which they were kept."""
 
     def __init__(self, rules: Rules) -> None:
         self.sandbox = Sandbox(
@@ -51,6 +52,7 @@ class Stage:
         self.canisters: dict[str, Canister] = {}
         self.labels: dict[str, dict[str, bytes]] = {}
         self.logs: list[str] = []
+        self.kept: dict[str, list[Any]] = {}
         self._names: dict[Principal, str] = {}
 
     def add(self, name: str, canister: Canister) -> None:

@@ -17,6 +17,7 @@ from sandbox.proofs.scenario.forms import (
     FLAG,
     NODE,
     SHARE,
+    TEXT,
     Form,
     JsonSchema,
     Key,
@@ -86,6 +87,10 @@ _COMMON = (
 )
 _CANISTER = Key("canister", _TEXT_NODE, "The canister; all of them, or the only one, without.")
 _ARG = Key("arg", VALUES, "The installation argument: Candid text, or a list of values.")
+_CALL_KEYS = (
+    Key("args", VALUES, "The arguments: Candid text, or a list of values."),
+    Key("keep", TEXT, "A name under which the reply is kept, for `same_as`."),
+)
 _PATHS = "CANISTER.{}, or {} where there is one canister"
 
 
@@ -97,7 +102,7 @@ def _call(draft: Draft) -> Step:
     args = draft.keys.get("args")
     raw = args is not None and args.tag == "!hex"
     function = None if raw else draft.planner.method(draft.main, canister, method)
-    arg = encoded(args, None if function is None else function.args)
+    arg = encoded(args, None if function is None else function.args, draft.main)
     sender = draft.sender if draft.sender is not None else Principal.anonymous()
     target = canister.id
     if draft.kind.name == "query" or (draft.kind.name == "call" and function is not None and is_query(function)):
@@ -110,7 +115,9 @@ def _call(draft: Draft) -> Step:
             return stage.runtime.update(target, method, arg, sender)
 
     title = f"{draft.kind.name} {canister.name}.{method}"
-    return replace(draft.step(title, action, canister), results=_results(function), replies=True)
+    return replace(
+        draft.step(title, action, canister), results=_results(function), replies=True, keep=draft.keys.get("keep")
+    )
 
 
 def _results(function: FuncType | None) -> tuple[Type, ...] | None:
@@ -123,7 +130,7 @@ def _results(function: FuncType | None) -> tuple[Type, ...] | None:
 def _install(draft: Draft) -> Step:
     canister, version = draft.planner.version(draft.main)
     mode = draft.kind.name
-    arg = encoded(draft.keys.get("arg"), installation_types(version))
+    arg = encoded(draft.keys.get("arg"), installation_types(version), draft.main)
     options: dict[str, Any] = {"skip_pre_upgrade": True} if draft.keys.get("skip_pre_upgrade") else {}
     if "persistence" in draft.keys:
         options["wasm_memory_persistence"] = draft.keys["persistence"]
@@ -251,7 +258,7 @@ STEPS: Final = (
         Form(_PATHS.format("METHOD", "METHOD"), NODE.read, {"type": "string"}),
         "Call a method: as a query if the interface declares it as one, else as an update.",
         _call,
-        (Key("args", VALUES, "The arguments: Candid text, or a list of values."),),
+        _CALL_KEYS,
         senders=True,
     ),
     StepKind(
@@ -259,7 +266,7 @@ STEPS: Final = (
         Form(_PATHS.format("METHOD", "METHOD"), NODE.read, {"type": "string"}),
         "Query a method; whatever it changes is forgotten.",
         _call,
-        (Key("args", VALUES, "The arguments: Candid text, or a list of values."),),
+        _CALL_KEYS,
         senders=True,
     ),
     StepKind(
@@ -267,7 +274,7 @@ STEPS: Final = (
         Form(_PATHS.format("METHOD", "METHOD"), NODE.read, {"type": "string"}),
         "Call a method as an update, even if it is declared as a query.",
         _call,
-        (Key("args", VALUES, "The arguments: Candid text, or a list of values."),),
+        _CALL_KEYS,
         senders=True,
     ),
     StepKind(
@@ -353,6 +360,8 @@ def plan(node: Node, planner: Planner) -> Step:
     planner.refused = expect is not None and expect.get("reject") is not None
     step = kind.plan(Draft(kind, node, main, keys, planner))
     planner.refused = False
+    if step.keep is not None:
+        planner.kept.add(step.keep)
     canister = planner.canisters[step.canister] if step.canister else None
     subject = Subject(node if expect is None else expect, planner, canister, step.results, step.replies)
     return replace(

@@ -48,6 +48,7 @@ from sandbox.proofs.scenario.patterns import (
     Pattern,
 )
 from sandbox.proofs.scenario.source import Node, nearest
+from sandbox.state.messages import EMPTY_CANDID
 
 VALUES_EXPECTED = "a Candid text such as '(1, \"x\")', or a list with a value for each"
 
@@ -62,38 +63,38 @@ VALUES = Form(VALUES_EXPECTED, _values, {"anyOf": [{"type": "string"}, {"type": 
 """Arguments or results; read when their types are known."""
 
 
-def encoded(node: Node | None, types: Sequence[Type] | None) -> bytes:
-    """Return a message with these values. `types`: None if no interface says them, and then only Candid text and
-    `!hex` will do. `Wrong` where a value does not fit."""
+def encoded(node: Node | None, types: Sequence[Type] | None, step: Node) -> bytes:
+    """Return a message with these values, none if there is no node. `types`: None if no interface says them, and then
+    only Candid text and `!hex` will do. `Wrong` where a value does not fit; where one is missing, at `step`."""
     if node is None:
-        return _encode(None, lambda: candid.encode(types or (), []))
+        _check_count(step, (), types or ())
+        return EMPTY_CANDID
     if node.tag == "!hex":
         return _hex(node)
     if node.form == "scalar":
         return _encode(node, lambda: candid.encode_text(node.text, types))
     if types is None:
         node.wrong("no interface says the types of these values; write them as Candid text, or give the canister a did")
-    _check_count(node, types)
+    _check_count(node, node.items, types)
     values = [_value(item, kind) for item, kind in zip(node.items, types, strict=False)]
     return _encode(node, lambda: candid.encode(types, [*values, *[None] * (len(types) - len(values))]))
 
 
-def _encode(node: Node | None, encode: Callable[[], bytes]) -> bytes:
+def _encode(node: Node, encode: Callable[[], bytes]) -> bytes:
     try:
         return encode()
     except CandidError as error:
-        if node is None:
-            raise
         node.wrong(f"wrong Candid value: {error}")
 
 
-def _check_count(node: Node, types: Sequence[Type]) -> None:
+def _check_count(node: Node, items: Sequence[Node], types: Sequence[Type]) -> None:
+    """Refuse, at `node`, too many values, or too few if the missing ones may not be null."""
     least = len(types)
     while least and types[least - 1].nullable:
         least -= 1
-    if not least <= len(node.items) <= len(types):
-        shown = ", ".join(map(str, types))
-        node.wrong(f"expected {len(types)} value{'s' * (len(types) != 1)} ({shown}), not {len(node.items)}")
+    if not least <= len(items) <= len(types):
+        shown = f" ({', '.join(map(str, types))})" if types else ""
+        node.wrong(f"expected {len(types)} value{'s' * (len(types) != 1)}{shown}, not {len(items)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,12 @@ def expected(node: Node, types: Sequence[Type] | None) -> Expected:
         return Expected(None, raw=_hex(node))
     known = None if types is None else tuple(types)
     if node.form == "scalar":
-        message = encoded(node, known)
+        message = encoded(node, known, node)
         values = candid.decode_untyped(message)[1] if known is None else candid.decode(known, message)
         return Expected(known, tuple(map(Exactly, values)))
     if known is None:
         return Expected(None, tuple(map(plain_pattern, node.items)))
-    _check_count(node, known)
+    _check_count(node, node.items, known)
     return Expected(known, tuple(pattern_of(item, kind) for item, kind in zip(node.items, known, strict=False)))
 
 
@@ -139,7 +140,7 @@ def pattern_of(node: Node, kind: Type) -> Pattern:
         case RecordType() if node.form == "map":
             return Fields({_key(node, name, kind): pattern_of(value, _type(name, kind)) for name, value in node.pairs})
         case RecordType() if node.form == "seq" and kind.is_tuple:
-            _check_count(node, [f.type for f in kind.fields])
+            _check_count(node, node.items, [f.type for f in kind.fields])
             return Items(tuple(pattern_of(item, f.type) for item, f in zip(node.items, kind.fields, strict=False)))
         case VecType() if node.form == "seq" and kind.inner.resolve() != NAT8:
             return Items(tuple(pattern_of(item, kind.inner) for item in node.items))
@@ -280,7 +281,7 @@ def _vec(node: Node, kind: VecType) -> Any:
 
 def _record(node: Node, kind: RecordType) -> Any:
     if node.form == "seq" and kind.is_tuple:
-        _check_count(node, [field.type for field in kind.fields])
+        _check_count(node, node.items, [field.type for field in kind.fields])
         return [_value(item, field.type) for item, field in zip(node.items, kind.fields, strict=False)]
     if node.form != "map":
         node.expected(f"a mapping, {kind}")

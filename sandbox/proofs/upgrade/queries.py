@@ -12,10 +12,8 @@ from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.observe import Observation
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import Version
+from sandbox.proofs.upgrade.texts import cut, first_line
 from sandbox.proofs.upgrade.trial import Trial
-
-_TEXT = 200
-"""Characters of an answer in a report."""
 
 
 def check(trial: Trial) -> Check:
@@ -47,10 +45,10 @@ def differences(trial: Trial, before: Observation, after: Observation) -> Iterat
         if was.reject is not None or call.method not in trial.new.methods:
             continue
         if now.reject is not None:
-            yield finding("query-fails", f"{call.text}: {now.reject.message.splitlines()[0]}", now.backtrace)
+            yield finding("query-fails", f"{call.text}: {first_line(now.reject.message)}", now.backtrace)
         elif not same_answer(trial.old, call, was, now):
             old, new = shown(trial.old, call, was), shown(trial.new, call, now)
-            yield finding("query-differs", call.text, (f"before  {_cut(old)}", f"after   {_cut(new)}"))
+            yield finding("query-differs", call.text, (f"before  {cut(old)}", f"after   {cut(new)}"))
 
 
 def same_answer(version: Version, call: Call, was: CallResult, now: CallResult) -> bool:
@@ -79,8 +77,3 @@ def shown(version: Version, call: Call, result: CallResult) -> str:
         return candid.decode_to_text(result.reply, types)
     except CandidError:
         return result.reply.hex()
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"

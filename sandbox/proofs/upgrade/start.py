@@ -17,6 +17,7 @@ from sandbox.candid import Interface
 from sandbox.canister.module import compile_module
 from sandbox.errors import PrincipalError, SandboxError, SnapshotFileError
 from sandbox.execution import CallResult
+from sandbox.limits import ROUNDS
 from sandbox.principal import Principal
 from sandbox.proofs.calls import Call
 from sandbox.snapshots import portable
@@ -130,13 +131,14 @@ def _check_module(present: bytes, old: Version, where: str) -> None:
         )
 
 
-def perform(canister: Canister, version: Version, call: Call) -> CallResult:
-    """Make a call, as a query if its method is one; the result says how it ended."""
+def perform(canister: Canister, version: Version, call: Call, max_rounds: int = ROUNDS) -> CallResult:
+    """Make a call, as a query if its method is one; the result says how it ended. `StillWaiting` if an update call has
+    no answer after `max_rounds`."""
     sender = _principal(call.sender)
     runtime = canister._runtime
     if version.methods.get(call.method) in ("query", "composite_query"):
         return runtime.query(canister.id, call.method, call.arg, sender)
-    return runtime.update(canister.id, call.method, call.arg, sender)
+    return runtime.update(canister.id, call.method, call.arg, sender, max_rounds=max_rounds)
 
 
 def _principal(sender: Principal | str | None) -> Principal:

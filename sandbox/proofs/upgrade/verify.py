@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.errors import CallRejected
 from sandbox.proofs.calls import Call, call_of
 from sandbox.proofs.findings import finding
-from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries
+from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
 from sandbox.proofs.upgrade.observe import plain_queries
 from sandbox.proofs.upgrade.report import Check, UpgradeReport
 from sandbox.proofs.upgrade.start import Start, Version
@@ -77,6 +77,8 @@ def checks(trial: Trial, progress: Progress = _silent) -> Iterator[Check]:
     progress("state before")
     snapshot = trial.canister.take_snapshot(label="before the upgrade")
     yield _start(trial)
+    progress("writes before")
+    tried = tries.try_old(trial)
     progress("hooks")
     ran = hooks.check(trial)
     yield ran
@@ -87,6 +89,8 @@ def checks(trial: Trial, progress: Progress = _silent) -> Iterator[Check]:
     for name, check in _AFTER.items():
         progress(name)
         yield check(trial)
+    progress("writes")
+    yield writes.check(trial, tried)
     progress("rollback")
     yield back.check_snapshot(trial, snapshot)
 

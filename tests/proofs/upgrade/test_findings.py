@@ -159,7 +159,14 @@ def prove(asked: Case) -> UpgradeReport:
     return verify_upgrade(asked.old, asked.new, **asked.options)
 
 
-ELSEWHERE = {"rollback-differs", "write-fails", "write-differs", "stable-types-incompatible", "stable-variable-lost"}
+ELSEWHERE = {
+    "rollback-differs",
+    "write-fails",
+    "write-differs",
+    "write-damages",
+    "stable-types-incompatible",
+    "stable-variable-lost",
+}
 """Findings whose upgrades are in other files of this folder."""
 
 

@@ -37,6 +37,8 @@ ENHANCED = (
     "objects of Motoko's heap are not decoded. A snapshot by way of the hooks (--via-hooks) copies them to stable "
     "memory and shows them."
 )
+ELSEWHERE = (NOT_SAVED, ENHANCED)
+"""The notes that say that the variables are not in stable memory."""
 GRAPH_COPY = (
     "These are the variables as Motoko copied them from its heap to stable memory (graph copy), as they were at the "
     "time of the snapshot."

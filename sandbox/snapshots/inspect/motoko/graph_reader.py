@@ -156,7 +156,10 @@ class GraphReader(TreeReader[_Want]):
     def _compound(self, want: _Want) -> _Reading:
         reference, depth, value = want
         left = depth - 1 if self._spend(depth) else 0
-        return _COMPOUND[self._table[reference].kind](self, reference, left, value) if left > 0 else _elided()
+        if left > 0:
+            return _COMPOUND[self._table[reference].kind](self, reference, left, value)
+        self._left_out()
+        return _elided()
 
     def _opt(self, reference: int, left: int, value: int) -> _Reading:
         inner = self._graph.option(value)

@@ -93,13 +93,15 @@ class TreeReader(ABC, Generic[Want]):
         """Count a value and return whether it is kept."""
         self._count()
         if depth <= 0 or self._kept >= self._keep.values:
-            if self._keep.whole:
-                raise InspectError(
-                    f"values are nested too deeply, or too many, to be read as a whole, at {self._where}"
-                )
+            self._left_out()
             return False
         self._kept += 1
         return True
+
+    def _left_out(self) -> None:
+        """Raise InspectError if nothing may be left out."""
+        if self._keep.whole:
+            raise InspectError(f"values are nested too deeply, or too many, to be read as a whole, at {self._where}")
 
     def _check_length(self, size: int) -> None:
         if self._keep.whole and size > self._keep.text:
