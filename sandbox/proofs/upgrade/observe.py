@@ -71,8 +71,7 @@ def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, 
             return sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True)), None
         except CallRejected as rejected:
             failed = rejected
-    with sandbox.anchor():
-        return sandbox.snapshots.inspect(canister.take_snapshot()), failed
+    return plain_data(sandbox, canister), failed
 
 
 def decode_data(data: InspectionTarget) -> Decoded:
