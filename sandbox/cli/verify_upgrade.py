@@ -61,7 +61,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     if unknown:
         raise Misuse(f"there is no finding {unknown[0]!r}; there are: {', '.join(RULES)}")
     html = options["html"]
-    _check_report(html)
+    check_report(html)
     before = _version(old, options["init_arg"], options["did"])
     after = _version(new, options["arg"], options["new_did"])
     try:
@@ -86,7 +86,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     return 0 if report.verdict == "safe" else FAILED
 
 
-def _check_report(path: object) -> None:
+def check_report(path: object) -> None:
     """Misuse if the page could not be written at the end."""
     if isinstance(path, Path):
         try:

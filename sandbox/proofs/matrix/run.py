@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -23,6 +24,8 @@ from sandbox.proofs.matrix.workers import Workers
 
 _SHARE = 4
 """Tasks for each worker at least, if there are cells enough."""
+_MANY = 32
+"""Cells from which on it pays to start processes."""
 _WAIT = 10.0
 """Seconds to wait for another matrix that uses the cache."""
 Task = TypeVar("Task", Preparation, Row)
@@ -44,12 +47,13 @@ class MatrixProgress:
 @dataclass(frozen=True)
 class MatrixOptions:
     """How a matrix is run. `full`: with every check of `verify_upgrade`; `cache`: the directory of results, None for
-    one that is deleted afterwards; `jobs`: processes, 1 for this one alone; `cluster`: `dask` or `dask://HOST:PORT`;
-    `workers`: an executor of your own; `progress` is called as cells are done."""
+    one that is deleted afterwards; `jobs`: processes, 1 for this one alone, None for one for each processor if there
+    are many cells; `cluster`: `dask` or `dask://HOST:PORT`; `workers`: an executor of your own; `progress` is called as
+    cells are done."""
 
     full: bool = False
     cache: Path | None = None
-    jobs: int = 1
+    jobs: int | None = 1
     cluster: str | None = None
     workers: Workers | None = None
     progress: Callable[[MatrixProgress], None] = field(default=lambda progress: None)
@@ -130,9 +134,15 @@ class _Run:
             with ExitStack() as stack:
                 own = self.options.workers
                 stack.callback(tasks.forget)
-                use = own or stack.enter_context(workers.chosen(self.options.jobs, self.options.cluster))
+                use = own or stack.enter_context(workers.chosen(self._jobs(pending), self.options.cluster))
                 self._do(pending, results, use)
         results.prune(self.states)
+
+    def _jobs(self, pending: dict[int, list[int]]) -> int:
+        if self.options.jobs is not None:
+            return self.options.jobs
+        many = self.options.cluster is not None or sum(map(len, pending.values())) >= _MANY
+        return (os.cpu_count() or 1) if many else 1
 
     def _look_up(self, results: Results) -> dict[int, list[int]]:
         """Take the known cells; return the others, new builds by old ones."""
