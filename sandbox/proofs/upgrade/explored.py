@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from sandbox.api.identity import identity
 from sandbox.execution import CallResult
@@ -44,7 +44,7 @@ _SMALLER = 8
 """Smaller states that are checked after the rich one, at most."""
 _STARTS = 20
 """Sequences from which the smallest one is looked for, at most, before the rich one."""
-_EVERY = 25
+_EVERY = 5
 """Sequences from one message about the progress to the next."""
 
 Checks = Callable[[Trial, Callable[[str], None], Container[str] | None], Iterable[Check]]
@@ -62,9 +62,13 @@ class ExploredProof:
     seed: int
     progress: Callable[[str], None]
 
+    @cached_property
+    def subject(self) -> Subject:
+        """The canister at its starting point, to try calls on."""
+        return subject_of(self.trial)
+
     def prove(self) -> tuple[tuple[Check, ...], tuple[Smallest, ...]]:
         """Return the checks, the one of this name last, and the smallest sequences."""
-        self.subject = subject_of(self.trial)
         found = explore(self.subject, self.count, self.seed, self._tried)
         calls = combine(self.subject, found)
         asked = useful_queries(self.subject, calls, self.seed)
