@@ -111,18 +111,19 @@ class ExploredProof:
         where = {each.id: check.name for check in reversed(checks) for each in check.findings}
         grave = [each for check in checks for each in check.findings if each.severity > Severity.NOTE]
         without = self._ids((), _STATE_CHECKS)
-        kinds = dict.fromkeys(each.id for each in sorted(grave, key=lambda each: -each.severity))
+        sorts = (each.id for each in sorted(grave, key=lambda each: -each.severity))
+        kinds = [kind for kind in dict.fromkeys(sorts) if where[kind] in (*_STATE_CHECKS, NAME) and kind not in without]
         starts = [*(sequence.calls for sequence in found.by_size()[:_STARTS]), calls]
         shown: list[Smallest] = []
         for kind in kinds:
-            if kind in without or any(kind in each.findings for each in shown):
+            if any(kind in each.findings for each in shown):
                 continue
             self.progress(f"smallest sequence for {kind}")
             names = _STATE_CHECKS if where[kind] == NAME else (where[kind],)
             shows = partial(self._shows, kind, names)
             least = smallest(self.subject, starts, shows, self.seed)
             if least is not None:
-                ids = self._ids(least, _STATE_CHECKS) - without
+                ids = self._ids(least, _STATE_CHECKS)
                 shown.append(Smallest(tuple(each for each in kinds if each in ids), least))
         return tuple(shown)
 

@@ -51,7 +51,9 @@ def upgrade_page(report: UpgradeReport) -> str:
 
 def _sequences(report: UpgradeReport) -> Iterator[Html]:
     """Yield the calls that bring findings about."""
-    lines = [part for each in report.sequences for part in (paragraph(", ".join(each.findings)), code("\n".join(each.lines)))]
+    lines = [
+        part for each in report.sequences for part in (paragraph(", ".join(each.findings)), code("\n".join(each.lines)))
+    ]
     if lines:
         yield section("The fewest calls that show it", *lines, paragraph(f"The lines: {SAVE_HINT}."))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.errors import CallRejected
 from sandbox.proofs.calls import Call, call_of
 from sandbox.proofs.findings import finding
-from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, tries, writes
+from sandbox.proofs.upgrade import again, back, data, growth, hooks, interface, queries, stable_types, tries, writes
 from sandbox.proofs.upgrade.observe import plain_queries
 from sandbox.proofs.upgrade.report import Check, Smallest, UpgradeReport
 from sandbox.proofs.upgrade.start import ProofError, Start, Version
@@ -40,9 +40,10 @@ def verify_upgrade(
     after, besides those that take no argument. `accept`: ids of findings that shall not change the verdict. `limits`:
     other instruction limits than the platform's. Everything happens in a sandbox of its own; nothing outside changes.
 
-    `explore`: so many sequences of at most eight calls are made up from the interface of `old` and tried on it, and the
-    proof goes on from the state that they make; `report.sequences` are the smallest ones that bring findings about. The
-    same `seed` makes up the same calls, of which each message may execute 100 million instructions. Needs the extra `canister-sandbox[explore]`.
+    `explore`: the number of sequences of at most eight calls that are made up from the interface of `old` and tried on
+    it; the proof goes on from the state that they make. `report.sequences` are the fewest calls that bring findings
+    about. The same `seed` makes up the same calls. While they are tried, a message may execute 100 million
+    instructions. Needs the extra `canister-sandbox[explore]`.
 
     `ProofError`, `SnapshotFileError`: the proof cannot begin; `CallRejected`: the old version cannot be installed, or
     one of the calls fails.
@@ -116,6 +117,8 @@ def checks(trial: Trial, progress: Progress = _silent, names: Container[str] | N
         tried = tries.try_old(trial)
     progress("hooks")
     yield hooks.check(trial)
+    if wanted("stable types") and stable_types.applies(trial):
+        yield stable_types.check(trial)
     if isinstance(trial.upgraded, CallRejected):
         return
     progress("state after")
