@@ -43,6 +43,7 @@ GENESIS = 1_620_328_630_000_000_000
 """Time at which a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
 
 OnLog = Callable[[Principal, str], None]
+OnStep = Callable[[Input, ExecutionEnvironment], None]
 
 
 class SubnetRuntime:
@@ -63,6 +64,8 @@ class SubnetRuntime:
         self.gate = Gate()
         self.on_log = on_log
         self.http = http
+        self.on_step: OnStep | None = None
+        """Called after every input, also one that failed, with the environment that carried it out."""
         self.instances = InstanceCache()
         self.directory = directory
         self._state = Subnet(pool=pool, time=GENESIS)
@@ -156,6 +159,9 @@ class SubnetRuntime:
         except Exception:
             self.attempts.passed_on = env.passed_on
             raise
+        finally:
+            if self.on_step is not None:
+                self.on_step(step, env)
 
     @whole
     def manage(self, step: Command) -> Managed:

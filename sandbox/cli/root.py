@@ -28,6 +28,7 @@ COMMANDS = {
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
     "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
+    "stubs": LazyCommand("sandbox.cli.stubs", "stubs", "Write a typed client of the interface of MODULE, in Python."),
     "verify": LazyCommand(
         "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
     ),

@@ -121,6 +121,7 @@ def test_commands_of_the_table_exist() -> None:
         "drun",
         "replay",
         "state check",
+        "stubs",
         "verify",
         "verify-upgrade",
         *canister.commands,

@@ -104,22 +104,23 @@ class Planner:
             node.wrong(f"expected the name of a canister, of which there are several: {known}")
         return next(iter(self.canisters.values()))
 
-    def split(self, node: Node) -> tuple[Declared, str]:
-        """Return the canister and the rest of a text such as `people.add`, or `add` where there is one canister."""
+    def split(self, node: Node, what: str) -> tuple[Declared, str]:
+        """Return the canister and the rest of a text such as `people.add`, or `add` where there is one canister.
+        `what`: what the rest names."""
         if node.form != "scalar" or node.tag == "null":
-            node.expected("a text such as people.add")
+            node.expected(f"CANISTER.{what}")
         name, dot, rest = node.text.partition(".")
         if dot and name in self.canisters:
             return self.canisters[name], rest
         if len(self.canisters) != 1:
             known = ", ".join(self.canisters) or "none"
             hint = nearest(name, self.canisters)
-            node.wrong(f"expected CANISTER.{'METHOD' if dot else node.text}, not {node}{hint}; canisters: {known}")
+            node.wrong(f"expected CANISTER.{what}, not {node}{hint}; canisters: {known}")
         return self.only(node), node.text
 
     def version(self, node: Node) -> tuple[Declared, Version]:
         """Return the canister and the version that a text such as `people.v2` names."""
-        canister, name = self.split(node)
+        canister, name = self.split(node, "VERSION")
         found = canister.versions.get(name)
         if found is None:
             known = ", ".join(canister.versions) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 from sandbox.api.typed import is_query
@@ -72,7 +73,7 @@ class StepKind:
     keys: tuple[Key, ...] = ()
     senders: bool = False
 
-    @property
+    @cached_property
     def table(self) -> Table:
         """All keys of such a step."""
         main = Key(self.name, self.main, self.doc, required=True)
@@ -98,7 +99,7 @@ _PATHS = "CANISTER.{}, or {} where there is one canister"
 
 
 def _call(draft: Draft) -> Step:
-    canister, method = draft.planner.split(draft.main)
+    canister, method = draft.planner.split(draft.main, "METHOD")
     args = draft.keys.get("args")
     raw = args is not None and args.tag == "!hex"
     function = None if raw else draft.planner.method(draft.main, canister, method)
@@ -377,7 +378,7 @@ def _filled(node: Node, kind: StepKind, planner: Planner) -> Node:
     if kind.name != "repeat":
         return filled(node, planner.variables)
     pairs = ((name, value if name.text == "steps" else filled(value, planner.variables)) for name, value in node.pairs)
-    return replace(node, pairs=tuple(pairs))
+    return node._replace(pairs=tuple(pairs))
 
 
 def _kind(node: Node) -> StepKind:
