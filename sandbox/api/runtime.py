@@ -25,6 +25,7 @@ from sandbox.execution import (
     query_snapshot,
 )
 from sandbox.execution.fees import FEE_SCHEDULES
+from sandbox.ic0.weights import check_rules
 from sandbox.limits import ROUNDS
 from sandbox.management import lifecycle
 from sandbox.management.commands import Command, command
@@ -91,6 +92,7 @@ class SubnetRuntime:
         max_snapshots: int | None = None,
         instruction_limits: InstructionLimits | None = None,
         costs: str | None = None,
+        metering: str | None = None,
         backtraces: bool | None = None,
         first_canister: Principal | str | None = None,
     ) -> None:
@@ -106,6 +108,9 @@ class SubnetRuntime:
             if costs not in FEE_SCHEDULES:
                 raise ValueError(f"costs is one of {', '.join(FEE_SCHEDULES)}, not {costs!r}")
             subnet.costs = costs
+        if metering is not None:
+            check_rules(metering)
+            subnet.metering = metering
         if backtraces is not None:
             subnet.backtraces = backtraces
         if first_canister is not None and not (subnet.next_canister or subnet.canisters):

@@ -1,8 +1,8 @@
 """Install, reinstall and upgrade as functions from a state to an uncommitted instance.
 
 Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade"
-(SPECIFICATION 5.2, 5.3). All hooks of one deployment share one budget of instructions; a trap in any of them undoes
-everything, and since nothing is committed before the end, undoing means dropping the views.
+(SPECIFICATION 5.2, 5.3). Compiling and all hooks of one deployment share one budget of instructions; a trap in any
+hook undoes everything, and since nothing is committed before the end, undoing means dropping the views.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Deployment:
     old_version: int = 0
     old_timer: int = 0
     on_log: Callable[[str], None] | None = None
+    compilation: int = 0
+    """Instructions that compiling counts for, out of the same budget."""
     message_instructions: int = 0
     """Instruction limit of each message of a call that is made besides a hook (`canister.motoko`)."""
 
@@ -64,6 +66,7 @@ class Deployed:
     executions: tuple[Execution, ...]
     """Of the hooks that ran, in order."""
     instructions: int
+    compilation: int = 0
 
 
 class HookRun:
@@ -74,7 +77,7 @@ class HookRun:
         self.executions: list[Execution] = []
         self.used = 0
         """Instructions of everything that ran."""
-        self._spent = 0
+        self._spent = deployment.compilation
 
     def run(self, live: CanisterInstance, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
         """Run `export` if the module has it."""
@@ -85,7 +88,7 @@ class HookRun:
         execution = Execution(mode, environment, self.deployment.arg if mode is Mode.INIT else b"")
         budget = self.deployment.instructions
         before = self.used
-        problem = self.step(live, export, execution, budget - self._spent)
+        problem = self.step(live, export, execution, max(budget - self._spent, 0))
         self._spent += self.used - before
         if problem is not None and problem.code is ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED:
             problem = failure.instruction_limit(budget)
@@ -102,7 +105,7 @@ class HookRun:
         return outcome.failure
 
     def end(self, live: CanisterInstance | None, problem: Failure | None) -> Deployed:
-        return Deployed(live, problem, tuple(self.executions), self.used)
+        return Deployed(live, problem, tuple(self.executions), self.used, self.deployment.compilation)
 
 
 def install(pool: Pool, deployment: Deployment) -> Deployed:
@@ -142,7 +145,7 @@ def upgrade(pool: Pool, instances: InstanceCache, state: CanisterState, deployme
         problem = heap_problem(prepared, old.heap.size)
     live: CanisterInstance | None = None
     if problem is None:
-        heap = old.heap if keep else heap_view(pool.memory(), prepared)
+        heap = old.shared_heap() if keep else heap_view(pool.memory(), prepared)
         live, problem = _instantiate(prepared, heap, old.shared_stable(), fresh=not keep)
     if live is not None:
         problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)

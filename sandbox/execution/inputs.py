@@ -74,11 +74,13 @@ class UntilStopped:
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """The result of a command: the handler's reply, and instructions and logs of the hooks that ran."""
+    """The result of a command: the handler's reply, instructions and logs of the hooks that ran, and what compiling
+    counted for."""
 
     reply: object
     instructions: int = 0
     logs: tuple[str, ...] = ()
+    compilation: int = 0
 
 
 Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped
@@ -137,7 +139,7 @@ def _command(env: ExecutionEnvironment, action: Command) -> Managed:
     state = env.subnet.canisters.get(action.caller)
     world = management.world(env, action.caller, caller_version=None if state is None else state.version)
     reply = management.carry_out(env, decide(world, action)).reply
-    return Managed(reply, env.executed, tuple(env.printed))
+    return Managed(reply, env.executed, tuple(env.printed), env.compiled)
 
 
 def _advance(env: ExecutionEnvironment, action: Advance) -> None:

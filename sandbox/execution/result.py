@@ -12,7 +12,8 @@ from sandbox.principal import Principal
 class CallResult:
     """The answer to a call. Exactly one of `reply` and `reject` is not None.
 
-    `instructions`: executed by all hooks and methods of the call; `logs`: what the canister printed, in order;
+    `instructions`: executed by all hooks and methods of the call, as the platform counts them; `compilation`: what
+    compiling a module counted for besides, when one was installed; `logs`: what the canister printed, in order;
     `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise.
     """
 
@@ -23,6 +24,7 @@ class CallResult:
     instructions: int = 0
     logs: tuple[str, ...] = ()
     backtrace: tuple[str, ...] = ()
+    compilation: int = 0
 
     def or_raise(self) -> CallResult:
         """Return this result if it is a reply; else raise `CallRejected` with it."""

@@ -146,6 +146,8 @@ class Transition:
     method: str = "install_code"
     """The called method, for the result of a failure."""
     instructions: int = 0
+    compilation: int = 0
+    """What compiling a module counts for, besides `instructions`."""
     reply: object = None
     accepted: int = 0
     """Accepted cycles of the call; the others go back."""
