@@ -57,7 +57,9 @@ class Canister:
         return self._runtime.names.of(self.id)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Canister) and (self.id, self._runtime) == (other.id, other._runtime)
+        if not isinstance(other, Canister):
+            return NotImplemented
+        return (self.id, self._runtime) == (other.id, other._runtime)
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -95,7 +97,13 @@ class Canister:
         )
         done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
         return CallResult(
-            self.id, "", reply=b"", instructions=done.instructions, logs=done.logs, compilation=done.compilation
+            self.id,
+            "",
+            reply=b"",
+            instructions=done.instructions,
+            logs=done.logs,
+            hooks=done.hooks,
+            compilation=done.compilation,
         )
 
     @whole

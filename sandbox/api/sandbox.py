@@ -206,7 +206,7 @@ class Sandbox:
 
     @property
     def time(self) -> int:
-        """Nanoseconds since 1970; moves only when told to."""
+        """Nanoseconds since 1970; moves only by `advance_time` and `set_time`."""
         return self._runtime.subnet.time
 
     @property

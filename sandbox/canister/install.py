@@ -1,8 +1,9 @@
 """Install, reinstall and upgrade as functions from a state to an uncommitted instance.
 
 Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade"
-(SPECIFICATION 5.2, 5.3). Compiling and all hooks of one deployment share one budget of instructions; a trap in any
-hook undoes everything, and since nothing is committed before the end, undoing means dropping the views.
+(SPECIFICATION 5.2, 5.3). All hooks of one deployment share one budget of instructions. The platform takes compiling out
+of the same budget; a smaller limit that was set for a sandbox is for the hooks alone. A trap in any hook undoes
+everything, and since nothing is committed before the end, undoing means dropping the views.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sandbox.canister.module import CompiledModule
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment, Execution
+from sandbox.limits import INSTRUCTIONS_INSTALL
 from sandbox.memory import Memory, Pool, View
 from sandbox.state import CanisterState
 
@@ -52,9 +54,20 @@ class Deployment:
     old_timer: int = 0
     on_log: Callable[[str], None] | None = None
     compilation: int = 0
-    """Instructions that compiling counts for, out of the same budget."""
+    """Instructions that compiling counts for."""
     message_instructions: int = 0
     """Instruction limit of each message of a call that is made besides a hook (`canister.motoko`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookMeasure:
+    """What one hook of a deployment took: its instructions, and the sizes in bytes of heap and stable memory after it,
+    which are also their greatest, since memories never shrink. `name`: its export; `start` for the start function."""
+
+    name: str
+    instructions: int
+    heap: int
+    stable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,8 @@ class Deployed:
     executions: tuple[Execution, ...]
     """Of the hooks that ran, in order."""
     instructions: int
+    measures: tuple[HookMeasure, ...] = ()
+    """Of the same hooks, in the same order, also of one that failed."""
     compilation: int = 0
 
 
@@ -75,9 +90,10 @@ class HookRun:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.executions: list[Execution] = []
+        self.measures: list[HookMeasure] = []
         self.used = 0
         """Instructions of everything that ran."""
-        self._spent = deployment.compilation
+        self._spent = max(deployment.compilation - max(INSTRUCTIONS_INSTALL - deployment.instructions, 0), 0)
 
     def run(self, live: CanisterInstance, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
         """Run `export` if the module has it."""
@@ -102,10 +118,18 @@ class HookRun:
         self.executions.append(execution)
         outcome = run(live, entry, execution, instructions, self.deployment.heap_limit)
         self.used += outcome.instructions
+        name = "callback" if isinstance(entry, TableFunction) else _NAMES.get(execution.mode, entry)
+        self.measures.append(HookMeasure(name, outcome.instructions, live.heap.size, live.stable.size))
         return outcome.failure
 
     def end(self, live: CanisterInstance | None, problem: Failure | None) -> Deployed:
-        return Deployed(live, problem, tuple(self.executions), self.used, self.deployment.compilation)
+        return Deployed(
+            live, problem, tuple(self.executions), self.used, tuple(self.measures), self.deployment.compilation
+        )
+
+
+_NAMES = {Mode.START: "start"}
+"""Hooks whose export has another name in the rewritten module."""
 
 
 def install(pool: Pool, deployment: Deployment) -> Deployed:

@@ -45,6 +45,13 @@ def apply(env: ExecutionEnvironment, transition: Transition) -> None:
             subnet.policies = MappingProxyType(others)
 
 
+def check_rehearsal(env: ExecutionEnvironment, transition: Transition) -> None:
+    """Raise `CallRejected` if the hooks of a transition that is not to be applied trapped."""
+    if transition.failure is not None:
+        assert transition.canister is not None
+        _evidence(env, transition.canister, transition, transition.failure).or_raise()
+
+
 def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Transition, problem: Failure) -> CallResult:
     return CallResult(
         canister_id=state.id,
@@ -58,6 +65,7 @@ def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Trans
             for text in execution.logs
         ),
         backtrace=problem.backtrace,
+        hooks=transition.measures,
     )
 
 

@@ -116,6 +116,7 @@ def outcome(
         canister=state,
         executions=deployed.executions,
         instructions=deployed.instructions,
+        measures=deployed.measures,
         compilation=deployed.compilation,
     )
     if deployed.live is None:

@@ -40,7 +40,7 @@ from tests.spec.program import Do
 MANAGEMENT = Principal.management()
 _ENOUGH = 30_000_000_000
 """Cycles for an outcall, where it costs any."""
-LIMITS = InstructionLimits(update=10_000_000, query=10_000_000, install=3_000_000_000, inspect=10_000_000)
+LIMITS = InstructionLimits(update=10_000_000, query=10_000_000, install=10_000_000, inspect=10_000_000)
 
 
 def asked(method: str, *args: Any, cycles: int = 0) -> Do:

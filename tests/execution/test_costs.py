@@ -16,8 +16,8 @@ from tests.spec.guest import count, evaluate, get_global, ic0, on_timer, reply, 
 from tests.spec.guest import guest as universal
 
 YEAR = 365 * 86_400
-CHEAP = InstructionLimits(install=1_000_000_000)
-"""Installing costs at most 1,005 million cycles."""
+CHEAP = InstructionLimits(install=100_000_000)
+"""Hooks cost at most 105 million cycles."""
 
 
 def counter(sandbox: Sandbox, cycles: int | None = None) -> Canister:

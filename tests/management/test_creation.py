@@ -22,7 +22,7 @@ from tests.management.methods import RELAY, by_canister, by_user
 
 GIB = 1 << 30
 THREE = 3 * GIB
-CHEAP = InstructionLimits(update=50_000_000, install=1_000_000_000)
+CHEAP = InstructionLimits(update=50_000_000, install=100_000_000)
 PROVISIONAL = "provisional_create_canister_with_cycles"
 Create = Callable[[Sandbox, int, dict[str, Any]], Canister]
 

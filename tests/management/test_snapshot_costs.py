@@ -15,7 +15,7 @@ from tests.conftest import fixture, rejected, sandbox_of
 from tests.management.methods import by_user
 
 BASE, SLICE = 2_000_000_000, 5_000_000
-CHEAP = InstructionLimits(install=1_000_000_000)
+CHEAP = InstructionLimits(install=100_000_000)
 UPLOAD: dict[str, Any] = {
     "wasm_module_size": 1000,
     "globals": [],

@@ -25,7 +25,7 @@ MESSAGE, CALL, BYTE, INGRESS, INGRESS_BYTE = 5_000_000, 260_000, 1_000, 1_200_00
 """Published fees; an instruction is one cycle, two with a 64-bit memory."""
 LOOK = append(slot(6) + pack(memory_size()) + pack(ic0("stable64_size")))
 LOOK += when(ic0("stable64_size"), append(stable_read(0, 256))) + do("msg_reply")
-LIMITS = InstructionLimits(update=50_000_000, query=20_000_000_000, install=200_000_000)
+LIMITS = InstructionLimits(update=50_000_000, query=20_000_000_000, install=50_000_000)
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 LARGE = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -1,0 +1,6 @@
+"""Scenarios: files that say what is done to canisters and what must come of it.
+
+`load` reads a file completely, with every file it names, and refuses it before anything runs; `run` carries out the
+loaded cases. Steps and expectations are rows of two tables (`step_kinds`, `expectation_kinds`): reading, running, the
+JSON Schema and the documentation derive from them.
+"""
