@@ -129,7 +129,7 @@ def _raw(state: CanisterState, name: str, memory: Memory) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class CanisterStatus:
-    """What `canister_status` tells a controller. Sizes in bytes."""
+    """The answer of `canister_status` to a controller. Sizes in bytes."""
 
     canister_id: Principal
     status: str

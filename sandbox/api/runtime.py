@@ -24,9 +24,11 @@ from sandbox.execution import (
     perform,
     query_snapshot,
 )
+from sandbox.execution.apply import check_rehearsal
 from sandbox.execution.fees import FEE_SCHEDULES
+from sandbox.ic0.weights import check_rules
 from sandbox.limits import ROUNDS
-from sandbox.management import lifecycle
+from sandbox.management import hook_path, lifecycle
 from sandbox.management.commands import Command, command
 from sandbox.management.rejects import canister_not_found
 from sandbox.management.transition import Hooks, Http, ManagementContext
@@ -42,6 +44,7 @@ GENESIS = 1_620_328_630_000_000_000
 """Time at which a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
 
 OnLog = Callable[[Principal, str], None]
+OnStep = Callable[[Input, ExecutionEnvironment], None]
 
 
 class SubnetRuntime:
@@ -62,6 +65,8 @@ class SubnetRuntime:
         self.gate = Gate()
         self.on_log = on_log
         self.http = http
+        self.on_step: OnStep | None = None
+        """Called after every input, also one that failed, with the environment that carried it out."""
         self.instances = InstanceCache()
         self.directory = directory
         self._state = Subnet(pool=pool, time=GENESIS)
@@ -91,6 +96,7 @@ class SubnetRuntime:
         max_snapshots: int | None = None,
         instruction_limits: InstructionLimits | None = None,
         costs: str | None = None,
+        metering: str | None = None,
         backtraces: bool | None = None,
         first_canister: Principal | str | None = None,
     ) -> None:
@@ -106,6 +112,9 @@ class SubnetRuntime:
             if costs not in FEE_SCHEDULES:
                 raise ValueError(f"costs is one of {', '.join(FEE_SCHEDULES)}, not {costs!r}")
             subnet.costs = costs
+        if metering is not None:
+            check_rules(metering)
+            subnet.metering = metering
         if backtraces is not None:
             subnet.backtraces = backtraces
         if first_canister is not None and not (subnet.next_canister or subnet.canisters):
@@ -155,12 +164,26 @@ class SubnetRuntime:
         except Exception:
             self.attempts.passed_on = env.passed_on
             raise
+        finally:
+            if self.on_step is not None:
+                self.on_step(step, env)
 
     @whole
     def manage(self, step: Command) -> Managed:
         """Carry out the decision of a management handler; a reject is raised."""
         managed: Managed = self.perform(step)
         return managed
+
+    @exclusive
+    def rehearse_via_hooks(self, source: SnapshotState | CanisterState, sender: Sender = None) -> SnapshotState:
+        """What a canister, or a plain snapshot of one, is when taken via hooks; nothing changes. A trap is raised."""
+        snapshot_id = source.id if isinstance(source, SnapshotState) else None
+        target = source.canister_id if isinstance(source, SnapshotState) else source.id
+        world = self.management_context(self.manager(target, sender))
+        taken = hook_path.rehearse_via_hooks(world, target, snapshot_id)
+        check_rehearsal(self.environment(), taken)
+        assert isinstance(taken.reply, SnapshotState)
+        return taken.reply
 
     @whole
     def create_canister(self, new: NewCanister, name: str | None = None) -> Principal:

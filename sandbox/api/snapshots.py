@@ -18,6 +18,7 @@ from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.snapshots.diff import Diff, compare
 from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
+from sandbox.state import CanisterState, SnapshotState
 
 Source = Snapshot | Canister | Principal | bytes | str | Path
 """A snapshot, or its id or label; a canister, or its id or name; a file or a directory."""
@@ -36,6 +37,19 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
         return inspection_target(self._snapshot(snapshot_id, sender))
 
     @exclusive
+    def inspect_via_hooks(self, source: Source, sender: Sender = None) -> InspectionTarget:
+        """What a canister's present state, or a plain snapshot, is when taken via hooks: stable memory as
+        `canister_pre_upgrade` leaves it on a copy. So Motoko's stable variables can be decoded in both modes of
+        persistence. No snapshot is made and nothing changes; if the hook fails, `CallRejected` says how. A snapshot
+        that was taken via hooks is given as it is; a file has to be uploaded first."""
+        found = self._resolved(source, sender)
+        if isinstance(found, Path):
+            raise ValueError(f"{found} is a file: upload it, so that there is a canister whose hook can run")
+        if isinstance(found, SnapshotState) and found.via_hooks:
+            return inspection_target(found)
+        return inspection_target(self._runtime.rehearse_via_hooks(found, sender))
+
+    @exclusive
     def diff(self, old: Source, new: Source | None = None, sender: Sender = None) -> Diff:
         """What differs: see `sandbox.snapshots.diff`. Each is a snapshot, a canister, or a file or directory;
         without `new`, the present state of the canister that the snapshot `old` is of.
@@ -48,20 +62,22 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
         return compare(before, self._opened(new, sender))
 
     def _opened(self, source: Source, sender: Sender) -> InspectionTarget:
+        found = self._resolved(source, sender)
+        return inspection_target(portable.opened(found) if isinstance(found, Path) else found)
+
+    def _resolved(self, source: Source, sender: Sender) -> SnapshotState | CanisterState | Path:
         if isinstance(source, Principal | Canister):
-            return inspection_target(self._runtime.state_of(self._canister_id(source)))
+            return self._runtime.state_of(self._canister_id(source))
         try:
-            resolved = resolve_source(self._runtime, source)
+            found = resolve_source(self._runtime, source)
         except AmbiguousName:
             raise
         except UnknownName as error:
             try:
-                return self._opened(self._canister_id(str(source)), sender)
+                return self._runtime.state_of(self._canister_id(str(source)))
             except PrincipalError:
                 raise UnknownName(f"{error}, nor a canister") from None
-        if isinstance(resolved, Path):
-            return inspection_target(portable.opened(resolved))
-        return inspection_target(self._snapshot(resolved, sender))
+        return found if isinstance(found, Path) else self._snapshot(found, sender)
 
 
 def _canister_of(snapshot: InspectionTarget) -> Principal:

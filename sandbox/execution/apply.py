@@ -45,18 +45,27 @@ def apply(env: ExecutionEnvironment, transition: Transition) -> None:
             subnet.policies = MappingProxyType(others)
 
 
+def check_rehearsal(env: ExecutionEnvironment, transition: Transition) -> None:
+    """Raise `CallRejected` if the hooks of a transition that is not to be applied trapped."""
+    if transition.failure is not None:
+        assert transition.canister is not None
+        _evidence(env, transition.canister, transition, transition.failure).or_raise()
+
+
 def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Transition, problem: Failure) -> CallResult:
     return CallResult(
         canister_id=state.id,
         method=transition.method,
         reject=Reject.of(problem.code, problem.message(state.id, env.subnet.backtraces)),
         instructions=transition.instructions,
+        compilation=transition.compilation,
         logs=tuple(
             text.decode(errors="replace")
             for execution in (*transition.rehearsed, *transition.executions)
             for text in execution.logs
         ),
         backtrace=problem.backtrace,
+        hooks=transition.measures,
     )
 
 

@@ -42,10 +42,35 @@ def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str 
     kept = remaining(world, state, Take(label))
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    snapshot = intact(present(world.subnet, state, label))
-    saved = _saved(world, state, snapshot, state.code)
+    return _taken(world, state, (intact(present(world.subnet, state, label)), state.code), kept)
+
+
+def rehearse_via_hooks(
+    world: ManagementContext, canister_id: Principal, snapshot_id: bytes | None = None
+) -> Transition:
+    """What `take_via_hooks` would take now, or would have taken when a plain snapshot was; the reply is the
+    `SnapshotState`. No command: it is not to be applied."""
+    state = world.controlled(canister_id)
+    if snapshot_id is not None:
+        snapshot, owner = loadable(world, canister_id, snapshot_id)
+        content = parts(state, snapshot)
+        return _taken(world, owner, (replace(snapshot, globals=content.globals), content.code), ())
+    if state.code is None:
+        raise rejects.snapshot_of_empty(canister_id)
+    return _taken(world, state, (intact(present(world.subnet, state, None)), state.code), ())
+
+
+def _taken(
+    world: ManagementContext,
+    owner: CanisterState,
+    plain: tuple[SnapshotState, WasmModule],
+    kept: tuple[SnapshotState, ...],
+) -> Transition:
+    """Run the hook on a copy of a plain snapshot with its module, and add the result to the `kept` snapshots."""
+    snapshot, code = plain
+    saved = _saved(world, owner, snapshot, code)
     if saved.stable is None:
-        return _failed(state, saved, _TAKE)
+        return _failed(owner, saved, _TAKE)
     empty = world.subnet.pool.memory().image()
     certified = [e.certified_data for e in saved.executions if e.certified_data is not None]
     snapshot = replace(
@@ -53,10 +78,10 @@ def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str 
         heap=empty,
         globals=b"",
         stable=saved.stable,
-        certified_data=certified[-1] if certified else state.certified_data,
+        certified_data=certified[-1] if certified else snapshot.certified_data,
         via_hooks=True,
     )
-    new = with_snapshot(state, kept, snapshot)
+    new = with_snapshot(owner, kept, snapshot)
     return Transition(canister=new, rehearsed=saved.executions, instructions=saved.instructions, reply=snapshot)
 
 

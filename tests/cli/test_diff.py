@@ -89,3 +89,18 @@ def test_what_a_call_changed(registry: Cli) -> None:
     assert "No difference." in registry("canister", "call", "registry", "size", "--diff")
     assert "diff" not in registry.json("canister", "call", "registry", "size")
     assert "No difference." in registry("canister", "call", "registry", "size", "--raw", "--diff")
+
+
+@pytest.mark.parametrize("mode", ["classical", "enhanced"])
+def test_motokos_variables_are_compared_via_hooks_and_a_plain_diff_says_so(with_canister: Make, mode: str) -> None:
+    cli = with_canister("people", f"people_v1.{mode}")
+    cli("canister", "call", "people", "fill", "(3)")
+    for label, more in (("plain", []), ("saved", ["--via-hooks"])):
+        cli("snapshot", "take", "people", "--label", label, "--keep", "5", *more)
+    cli("canister", "call", "people", "set_age", "(1, 99)")
+    assert "--via-hooks" in cli("snapshot", "diff", "plain")
+    assert "--via-hooks" in cli.json("snapshot", "diff", "plain")["notes"][0]
+    cli("snapshot", "take", "people", "--label", "later", "--keep", "5", "--via-hooks")
+    shown = cli("snapshot", "diff", "saved", "later")
+    assert any(line.startswith("~  edits") and "1 : nat" in line for line in shown.splitlines())
+    assert cli.json("snapshot", "diff", "saved", "later")["notes"] == []

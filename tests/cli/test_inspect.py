@@ -111,12 +111,19 @@ def test_regions_of_motoko_and_where_its_variables_are(with_canister: With) -> N
     assert "|...hello........|" in cli("snapshot", "inspect", "counter", "--region", "16", "--hexdump", "0:16")
 
 
-def test_variables_of_motoko_in_a_snapshot_via_hooks(with_canister: With) -> None:
-    cli = with_canister("people", "people_v1.classical")
+@pytest.mark.parametrize(
+    ("mode", "layout"),
+    [
+        ("classical", "version 0: classical persistence, variables only"),
+        ("enhanced", "version 7: graph copy, without regions"),
+    ],
+)
+def test_variables_of_motoko_in_a_snapshot_via_hooks(with_canister: With, mode: str, layout: str) -> None:
+    cli = with_canister("people", f"people_v1.{mode}")
     cli("canister", "call", "people", "fill", "(2)")
     cli("snapshot", "take", "people", "--via-hooks", "--label", "saved")
     shown = cli("snapshot", "inspect", "saved", "--decode")
-    assert "Motoko: layout version 0: classical persistence, variables only" in shown
+    assert f"Motoko: layout {layout}" in shown
     assert 'email = "person1@example.org"' in shown
     entries = cli.json("snapshot", "inspect", "saved", "--decode")["entries"]
     assert {entry["variable"]: entry["type"] for entry in entries}["edits"] == "var Nat"

@@ -221,7 +221,8 @@ def _structures(diff: Diff, options: DiffOptions) -> output.Rendered:
         more, parts = _structure(each, names, options)
         facts.append(more)
         lines += parts
-    return {"structures": facts}, lines
+    lines += [Text(note, "dim") for note in diff.notes]
+    return {"structures": facts, "notes": list(diff.notes)}, lines
 
 
 def _structure(structure: StructureDiff, names: tuple[str, ...], options: DiffOptions) -> output.Rendered:

@@ -11,6 +11,8 @@ from sandbox.snapshots.diff.memories import MemoryDiff, compare_memories
 from sandbox.snapshots.diff.modules import ModuleDiff, compare_modules
 from sandbox.snapshots.diff.structures import StructureDiff, compare_structures
 from sandbox.snapshots.inspect.globals import GlobalValue
+from sandbox.snapshots.inspect.motoko.decode import ELSEWHERE
+from sandbox.snapshots.inspect.source import InspectError
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 _FIELDS: Final = ("via_hooks", "certified_data", "global_timer", "low_memory_hook", "chunks")
@@ -59,6 +61,17 @@ class Diff:
         """The data structures in stable memory that differ, with their entries. Costs the nodes of maps and the entries
         of lists."""
         return compare_structures(self.old, self.new) if self.stable else ()
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user: where the data is, if it is in a heap that differs and is not decoded."""
+        if not self.heap:
+            return ()
+        try:
+            notes = [note for target in (self.old, self.new) for note in target.decode().notes]
+        except InspectError:
+            return ()
+        return tuple(dict.fromkeys(note for note in notes if note in ELSEWHERE))
 
 
 def compare(old: InspectionTarget, new: InspectionTarget) -> Diff:

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from sandbox.snapshots.diff.values import differences
 from sandbox.snapshots.inspect.model import Cell, Decoded, Part, Row
-from sandbox.snapshots.inspect.motoko.reader import WHOLE
+from sandbox.snapshots.inspect.motoko.tree import WHOLE
 from sandbox.snapshots.inspect.source import Damaged, InspectError, Plain
 from sandbox.snapshots.inspect.target import InspectionTarget
 from sandbox.snapshots.inspect.value import Node, Scalar

@@ -12,8 +12,8 @@ from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect import decode_candid
 from sandbox.snapshots.inspect.model import Decoded, Part
 from sandbox.snapshots.inspect.motoko.decode import ENHANCED, LAYOUT, NOT_SAVED, decode_motoko
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
 from sandbox.snapshots.inspect.motoko.stable_types import NOTHING, StableTypes, parse_stable_types
+from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
 from sandbox.snapshots.inspect.source import Bytes, is_zero, part
 from sandbox.snapshots.inspect.stable_structures import decode as decode_rust
 from sandbox.snapshots.inspect.stable_structures.memory_manager import Manager, find_managers

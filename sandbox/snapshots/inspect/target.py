@@ -11,7 +11,7 @@ from sandbox.errors import InvalidModule
 from sandbox.snapshots.inspect.decode import Hints, decode
 from sandbox.snapshots.inspect.globals import GlobalValue, globals_of, uploaded_globals
 from sandbox.snapshots.inspect.model import Decoded
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
 from sandbox.snapshots.inspect.source import Bytes, Pieces, Plain
 from sandbox.snapshots.portable import Content
 from sandbox.snapshots.portable.history import history_of

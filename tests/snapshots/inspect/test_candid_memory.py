@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.snapshots.inspect import Hints, Plain, decode
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
 from sandbox.snapshots.inspect.value import Node
 from tests.snapshots.inspect.images import hints, new, part, plain, saved
 

@@ -13,7 +13,7 @@ from sandbox.api import runtime_of
 from sandbox.principal import Principal
 from sandbox.snapshots.inspect import Bytes, Hints, InspectError, Plain, decode
 from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
 from sandbox.snapshots.inspect.search import strings
 from sandbox.snapshots.inspect.value import Node, Opt, node_json, node_text
 from tests.conftest import sandbox_of
@@ -29,10 +29,13 @@ PLAIN = (
 """Variables whose query answers with the same shape."""
 
 
+MODES = ("classical", "enhanced")
+
+
 @cache
-def vars_saved(full: bool = True) -> tuple[dict[str, Node], dict[str, str], dict[str, Any]]:
+def vars_saved(full: bool = True, mode: str = "classical") -> tuple[dict[str, Node], dict[str, str], dict[str, Any]]:
     """Values, declared types and what the queries answered."""
-    canister = new("vars_v1.classical", Sandbox())
+    canister = new(f"vars_v1.{mode}", Sandbox())
     if full:
         canister.call("fill")
     methods = runtime_of(canister).state_of(canister.id)
@@ -42,7 +45,8 @@ def vars_saved(full: bool = True) -> tuple[dict[str, Node], dict[str, str], dict
     answers = {name: canister.call(f"get_{name}") for name in names}
     about = Hints(hints(canister).metadata, keep=LIMITS)
     values, types = {}, {}
-    for name, kind, value in part(decode(Plain(saved(canister)), about), "variables").rows():
+    image = Plain(saved(canister)) if mode == "classical" else hooked(canister)
+    for name, kind, value in part(decode(image, about), "variables").rows():
         assert isinstance(name, Node)
         assert isinstance(kind, Node)
         assert isinstance(value, Node)
@@ -50,16 +54,18 @@ def vars_saved(full: bool = True) -> tuple[dict[str, Node], dict[str, str], dict
     return values, types, answers
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_variable_is_what_its_query_answers(name: str, full: bool) -> None:
-    values, _, answers = vars_saved(full)
+def test_a_variable_is_what_its_query_answers(name: str, full: bool, mode: str) -> None:
+    values, _, answers = vars_saved(full, mode)
     found, told = plain(values[name]), answers[name]
     assert found == ({"value": told} if name in ("cell", "sameCell") else told)
 
 
-def test_what_candid_has_no_shape_for() -> None:
-    values, _, answers = vars_saved()
+@pytest.mark.parametrize("mode", MODES)
+def test_what_candid_has_no_shape_for(mode: str) -> None:
+    values, _, answers = vars_saved(mode=mode)
     assert plain(values["tuple"]) == answers["tuple"]["tuple"]
     assert chr(plain(values["char"])) == chr(answers["char"]) == "🐝"  # which Candid has as nat32
     assert plain(values["actorRef"]) == answers["actorRef"] == Principal.from_text("rwlgt-iiaaa-aaaaa-aaaaa-cai")
@@ -69,8 +75,9 @@ def test_what_candid_has_no_shape_for() -> None:
     assert "forgotten" not in values
 
 
-def test_a_long_list_is_read_to_its_end() -> None:
-    values, _, answers = vars_saved()
+@pytest.mark.parametrize("mode", MODES)
+def test_a_long_list_is_read_to_its_end(mode: str) -> None:
+    values, _, answers = vars_saved(mode=mode)
     found, rest = [], values["list"]
     while isinstance(rest, Opt):
         number, rest = (value for _, value in rest.value.fields)  # type: ignore[union-attr]
@@ -78,8 +85,9 @@ def test_a_long_list_is_read_to_its_end() -> None:
     assert found == answers["list"]
 
 
-def test_shared_things_are_one_thing() -> None:
-    values, _, answers = vars_saved()
+@pytest.mark.parametrize("mode", MODES)
+def test_shared_things_are_one_thing(mode: str) -> None:
+    values, _, answers = vars_saved(mode=mode)
     shared = node_json(values["cell"]), node_json(values["sameCell"]), node_json(values["pair"])
     text = str(shared)
     assert text.count("'is': 99") == 1
@@ -87,12 +95,23 @@ def test_shared_things_are_one_thing() -> None:
     assert answers["pair"]["pair"] == (99, 99)
 
 
-def test_things_that_point_at_each_other_end() -> None:
-    values, _, answers = vars_saved()
+@pytest.mark.parametrize("mode", MODES)
+def test_things_that_point_at_each_other_end(mode: str) -> None:
+    values, _, answers = vars_saved(mode=mode)
     assert answers["ring"][:3] == ["first", "second", "first"]
     shown = node_text(values["ring"])
     assert shown.count("second") == 1
     assert shown.count("first") == 2
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_both_modes_of_persistence_show_the_same(full: bool) -> None:
+    classical, enhanced = (vars_saved(full, mode) for mode in MODES)
+    assert classical[0].keys() == enhanced[0].keys()
+    for name, value in classical[0].items():
+        assert node_text(enhanced[0][name]) == node_text(value)
+        assert node_json(enhanced[0][name]) == node_json(value)
+    assert enhanced[1:] == classical[1:]
 
 
 def test_types_are_those_of_the_program() -> None:
@@ -149,7 +168,7 @@ def test_a_graph_copy_is_known_as_one_and_its_texts_are_found() -> None:
     decoded = decode(hooked(canister), hints(canister))
     assert decoded.facts == {"layout": "version 7: graph copy, without regions"}
     assert decoded.notes == (GRAPH_COPY,)
-    assert canister.call("get_text") in [found.text for found in strings(part(decoded, "heap objects").data)]
+    assert canister.call("get_text") in [found.text for found in strings(part(decoded, "variables").data)]
 
 
 def test_a_graph_copy_that_goes_beyond_the_end_is_refused() -> None:

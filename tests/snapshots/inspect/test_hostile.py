@@ -12,12 +12,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.snapshots.inspect import Hints, InspectError, Plain
-from tests.snapshots.inspect.images import Sparse, everything, motoko_people, motoko_region, rust_people
+from sandbox.snapshots.inspect.motoko.tree import WHOLE, DecodeLimits
+from tests.conftest import sandbox_of
+from tests.snapshots.inspect.images import (
+    Sparse,
+    everything,
+    hints,
+    motoko_people,
+    motoko_region,
+    new,
+    rust_people,
+    whole,
+)
+
+
+@cache
+def graph_copy(keep: DecodeLimits) -> tuple[bytes, Hints]:
+    canister = new("vars_v1.enhanced")
+    canister.call("fill")
+    found = sandbox_of(canister).snapshots.inspect(canister.take_snapshot(via_hooks=True).id).stable
+    return whole(found), Hints(hints(canister).metadata, keep=keep)
+
 
 IMAGES: dict[str, Callable[[], tuple[bytes, Hints | None]]] = {
     "rust": lambda: (rust_people(), None),
     "variables": motoko_people,
     "regions": lambda: (motoko_region("classical")[1], motoko_region("classical")[2]),
+    "graph copy": lambda: graph_copy(DecodeLimits()),
+    "whole graph copy": lambda: graph_copy(WHOLE),
     "running": lambda: (motoko_region("enhanced")[0], motoko_region("enhanced")[2]),
 }
 MAGICS = (

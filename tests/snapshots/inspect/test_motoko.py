@@ -8,9 +8,9 @@ import pytest
 
 from sandbox.candid import field_id
 from sandbox.snapshots.inspect import Hints, InspectError, Plain, decode
-from sandbox.snapshots.inspect.motoko.decode import ENHANCED, GRAPH_COPY, NOT_SAVED, SAVED
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits
+from sandbox.snapshots.inspect.motoko.decode import ENHANCED, NOT_SAVED, SAVED
 from sandbox.snapshots.inspect.motoko.stable_types import Declared, parse_stable_types
+from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
 from sandbox.snapshots.inspect.value import Node, node_json, node_text
 from tests.conftest import fixture
 from tests.snapshots.inspect.images import (
@@ -249,12 +249,10 @@ def _text(cell: object) -> str:
     return node_text(cell)
 
 
-@pytest.mark.parametrize(("version", "end"), [(3, (65536, 9, 131072)), (5, (1,))])
-def test_objects_of_the_heap_are_named_and_not_decoded(version: int, end: tuple[int, ...]) -> None:
-    words = b"".join(word.to_bytes(8, "little") for word in end)
-    image = between_upgrades(version, first=b"my own bytes", body=b"objects", end=words)
+def test_variables_in_the_heap_are_named_as_such() -> None:
+    image = between_upgrades(5, first=b"my own bytes", body=b"", end=(1).to_bytes(8, "little"))
     decoded = decode(image)
-    assert decoded.notes == (GRAPH_COPY if version == 3 else ENHANCED,)
+    assert decoded.notes == (ENHANCED,)
     assert whole(part(decoded, "stable memory").data)[:13] == b"my own bytes\0"
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sandbox import Sandbox
 from sandbox.candid import Type, encode
 from sandbox.snapshots.inspect import InspectError, Plain
-from sandbox.snapshots.inspect.motoko.reader import WHOLE, DecodeLimits, ValueReader
+from sandbox.snapshots.inspect.motoko.reader import ValueReader
+from sandbox.snapshots.inspect.motoko.tree import WHOLE, DecodeLimits
 from sandbox.snapshots.inspect.motoko.wire import Stream, read_head
 from sandbox.snapshots.inspect.source import PIECE
 from sandbox.snapshots.inspect.value import Elided, Node, node_json, shortened

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from sandbox.candid.types import RECORD
 from sandbox.canister import motoko_versions as versions
 from sandbox.limits import WASM_PAGE
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
+from sandbox.snapshots.inspect.motoko.graph import Graph
+from sandbox.snapshots.inspect.motoko.graph_reader import GraphReader
+from sandbox.snapshots.inspect.motoko.graph_types import read_graph_types
 from sandbox.snapshots.inspect.motoko.layout import Layout, read_layout
-from sandbox.snapshots.inspect.motoko.reader import DecodeLimits, ValueReader
+from sandbox.snapshots.inspect.motoko.reader import ValueReader
 from sandbox.snapshots.inspect.motoko.regions import Regions, has_regions, read_regions
 from sandbox.snapshots.inspect.motoko.stable_types import StableTypes, candid_name
-from sandbox.snapshots.inspect.motoko.wire import Head, Stream, Type, read_head
+from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
+from sandbox.snapshots.inspect.motoko.wire import Head, Stream, read_head
 from sandbox.snapshots.inspect.source import Bytes, InspectError, Plain
-from sandbox.snapshots.inspect.value import Scalar
+from sandbox.snapshots.inspect.value import Node, Scalar
 
 LAYOUT = "Motoko"
+Names = Mapping[int, str]
+"""Names of fields by their ids."""
 SAVED = (
     "These are the variables as pre_upgrade saved them. A running canister has them in its heap and clears them here: "
     "a snapshot by way of the hooks (--via-hooks) holds the present ones."
@@ -27,9 +34,15 @@ NOT_SAVED = (
 )
 ENHANCED = (
     "This canister has enhanced orthogonal persistence: its variables stay in the heap, also between upgrades, and the "
-    "objects of Motoko's heap are not decoded."
+    "objects of Motoko's heap are not decoded. A snapshot by way of the hooks (--via-hooks) copies them to stable "
+    "memory and shows them."
 )
-GRAPH_COPY = "The saved variables are a copy of Motoko's heap objects (graph copy), which are not decoded."
+ELSEWHERE = (NOT_SAVED, ENHANCED)
+"""The notes that say that the variables are not in stable memory."""
+GRAPH_COPY = (
+    "These are the variables as Motoko copied them from its heap to stable memory (graph copy), as they were at the "
+    "time of the snapshot."
+)
 
 
 def decode_motoko(stable: Bytes, types: StableTypes, keep: DecodeLimits) -> Decoded | None:
@@ -49,9 +62,9 @@ _NOTES = {versions.CANDID: SAVED, versions.GRAPH_COPY: GRAPH_COPY, versions.IN_H
 
 def _parts(layout: Layout, types: StableTypes, keep: DecodeLimits) -> Iterator[Part]:
     if layout.variables is not None:
-        yield _variables(layout.variables, types, keep)
-    if layout.objects is not None:
-        yield Part("heap objects", "graph copy", layout.objects)
+        yield _variables(layout.variables, types, partial(_message, layout.variables, types.names, keep))
+    if layout.objects is not None and layout.types is not None:
+        yield _variables(layout.objects, types, partial(_copy, layout.objects, layout.types, types.names, keep))
     if has_regions(layout.memory):
         yield from _regions(layout.memory)
     elif layout.memory.size:
@@ -59,41 +72,59 @@ def _parts(layout: Layout, types: StableTypes, keep: DecodeLimits) -> Iterator[P
         yield Part("stable memory", "bytes", layout.memory, {"pages": pages})
 
 
-def _variables(data: Bytes, types: StableTypes, keep: DecodeLimits) -> Part:
-    try:
-        stream = Stream(data)
-        head = read_head(stream, types.names)
-        fields = _main(head).fields
-    except InspectError as error:
-        return Part("variables", "stable variables", data, problem=str(error))
-
-    def rows() -> Iterator[Row]:
-        return _rows(data, types, keep)
-
-    facts = {"types": "named by motoko:stable-types" if types.names else "not named: no motoko:stable-types"}
-    return Part("variables", "stable variables", data, facts, ("variable", "type", "value"), len(fields), rows)
+_Values = Iterator[tuple[str | int, Node]]
+_Opened = tuple[int, Callable[[], _Values]]
+"""The number of variables, and a reader of all."""
 
 
-def _main(head: Head) -> Type:
+def _message(data: Bytes, names: Names, keep: DecodeLimits) -> _Opened:
+    stream = Stream(data)
+    head = read_head(stream, names)
+    begin = stream.place
+    main = head.table[_main(head)]
+
+    def values() -> _Values:
+        stream = Stream(data, begin)
+        yield from ValueReader(stream, head, keep).fields(main)
+        if stream.left:
+            raise InspectError(f"{stream.left:,} bytes follow the last variable, at byte {stream.place:#x}")
+
+    return len(main.fields), values
+
+
+def _copy(objects: Bytes, table: Bytes, names: Names, keep: DecodeLimits) -> _Opened:
+    types = read_graph_types(table, names)
+    main = _main(types.head)
+    fields = types.head.table[main].fields
+    return len(fields), lambda: GraphReader(Graph(objects), types, keep).fields(main)
+
+
+def _main(head: Head) -> int:
+    """Return the index of the type of the record of all variables."""
     [reference] = head.arguments if len(head.arguments) == 1 else [-1]
     if reference < 0 or head.table[reference].kind != RECORD:
         raise InspectError("the saved variables are not one record")
-    return head.table[reference]
+    return reference
 
 
-def _rows(data: Bytes, types: StableTypes, keep: DecodeLimits) -> Iterator[Row]:
-    """Read name, declared type and value of each variable; all first, to number mutable things that they share."""
-    stream = Stream(data)
-    head = read_head(stream, types.names)
-    values = ValueReader(stream, head, keep)
+def _variables(data: Bytes, types: StableTypes, opened: Callable[[], _Opened]) -> Part:
+    try:
+        count, values = opened()
+    except InspectError as error:
+        return Part("variables", "stable variables", data, problem=str(error))
+    facts = {"types": "named by motoko:stable-types" if types.names else "not named: no motoko:stable-types"}
+    columns = ("variable", "type", "value")
+    return Part("variables", "stable variables", data, facts, columns, count, lambda: _rows(values(), types))
+
+
+def _rows(values: _Values, types: StableTypes) -> Iterator[Row]:
+    """Give name, declared type and value of each variable; all are read first, to number mutable things they share."""
     declared = {candid_name(variable.name): variable for variable in types.variables.values()}
     rows: dict[str, Row] = {}
-    for label, value in values.fields(_main(head)):
+    for label, value in values:
         known = declared.get(str(label))
         kind = "" if known is None else ("var " if known.mutable else "") + known.type
         rows[str(label)] = (Scalar(str(label), "name"), Scalar(kind, "type"), value)
-    if stream.left:
-        raise InspectError(f"{stream.left:,} bytes follow the last variable, at byte {stream.place:#x}")
     return iter([rows[name] for name in sorted(rows)])
 
 

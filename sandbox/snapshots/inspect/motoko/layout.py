@@ -8,7 +8,7 @@ the part that the program sees.
 |---|---|---|---|---|
 | 0 | classical | their length | from 4 | |
 | 1, 2 | classical, with stable memory or regions | 0 | from N+4, length at N | N in pages at M-12, first word at M-8 |
-| 3, 4 | graph copy, without or with regions | 0 | heap objects at N | N at M-32, length at M-24, first word at M-8 |
+| 3, 4 | graph copy, without or with regions | 0 | objects at N | N at M-32, length at M-24, types at M-16, word M-8 |
 | 5, 6 | enhanced, without or with regions | 0 | in the heap | N in pages at M-16 (64 bits), first word at M-8 |
 | 7, 8 | as 3, 4, with more roots | 0 | | |
 
@@ -30,12 +30,13 @@ _PREFIX = b"DIDL"
 @dataclass(frozen=True)
 class Layout:
     """The parts of a stable memory. `variables`: the saved message, None if there is none; `memory`: the stable memory
-    that the program sees; `objects`: the heap objects of a graph copy."""
+    that the program sees; `objects`: the heap objects of a graph copy, `types`: the bytes from their types on."""
 
     version: int
     variables: Bytes | None
     memory: Bytes
     objects: Bytes | None = None
+    types: Bytes | None = None
 
 
 def read_layout(stable: Bytes) -> Layout | None:
@@ -53,10 +54,7 @@ def read_layout(stable: Bytes) -> Layout | None:
     if form == CANDID and version:
         return _classical(stable, version)
     if form == GRAPH_COPY:
-        start, length = (number(stable, stable.size - at, 8, "the place of the heap objects") for at in (32, 24))
-        memory = _memory(stable, start)
-        within(stable, start, length, "the copy of the heap objects")
-        return Layout(version, None, memory, part(stable, start, length))
+        return _graph_copy(stable, version)
     if form == IN_HEAP:
         pages = number(stable, stable.size - 16, 8, "the size of stable memory")
         return Layout(version, None, _memory(stable, pages * WASM_PAGE))
@@ -73,7 +71,23 @@ def _classical(stable: Bytes, version: int) -> Layout | None:
     return Layout(version, part(stable, end + 4, length), _memory(stable, end))
 
 
+def _graph_copy(stable: Bytes, version: int) -> Layout:
+    start, length, types = (
+        number(stable, stable.size - at, 8, "the place of the heap objects or of their types") for at in (32, 24, 16)
+    )
+    memory = _memory(stable, start)
+    within(stable, start, length, "the copy of the heap objects")
+    within(stable, types, 8, "the types of the heap objects")
+    objects = part(_original(stable, stable.size), start, length)  # they begin with the first word if N is 0
+    return Layout(version, None, memory, objects, part(stable, types, stable.size - types))
+
+
 def _memory(stable: Bytes, size: int) -> Bytes:
     if size % WASM_PAGE or size > stable.size:
         raise InspectError(f"Motoko's stable memory has {size:,} bytes (at {stable.size - 32:#x} to the end)")
+    return _original(stable, size)
+
+
+def _original(stable: Bytes, size: int) -> Bytes:
+    """The first bytes, with the first word in its place."""
     return Patched(stable, size, stable.read(stable.size - 8, 4) if size else b"")

@@ -1,15 +1,12 @@
-"""Read the values of Motoko's stable variables, one after the other, without recursion.
+"""Read the values of a message of Motoko's stable variables, one after the other (`tree`).
 
-A reader of a compound value is a generator: it yields the types of its parts and is sent their trees; one loop runs
-the innermost one. Nesting therefore costs heap memory, never the interpreter's stack. Only the values within the limits
-are kept; all are read, because a value carries no length.
+Only the values within the limits are kept; all are read, because a value carries no length.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from sandbox.candid.types import (
@@ -32,10 +29,10 @@ from sandbox.candid.types import (
 )
 from sandbox.principal import MAX_LENGTH, Principal
 from sandbox.snapshots.inspect.motoko.skip import FlatTypes
+from sandbox.snapshots.inspect.motoko.tree import ELIDED, FREE_VALUES, DecodeLimits, TreeReader
 from sandbox.snapshots.inspect.motoko.wire import ALIAS, FIXED, Head, Stream, Type
 from sandbox.snapshots.inspect.source import InspectError, Plain
 from sandbox.snapshots.inspect.value import (
-    Elided,
     Node,
     Opt,
     Packed,
@@ -48,49 +45,23 @@ from sandbox.snapshots.inspect.value import (
     Vec,
 )
 
-MAX_NESTING = 100_000
-_FREE_VALUES = 200_000
 _VALUES_PER_BYTE = 8
-
-
-@dataclass(frozen=True)
-class DecodeLimits:
-    """The limits of the values kept: levels of nesting, items of a vector, bytes of a text, values in all.
-
-    `whole`: nothing may be left out: a value beyond the limits is an InspectError, and values of flat types (`skip`)
-    are `Packed`.
-    """
-
-    depth: int = 48
-    items: int = 100
-    text: int = 4096
-    values: int = 100_000
-    whole: bool = False
-
-
-WHOLE = DecodeLimits(depth=10_000, items=1 << 40, text=1 << 24, values=1 << 22, whole=True)
-"""The limits for comparing."""
-
-
 _Want = tuple[int, int]
 """A type, and the levels of it that are kept."""
 _Reading = Generator[_Want, Node, Node]
 
 
-class ValueReader:
-    """The reader of the values of one message. `shared`: mutable things that occurred more than once, in that order."""
+class ValueReader(TreeReader[_Want]):
+    """The reader of the values of one message."""
 
     def __init__(self, stream: Stream, head: Head, keep: DecodeLimits, flats: FlatTypes | None = None) -> None:
         """`flats`: the flat types of this message, if computed already."""
+        super().__init__(keep)
         self._stream = stream
         self._head = head
-        self._keep = keep
         self._flats = flats or FlatTypes(head)
         self._start = stream.place
-        self._vars: dict[int, Var | None] = {}
         self._values = 0
-        self._kept = 0
-        self.shared: list[Var] = []
 
     def read(self, reference: int, depth: int | None = None) -> Node:
         """Read the next value, of this type."""
@@ -105,45 +76,14 @@ class ValueReader:
             else:
                 yield label, self.read(kind.inner) if self._some() else Scalar(None, "null")
 
-    def _run(self, want: _Want) -> Node:
-        first = self._plain(want)
-        return self._driven(self._compound(want)) if first is None else first
-
-    def _driven(self, reading: _Reading) -> Node:
-        readings = [reading]
-        value: Node | None = None
-        while readings:
-            try:
-                wanted = readings[-1].send(value) if value is not None else next(readings[-1])
-            except StopIteration as done:
-                readings.pop()
-                value = done.value
-                continue
-            value = self._plain(wanted)
-            if value is None:
-                if len(readings) >= MAX_NESTING:
-                    raise InspectError(f"values are nested more than {MAX_NESTING:,} levels, at {self._where}")
-                readings.append(self._compound(wanted))
-        assert value is not None
-        return value
-
     @property
     def _where(self) -> str:
         return f"byte {self._stream.place:#x} of the saved variables"
 
-    def _spend(self, depth: int) -> bool:
-        """Count a value and return whether it is kept."""
+    def _count(self) -> None:
         self._values += 1
-        if self._values > _FREE_VALUES + _VALUES_PER_BYTE * (self._stream.place - self._start):
+        if self._values > FREE_VALUES + _VALUES_PER_BYTE * (self._stream.place - self._start):
             raise InspectError(f"there are more values than bytes, at {self._where}")
-        if depth <= 0 or self._kept >= self._keep.values:
-            if self._keep.whole:
-                raise InspectError(
-                    f"values are nested too deeply, or too many, to be read as a whole, at {self._where}"
-                )
-            return False
-        self._kept += 1
-        return True
 
     def _packed(self, want: _Want) -> Node | None:
         """Read a value of a flat type as its bytes, or elide it; None if that is not wanted or not possible."""
@@ -155,13 +95,8 @@ class ValueReader:
         if flat is None or raw is None:
             return None
         if not self._spend(depth):
-            return _ELIDED
-        return Packed(raw, flat.kind, partial(self._unpacked, reference, raw))
-
-    def _unpacked(self, reference: int, raw: bytes) -> Node:
-        """Decode one level of a packed value; its parts are packed again."""
-        inner = ValueReader(Stream(Plain(raw)), self._head, self._keep, self._flats)
-        return inner._driven(inner._compound((reference, self._keep.depth)))
+            return ELIDED
+        return Packed(raw, flat.kind, partial(unpacked, reference, raw, self._head, self._keep, self._flats))
 
     # --- values without parts
 
@@ -180,7 +115,7 @@ class ValueReader:
         layout = FIXED.get(reference)
         if layout is not None:
             [value] = layout.unpack(self._stream.take(layout.size))
-            return Scalar(value, PRIMITIVE_BY_OPCODE[reference].name) if kept else _ELIDED
+            return Scalar(value, PRIMITIVE_BY_OPCODE[reference].name) if kept else ELIDED
         return self._primitive(reference, depth)
 
     def _primitive(self, code: int, depth: int) -> Node:
@@ -219,10 +154,6 @@ class ValueReader:
         self._check_length(size)
         return Scalar(self._stream.head(size, self._keep.text, "a blob"), kind, size)
 
-    def _check_length(self, size: int) -> None:
-        if self._keep.whole and size > self._keep.text:
-            raise InspectError(f"{size:,} bytes are too long to be read as a whole, at {self._where}")
-
     def _principal(self, kind: str) -> Scalar:
         self._transparent()
         size = self._stream.unsigned()
@@ -251,7 +182,7 @@ class ValueReader:
         if not self._some():
             return Scalar(None, "null")
         value = yield kind.inner, left
-        return Opt(value) if left else _ELIDED
+        return Opt(value) if left else ELIDED
 
     def _some(self) -> bool:
         """Read the mark of an option and return whether it holds a value."""
@@ -273,7 +204,7 @@ class ValueReader:
                 if rest:
                     yield kind.inner, 0
                     rest -= 1
-        return Vec(tuple(items), length) if left else _ELIDED
+        return Vec(tuple(items), length) if left else ELIDED
 
     def _skip(self, reference: int, count: int) -> bool:
         """Skip plain numbers all at once; False for other types."""
@@ -300,7 +231,7 @@ class ValueReader:
             value = yield inner, left
             if left:
                 fields.append((label, value))
-        return Record(tuple(fields)) if left else _ELIDED
+        return Record(tuple(fields)) if left else ELIDED
 
     def _variant(self, kind: Type, left: int) -> _Reading:
         index = self._stream.unsigned()
@@ -308,24 +239,23 @@ class ValueReader:
             raise InspectError(f"a variant before {self._where} has the tag {index} of {len(kind.fields)}")
         tag, inner = kind.fields[index]
         value = yield inner, left
-        return Variant(tag, value) if left else _ELIDED
+        return Variant(tag, value) if left else ELIDED
 
     def _alias(self, kind: Type, left: int) -> _Reading:
         node = self._reference() or self._new_var(left)
         if isinstance(node, Var):
             node.value = yield kind.inner, left
-        return node if left else _ELIDED
+        return node if left else ELIDED
 
     def _shared_region(self, depth: int) -> Node:
         node = self._reference() or self._new_var(depth)
         if isinstance(node, Var):
             node.value = self._region()
-        return node if depth else _ELIDED
+        return node if depth else ELIDED
 
     def _new_var(self, kept: int) -> Var:
         """Begin a mutable thing; Motoko leaves 8 bytes free for its own reader."""
-        var = Var(self._stream.place)
-        self._vars[var.place] = var if kept else None
+        var = self._begun(self._stream.place, kept)
         self._stream.take(8)
         return var
 
@@ -336,19 +266,11 @@ class ValueReader:
             raise InspectError(f"a mutable value before {self._where} is marked {byte}, neither 0 nor 1")
         if not byte:
             return None
-        place = self._stream.place
-        return self._same(place + int.from_bytes(self._stream.take(4), "little", signed=True))
-
-    def _same(self, place: int) -> Same:
-        if place not in self._vars:
+        place = self._stream.place + int.from_bytes(self._stream.take(4), "little", signed=True)
+        seen = self._seen(place)
+        if seen is None:
             raise InspectError(f"a reference before {self._where} leads to byte {place:#x}, where nothing mutable is")
-        var = self._vars[place]
-        if var is None:
-            return Same(place)
-        if var.shared is None:
-            self.shared.append(var)
-            var.shared = len(self.shared)
-        return Same(var)
+        return seen
 
     def _region(self) -> Region:
         number, pages = struct.unpack("<QI", self._stream.take(12))
@@ -357,7 +279,12 @@ class ValueReader:
         return Region(number, pages, tuple(struct.unpack(f"<{len(raw) // 2}H", raw[: len(raw) // 2 * 2])))
 
 
-_ELIDED = Elided("...")
+def unpacked(reference: int, raw: bytes, head: Head, keep: DecodeLimits, flats: FlatTypes) -> Node:
+    """Decode one level of a packed value; its parts are packed again."""
+    inner = ValueReader(Stream(Plain(raw)), head, keep, flats)
+    return inner._driven(inner._compound((reference, keep.depth)))
+
+
 _COMPOUND = {
     OPT: ValueReader._opt,
     VEC: ValueReader._vec,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sandbox.candid import field_id
 
 _MAX_TEXT = 4 << 20
-_TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|->|\s+|.', re.DOTALL)
+TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|->|\s+|.', re.DOTALL)
 _NUMBERED = re.compile(r"_([0-9]{1,10})_")
 _OPEN, _CLOSE = frozenset("{([<"), frozenset("})]>")
 
@@ -40,7 +40,7 @@ NOTHING = StableTypes({}, {})
 
 def parse_stable_types(text: str) -> StableTypes:
     """Parse the text as far as it is understood; text that is no signature has no variables."""
-    tokens = [token for token in _TOKEN.findall(text[:_MAX_TEXT]) if not token.startswith(("//", "/*"))]
+    tokens = [token for token in TOKEN.findall(text[:_MAX_TEXT]) if not token.startswith(("//", "/*"))]
     words = [token for token in tokens if not token.isspace()]
     names: dict[int, str] = {}
     for word in words:

@@ -2,6 +2,8 @@
 
 Extended Candid is Candid with `alias t`, a mutable thing of type t, and `region`
 (dfinity/motoko `src/codegen/compile_classical.ml`, Note [mutable stable values]; `rts/motoko-rts/src/idl.rs`).
+The type table of a graph copy has three more types (`compile_enhanced.ml`, `type_desc`): a blob is read as a vector of
+bytes and a tuple as a record, so that equal types have equal heads in both; a weak reference stays.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from sandbox.candid.types import (
 from sandbox.snapshots.inspect.source import PIECE, Bytes, InspectError
 
 ALIAS, REGION = 1, -128
+WEAK = -131
+_BLOB, _TUPLE = -129, -130
 FIXED = {
     kind.opcode: struct.Struct("<" + code)
     for kind, code in (
@@ -195,54 +199,66 @@ class Head:
     arguments: tuple[int, ...]
 
 
-def read_head(stream: Stream, names: Mapping[int, str]) -> Head:
-    """Read the head, up to the first value; `names`: the names of fields and tags by id."""
+def read_head(stream: Stream, names: Mapping[int, str], graph: bool = False) -> Head:
+    """Read the head, up to the first value. `names`: the names of fields and tags by id; `graph`: whether it is that of
+    a graph copy."""
     if stream.take(4, "a message") != b"DIDL":
         raise InspectError("the saved variables do not begin with DIDL")
-    size = _count(stream, stream.unsigned())
-    table = tuple(_entry(stream, size, names) for _ in range(size))
-    arguments = tuple(_reference(stream, size) for _ in range(_count(stream, stream.unsigned())))
-    return Head(table, arguments)
+    reader = _HeadReader(stream, names, graph)
+    table = [reader.entry() for _ in range(reader.size)]
+    if graph:
+        table.append(Type(VEC, inner=NAT8.opcode))
+    arguments = tuple(reader.reference() for _ in range(reader.count()))
+    return Head(tuple(table), arguments)
 
 
-def _count(stream: Stream, count: int) -> int:
-    """Check the number of items of at least one byte each."""
-    if count > stream.left:
-        raise InspectError(f"a count before byte {stream.place:#x} goes beyond the end of the data")
-    return count
+class _HeadReader:
+    def __init__(self, stream: Stream, names: Mapping[int, str], graph: bool) -> None:
+        self._stream = stream
+        self._names = names
+        self._graph = graph
+        self.size = self.count()
 
+    def count(self) -> int:
+        """Read the number of items of at least one byte each."""
+        count = self._stream.unsigned()
+        if count > self._stream.left:
+            raise InspectError(f"a count before byte {self._stream.place:#x} goes beyond the end of the data")
+        return count
 
-def _reference(stream: Stream, size: int) -> int:
-    code = stream.signed()
-    if not (0 <= code < size or code in PRIMITIVE_BY_OPCODE or code == REGION):
-        raise InspectError(f"a reference before byte {stream.place:#x} names no type")
-    return code
+    def reference(self) -> int:
+        code = self._stream.signed()
+        if self._graph and code == _BLOB:
+            return self.size
+        if not (0 <= code < self.size or code in PRIMITIVE_BY_OPCODE or code == REGION):
+            raise InspectError(f"a reference before byte {self._stream.place:#x} names no type")
+        return code
 
+    def entry(self) -> Type:
+        kind = self._stream.signed()
+        if kind in (OPT, VEC, ALIAS) or (self._graph and kind == WEAK):
+            return Type(kind, inner=self.reference())
+        if kind in (RECORD, VARIANT):
+            return Type(kind, fields=self._fields())
+        if self._graph and kind == _TUPLE:
+            return Type(RECORD, fields=self._fields())
+        if kind == FUNC:
+            for _ in range(2):
+                for _ in range(self.count()):
+                    self.reference()
+            self._stream.take(self.count())
+            return Type(kind)
+        if kind == SERVICE:
+            for _ in range(self.count()):
+                self._stream.take(self.count())
+                self.reference()
+            return Type(kind)
+        raise InspectError(f"a type before byte {self._stream.place:#x} has the unknown code {kind}")
 
-def _entry(stream: Stream, size: int, names: Mapping[int, str]) -> Type:
-    kind = stream.signed()
-    if kind in (OPT, VEC, ALIAS):
-        return Type(kind, inner=_reference(stream, size))
-    if kind in (RECORD, VARIANT):
-        return Type(kind, fields=_fields(stream, size, names))
-    if kind == FUNC:
-        for _ in range(2):
-            for _ in range(_count(stream, stream.unsigned())):
-                _reference(stream, size)
-        stream.take(_count(stream, stream.unsigned()))
-        return Type(kind)
-    if kind == SERVICE:
-        for _ in range(_count(stream, stream.unsigned())):
-            stream.take(_count(stream, stream.unsigned()))
-            _reference(stream, size)
-        return Type(kind)
-    raise InspectError(f"a type before byte {stream.place:#x} has the unknown code {kind}")
-
-
-def _fields(stream: Stream, size: int, names: Mapping[int, str]) -> tuple[tuple[str | int, int], ...]:
-    fields: list[tuple[str | int, int]] = []
-    for _ in range(_count(stream, stream.unsigned())):
-        number = stream.unsigned()
-        small = number == len(fields) and number < 1 << 16
-        fields.append((number if small else names.get(number) or f"_{number}_", _reference(stream, size)))
-    return tuple(fields)
+    def _fields(self) -> tuple[tuple[str | int, int], ...]:
+        fields: list[tuple[str | int, int]] = []
+        for _ in range(self.count()):
+            number = self._stream.unsigned()
+            small = number == len(fields) and number < 1 << 16
+            fields.append((number if small else self._names.get(number) or f"_{number}_", self.reference()))
+        return tuple(fields)
