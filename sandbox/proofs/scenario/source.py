@@ -17,6 +17,10 @@ from sandbox.errors import SandboxError
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([^}]*)\}|((?:canister|user)\.\w+|[A-Za-z_]\w*))")
+_TAGS = frozenset({"str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map"}) | frozenset(
+    {"!any", "!some", "!match", "!between", "!among", "!hex"}
+)
+"""The types of YAML that are read, and the tags of values and patterns."""
 T = TypeVar("T")
 _DEEPEST = 100
 """The most levels of a file."""
@@ -153,6 +157,8 @@ class _Converter:
         mark = node.start_mark
         place = Place(self._path, mark.line + 1, mark.column + 1)
         tag = node.tag.removeprefix(_STANDARD)
+        if tag not in _TAGS:
+            raise Wrong(place, f"no tag {tag}; there are: {', '.join(sorted(t for t in _TAGS if t.startswith('!')))}")
         if isinstance(node, yaml.ScalarNode):
             return Node(place, tag, node.value, stays="$" not in node.value)
         if id(node) in self._known:
