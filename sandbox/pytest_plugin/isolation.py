@@ -49,9 +49,10 @@ class Level:
 
 
 class Isolation:
-    """The hooks that isolate tests, and the sandboxes that are in use."""
+    """The hooks that isolate tests, and the sandboxes that are in use; `reporting`: their calls are wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reporting: bool = False) -> None:
+        self._reporting = reporting
         self.observed: list[Observation] = []
         self._levels: list[Level] = []
         self._users: set[str] = set()
@@ -211,7 +212,7 @@ class Isolation:
             return None
         from sandbox.pytest_plugin.observation import Observation
 
-        observation = Observation(value)
+        observation = Observation(value, reporting=self._reporting)
         observation.begin()
         self.observed.append(observation)
         return observation
