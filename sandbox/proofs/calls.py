@@ -6,12 +6,14 @@ Empty lines and lines that begin with `#` are left out. A line whose brackets ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sandbox import candid
-from sandbox.candid import Interface
+from sandbox.candid import Interface, Type
+from sandbox.candid.labels import name_text
 from sandbox.errors import CandidError, SandboxError
 from sandbox.principal import Principal
 
@@ -114,3 +116,11 @@ def parse_call(text: str, interface: Interface | None, where: str = "") -> Call:
 def _method(match: re.Match[str]) -> str:
     name = match["method"]
     return name[1:-1].replace('\\"', '"').replace("\\\\", "\\") if name.startswith('"') else name
+
+
+def made_call(method: str, types: Sequence[Type], values: Sequence[Any], sender: Principal | str | None = None) -> Call:
+    """Return a call with these values as arguments; its text is one line that `parse_call` reads."""
+    lines = candid.values_text(types, values).split("\n")
+    said = "" if sender is None else f"{sender}: "
+    text = f"{said}{name_text(method)}{' '.join(line.strip() for line in lines)}"
+    return Call(method, candid.encode(types, values), text, sender)

@@ -147,6 +147,12 @@ RULES = {
             "Check that the new version means it.",
         ),
         Rule(
+            "write-loses",
+            _BROKEN,
+            "Data is gone after update calls that lose nothing in the old version",
+            "A structure is lost when it is first used: compare its memory, its type, and how it is opened.",
+        ),
+        Rule(
             "write-damages",
             _BROKEN,
             "An update call succeeds in the new version and damages what is stored",
@@ -155,8 +161,8 @@ RULES = {
         Rule(
             "next-upgrade-fails",
             _BROKEN,
-            "The upgraded canister can never be upgraded again: its canister_pre_upgrade traps",
-            "Mend pre_upgrade of the new version before it is installed.",
+            "The upgraded canister cannot be upgraded again, not even to the same version",
+            "Mend the new version, so that its hooks take what it leaves, before it is installed.",
         ),
         Rule(
             "next-upgrade-loses",

@@ -6,9 +6,6 @@ installed twice is meant. What it keeps must survive the next upgrade all the sa
 
 from __future__ import annotations
 
-import re
-
-from sandbox.api.typed import metadata
 from sandbox.errors import CallRejected
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import changed_data, compare_data, facts, lost_data, summary
@@ -17,7 +14,7 @@ from sandbox.proofs.upgrade.losses import NO_LOSSES
 from sandbox.proofs.upgrade.observe import fingerprint
 from sandbox.proofs.upgrade.queries import differences
 from sandbox.proofs.upgrade.report import Check
-from sandbox.proofs.upgrade.start import Version
+from sandbox.proofs.upgrade.stable_types import has_migration
 from sandbox.proofs.upgrade.trial import Trial
 
 _NAME = "second upgrade"
@@ -27,8 +24,7 @@ def check(trial: Trial) -> Check:
     """Upgrade the upgraded canister to the new version again: pre_upgrade must run, and everything stay."""
     assert trial.after is not None
     if trial.after.unsaved is not None:
-        failed = finding("next-upgrade-fails", reason(trial.after.unsaved), _frames(trial.after.unsaved))
-        return Check(_NAME, f"fails: {failed.text}", (failed,))
+        return _fails(trial.after.unsaved)
     migrates = has_migration(trial.new)
     with trial.sandbox.anchor():
         before = fingerprint(trial.canister)
@@ -52,14 +48,12 @@ def _refused(rejected: CallRejected, migrates: bool) -> Check:
     if migrates:
         expected = "is refused, as its migration function expects the old variables"
         return Check(_NAME, expected, (finding("not-idempotent", text),))
-    return Check(_NAME, f"fails: {text}", (finding("next-upgrade-fails", text, _frames(rejected)),))
+    return _fails(rejected)
 
 
-def _frames(rejected: CallRejected) -> list[str]:
-    return [] if rejected.result is None else [f"in {name}" for name in rejected.result.backtrace]
-
-
-def has_migration(version: Version) -> bool:
-    """Whether a module of Motoko has an explicit migration function: its stable signature has two sides."""
-    text = (metadata(version.code, "motoko:stable-types") or b"").decode("utf-8", "replace")
-    return re.search(r"\bactor\s*\(", text) is not None
+def _fails(rejected: CallRejected) -> Check:
+    result = rejected.result
+    hooks = () if result is None else result.hooks
+    text = f"{hooks[-1].name}: {reason(rejected)}" if hooks else reason(rejected)
+    frames = () if result is None else tuple(f"in {name}" for name in result.backtrace)
+    return Check(_NAME, f"fails: {text}", (finding("next-upgrade-fails", text, frames),))

@@ -16,12 +16,13 @@ from sandbox.snapshots.inspect.target import InspectionTarget
 def check(trial: Trial) -> Check:
     """Compare the decoded state before and after the upgrade."""
     assert trial.after is not None
-    losses = compare_data(trial, trial.before.data, trial.after.data)
+    losses = trial.losses = compare_data(trial, trial.before.data, trial.after.data)
     decoded = trial.before.decoded
     stable = compare_memories(trial.before.data.stable, trial.after.data.stable)
     unknown = [part.name for part in decoded.parts if part.kind == "bytes" and part.data.size]
     findings = [
         *lost_data("data-lost", losses),
+        *_overwritten(trial),
         *changed_data("data-changed", losses),
         *_problems(losses, unknown),
     ]
@@ -93,6 +94,13 @@ def changed_data(rule: str, losses: Losses) -> Iterator[Finding]:
     """Yield a finding of the rule for each place at which values are others now."""
     for group in losses.changed:
         yield finding(rule, f"{counted(group.changed, 'value')} changed: {group.place}", group.examples)
+
+
+def _overwritten(trial: Trial) -> Iterator[Finding]:
+    """Yield a finding if pre_upgrade of the old version writes over stable structures: no upgrade reads them again."""
+    lost = [f"{part.name} ({part.kind}, {counted(part.count or 0, 'entry')})" for part in trial.before.overwritten]
+    if lost:
+        yield finding("data-lost", f"canister_pre_upgrade of the old version writes over {len(lost)} structures", lost)
 
 
 def _problems(losses: Losses, unknown: list[str]) -> Iterator[Finding]:

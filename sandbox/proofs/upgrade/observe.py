@@ -18,7 +18,8 @@ from sandbox.pagestore.hash_tree import Tree
 from sandbox.pagestore.memory_trees import remember, tree
 from sandbox.proofs.calls import Call
 from sandbox.proofs.upgrade.start import Version, perform
-from sandbox.snapshots.inspect.model import Decoded
+from sandbox.snapshots.inspect import Decoded, InspectError, Part
+from sandbox.snapshots.inspect.stable_structures.decode import LAYOUT
 from sandbox.snapshots.inspect.target import InspectionTarget
 from sandbox.state.messages import EMPTY_CANDID
 
@@ -27,23 +28,40 @@ from sandbox.state.messages import EMPTY_CANDID
 class Observation:
     """The state as pre_upgrade saves it, and the answer to each query by the text of its call.
 
-    `data`: the state without running a hook if pre_upgrade fails, and `unsaved` is why it failed.
+    `data`: the state without running a hook if pre_upgrade fails, and `unsaved` is why it failed. `unhooked`: the state
+    before pre_upgrade.
     """
 
     data: InspectionTarget
     answers: Mapping[str, CallResult]
-    unsaved: CallRejected | None = None
+    unsaved: CallRejected | None
+    unhooked: InspectionTarget
 
     @cached_property
     def decoded(self) -> Decoded:
-        """The structures in stable memory."""
-        return self.data.decode()
+        """The structures in stable memory; if even the outermost cannot be read, one part that says why."""
+        return decode_data(self.data)
+
+    @cached_property
+    def overwritten(self) -> tuple[Part, ...]:
+        """Stable structures with entries that pre_upgrade writes over: what it leaves begins otherwise."""
+        if self.decoded.layout == LAYOUT:
+            return ()
+        before = decode_data(self.unhooked)
+        return tuple(part for part in before.parts if part.count) if before.layout == LAYOUT else ()
 
 
 def observe(sandbox: Sandbox, canister: Canister, version: Version, queries: Iterable[Call]) -> Observation:
     """Look at a canister that runs `version`, by running hook and queries on copies."""
     data, unsaved = saved_data(sandbox, canister)
-    return Observation(data, {call.text: perform(canister, version, call) for call in queries}, unsaved)
+    answers = {call.text: perform(canister, version, call) for call in queries}
+    return Observation(data, answers, unsaved, plain_data(sandbox, canister))
+
+
+def plain_data(sandbox: Sandbox, canister: Canister) -> InspectionTarget:
+    """Return the state as it is, without running a hook."""
+    with sandbox.anchor():
+        return sandbox.snapshots.inspect(canister.take_snapshot())
 
 
 def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, CallRejected | None]:
@@ -53,8 +71,15 @@ def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, 
             return sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True)), None
         except CallRejected as rejected:
             failed = rejected
-    with sandbox.anchor():
-        return sandbox.snapshots.inspect(canister.take_snapshot()), failed
+    return plain_data(sandbox, canister), failed
+
+
+def decode_data(data: InspectionTarget) -> Decoded:
+    """Decode a state; if even its outermost structure cannot be read, it is one part that says why."""
+    try:
+        return data.decode()
+    except InspectError as error:
+        return Decoded("unreadable", (Part("stable memory", "unreadable", data.stable, problem=str(error)),))
 
 
 def plain_queries(version: Version) -> tuple[Call, ...]:

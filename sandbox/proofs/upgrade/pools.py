@@ -27,7 +27,7 @@ _Item = TypeVar("_Item")
 
 def known_values(version: Version, seen: Observation) -> Pool:
     """Return values of some entries of each structure and of each reply: keys first, then values, then replies."""
-    rows = [row for part in seen.data.decode().parts for row in _rows(part)]
+    rows = [row for part in seen.decoded.parts for row in _rows(part)]
     width = max((len(row) for row in rows), default=0)
     stored = [value for column in range(width) for row in rows for value in _values(row[column : column + 1])]
     return Pool.of([*stored, *_replies(version, seen), OWNER])

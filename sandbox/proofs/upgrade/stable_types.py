@@ -15,26 +15,26 @@ from sandbox.proofs.upgrade.start import Version
 from sandbox.proofs.upgrade.trial import Trial
 from sandbox.snapshots.diff.stable_runtime import predict_runtime_check
 from sandbox.snapshots.diff.stable_types import StableTypesDiff, TypeChange, Verdict, compare_stable_types
+from sandbox.snapshots.inspect.motoko.signature import parse_signature
 from sandbox.snapshots.inspect.source import InspectError
 
 _NAME = "stable types"
-_SECTION = "motoko:stable-types"
 
 
 def applies(trial: Trial) -> bool:
     """Whether a version is a program of Motoko."""
-    return any(_signature(version) is not None for version in (trial.old, trial.new))
+    return any(version.stable_types is not None for version in (trial.old, trial.new))
 
 
 def check(trial: Trial) -> Check:
     """Compare the stable signatures of the two versions; the upgrade has been made."""
-    old, new = _signature(trial.old), _signature(trial.new)
+    old, new = trial.old.stable_types, trial.new.stable_types
     if old is None or new is None:
         which = trial.old.name if old is None else trial.new.name
-        return Check(_NAME, f"not compared: {which} has no section {_SECTION}", done=False)
+        return Check(_NAME, f"not compared: {which} has no section motoko:stable-types", done=False)
     try:
         difference = compare_stable_types(old, new)
-        silent = predict_runtime_check(old, new).lost if _enhanced(trial) else ()
+        silent = predict_runtime_check(old, new).lost if trial.old.enhanced and trial.new.enhanced else ()
     except InspectError as error:
         return Check(_NAME, f"not compared: {error}", done=False)
     accepted = not isinstance(trial.upgraded, CallRejected)
@@ -46,13 +46,13 @@ def check(trial: Trial) -> Check:
     return Check(_NAME, text if difference.changes else "the same", findings, _facts(difference, silent))
 
 
-def _signature(version: Version) -> str | None:
-    section = version.metadata.get(_SECTION)
-    return None if section is None else section.decode("utf-8", "replace")
-
-
-def _enhanced(trial: Trial) -> bool:
-    return all(version.enhanced for version in (trial.old, trial.new))
+def has_migration(version: Version) -> bool:
+    """Whether a module of Motoko has migration functions, which expect the variables of the version before it."""
+    try:
+        signature = parse_signature(version.stable_types or "")
+    except InspectError:
+        return False
+    return signature.before is not None or bool(signature.chain)
 
 
 def _findings(difference: StableTypesDiff, silent: tuple[str, ...], accepted: bool) -> Iterator[Finding]:

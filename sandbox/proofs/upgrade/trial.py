@@ -12,6 +12,7 @@ from sandbox.candid import field_id
 from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
+from sandbox.proofs.upgrade.losses import Losses
 from sandbox.proofs.upgrade.observe import Observation, observe
 from sandbox.proofs.upgrade.start import OWNER, Version
 
@@ -21,7 +22,7 @@ class Trial:
     """A canister that is about to be upgraded from `old` to `new`, in a sandbox of its own.
 
     `queries` are asked before and after. `upgraded`: the result of the upgrade, or the reject; `after`: what is seen
-    then. Checks undo what they change.
+    then; `losses`: how the data differ. Checks undo what they change.
     """
 
     sandbox: Sandbox
@@ -33,6 +34,7 @@ class Trial:
     has_state: bool
     upgraded: CallResult | CallRejected | None = None
     after: Observation | None = None
+    losses: Losses | None = None
 
     @cached_property
     def before(self) -> Observation:
@@ -52,7 +54,7 @@ class Trial:
 
     def towards(self, new: Version) -> Trial:
         """Return the trial of an upgrade to another version from the same state; what is seen before it is kept."""
-        other = replace(self, new=new, upgraded=None, after=None)
+        other = replace(self, new=new, upgraded=None, after=None, losses=None)
         other.__dict__["before"] = self.before
         return other
 

@@ -4,7 +4,7 @@ texts and blobs that it takes. No structure can be written from outside, so the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -13,11 +13,11 @@ from typing import Any
 from sandbox import candid
 from sandbox.api.runtime import runtime_of
 from sandbox.candid import FuncType, Some
-from sandbox.candid.labels import name_text
 from sandbox.errors import ErrorCode, RequestTooLarge, StillWaiting
 from sandbox.execution import CallResult
-from sandbox.proofs.calls import Call
+from sandbox.proofs.calls import Call, made_call
 from sandbox.proofs.generate import Generator, Pool, Uninhabited
+from sandbox.proofs.upgrade.observe import Observation
 from sandbox.proofs.upgrade.pools import known_values
 from sandbox.proofs.upgrade.start import Version, perform
 from sandbox.proofs.upgrade.trial import Trial
@@ -28,9 +28,9 @@ knows one of the type."""
 _KNOWN = 7
 _MOST = 1 << 16
 """Bytes of the longest text or blob that is tried."""
-_PLACES = 6
+_PLACES = 4
 """Texts and blobs in the arguments of one method that are made longer, one at a time."""
-_INSTRUCTIONS = 100_000_000
+INSTRUCTIONS = 100_000_000
 """What one message of a try may execute. A call that needs more than half of it is not compared."""
 _ENDLESS = 2
 """Calls of a method that come to that limit, after which it is not tried any more."""
@@ -55,14 +55,18 @@ class Try:
 class Longer:
     """Arguments with one text or blob that may be made longer; `taken`: the longest that the old version takes."""
 
-    method: str
+    short: Call
     function: FuncType
     values: tuple[Any, ...]
     path: Path
-    taken: int
+    taken: int = 0
 
     def call(self, size: int) -> Call:
-        return made_call(self.method, self.function, lengthened(self.values, self.path, size))
+        """Return the call with a text or blob of this many bytes; its text shows the short one."""
+        arg = candid.encode(self.function.args, lengthened(self.values, self.path, size))
+        place = "".join(f".{step}" for step in self.path[1:])
+        where = f"argument {int(self.path[0]) + 1}{place}"
+        return replace(self.short, arg=arg, text=f"{self.short.text} with {size:,} bytes in {where}")
 
 
 @dataclass
@@ -73,6 +77,10 @@ class Tries:
     longer: list[Longer] = field(default_factory=list)
     methods: int = 0
     """The update methods that were tried."""
+    sequence: list[Call] = field(default_factory=list)
+    """One call of each method, made one after the other, not on copies of their own."""
+    after: Observation | None = None
+    """What is seen after the sequence; of queries only those whose answers do not depend on the time."""
 
 
 def try_old(trial: Trial) -> Tries:
@@ -81,12 +89,31 @@ def try_old(trial: Trial) -> Tries:
     if interface is None:
         return tries
     pool = known_values(trial.old, trial.before)
-    with limited(trial):
+    with limited(trial, "update"):
         for method, function in interface.methods.items():
             if trial.old.methods.get(method) == "update" and not function.is_oneway:
                 tries.methods += 1
                 _try_method(trial, tries, method, pool)
+        _make_sequence(trial, tries)
     return tries
+
+
+def _make_sequence(trial: Trial, tries: Tries) -> None:
+    first: dict[str, Call] = {}
+    for each in tries.tries:
+        first.setdefault(each.call.method, each.call)
+    with trial.sandbox.anchor():
+        for call in first.values():
+            result = make(trial, trial.old, call)
+            tries.sequence += [call] if result is not None and result.reject is None else []
+        seen = trial.observe(trial.old)
+    with trial.sandbox.anchor():
+        pass_time(trial)
+        for call in tries.sequence:
+            make(trial, trial.old, call)
+        answers = {query.text: perform(trial.canister, trial.old, query) for query in trial.queries}
+    steady = {text: result for text, result in seen.answers.items() if result.reply == answers[text].reply}
+    tries.after = replace(seen, answers=steady)
 
 
 def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
@@ -94,7 +121,7 @@ def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
     function, endless = trial.old.interface.method(method), 0
     lengthened = False
     for values in _draws(method, function, pool):
-        call = made_call(method, function, values)
+        call = made_call(method, function.args, values)
         result = attempt(trial, trial.old, call)
         endless += result is None
         if endless >= _ENDLESS:
@@ -106,7 +133,7 @@ def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
         if not lengthened:
             lengthened = True
             for path in [path for path, _ in _places(values)][:_PLACES]:
-                longer = Longer(method, function, values, path, 0)
+                longer = Longer(call, function, values, path)
                 taken = longest(trial, trial.old, longer)
                 tries.longer.append(replace(longer, taken=taken))
                 at_most = attempt(trial, trial.old, longer.call(taken)) if taken else None
@@ -130,18 +157,17 @@ def _draws(method: str, function: FuncType, pool: Pool) -> Iterator[tuple[Any, .
             yield values
 
 
-def made_call(method: str, function: FuncType, values: Sequence[Any]) -> Call:
-    text = candid.values_text(function.args, values)
-    return Call(method, candid.encode(function.args, values), f"{name_text(method)}{text}")
-
-
 def attempt(trial: Trial, version: Version, call: Call, *, later: bool = False) -> CallResult | None:
     """Make a call on a copy; None if it takes more rounds or instructions than a try may."""
     with trial.sandbox.anchor():
         if later:
-            trial.sandbox.advance_time(seconds=_LATER)
-            trial.sandbox.tick()
+            pass_time(trial)
         return make(trial, version, call)
+
+
+def pass_time(trial: Trial) -> None:
+    trial.sandbox.advance_time(seconds=_LATER)
+    trial.sandbox.tick()
 
 
 def make(trial: Trial, version: Version, call: Call) -> CallResult | None:
@@ -151,16 +177,16 @@ def make(trial: Trial, version: Version, call: Call) -> CallResult | None:
     except (StillWaiting, RequestTooLarge):
         return None
     endless = result.reject is not None and result.reject.error_code == ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
-    return None if endless or result.instructions > _INSTRUCTIONS // 2 else result
+    return None if endless or result.instructions > INSTRUCTIONS // 2 else result
 
 
 @contextmanager
-def limited(trial: Trial) -> Iterator[None]:
-    """Let messages execute only what a try may."""
+def limited(trial: Trial, *kinds: str) -> Iterator[None]:
+    """Let messages of these kinds (fields of `InstructionLimits`) execute only what a try may."""
     runtime = runtime_of(trial.canister)
     limits = runtime.subnet.instruction_limits
-    few = min(limits.update, _INSTRUCTIONS)
-    runtime.configure(instruction_limits=replace(limits, update=few))
+    few = {kind: min(getattr(limits, kind), INSTRUCTIONS) for kind in kinds}
+    runtime.configure(instruction_limits=replace(limits, **few))
     try:
         yield
     finally:
@@ -179,6 +205,8 @@ def longest(trial: Trial, version: Version, longer: Longer) -> int:
 
 def most(takes: Callable[[int], bool], limit: int) -> int:
     """Return the greatest number up to a limit that is taken, where all smaller ones are taken, too."""
+    if takes(limit):
+        return limit
     taken, size = 0, 1
     while size <= limit and takes(size):
         taken, size = size, size * 2

@@ -83,7 +83,7 @@ CASES = (
     Case("9b required field in a map, touched", "v1", "person_required", _DEAD, _NO_FIELD, arg=True),
     Case("9b required field in a cell", "v1", "conf_required", _DEAD, _NO_FIELD),
     Case("9b required field in a cell, touched", "v1", "conf_required", _REFUSED, _NO_FIELD, arg=True),
-    Case("9c optional field", "v1", "person_optional_200", _KEPT),
+    Case("9c optional field", "v1", "person_optional_unbounded", _KEPT),
     Case("9c optional field without room", "v1", "person_optional", _DEAD_WRITE, "<= 100 bytes, but found 108 bytes"),
     Case("9d field removed", "v1", "person_removed", _WRONG),
     Case("12a 0.5 to 0.7", "old_v1", "v1", _KEPT),

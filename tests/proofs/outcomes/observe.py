@@ -35,11 +35,11 @@ STRUCTURES = Program(
         ("number", 7),
     ),
     writes=(
-        ("put_person", "person03", {"name": "n", "age": 1, "email": None}),
-        ("put_person", "person03", {"name": "n" * 70, "age": 1, "email": None}),  # the longest that version 1 accepts
-        ("put_person", "person03", {"name": "n" * 165, "age": 1, "email": None}),
-        ("put_person", "p" * 35, {"name": "n", "age": 1, "email": None}),
-        ("put_person", "person99", {"name": "n", "age": 1, "email": None}),
+        ("put_person", "person03", {"name": "n", "age": 1}),
+        ("put_person", "person03", {"name": "n" * 70, "age": 1}),  # the longest that version 1 accepts
+        ("put_person", "person03", {"name": "n" * 165, "age": 1}),
+        ("put_person", "p" * 35, {"name": "n", "age": 1}),
+        ("put_person", "person99", {"name": "n", "age": 1}),
         ("put_a", 30, 1),
         ("put_a", 35, 1),
         ("put_b", 30, 1),
