@@ -42,7 +42,6 @@ class Observation:
         """The structures in stable memory; if even the outermost cannot be read, one part that says why."""
         return decode_data(self.data)
 
-
     @cached_property
     def overwritten(self) -> tuple[Part, ...]:
         """Stable structures with entries that pre_upgrade writes over: what it leaves begins otherwise."""

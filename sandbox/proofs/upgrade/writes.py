@@ -13,18 +13,16 @@ from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import compare_data, lost_data
-from sandbox.proofs.upgrade.observe import decode_data, saved_data
+from sandbox.proofs.upgrade.observe import decode_data, observe, saved_data
 from sandbox.proofs.upgrade.queries import same_answer, shown
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import perform
 from sandbox.proofs.upgrade.texts import cut, first_line
 from sandbox.proofs.upgrade.trial import Trial
-from sandbox.proofs.upgrade.tries import Tries, Try, attempt, limited, longest, make
+from sandbox.proofs.upgrade.tries import Tries, Try, attempt, limited, longest, make, short_queries
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 _NAME = "writes"
-_SHORT = 50_000_000
-"""Instructions of a query that is asked again after writes."""
 
 
 def check(trial: Trial, tries: Tries) -> Check:
@@ -100,11 +98,11 @@ def _sequence(trial: Trial, tries: Tries) -> Iterator[Finding]:
         results = [make(trial, trial.new, call) for call in tries.sequence]
         if any(result is None or result.reject is not None for result in results):
             return
-        seen = trial.observe(trial.new)
+        seen = observe(trial.sandbox, trial.canister, trial.new, short_queries(trial))
         losses = compare_data(trial, tries.after.data, seen.data)
     known = {group.place for group in trial.losses.lost}
     yield from lost_data("write-loses", replace(losses, groups=tuple(g for g in losses.groups if g.place not in known)))
-    for query in trial.queries:
+    for query in short_queries(trial):
         if query.text in tries.after.answers and _stayed(trial, query):
             was, now = tries.after.answers[query.text], seen.answers[query.text]
             if not same_answer(trial.old, query, was, now):
@@ -129,10 +127,8 @@ def _harm(trial: Trial, calls: Collection[Call], known: Collection[str]) -> list
             make(trial, trial.new, call)
         damaged = damages(saved_data(trial.sandbox, trial.canister)[0])
         harm = [f"{name}: {text}" for name, text in damaged.items() if name not in known]
-        for query in trial.queries:
-            before = trial.after.answers[query.text]
-            short = before.reject is None and before.instructions <= _SHORT
-            if short and query.method in trial.new.methods:
+        for query in short_queries(trial):
+            if trial.after.answers[query.text].reject is None:
                 now = perform(trial.canister, trial.new, query)
                 harm += [f"{query.text}: {first_line(now.reject.message)}"] if now.reject is not None else []
         return harm
