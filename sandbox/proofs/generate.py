@@ -42,7 +42,7 @@ _ITEMS = 3
 """The most items of a vector that is not a blob."""
 _ANONYMOUS = Principal.anonymous()
 
-_EDGES: dict[str, tuple[Any, ...]] = {
+EDGES: dict[str, tuple[Any, ...]] = {
     "bool": (False, True),
     "text": ("", "a", "name", "ä é 漢", "a longer text, with spaces and more than twenty letters"),
     "principal": (_ANONYMOUS, Principal.management()),
@@ -54,7 +54,7 @@ _EDGES: dict[str, tuple[Any, ...]] = {
 """By the name of a primitive type; those of limited numbers follow from their limits."""
 
 
-def _range(name: str) -> tuple[float, float]:
+def number_limits(name: str) -> tuple[float, float]:
     """The limits of a number type, both included."""
     bits = int(name.lstrip("nati") or 0)
     if name.startswith("nat"):
@@ -146,10 +146,10 @@ class Generator:
         return tuple(self.value(each) for each in function.args)
 
     def value(self, found: Type) -> Any:
-        heights = _heights(found)
-        if heights[found] == math.inf:
+        every = heights(found)
+        if every[found] == math.inf:
             raise Uninhabited(f"{found} has no finite value")
-        return run(self._value(found, _DEPTH, heights))
+        return run(self._value(found, _DEPTH, every))
 
     def _value(self, found: Type, depth: int, heights: Mapping[Type, float]) -> Nested[Any]:
         match found:
@@ -182,9 +182,9 @@ class Generator:
                 member = self.random.choice(possible)
                 return {member.key: (yield self._value(member.type, depth - 1, heights))}
             case ServiceType():
-                return Service(self._pick(self.pool.principals, _EDGES["principal"]))
+                return Service(self._pick(self.pool.principals, EDGES["principal"]))
             case _:
-                return Func(self._pick(self.pool.principals, _EDGES["principal"]), "method")
+                return Func(self._pick(self.pool.principals, EDGES["principal"]), "method")
 
     def _primitive(self, found: PrimType) -> Any:
         pools: dict[str, Sequence[Any]] = {"text": self.pool.texts, "principal": self.pool.principals}
@@ -192,9 +192,9 @@ class Generator:
         if name in ("null", "reserved"):
             return None
         if not name.startswith(("nat", "int")):
-            return self._pick(pools.get(name, ()), _EDGES[name])
-        least, most = _range(name)
-        edges = _EDGES[name.rstrip("0123456789")]
+            return self._pick(pools.get(name, ()), EDGES[name])
+        least, most = number_limits(name)
+        edges = EDGES[name.rstrip("0123456789")]
         fitting = [number for number in self.pool.numbers if least <= number <= most]
         limits = (int(least), int(most)) if most < math.inf else ()
         return self._pick(fitting, [*(n for n in edges if least <= n <= most), *limits])
@@ -205,7 +205,7 @@ class Generator:
         return self.random.choice(others)
 
 
-def _heights(found: Type) -> dict[Type, float]:
+def heights(found: Type) -> dict[Type, float]:
     """How deep the smallest value of each type in a type is nested; infinity where there is none."""
     types, waiting = dict[Type, None](), [found]
     while waiting:

@@ -69,7 +69,11 @@ CANISTER: Final = Table(
         Key("snapshot", FILE, "What it holds at first: an .icsnap file, or a directory of dfx or icp-cli."),
         Key("stable_image", _IMAGE.form, "What it holds at first: a stable memory under a version."),
         Key("id", Form("a canister id", _id, {"type": "string"}), "Its id; the next free one without."),
-        Key("controllers", listed(Form("a user", user, {"type": "string"})), "Users or principals; `default` without."),
+        Key(
+            "controllers",
+            listed(Form("a user", user, {"type": "string"}), single=True),
+            "Users or principals; `default` without.",
+        ),
         Key("cycles", whole(0, (1 << 128) - 1), "Its cycles at first."),
     ),
 )
@@ -123,7 +127,7 @@ def _start(node: Node, values: dict[str, Any], versions: dict[str, Version]) -> 
     if version is None:
         hint = nearest(image["version"], versions)
         (where.get("version") or where).wrong(
-            f"no version {image['version']!r}{hint}; there are: {', '.join(versions)}"
+            f"no version {image['version']!r}{hint}; there are: {', '.join(versions) or 'none'}"
         )
     return Start("stable_image", image["file"], version, encoded(image.get("arg"), installation_types(version), where))
 

@@ -254,6 +254,7 @@ EXPECTATIONS: Final = (
         _state,
     ),
 )
+_KINDS: Final = {kind.name: kind for kind in EXPECTATIONS}
 EXPECT: Final = Table("expect", tuple(Key(kind.name, kind.form, kind.doc) for kind in EXPECTATIONS))
 
 
@@ -262,7 +263,6 @@ def planned(node: Node | None, subject: Subject) -> tuple[Expectation, ...]:
     if node is None:
         return ()
     values = EXPECT.read(node)
-    kinds = {kind.name: kind for kind in EXPECTATIONS}
     return tuple(
-        Expectation(name.text, name.place, kinds[name.text].plan(values[name.text], subject)) for name, _ in node.pairs
+        Expectation(name.text, name.place, _KINDS[name.text].plan(values[name.text], subject)) for name, _ in node.pairs
     )

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -181,7 +182,7 @@ class Table:
         """Return the values of the keys that are given."""
         if node.form != "map":
             node.expected(f"{self.what}, a mapping")
-        known = {key.name: key for key in self.keys}
+        known = self._by_name
         values = {}
         for name, value in node.pairs:
             key = known.get(name.text)
@@ -193,6 +194,10 @@ class Table:
         if missing:
             node.wrong(f"{self.what} needs the key {missing[0]!r}: {known[missing[0]].form.expected}")
         return values
+
+    @cached_property
+    def _by_name(self) -> dict[str, Key]:
+        return {key.name: key for key in self.keys}
 
     @property
     def form(self) -> Form:
@@ -217,8 +222,3 @@ NUMBER = Form(
 )
 BOUND_KEYS = Table("a bound", (Key("min", NUMBER, "The least number."), Key("max", NUMBER, "The greatest number.")))
 BOUNDS = Form("a number, or a mapping with min and max", _bounds, {"anyOf": [{"type": "number"}, BOUND_KEYS.schema]})
-
-
-def keys_by_name(keys: Iterable[Key]) -> Mapping[str, Key]:
-    """Return keys by their names."""
-    return {key.name: key for key in keys}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -60,7 +60,7 @@ def write_scenario(record: Path, target: Path) -> list[Path]:
     """Write the record as a scenario with its modules beside it, and return the files. `Unsupported` names the first
     input that no step can express; then nothing is written."""
     made = _Converter(record, target)
-    modules = made.modules
+    modules = made.modules()
     text = yaml.dump(made.document(), sort_keys=False, allow_unicode=True, width=110, Dumper=_Dumper)
     for path, content in modules.items():
         put_in_place(path, content, 0o644)
@@ -74,11 +74,10 @@ class _Converter:
 
     def __init__(self, record: Path, target: Path) -> None:
         self._record, self._target = record, target
-        self.modules: dict[Path, bytes] = {}
         self._canisters: dict[Principal, _Canister] = {}
         self._labels: dict[bytes, str] = {}
         self._steps: list[_Yaml] = []
-        self._anchors: list[tuple[int, dict[Principal, WasmModule | None]]] = []
+        self._anchors: list[tuple[int, dict[Principal, _Canister]]] = []
         content = read(record)
         header = next(content)
         assert isinstance(header, Header)
@@ -105,24 +104,32 @@ class _Converter:
         }
         return {
             "scenario": f"what {self._record.name} recorded",
-            "canisters": {canister.name: canister.declared for canister in self._canisters.values()},
+            "canisters": {canister.name: self._declared(canister) for canister in self._canisters.values()},
             **{name: value for name, value in options.items() if value},
             "steps": self._steps,
         }
 
+    def modules(self) -> dict[Path, bytes]:
+        """Return the modules that the scenario names, by their files."""
+        used = (code for canister in self._canisters.values() for code in canister.versions)
+        return {self._file(code): code.submitted for code in used}
+
+    def _file(self, code: WasmModule) -> Path:
+        return self._target.with_name(f"{self._target.stem}.{code.hash.hex()[:8]}.wasm")
+
+    def _declared(self, canister: _Canister) -> _Yaml:
+        versions = {name: self._file(code).name for code, name in canister.versions.items()}
+        return canister.declared | ({"versions": versions} if versions else {})
+
     def _take(self, step: Recorded, outcome: Outcome, number: int) -> None:
         if isinstance(step, Begin):
-            self._anchors.append((len(self._steps), {c: known.code for c, known in self._canisters.items()}))
+            known = {key: replace(each, versions=dict(each.versions)) for key, each in self._canisters.items()}
+            self._anchors.append((len(self._steps), known))
         elif isinstance(step, Undo):
             if not self._anchors:
                 raise RecordError(f"{self._record}: step {number} undoes an anchor that never began")
-            kept, codes = self._anchors.pop()
+            kept, self._canisters = self._anchors.pop()
             del self._steps[kept:]
-            for canister_id in list(self._canisters):
-                if canister_id in codes:
-                    self._canisters[canister_id].code = codes[canister_id]
-                else:
-                    del self._canisters[canister_id]
         else:
             converted = self._converted(step, outcome, number)
             if converted is not None:
@@ -178,9 +185,6 @@ class _Converter:
         code = WasmModule.from_bytes(argument.module)
         if code not in canister.versions:
             canister.versions[code] = f"v{len(canister.versions) + 1}"
-            path = self._target.with_name(f"{self._target.stem}.{code.hash.hex()[:8]}.wasm")
-            self.modules[path] = code.submitted
-            canister.declared.setdefault("versions", {})[canister.versions[code]] = path.name
         made: _Yaml = {argument.mode: f"{canister.name}.{canister.versions[code]}"}
         if argument.arg != EMPTY_CANDID:
             made["arg"] = _text(argument.arg, _known(lambda: init_types(code)))

@@ -6,9 +6,9 @@ import difflib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import yaml
 
@@ -22,8 +22,7 @@ _DEEPEST = 100
 """The most levels of a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A place in a file; line and column begin at 1."""
 
     file: Path
@@ -64,8 +63,7 @@ class Wrong(Exception):
         self.problem = Problem(place, text)
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A value of a YAML file. `tag`: `str`, `int`, `float`, `bool`, `null`, `seq`, `map`, or the text of another tag
     such as `!any`. `text`: a scalar as written. `items`, `pairs`: of a list, of a mapping. `stays`: it has no `$`."""
 
@@ -137,7 +135,7 @@ def parse_yaml(raw: bytes, path: Path) -> Node:
         mark = error.problem_mark or error.context_mark
         place = Place(path, mark.line + 1, mark.column + 1) if mark else Place(path, 1, 1)
         raise Wrong(place, f"this is no YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise Wrong(Place(path, 1, 1), f"this is no YAML: {error}") from None
     if composed is None:
         raise Wrong(Place(path, 1, 1), "the file is empty; expected a scenario")
@@ -152,7 +150,11 @@ class _Converter:
         self._known: dict[int, Node | None] = {}
 
     def node(self, node: yaml.Node, depth: int) -> Node:
-        place = Place(self._path, node.start_mark.line + 1, node.start_mark.column + 1)
+        mark = node.start_mark
+        place = Place(self._path, mark.line + 1, mark.column + 1)
+        tag = node.tag.removeprefix(_STANDARD)
+        if isinstance(node, yaml.ScalarNode):
+            return Node(place, tag, node.value, stays="$" not in node.value)
         if id(node) in self._known:
             known = self._known[id(node)]
             if known is None:
@@ -161,13 +163,11 @@ class _Converter:
         if depth > _DEEPEST:
             raise Wrong(place, f"this is nested more than {_DEEPEST} levels")
         self._known[id(node)] = None
-        made = self._known[id(node)] = self._made(node, place, depth + 1)
+        made = self._known[id(node)] = self._made(node, place, tag, depth + 1)
         return made
 
-    def _made(self, node: yaml.Node, place: Place, depth: int) -> Node:
-        tag = node.tag.removeprefix(_STANDARD)
-        if isinstance(node, yaml.ScalarNode):
-            return Node(place, tag, node.value, stays="$" not in node.value)
+    def _made(self, node: yaml.Node, place: Place, tag: str, depth: int) -> Node:
+        """Return a list or a mapping."""
         if isinstance(node, yaml.SequenceNode):
             items = tuple(self.node(item, depth) for item in node.value)
             return Node(place, tag, items=items, form="seq", stays=all(item.stays for item in items))
@@ -181,7 +181,7 @@ class _Converter:
                 name.wrong(f"the key {name.text!r} is given twice")
             seen.add(name.text)
             pairs.append((name, self.node(value, depth)))
-        stays = all(name.stays and value.stays for name, value in pairs)
+        stays = all(value.stays for _, value in pairs)
         return Node(place, tag, pairs=tuple(pairs), form="map", stays=stays)
 
 
@@ -190,19 +190,20 @@ Variables = Mapping[str, Node]
 
 
 def filled(node: Node, variables: Variables) -> Node:
-    """Return the node with its variables replaced: a text that is nothing but `$name` by the whole value, one within a
-    text by the value's text. `$$` is a dollar. `Wrong` for an unknown name."""
+    """Return the node with the variables in its values replaced: a text that is nothing but `$name` by the whole value,
+    one within a text by the value's text. `$$` is a dollar. `Wrong` for an unknown name."""
     if node.stays:
         return node
     if node.form == "seq":
-        return replace(node, items=tuple(filled(item, variables) for item in node.items))
+        return Node(node.place, node.tag, "", tuple([filled(item, variables) for item in node.items]), (), "seq")
     if node.form == "map":
-        return replace(node, pairs=tuple((filled(k, variables), filled(v, variables)) for k, v in node.pairs))
+        pairs = [(key, filled(value, variables)) for key, value in node.pairs]
+        return Node(node.place, node.tag, "", (), tuple(pairs), "map")
     whole = _VARIABLE.fullmatch(node.text)
     if whole and not whole[1] and node.tag == "str":
-        return replace(_value(node, whole, variables), place=node.place)
+        return _value(node, whole, variables)._replace(place=node.place)
     text = _VARIABLE.sub(lambda match: "$" if match[1] else _text(node, match, variables), node.text)
-    return replace(node, text=text)
+    return Node(node.place, node.tag, text)
 
 
 def _value(node: Node, match: re.Match[str], variables: Variables) -> Node:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 from sandbox.api.typed import is_query
-from sandbox.candid import FuncType, Type
 from sandbox.execution import CallResult
 from sandbox.limits import ROUNDS
 from sandbox.principal import Principal
@@ -72,7 +72,7 @@ class StepKind:
     keys: tuple[Key, ...] = ()
     senders: bool = False
 
-    @property
+    @cached_property
     def table(self) -> Table:
         """All keys of such a step."""
         main = Key(self.name, self.main, self.doc, required=True)
@@ -98,7 +98,7 @@ _PATHS = "CANISTER.{}, or {} where there is one canister"
 
 
 def _call(draft: Draft) -> Step:
-    canister, method = draft.planner.split(draft.main)
+    canister, method = draft.planner.split(draft.main, "METHOD")
     args = draft.keys.get("args")
     raw = args is not None and args.tag == "!hex"
     function = None if raw else draft.planner.method(draft.main, canister, method)
@@ -115,13 +115,10 @@ def _call(draft: Draft) -> Step:
             return stage.runtime.update(target, method, arg, sender)
 
     title = f"{draft.kind.name} {canister.name}.{method}"
-    return replace(
-        draft.step(title, action, canister), results=_results(function), replies=True, keep=draft.keys.get("keep")
-    )
-
-
-def _results(function: FuncType | None) -> tuple[Type, ...] | None:
-    return None if function is None else tuple(function.results)
+    step = draft.step(title, action, canister)
+    step.results = None if function is None else function.results
+    step.replies, step.keep = True, draft.keys.get("keep")
+    return step
 
 
 # --- code
@@ -239,7 +236,8 @@ def _repeat(draft: Draft) -> Step:
     fixed = not mentions(steps, INDEX) and planner.current == before
     rounds = [first] * times if fixed else [first, *(_round(steps, number, planner) for number in range(1, times))]
     step = draft.step(f"repeat {times:,} times", Stage.done)
-    return replace(step, rounds=tuple(rounds))
+    step.rounds = tuple(rounds)
+    return step
 
 
 def _round(steps: Node, number: int, planner: Planner) -> tuple[Step, ...]:
@@ -357,19 +355,17 @@ def plan(node: Node, planner: Planner) -> Step:
     main = node.get(kind.name)
     assert main is not None
     expect = main if kind.name == "expect" else keys.get("expect")
-    planner.refused = expect is not None and expect.get("reject") is not None
+    rejects = planner.refused = expect is not None and expect.get("reject") is not None
     step = kind.plan(Draft(kind, node, main, keys, planner))
     planner.refused = False
     if step.keep is not None:
         planner.kept.add(step.keep)
     canister = planner.canisters[step.canister] if step.canister else None
     subject = Subject(node if expect is None else expect, planner, canister, step.results, step.replies)
-    return replace(
-        step,
-        rejects=expect is not None and expect.get("reject") is not None,
-        expectations=planned(expect, subject),
-        tolerance=keys.get("tolerance"),
-    )
+    step.rejects = rejects
+    step.expectations = planned(expect, subject)
+    step.tolerance = keys.get("tolerance")
+    return step
 
 
 def _filled(node: Node, kind: StepKind, planner: Planner) -> Node:
@@ -377,7 +373,7 @@ def _filled(node: Node, kind: StepKind, planner: Planner) -> Node:
     if kind.name != "repeat":
         return filled(node, planner.variables)
     pairs = ((name, value if name.text == "steps" else filled(value, planner.variables)) for name, value in node.pairs)
-    return replace(node, pairs=tuple(pairs))
+    return node._replace(pairs=tuple(pairs))
 
 
 def _kind(node: Node) -> StepKind:

@@ -9,20 +9,15 @@ null, a blob its text or `!hex 00ff`. In a pattern a record needs only the field
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sandbox import candid
 from sandbox.candid import (
-    BOOL,
     FLOAT32,
-    FLOAT64,
     NAT8,
-    NULL,
-    PRINCIPAL,
     RESERVED,
-    TEXT,
     Field,
     FuncType,
     OptType,
@@ -74,7 +69,7 @@ def encoded(node: Node | None, types: Sequence[Type] | None, step: Node) -> byte
     if node.form == "scalar":
         return _encode(node, lambda: candid.encode_text(node.text, types))
     if types is None:
-        node.wrong("no interface says the types of these values; write them as Candid text, or give the canister a did")
+        node.wrong("no interface says the types of these values; write them as Candid text, or give the version a did")
     _check_count(node, node.items, types)
     values = [_value(item, kind) for item, kind in zip(node.items, types, strict=False)]
     return _encode(node, lambda: candid.encode(types, [*values, *[None] * (len(types) - len(values))]))
@@ -135,18 +130,19 @@ def pattern_of(node: Node, kind: Type) -> Pattern:
     if special is not None:
         return special
     match kind:
+        case PrimType() if kind != FLOAT32:
+            return Exactly(_primitive(node, kind))
         case OptType() if node.tag != "null" and not kind.inner.nullable:
             return pattern_of(node, kind.inner)
         case RecordType() if node.form == "map":
-            return Fields({_key(node, name, kind): pattern_of(value, _type(name, kind)) for name, value in node.pairs})
+            return Fields({field.key: pattern_of(value, field.type) for field, value in _fields(node.pairs, kind)})
         case RecordType() if node.form == "seq" and kind.is_tuple:
             _check_count(node, node.items, [f.type for f in kind.fields])
             return Items(tuple(pattern_of(item, f.type) for item, f in zip(node.items, kind.fields, strict=False)))
         case VecType() if node.form == "seq" and kind.inner.resolve() != NAT8:
             return Items(tuple(pattern_of(item, kind.inner) for item in node.items))
         case VariantType() if node.form == "map":
-            name, value = _case(node)
-            return Fields({_key(node, name, kind): pattern_of(value, _type(name, kind))})
+            return Fields({field.key: pattern_of(value, field.type) for field, value in _fields([_case(node)], kind)})
     return Exactly(_decoded(_value(node, kind), kind, node))
 
 
@@ -231,8 +227,7 @@ def _value(node: Node, kind: Type) -> Any:
         case RecordType():
             return _record(node, kind)
         case VariantType():
-            name, value = _case(node)
-            return {_key(node, name, kind): _value(value, _type(name, kind))}
+            return {field.key: _value(value, field.type) for field, value in _fields([_case(node)], kind)}
         case FuncType():
             if node.form != "seq" or len(node.items) != 2:
                 node.expected("a list of a principal and a method name")
@@ -243,23 +238,29 @@ def _value(node: Node, kind: Type) -> Any:
 
 
 def _primitive(node: Node, kind: PrimType) -> Any:
-    if kind == RESERVED:
+    if kind.name == "reserved":
         return None
     if node.form != "scalar":
-        node.expected(str(kind))
-    if kind == TEXT:
-        return node.text
-    if kind == PRINCIPAL:
-        return _principal(node)
-    if kind == BOOL:
-        return node.text == "true" if node.text in ("true", "false") else node.expected("true or false")
-    if kind == NULL:
-        return None if node.tag == "null" else node.expected("null")
+        node.expected(kind.name)
+    read = _PRIMITIVES.get(kind.name)
+    return _number(node, kind) if read is None else read(node)
+
+
+def _number(node: Node, kind: PrimType) -> int | float:
     number = number_of(node)
-    if number is None or (kind not in (FLOAT32, FLOAT64) and not isinstance(number, int)):
-        node.expected(str(kind))
-    _encode(node, lambda: candid.encode([kind], [number]))
+    if number is None or (not kind.name.startswith("float") and not isinstance(number, int)):
+        node.expected(kind.name)
+    if not (kind.name == "nat" and number >= 0):
+        _encode(node, lambda: candid.encode([kind], [number]))
     return number
+
+
+def _bool(node: Node) -> bool:
+    return node.text == "true" if node.text in ("true", "false") else node.expected("true or false")
+
+
+def _null(node: Node) -> None:
+    return None if node.tag == "null" else node.expected("null")
 
 
 def _principal(node: Node) -> Principal:
@@ -285,7 +286,7 @@ def _record(node: Node, kind: RecordType) -> Any:
         return [_value(item, field.type) for item, field in zip(node.items, kind.fields, strict=False)]
     if node.form != "map":
         node.expected(f"a mapping, {kind}")
-    values = {_key(node, name, kind): _value(value, _type(name, kind)) for name, value in node.pairs}
+    values = {field.key: _value(value, field.type) for field, value in _fields(node.pairs, kind)}
     for field in kind.fields:
         if field.key not in values and not field.type.nullable:
             node.wrong(f"the field {field.label} : {field.type} is missing")
@@ -301,18 +302,25 @@ def _case(node: Node) -> tuple[Node, Node]:
     return node.pairs[0]
 
 
-def _key(node: Node, name: Node, kind: RecordType | VariantType) -> str:
-    return _known(name, kind).key
-
-
-def _type(name: Node, kind: RecordType | VariantType) -> Type:
-    return _known(name, kind).type
+def _fields(pairs: Iterable[tuple[Node, Node]], kind: RecordType | VariantType) -> Iterator[tuple[Field, Node]]:
+    """Yield the fields that the keys name, with their values."""
+    return ((_known(name, kind), value) for name, value in pairs)
 
 
 def _known(name: Node, kind: RecordType | VariantType) -> Field:
-    found = next((field for field in kind.fields if name.text in (field.key, field.name, str(field.id))), None)
-    if found is None:
-        labels = [field.name or str(field.id) for field in kind.fields]
-        what = "case" if isinstance(kind, VariantType) else "field"
-        name.wrong(f"no {what} {name.text!r}{nearest(name.text, labels)}; there are: {', '.join(labels)}")
-    return found
+    text = name.text
+    for field in kind.fields:
+        if text in (field.name, field.key) or text == str(field.id):
+            return field
+    labels = [field.name or str(field.id) for field in kind.fields]
+    what = "case" if isinstance(kind, VariantType) else "field"
+    return name.wrong(f"no {what} {text!r}{nearest(text, labels)}; there are: {', '.join(labels)}")
+
+
+_PRIMITIVES: Final[Mapping[str, Callable[[Node], Any]]] = {
+    "text": lambda node: node.text,
+    "principal": _principal,
+    "bool": _bool,
+    "null": _null,
+}
+"""The readers of types without parts that are no numbers."""

@@ -6,8 +6,6 @@ installed twice is meant. What it keeps must survive the next upgrade all the sa
 
 from __future__ import annotations
 
-import re
-
 from sandbox.errors import CallRejected
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import changed_data, compare_data, facts, lost_data, summary
@@ -16,6 +14,7 @@ from sandbox.proofs.upgrade.losses import NO_LOSSES
 from sandbox.proofs.upgrade.observe import fingerprint
 from sandbox.proofs.upgrade.queries import differences
 from sandbox.proofs.upgrade.report import Check
+from sandbox.proofs.upgrade.stable_types import has_migration
 from sandbox.proofs.upgrade.trial import Trial
 
 _NAME = "second upgrade"
@@ -26,7 +25,7 @@ def check(trial: Trial) -> Check:
     assert trial.after is not None
     if trial.after.unsaved is not None:
         return _fails(trial.after.unsaved)
-    migrates = has_migration(trial.after.data.metadata)
+    migrates = has_migration(trial.new)
     with trial.sandbox.anchor():
         before = fingerprint(trial.canister)
         try:
@@ -58,9 +57,3 @@ def _fails(rejected: CallRejected) -> Check:
     text = f"{hooks[-1].name}: {reason(rejected)}" if hooks else reason(rejected)
     frames = () if result is None else tuple(f"in {name}" for name in result.backtrace)
     return Check(_NAME, f"fails: {text}", (finding("next-upgrade-fails", text, frames),))
-
-
-def has_migration(metadata: dict[str, bytes]) -> bool:
-    """Whether a module of Motoko has an explicit migration function: its stable signature has two sides."""
-    text = metadata.get("motoko:stable-types", b"").decode("utf-8", "replace")
-    return re.search(r"\bactor\s*\(", text) is not None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import VERDICTS, Finding, Severity
 from sandbox.snapshots.diff.picture import FateMap
 
@@ -29,15 +30,34 @@ class Check:
         return max((finding.severity for finding in self.findings), default=None)
 
 
+SAVE_HINT = "saved as FILE, they are the beginning of a proof with --calls FILE"
+"""What the calls of a smallest sequence are good for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smallest:
+    """The smallest sequence of made-up calls after which the upgrade has these findings, by id."""
+
+    findings: tuple[str, ...]
+    calls: tuple[Call, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The calls as lines of a file of calls."""
+        return tuple(call.text for call in self.calls)
+
+
 @dataclass(frozen=True)
 class UpgradeReport:
-    """The proof of one upgrade. `accepted`: ids of findings that count as notes."""
+    """The proof of one upgrade. `accepted`: ids of findings that count as notes; `sequences`: with `explore`, the calls
+    that bring findings about."""
 
     old: str
     new: str
     start: str
     checks: tuple[Check, ...]
     accepted: frozenset[str] = frozenset()
+    sequences: tuple[Smallest, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -74,6 +94,10 @@ class UpgradeReport:
             "findings": [_finding(finding, self.accepted) for finding in self.findings],
             "checks": [
                 {"name": check.name, "done": check.done, "text": check.text, **check.facts} for check in self.checks
+            ],
+            "sequences": [
+                {"findings": list(each.findings), "sequence": list(each.lines), "hint": SAVE_HINT}
+                for each in self.sequences
             ],
         }
 

@@ -12,10 +12,10 @@ from sandbox.api.canister import Canister
 from sandbox.api.identity import identity
 from sandbox.api.runtime import GENESIS
 from sandbox.api.sandbox import Sandbox
-from sandbox.api.typed import deployment_argument, interface_of
+from sandbox.api.typed import deployment_argument, interface_of, metadata
 from sandbox.candid import Interface
 from sandbox.canister.module import compile_module
-from sandbox.errors import PrincipalError, SandboxError, SnapshotFileError
+from sandbox.errors import InvalidModule, PrincipalError, SandboxError, SnapshotFileError
 from sandbox.execution import CallResult
 from sandbox.limits import ROUNDS
 from sandbox.principal import Principal
@@ -60,6 +60,20 @@ class Version:
     def methods(self) -> Mapping[str, str]:
         """The exported methods, `update`, `query` or `composite_query` by name."""
         return compile_module(self.code).facts.methods
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether the module uses Motoko's enhanced orthogonal persistence."""
+        return compile_module(self.code).facts.uses_enhanced_persistence
+
+    @property
+    def stable_types(self) -> str | None:
+        """The section `motoko:stable-types`; None if the module is not of Motoko, or none at all."""
+        try:
+            section = metadata(self.code, "motoko:stable-types")
+        except InvalidModule:
+            return None
+        return None if section is None else section.decode("utf-8", "replace")
 
     @cached_property
     def argument(self) -> bytes:

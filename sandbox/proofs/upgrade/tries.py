@@ -4,7 +4,7 @@ texts and blobs that it takes. No structure can be written from outside, so the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -13,10 +13,9 @@ from typing import Any
 from sandbox import candid
 from sandbox.api.runtime import runtime_of
 from sandbox.candid import FuncType, Some
-from sandbox.candid.labels import name_text
 from sandbox.errors import ErrorCode, RequestTooLarge, StillWaiting
 from sandbox.execution import CallResult
-from sandbox.proofs.calls import Call
+from sandbox.proofs.calls import Call, made_call
 from sandbox.proofs.generate import Generator, Pool, Uninhabited
 from sandbox.proofs.upgrade.observe import Observation, observe
 from sandbox.proofs.upgrade.pools import known_values
@@ -31,7 +30,7 @@ _MOST = 1 << 16
 """Bytes of the longest text or blob that is tried."""
 _PLACES = 4
 """Texts and blobs in the arguments of one method that are made longer, one at a time."""
-_INSTRUCTIONS = 100_000_000
+INSTRUCTIONS = 100_000_000
 """What one message of a try may execute. A call that needs more than half of it is not compared."""
 _SHORT = 50_000_000
 """Instructions of a query that is asked again after writes."""
@@ -92,7 +91,7 @@ def try_old(trial: Trial) -> Tries:
     if interface is None:
         return tries
     pool = known_values(trial.old, trial.before)
-    with limited(trial):
+    with limited(trial, "update"):
         for method, function in interface.methods.items():
             if trial.old.methods.get(method) == "update" and not function.is_oneway:
                 tries.methods += 1
@@ -134,7 +133,7 @@ def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
     function, endless = trial.old.interface.method(method), 0
     lengthened = False
     for values in _draws(method, function, pool):
-        call = made_call(method, function, values)
+        call = made_call(method, function.args, values)
         result = attempt(trial, trial.old, call)
         endless += result is None
         if endless >= _ENDLESS:
@@ -170,11 +169,6 @@ def _draws(method: str, function: FuncType, pool: Pool) -> Iterator[tuple[Any, .
             yield values
 
 
-def made_call(method: str, function: FuncType, values: Sequence[Any]) -> Call:
-    text = candid.values_text(function.args, values)
-    return Call(method, candid.encode(function.args, values), f"{name_text(method)}{' '.join(text.split())}")
-
-
 def attempt(trial: Trial, version: Version, call: Call, *, later: bool = False) -> CallResult | None:
     """Make a call on a copy; None if it takes more rounds or instructions than a try may."""
     with trial.sandbox.anchor():
@@ -195,16 +189,16 @@ def make(trial: Trial, version: Version, call: Call) -> CallResult | None:
     except (StillWaiting, RequestTooLarge):
         return None
     endless = result.reject is not None and result.reject.error_code == ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
-    return None if endless or result.instructions > _INSTRUCTIONS // 2 else result
+    return None if endless or result.instructions > INSTRUCTIONS // 2 else result
 
 
 @contextmanager
-def limited(trial: Trial) -> Iterator[None]:
-    """Let messages execute only what a try may."""
+def limited(trial: Trial, *kinds: str) -> Iterator[None]:
+    """Let messages of these kinds (fields of `InstructionLimits`) execute only what a try may."""
     runtime = runtime_of(trial.canister)
     limits = runtime.subnet.instruction_limits
-    few = min(limits.update, _INSTRUCTIONS)
-    runtime.configure(instruction_limits=replace(limits, update=few))
+    few = {kind: min(getattr(limits, kind), INSTRUCTIONS) for kind in kinds}
+    runtime.configure(instruction_limits=replace(limits, **few))
     try:
         yield
     finally:

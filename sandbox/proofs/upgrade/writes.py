@@ -26,12 +26,13 @@ _NAME = "writes"
 
 
 def check(trial: Trial, tries: Tries) -> Check:
-    """Make on the upgraded canister the calls that the old version takes, and longer ones that only the new takes."""
+    """Make on the upgraded canister the calls that the old version takes, and longer ones that only the new takes. That
+    a method is missing is a matter of the interface."""
     common = [each for each in tries.tries if trial.new.methods.get(each.call.method) == "update"]
     if not common:
         what = f"none of {tries.methods} update methods took a call" if tries.methods else "no update method is known"
         return Check(_NAME, what, done=False)
-    with limited(trial):
+    with limited(trial, "update"):
         results = [(each, attempt(trial, trial.new, each.call)) for each in common]
         findings = [*_failed(results), *_different(trial, results), *_damaged(trial, tries), *_sequence(trial, tries)]
     methods = len({each.call.method for each in common})

@@ -176,7 +176,7 @@ def _alias(side: _Side) -> bool:
 
 
 def _held(side: _Side) -> _Side:
-    """Return what a mutable thing holds: for the runtime, a mutable field of an array is the same as a mutable array."""
+    """Return what a mutable thing holds: for the runtime, an array of mutable fields is the same as a mutable array."""
     if side.mutable:
         return side._replace(mutable=False)
     assert isinstance(side.type, Array)

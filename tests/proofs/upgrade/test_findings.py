@@ -100,7 +100,15 @@ CASES = {
         "next-upgrade-loses data-unreadable",
         calls=PEOPLE,
     ),
-    "traps": case("people_v1.classical", "people_v2_traps.classical", "post-upgrade-traps", "pre-upgrade-traps"),
+    "variables dropped": case(
+        "vars_v1.classical", "vars_v2.classical", "stable-variable-lost interface-breaks", "stable-types-incompatible"
+    ),
+    "traps": case(
+        "people_v1.classical",
+        "people_v2_traps.classical",
+        "post-upgrade-traps",
+        "pre-upgrade-traps stable-variable-lost",
+    ),
     "traps before": case(
         "people_v1_pretraps.classical", "people_v2_good.classical", "pre-upgrade-traps", "post-upgrade-traps"
     ),
@@ -108,7 +116,12 @@ CASES = {
     "no persistence any more": case(
         "people_v1.enhanced", "people_v1.classical", "upgrade-refused", "module-refused pre-upgrade-traps"
     ),
-    "methods removed": case("people_v2_good.classical", "people_v1.classical", "interface-breaks", "query-fails"),
+    "methods removed": case(
+        "people_v2_good.classical",
+        "people_v1.classical",
+        "interface-breaks stable-types-incompatible",
+        "query-fails write-fails",
+    ),
     "near the limit": case(
         "people_v1.classical",
         "people_v2_good.classical",
@@ -165,8 +178,6 @@ ELSEWHERE = {
     "write-differs",
     "write-damages",
     "write-loses",
-    "stable-types-incompatible",
-    "stable-variable-lost",
 }
 """Findings whose upgrades are in other files of this folder."""
 

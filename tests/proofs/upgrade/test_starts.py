@@ -86,8 +86,7 @@ def test_arguments_of_both_versions_are_used() -> None:
 
 def test_accepted_findings_do_not_change_the_verdict() -> None:
     def verdict(*accept: str) -> str:
-        old, new = fixture("people_v2_good.classical"), fixture("people_v1.classical")
-        return verify_upgrade(old, new, accept=accept).verdict
+        return verify_upgrade(fixture(GOOD), fixture(V1), accept=accept).verdict
 
     assert verdict() == "risky"
     assert verdict("interface-breaks") == "safe"
