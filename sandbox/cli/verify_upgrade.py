@@ -49,7 +49,7 @@ REPORT = click.Path(dir_okay=False, path_type=Path)
     type=click.IntRange(min=1),
     metavar="N",
     help="Make up N sequences of at most eight calls from the interface of OLD, and begin with the state that they "
-    "make. Each message may execute 100 million instructions. Needs hypothesis: pip install 'canister-sandbox[explore]'.",
+    "make. Each message may execute 100 million instructions. Needs pip install 'canister-sandbox[explore]'.",
 )
 @click.option("--seed", type=int, metavar="S", help="Which calls --explore makes up: the same seed, the same ones [0]")
 @click.option("--html", type=REPORT, help="Write the proof as one self-contained HTML page.")
