@@ -37,8 +37,8 @@ def least(begin: tuple[Call, ...], shows: object) -> list[str] | None:
     return None if found is None else [call.text for call in found]
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.nested_given])
-@given(st.lists(CALLS, max_size=9), st.lists(CALLS, max_size=9))
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.nested_given])
+@given(st.lists(CALLS, max_size=4), st.lists(CALLS, max_size=4))
 def test_the_calls_and_values_that_matter_remain(before: list[Call], after: list[Call]) -> None:
     def shows(calls: tuple[Call, ...]) -> bool:
         went = [call.method for call in calls]
@@ -69,9 +69,9 @@ def test_the_number_of_looks_is_bounded() -> None:
 
     def shows(calls: tuple[Call, ...]) -> bool:
         looks.append(calls)
-        return len(calls) > 300
+        return len(calls) > 100
 
-    found = least(tuple(put(number) for number in range(400)), shows)
+    found = least(tuple(put(number) for number in range(160)), shows)
     assert found is not None
-    assert 300 < len(found) <= 400
+    assert 100 < len(found) <= 160
     assert len(looks) <= BUDGET + 2

@@ -36,7 +36,7 @@ def interface(types: tuple[Type, ...]) -> Interface:
     return Interface({}, ServiceType((("do it", FuncType(types, ())),)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.data())
 def test_a_value_of_any_type_is_encoded_and_comes_back(data: st.DataObject) -> None:
     types = tuple(data.draw(st.lists(TYPES, max_size=3)))
@@ -97,7 +97,7 @@ def values(text: str, count: int = 60, pool: Pool | None = None, number: int = 0
     ],
 )
 def test_small_values_boundaries_and_known_ones_are_drawn(text: str, expected: list[Any]) -> None:
-    found = values(text, 150, POOL)
+    found = values(text, 100, POOL)
     assert [value for value in expected if value not in found] == []
 
 
@@ -132,7 +132,7 @@ def test_values_shrink_to_the_simplest(text: str, simplest: Any) -> None:
 def test_the_values_depend_on_the_seed_alone(tmp_path: Path) -> None:
     """Hypothesis takes constants from the source of modules that are no libraries; a seed must not depend on them."""
     text = "record { nat; int; text; blob; float64; nat64; vec int64 }"
-    first, other = values(text, 40), values(text, 40, number=1)
+    first, other = values(text, 25), values(text, 25, number=1)
     file = tmp_path / "constants.py"
     file.write_text(
         "\n".join(f"{name}_{n} = {n * 7919 + 77}, {n}.25, 'text {n}', b'{n}'" for n in range(300) for name in "a")
@@ -144,7 +144,7 @@ def test_the_values_depend_on_the_seed_alone(tmp_path: Path) -> None:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-        assert values(text, 40) == first
+        assert values(text, 25) == first
     finally:
         del sys.modules[spec.name]
     assert other != first
