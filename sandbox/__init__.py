@@ -52,6 +52,17 @@ if TYPE_CHECKING:
     )
     from sandbox.execution import CallResult
     from sandbox.principal import Principal
+    from sandbox.proofs.matrix import (
+        Accepted,
+        Build,
+        Matrix,
+        MatrixError,
+        MatrixOptions,
+        MatrixProgress,
+        MatrixReport,
+        Workers,
+        verify_matrix,
+    )
     from sandbox.proofs.upgrade import UpgradeReport, Version, verify_upgrade
     from sandbox.record import Recording
     from sandbox.snapshots.diff import Diff
@@ -79,6 +90,8 @@ _NAMES = {
     "UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
+    "sandbox.proofs.matrix": "Accepted Build Matrix MatrixError MatrixOptions MatrixProgress MatrixReport Workers "
+    "verify_matrix",
     "sandbox.proofs.upgrade": "UpgradeReport Version verify_upgrade",
     "sandbox.record": "Recording",
     "sandbox.snapshots.diff": "Diff",
@@ -89,7 +102,9 @@ _NAMES = {
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
+    "Accepted",
     "AmbiguousName",
+    "Build",
     "CallRejected",
     "CallResult",
     "CandidDecodeError",
@@ -111,6 +126,11 @@ __all__ = [
     "Keep",
     "LogRecord",
     "Management",
+    "Matrix",
+    "MatrixError",
+    "MatrixOptions",
+    "MatrixProgress",
+    "MatrixReport",
     "OpenCall",
     "Policy",
     "Principal",
@@ -144,7 +164,9 @@ __all__ = [
     "Verified",
     "Version",
     "Visibility",
+    "Workers",
     "__version__",
+    "verify_matrix",
     "verify_upgrade",
 ]
 

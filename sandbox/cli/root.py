@@ -32,6 +32,9 @@ COMMANDS = {
     "verify": LazyCommand(
         "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
     ),
+    "verify-matrix": LazyCommand(
+        "sandbox.cli.verify_matrix", "matrix", "Prove every upgrade between many builds, and every way back."
+    ),
     "verify-upgrade": LazyCommand(
         "sandbox.cli.verify_upgrade",
         "verify_upgrade",

@@ -49,7 +49,7 @@ REPORT = click.Path(dir_okay=False, path_type=Path)
     type=click.IntRange(min=1),
     metavar="N",
     help="Make up N sequences of at most eight calls from the interface of OLD, and begin with the state that they "
-    "make. Each message may execute 100 million instructions. Needs pip install 'canister-sandbox[explore]'.",
+    "make. A message may execute 100 million instructions. Needs hypothesis: pip install 'canister-sandbox[explore]'.",
 )
 @click.option("--seed", type=int, metavar="S", help="Which calls --explore makes up: the same seed, the same ones [0]")
 @click.option("--html", type=REPORT, help="Write the proof as one self-contained HTML page.")
@@ -72,7 +72,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     if unknown:
         raise Misuse(f"there is no finding {unknown[0]!r}; there are: {', '.join(RULES)}")
     html, explore, seed = options["html"], options["explore"], options["seed"]
-    _check_report(html)
+    check_report(html)
     if isinstance(seed, int) and explore is None:
         raise Misuse("--seed says which calls --explore makes up: give --explore N, too")
     before = _version(old, options["init_arg"], options["did"])
@@ -101,7 +101,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     return 0 if report.verdict == "safe" else FAILED
 
 
-def _check_report(path: object) -> None:
+def check_report(path: object) -> None:
     """Misuse if the page could not be written at the end."""
     if isinstance(path, Path):
         try:

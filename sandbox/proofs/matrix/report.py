@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,14 @@ from sandbox.proofs.matrix.builds import Accepted
 from sandbox.proofs.matrix.cell import CellResult
 
 Kind = Literal["upgrade", "itself", "downgrade"]
+_COUNT = re.compile(r"\b\d[\d,]*(?: of \d[\d,]*)? (instruction|value|entr)(?:s|y|ies)?\b")
+"""Numbers that differ between cells with one finding."""
 UNKNOWN = "unknown"
 """The verdict of a cell that was not run: its old build has no starting state."""
+
+
+def _noun(count: re.Match[str]) -> str:
+    return count[1]
 
 
 @dataclass(frozen=True)
@@ -80,13 +87,13 @@ class MatrixReport:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The findings that are more than notes, the gravest first; those with one text are one."""
+        """The findings that are more than notes, the gravest first; those whose texts differ in counts are one."""
         found: dict[tuple[str, str, bool], tuple[Finding, list[tuple[str, str]]]] = {}
         for pair in self.pairs("upgrade", "itself", "downgrade"):
             result = self.cells.get(pair)
             for each in result.findings if result is not None else ():
                 if each.severity > Severity.NOTE:
-                    key = (each.id, each.text, self.accepted(each, *pair))
+                    key = (each.id, _COUNT.sub(_noun, each.text), self.accepted(each, *pair))
                     found.setdefault(key, (each, []))[1].append(pair)
         groups = [Group(each, key[2], tuple(pairs)) for key, (each, pairs) in found.items()]
         return tuple(sorted(groups, key=lambda group: (group.accepted, -group.finding.severity)))
