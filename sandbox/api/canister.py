@@ -80,7 +80,7 @@ class Canister:
         """Install, reinstall or upgrade to `wasm` (bytes or a file, gzip allowed).
 
         `arg`: Candid bytes, or a value (a tuple: several) of the types that the interface declares. The result carries
-        the instructions of all hooks.
+        the instructions of all hooks, and what compiling counted for.
         """
         if mode not in ("install", "reinstall", "upgrade"):
             raise ValueError(f"mode is install, reinstall or upgrade, not {mode!r}")
@@ -96,7 +96,15 @@ class Canister:
             persistence=wasm_memory_persistence,
         )
         done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
-        return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs, hooks=done.hooks)
+        return CallResult(
+            self.id,
+            "",
+            reply=b"",
+            instructions=done.instructions,
+            logs=done.logs,
+            hooks=done.hooks,
+            compilation=done.compilation,
+        )
 
     @whole
     def upgrade(

@@ -26,6 +26,7 @@ from sandbox.execution import (
 )
 from sandbox.execution.apply import check_rehearsal
 from sandbox.execution.fees import FEE_SCHEDULES
+from sandbox.ic0.weights import check_rules
 from sandbox.limits import ROUNDS
 from sandbox.management import hook_path, lifecycle
 from sandbox.management.commands import Command, command
@@ -95,6 +96,7 @@ class SubnetRuntime:
         max_snapshots: int | None = None,
         instruction_limits: InstructionLimits | None = None,
         costs: str | None = None,
+        metering: str | None = None,
         backtraces: bool | None = None,
         first_canister: Principal | str | None = None,
     ) -> None:
@@ -110,6 +112,9 @@ class SubnetRuntime:
             if costs not in FEE_SCHEDULES:
                 raise ValueError(f"costs is one of {', '.join(FEE_SCHEDULES)}, not {costs!r}")
             subnet.costs = costs
+        if metering is not None:
+            check_rules(metering)
+            subnet.metering = metering
         if backtraces is not None:
             subnet.backtraces = backtraces
         if first_canister is not None and not (subnet.next_canister or subnet.canisters):

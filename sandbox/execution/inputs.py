@@ -75,12 +75,14 @@ class UntilStopped:
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """The result of a command: the handler's reply, and instructions, logs and measures of the hooks that ran."""
+    """The result of a command: the handler's reply; instructions, logs and measures of the hooks that ran; what
+    compiling counted for."""
 
     reply: object
     instructions: int = 0
     logs: tuple[str, ...] = ()
     hooks: tuple[HookMeasure, ...] = ()
+    compilation: int = 0
 
 
 Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped
@@ -139,7 +141,7 @@ def _command(env: ExecutionEnvironment, action: Command) -> Managed:
     state = env.subnet.canisters.get(action.caller)
     world = management.world(env, action.caller, caller_version=None if state is None else state.version)
     done = management.carry_out(env, decide(world, action))
-    return Managed(done.reply, env.executed, tuple(env.printed), done.measures)
+    return Managed(done.reply, env.executed, tuple(env.printed), done.measures, env.compiled)
 
 
 def _advance(env: ExecutionEnvironment, action: Advance) -> None:

@@ -13,7 +13,8 @@ from sandbox.principal import Principal
 class CallResult:
     """The answer to a call. Exactly one of `reply` and `reject` is not None.
 
-    `instructions`: executed by all hooks and methods of the call; `logs`: what the canister printed, in order;
+    `instructions`: executed by all hooks and methods of the call, as the platform counts them; `compilation`: what
+    compiling a module counted for besides, when one was installed; `logs`: what the canister printed, in order;
     `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise; `hooks`: what each hook of an
     installation or upgrade took, in order, empty for calls.
     """
@@ -26,6 +27,7 @@ class CallResult:
     logs: tuple[str, ...] = ()
     backtrace: tuple[str, ...] = ()
     hooks: tuple[HookMeasure, ...] = ()
+    compilation: int = 0
 
     def __repr__(self) -> str:
         answer = f"reply of {len(self.reply or b''):,} bytes"

@@ -149,6 +149,8 @@ class Transition:
     instructions: int = 0
     measures: tuple[HookMeasure, ...] = ()
     """Of the hooks that ran."""
+    compilation: int = 0
+    """What compiling a module counts for, besides `instructions`."""
     reply: object = None
     accepted: int = 0
     """Accepted cycles of the call; the others go back."""

@@ -133,6 +133,11 @@ def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
     _latest[image.memory] = _CachedTree(known, weakref.ref(image), tuple(pending))
 
 
+def forget(memory: Memory) -> None:
+    """Forget the memory's last tree: the next one is computed from its bytes alone."""
+    _latest.pop(memory, None)
+
+
 def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:
     """Return runs widened to pages of 4 KiB, sorted, joined where they touch, and cut to `size`."""
     joined: list[Run] = []
