@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandbox.api.snapshot_retention import Retained, Verified
     from sandbox.api.snapshots import SnapshotManager
     from sandbox.candid import Interface
+    from sandbox.canister.install import HookMeasure
     from sandbox.errors import (
         AmbiguousName,
         CallRejected,
@@ -51,6 +52,18 @@ if TYPE_CHECKING:
     )
     from sandbox.execution import CallResult
     from sandbox.principal import Principal
+    from sandbox.proofs.matrix import (
+        Accepted,
+        Build,
+        Matrix,
+        MatrixError,
+        MatrixOptions,
+        MatrixProgress,
+        MatrixReport,
+        Workers,
+        verify_matrix,
+    )
+    from sandbox.proofs.upgrade import UpgradeReport, Version, verify_upgrade
     from sandbox.record import Recording
     from sandbox.snapshots.diff import Diff
     from sandbox.snapshots.inspect.target import InspectionTarget
@@ -70,12 +83,16 @@ _NAMES = {
     "sandbox.api.snapshot_retention": "Retained Verified",
     "sandbox.api.snapshots": "SnapshotManager",
     "sandbox.candid": "Interface",
+    "sandbox.canister.install": "HookMeasure",
     "sandbox.errors": "AmbiguousName CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError "
     "EngineError ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge "
     "SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting "
     "UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
+    "sandbox.proofs.matrix": "Accepted Build Matrix MatrixError MatrixOptions MatrixProgress MatrixReport Workers "
+    "verify_matrix",
+    "sandbox.proofs.upgrade": "UpgradeReport Version verify_upgrade",
     "sandbox.record": "Recording",
     "sandbox.snapshots.diff": "Diff",
     "sandbox.snapshots.inspect.target": "InspectionTarget",
@@ -85,7 +102,9 @@ _NAMES = {
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
+    "Accepted",
     "AmbiguousName",
+    "Build",
     "CallRejected",
     "CallResult",
     "CandidDecodeError",
@@ -99,6 +118,7 @@ __all__ = [
     "Diff",
     "EngineError",
     "ErrorCode",
+    "HookMeasure",
     "InspectionTarget",
     "InstructionLimits",
     "Interface",
@@ -106,6 +126,11 @@ __all__ = [
     "Keep",
     "LogRecord",
     "Management",
+    "Matrix",
+    "MatrixError",
+    "MatrixOptions",
+    "MatrixProgress",
+    "MatrixReport",
     "OpenCall",
     "Policy",
     "Principal",
@@ -135,9 +160,14 @@ __all__ = [
     "StillWaiting",
     "UnknownName",
     "Unsupported",
+    "UpgradeReport",
     "Verified",
+    "Version",
     "Visibility",
+    "Workers",
     "__version__",
+    "verify_matrix",
+    "verify_upgrade",
 ]
 
 

@@ -39,6 +39,7 @@ INSTRUCTIONS_UPDATE: Final = 40_000_000_000
 INSTRUCTIONS_QUERY: Final = 5_000_000_000
 INSTRUCTIONS_INSTALL: Final = 300_000_000_000
 INSTRUCTIONS_INSPECT: Final = 200_000_000
+COMPILATION: Final = 6_000  # for each instruction of a module, when it is compiled
 MESSAGES_ALONE: Final = 1_000  # of one call in `canister.self_calls`; ours
 INSTRUCTIONS_PER_QUERY_CALL: Final = 50_000_000
 INSTRUCTIONS_ROUND: Final = 7_000_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from functools import cache
@@ -16,8 +17,9 @@ from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, RawSta
 from sandbox.api import runtime_of
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "wasm"
-FEW_INSTRUCTIONS = InstructionLimits(update=50_000_000, query=20_000_000, install=50_000_000, inspect=5_000_000)
-"""Enough for every fixture; a loop without end costs a few hundredths of a second."""
+FEW_INSTRUCTIONS = InstructionLimits(update=600_000_000, query=200_000_000, install=50_000_000, inspect=5_000_000)
+"""Enough for every fixture and for the largest messages, each byte of which counts 50. A loop without end costs some
+tenths of a second."""
 STRATEGIES = ("scan", "pagemap", "compare")
 
 _UNTIMED: dict[str, Any] = {"database": None, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -35,7 +37,8 @@ def wat(text: str) -> bytes:
 
 def fixture(name: str) -> bytes:
     """A module that `fixtures/wasm/MANIFEST.yaml` describes."""
-    return (FIXTURES / f"{name}.wasm").read_bytes()
+    packed = FIXTURES / f"{name}.wasm.gz"
+    return gzip.decompress(packed.read_bytes()) if packed.exists() else (FIXTURES / f"{name}.wasm").read_bytes()
 
 
 _SIGNATURES = {

@@ -6,7 +6,7 @@ is taken back. Taking back may be interrupted too; it is then finished before an
 
 An exception that is the call's own answer takes nothing back (`OUTCOMES`): a reject, which keeps what the platform
 keeps; calls that still wait; a call that comes too late; Candid that does not fit, which is seen before or after the
-call; and what the user's own function that answers HTTP outcalls raises, which the canister is told.
+call; and what the user's own function that answers HTTP outcalls raises: the canister gets a reject with its text.
 """
 
 from __future__ import annotations

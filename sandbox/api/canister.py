@@ -57,7 +57,9 @@ class Canister:
         return self._runtime.names.of(self.id)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Canister) and (self.id, self._runtime) == (other.id, other._runtime)
+        if not isinstance(other, Canister):
+            return NotImplemented
+        return (self.id, self._runtime) == (other.id, other._runtime)
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -78,7 +80,7 @@ class Canister:
         """Install, reinstall or upgrade to `wasm` (bytes or a file, gzip allowed).
 
         `arg`: Candid bytes, or a value (a tuple: several) of the types that the interface declares. The result carries
-        the instructions of all hooks.
+        the instructions of all hooks, and what compiling counted for.
         """
         if mode not in ("install", "reinstall", "upgrade"):
             raise ValueError(f"mode is install, reinstall or upgrade, not {mode!r}")
@@ -94,7 +96,15 @@ class Canister:
             persistence=wasm_memory_persistence,
         )
         done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
-        return CallResult(self.id, "", reply=b"", instructions=done.instructions, logs=done.logs)
+        return CallResult(
+            self.id,
+            "",
+            reply=b"",
+            instructions=done.instructions,
+            logs=done.logs,
+            hooks=done.hooks,
+            compilation=done.compilation,
+        )
 
     @whole
     def upgrade(

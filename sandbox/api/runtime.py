@@ -26,6 +26,7 @@ from sandbox.execution import (
 )
 from sandbox.execution.apply import check_rehearsal
 from sandbox.execution.fees import FEE_SCHEDULES
+from sandbox.ic0.weights import check_rules
 from sandbox.limits import ROUNDS
 from sandbox.management import hook_path, lifecycle
 from sandbox.management.commands import Command, command
@@ -43,6 +44,7 @@ GENESIS = 1_620_328_630_000_000_000
 """Time at which a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
 
 OnLog = Callable[[Principal, str], None]
+OnStep = Callable[[Input, ExecutionEnvironment], None]
 
 
 class SubnetRuntime:
@@ -63,6 +65,8 @@ class SubnetRuntime:
         self.gate = Gate()
         self.on_log = on_log
         self.http = http
+        self.on_step: OnStep | None = None
+        """Called after every input, also one that failed, with the environment that carried it out."""
         self.instances = InstanceCache()
         self.directory = directory
         self._state = Subnet(pool=pool, time=GENESIS)
@@ -92,6 +96,7 @@ class SubnetRuntime:
         max_snapshots: int | None = None,
         instruction_limits: InstructionLimits | None = None,
         costs: str | None = None,
+        metering: str | None = None,
         backtraces: bool | None = None,
         first_canister: Principal | str | None = None,
     ) -> None:
@@ -107,6 +112,9 @@ class SubnetRuntime:
             if costs not in FEE_SCHEDULES:
                 raise ValueError(f"costs is one of {', '.join(FEE_SCHEDULES)}, not {costs!r}")
             subnet.costs = costs
+        if metering is not None:
+            check_rules(metering)
+            subnet.metering = metering
         if backtraces is not None:
             subnet.backtraces = backtraces
         if first_canister is not None and not (subnet.next_canister or subnet.canisters):
@@ -156,6 +164,9 @@ class SubnetRuntime:
         except Exception:
             self.attempts.passed_on = env.passed_on
             raise
+        finally:
+            if self.on_step is not None:
+                self.on_step(step, env)
 
     @whole
     def manage(self, step: Command) -> Managed:

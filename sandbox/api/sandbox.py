@@ -41,7 +41,7 @@ from sandbox.state import InstructionLimits, Subnet
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
 
-_RULES = ("time", "seed", "costs", "max_snapshots", "backtraces", "next_canister")
+_RULES = ("time", "seed", "costs", "metering", "max_snapshots", "backtraces", "next_canister")
 """What a sandbox in which nothing was done can have other than every other: a record begins with it."""
 
 Label = Principal | str | bytes
@@ -53,12 +53,13 @@ class Sandbox:
 
     `seed`: everything random derives from it. `on_log`: called with each text that a canister prints, as it happens.
     `max_snapshots`: per canister; with 1 a new one replaces the old. `instruction_limits`: what a message may
-    execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `strategy`: how written pages are found
-    (`scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls of canisters, a function
-    from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`, `headers` and `body`;
-    without it they are refused. `backtraces`: whether errors carry the Wasm backtrace to those who may read the
-    canister's log; the log has it anyway. `first_canister`: the id of the first canister that is created without one of
-    its own; those after it have the next ids.
+    execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `metering`: the rules by which instructions
+    count, `classic` (the platform's until July 2026; its newer ones, `2026`, are not supported). `strategy`: how
+    written pages are found (`scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls
+    of canisters, a function from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`,
+    `headers` and `body`; without it they are refused. `backtraces`: whether errors carry the Wasm backtrace to those
+    who may read the canister's log; the log has it anyway. `first_canister`: the id of the first canister that is
+    created without one of its own; those after it have the next ids.
     One thread at a time may use a sandbox, another one is refused (`SandboxError`); sandboxes are independent of each
     other. A sandbox belongs to the process that made it: a forked child makes or opens its own.
     """
@@ -71,6 +72,7 @@ class Sandbox:
         max_snapshots: int = 1,
         instruction_limits: InstructionLimits | None = None,
         costs: str = "free",
+        metering: str = "classic",
         strategy: str | None = None,
         http: Http | None = None,
         backtraces: bool = True,
@@ -82,6 +84,7 @@ class Sandbox:
             max_snapshots=max_snapshots,
             instruction_limits=instruction_limits,
             costs=costs,
+            metering=metering,
             backtraces=backtraces,
             first_canister=first_canister,
         )
@@ -102,6 +105,7 @@ class Sandbox:
         max_snapshots: int | None = None,
         instruction_limits: InstructionLimits | None = None,
         costs: str | None = None,
+        metering: str | None = None,
         strategy: str | None = None,
         lock_timeout: float = 10.0,
         http: Http | None = None,
@@ -113,8 +117,8 @@ class Sandbox:
 
         `save()` and the end of the `with` make what was done permanent; if the process dies before, or an exception
         leaves the `with`, the directory is what it was at the last save. Another process that opens it meanwhile waits
-        `lock_timeout` seconds, then gets `StateLocked`. Time, seed, `max_snapshots`, `costs` and `backtraces` are kept
-        with the state; `first_canister` counts while there are no canisters.
+        `lock_timeout` seconds, then gets `StateLocked`. Time, seed, `max_snapshots`, `costs`, `metering` and
+        `backtraces` are kept with the state; `first_canister` counts while there are no canisters.
 
         With `read_only` nothing is written there, so a full disk, or one that may only be read, will do, and others may
         open it so at the same time. Queries work, and all that reads snapshots; what would change the sandbox, and
@@ -130,6 +134,7 @@ class Sandbox:
                 max_snapshots=max_snapshots,
                 instruction_limits=instruction_limits,
                 costs=costs,
+                metering=metering,
                 backtraces=backtraces,
                 first_canister=first_canister,
             )
@@ -201,7 +206,7 @@ class Sandbox:
 
     @property
     def time(self) -> int:
-        """Nanoseconds since 1970; moves only when told to."""
+        """Nanoseconds since 1970; moves only by `advance_time` and `set_time`."""
         return self._runtime.subnet.time
 
     @property
@@ -373,7 +378,9 @@ class Sandbox:
         kept = {name: getattr(subnet, name) for name in ("pool", "instruction_limits", "certified")}
         if subnet != Subnet(**kept, **rules):
             raise RecordError("only a sandbox in which nothing was done yet can be recorded: record() comes first")
-        header = Header(counting(), hashing(), **rules, instruction_limits=asdict(subnet.instruction_limits))
+        header = Header(
+            counting(subnet.metering), hashing(), **rules, instruction_limits=asdict(subnet.instruction_limits)
+        )
         recording = Recording(Path(path), header)
         self._runtime.watch(recording)
         return recording

@@ -38,7 +38,7 @@ class SnapshotAccess:
         return snapshot_rules.intact(self._seen(snapshot, sender))
 
     def _seen(self, snapshot: SnapshotLike, sender: Sender) -> SnapshotState:
-        """The same, damaged or not. Without `sender` also of a canister that nobody controls."""
+        """Return the snapshot, damaged or not. Without `sender`, a canister without controllers is no obstacle."""
         raw = self._snapshot_id(snapshot)
         owner = self._owner(raw)
         world = self._runtime.management_context(self._runtime.manager(owner, sender))

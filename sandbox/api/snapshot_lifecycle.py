@@ -110,7 +110,7 @@ class SnapshotLifecycle(SnapshotAccess):
     def list(self, canister_id: CanisterLike | None = None, sender: Sender = None) -> list[Snapshot]:
         """The snapshots of a canister, oldest first; of all canisters without an id.
 
-        `sender` must be allowed to see them; without, also those of a canister that nobody controls are listed.
+        `sender` must be allowed to see them; without, also those of canisters without controllers are listed.
         """
         if canister_id is None:
             every = self._runtime.canister_ids()

@@ -63,7 +63,7 @@ from sandbox.errors import CandidDecodeError, CandidTypeError
 
 _MAX_CACHED_HEADER = 4_096
 _FREE_PAIRS = 20_000
-"""Pairs of types that a message may make us look at, and so many more as its head has bytes."""
+"""The most pairs of types that are compared for one message, besides one for each byte of its type table."""
 
 Types = tuple[Type, ...]
 

@@ -6,6 +6,6 @@ from sandbox.candid.types import Type, equal
 
 
 def same_type(one: Type, other: Type) -> bool:
-    """True if both have the same parts, modes and labels all the way down. Unlike mutual subtyping this tells options
-    of different types apart."""
+    """Return whether both have the same parts, modes and labels all the way down. Options of different types differ
+    here, though each is a subtype of the other."""
     return equal(one, other, by_name=False)

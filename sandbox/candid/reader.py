@@ -40,7 +40,7 @@ from sandbox.principal import MAX_LENGTH, Principal
 
 FREE_VALUES = 500_000
 VALUES_PER_BYTE = 8
-"""A message may hold so many values in all, and so many more for each of its bytes: values may take no bytes at all."""
+"""The most values of a message: a number in all, and a number for each of its bytes. Some values take no bytes."""
 
 STRUCT_CODES: dict[Type, str] = {
     NAT8: "B", NAT16: "H", NAT32: "I", NAT64: "Q", INT8: "b", INT16: "h", INT32: "i", INT64: "q",

@@ -31,7 +31,7 @@ from sandbox.candid.types import (
 from sandbox.errors import CandidTypeError
 
 MAX_PAIRS = 200_000
-"""Pairs of types looked at before the comparison is given up (only types made to be slow need so many)."""
+"""The most pairs of types that one comparison looks at; only types made to be slow need more."""
 
 
 @dataclass(frozen=True, slots=True)

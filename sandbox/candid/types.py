@@ -21,7 +21,7 @@ from sandbox.errors import CandidTypeError
 
 
 class Env(Mapping[str, "Type"]):
-    """Type definitions by name; compared by identity, filled by whoever makes it."""
+    """Type definitions by name, compared by identity. The code that makes an `Env` fills it."""
 
     __slots__ = ("_types",)
 

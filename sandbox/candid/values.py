@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sandbox.principal import Principal
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class Some(Generic[T]):
     """A present option, needed only where None could also mean an inner null (`opt opt t`, `opt null`)."""
 
-    value: Any
+    value: T
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,7 @@ def run(
     if live.limited.peak:
         problem = _over_limit(live.limited.limit, live.limited.peak)
     live.globals = None
-    used = live.instance.fuel_used()
-    if used > instructions:
-        used, problem = instructions, problem or failure.instruction_limit(instructions)
-    return Executed(execution, problem, used)
+    return Executed(execution, problem, min(live.used(execution.mode_bit), instructions))
 
 
 def _call_back(live: CanisterInstance, callback: TableFunction) -> None:

@@ -13,8 +13,9 @@ from sandbox.canister.demangle import demangle
 from sandbox.engine import EngineTrap, Frame, HostFailure, TrapKind
 from sandbox.errors import ErrorCode
 from sandbox.ic0 import error_help
-from sandbox.ic0.stable import COMPANION
 from sandbox.ic0.state import GuestTrap
+from sandbox.ic0.table import BY_NAME
+from sandbox.ic0.thunks import OWN_MODULES
 from sandbox.limits import ERROR_DESCRIPTION
 from sandbox.principal import Principal
 from sandbox.wasm import Kind, ModuleFacts
@@ -63,7 +64,7 @@ def of_guest_trap(trap: GuestTrap, facts: ModuleFacts | None = None, frames: tup
 
 def of_engine_trap(trap: EngineTrap, facts: ModuleFacts | None, limit: int) -> Failure:
     """The failure of a trap in Wasm; `limit`: instructions that the message was allowed to execute."""
-    if trap.kind is TrapKind.OUT_OF_FUEL:
+    if trap.kind is TrapKind.OUT_OF_INSTRUCTIONS:
         return instruction_limit(limit)
     if trap.kind is TrapKind.BAD_SIGNATURE:
         return callback_signature()
@@ -124,12 +125,13 @@ def clip(text: str) -> str:
 def _names(facts: ModuleFacts | None, frames: tuple[Frame, ...]) -> tuple[str, ...]:
     """One line for each frame; none at all if no function has a name, as in the replica.
 
-    All frames of the companion module together count as one: the import, under the canister's own name for it.
+    The replica's stable memory functions are WebAssembly too, its other system calls are not: all frames of our own
+    modules together count as one, the import under the canister's own name for it, or as none.
     """
-    inside = [frame for frame in frames if frame.module == COMPANION]
-    names = [(frame.index, frame.name) for frame in frames if frame.module != COMPANION]
-    if inside and facts is not None:
-        names.insert(0, _import(facts, inside[-1].name or ""))
+    inside = [frame.name or "" for frame in frames if frame.module == OWN_MODULES]
+    names = [(frame.index, frame.name) for frame in frames if frame.module != OWN_MODULES]
+    if inside and facts is not None and BY_NAME[inside[-1]].function is None:
+        names.insert(0, _import(facts, inside[-1]))
     if all(name is None for _, name in names):
         return ()
     return tuple(demangle(n) if n is not None else f"unknown function at index {index}" for index, n in names)

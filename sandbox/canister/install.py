@@ -1,7 +1,8 @@
 """Install, reinstall and upgrade as functions from a state to an uncommitted instance.
 
 Order of the steps: interface specification, "IC Management Canister: Code installation" and "Code upgrade"
-(SPECIFICATION 5.2, 5.3). All hooks of one deployment share one budget of instructions; a trap in any of them undoes
+(SPECIFICATION 5.2, 5.3). All hooks of one deployment share one budget of instructions. The platform takes compiling out
+of the same budget; a smaller limit that was set for a sandbox is for the hooks alone. A trap in any hook undoes
 everything, and since nothing is committed before the end, undoing means dropping the views.
 """
 
@@ -20,6 +21,7 @@ from sandbox.canister.module import CompiledModule
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment, Execution
+from sandbox.limits import INSTRUCTIONS_INSTALL
 from sandbox.memory import Memory, Pool, View
 from sandbox.state import CanisterState
 
@@ -51,8 +53,21 @@ class Deployment:
     old_version: int = 0
     old_timer: int = 0
     on_log: Callable[[str], None] | None = None
+    compilation: int = 0
+    """Instructions that compiling counts for."""
     message_instructions: int = 0
     """Instruction limit of each message of a call that is made besides a hook (`canister.motoko`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookMeasure:
+    """What one hook of a deployment took: its instructions, and the sizes in bytes of heap and stable memory after it,
+    which are also their greatest, since memories never shrink. `name`: its export; `start` for the start function."""
+
+    name: str
+    instructions: int
+    heap: int
+    stable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,9 @@ class Deployed:
     executions: tuple[Execution, ...]
     """Of the hooks that ran, in order."""
     instructions: int
+    measures: tuple[HookMeasure, ...] = ()
+    """Of the same hooks, in the same order, also of one that failed."""
+    compilation: int = 0
 
 
 class HookRun:
@@ -72,9 +90,10 @@ class HookRun:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.executions: list[Execution] = []
+        self.measures: list[HookMeasure] = []
         self.used = 0
         """Instructions of everything that ran."""
-        self._spent = 0
+        self._spent = max(deployment.compilation - max(INSTRUCTIONS_INSTALL - deployment.instructions, 0), 0)
 
     def run(self, live: CanisterInstance, export: str | None, mode: Mode, environment: Environment) -> Failure | None:
         """Run `export` if the module has it."""
@@ -85,7 +104,7 @@ class HookRun:
         execution = Execution(mode, environment, self.deployment.arg if mode is Mode.INIT else b"")
         budget = self.deployment.instructions
         before = self.used
-        problem = self.step(live, export, execution, budget - self._spent)
+        problem = self.step(live, export, execution, max(budget - self._spent, 0))
         self._spent += self.used - before
         if problem is not None and problem.code is ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED:
             problem = failure.instruction_limit(budget)
@@ -99,10 +118,18 @@ class HookRun:
         self.executions.append(execution)
         outcome = run(live, entry, execution, instructions, self.deployment.heap_limit)
         self.used += outcome.instructions
+        name = "callback" if isinstance(entry, TableFunction) else _NAMES.get(execution.mode, entry)
+        self.measures.append(HookMeasure(name, outcome.instructions, live.heap.size, live.stable.size))
         return outcome.failure
 
     def end(self, live: CanisterInstance | None, problem: Failure | None) -> Deployed:
-        return Deployed(live, problem, tuple(self.executions), self.used)
+        return Deployed(
+            live, problem, tuple(self.executions), self.used, tuple(self.measures), self.deployment.compilation
+        )
+
+
+_NAMES = {Mode.START: "start"}
+"""Hooks whose export has another name in the rewritten module."""
 
 
 def install(pool: Pool, deployment: Deployment) -> Deployed:
@@ -142,7 +169,7 @@ def upgrade(pool: Pool, instances: InstanceCache, state: CanisterState, deployme
         problem = heap_problem(prepared, old.heap.size)
     live: CanisterInstance | None = None
     if problem is None:
-        heap = old.heap if keep else heap_view(pool.memory(), prepared)
+        heap = old.shared_heap() if keep else heap_view(pool.memory(), prepared)
         live, problem = _instantiate(prepared, heap, old.shared_stable(), fresh=not keep)
     if live is not None:
         problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)

@@ -12,17 +12,21 @@ from collections import OrderedDict
 from functools import cache
 
 from sandbox import engine, wasm
+from sandbox.canister.changes import Run, changed_pages, written_pages
 from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
+from sandbox.ic0.modes import TRACKED
 from sandbox.ic0.state import Execution, GuestTrap
-from sandbox.ic0.weights import system_call
+from sandbox.ic0.weights import HEAP_PAGE, HEAP_PAGE_WASM64, LOG_CAPACITY
 from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.memory import Memory, View
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
+from sandbox.wasm import Cell
 
 _KEPT = 128
+_TRACKED = int(TRACKED)
 
 
 class LimitedHeap:
@@ -32,7 +36,7 @@ class LimitedHeap:
         self.view = view
         self.limit = 0
         self.peak = 0
-        """The size that was refused, 0 if none was."""
+        """The size that was refused first, 0 if none was."""
 
     @property
     def base(self) -> int:
@@ -48,7 +52,7 @@ class LimitedHeap:
 
     def grow(self, new_size: int) -> bool:
         if self.limit and new_size > self.limit:
-            self.peak = max(self.peak, new_size)
+            self.peak = self.peak or new_size
             return False
         return self.view.grow(new_size)
 
@@ -77,43 +81,61 @@ class CanisterInstance:
         """The known values of the instance's globals; None if they must be loaded first."""
         self.clean = False
         """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
-        self._scratch = _plain(prepared.rewritten.scratch_pages)
-        touched, control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
+        touched, self._control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
         own = (self.limited,) if prepared.facts.memory else ()
+        self.meter = engine.Meter(self._control.base)
         self.instance = engine.Instance(
             _library(prepared.pointer),
             prepared.compiled,
             [
-                engine.Support(prepared.support, (*own, stable, touched, control)),
-                engine.Support(prepared.scratch, (self._scratch,)),
+                engine.Support(prepared.thunks, (self._control,)),
+                engine.Support(prepared.support, (*own, stable, touched)),
             ],
+            self.meter,
         )
-        self._control = (ctypes.c_uint64 * 4).from_address(control.base)
         self._stable_touched = True
         """Whether stable memory may differ from what is committed."""
         self._globals_size = len(prepared.rewritten.globals) * wasm.SLOT
+        self._before: dict[int, bytes] = {}
+        """Heap pages that were written before the present message, if its changes are tracked."""
+        self._heap_written: list[Run] | None = None
+        """The heap's written pages, once the message has ended and until others may be written."""
         self.initial_globals = self.save_globals()
 
     def begin(self, execution: Execution, instructions: int, heap_limit: int) -> None:
         """Prepare for one message: set its limits and the memory for its system calls."""
-        self.clean = False
-        control = self._control
-        if control[3] == control[0]:
+        tracked = execution.mode_bit & _TRACKED
+        self._before = written_pages(self.heap) if tracked and not self.clean else {}
+        self.clean, self._heap_written = False, None
+        meter = self.meter
+        if meter[Cell.ACCESSED] == meter[Cell.SERIAL]:
             self._stable_touched = True
-        control[0] += 1
-        control[1] = control[2] = stable_api.page_limit(execution.mode_bit)
+        meter[Cell.SERIAL] += 1
+        meter[Cell.ACCESSIBLE] = meter[Cell.MODIFIABLE] = stable_api.page_limit(execution.mode_bit)
+        meter[Cell.EARLIER] = execution.env.call_context_instructions
+        meter[Cell.LOG_ROOM] = LOG_CAPACITY
+        meter[Cell.REFUSED] = -1
         self.limited.limit, self.limited.peak = heap_limit, 0
         execution.heap = self.guest if self.prepared.facts.memory else None
-        execution.instructions = self.instance.fuel_used
+        execution.meter = meter
         self.instance.context.subject = execution
-        self.instance.set_fuel(instructions)
+        meter.start(instructions)
+
+    def used(self, mode: int) -> int:
+        """Instructions of the message in this mode, which has ended; its changed heap pages included."""
+        used = self.meter.used()
+        if not mode & _TRACKED:
+            return used
+        self._heap_written = self.heap.dirty()
+        each = HEAP_PAGE_WASM64 if self.prepared.facts.is64 else HEAP_PAGE
+        return used + each * changed_pages(self.heap, self._heap_written, self._before)
 
     def load_globals(self, values: bytes) -> None:
         """Set the globals; costs nothing if they have these values already."""
         if values is not self.globals:
             if values:
-                ctypes.memmove(self._scratch.base, values, len(values))
-                self._run_free(wasm.LOAD_GLOBALS)
+                ctypes.memmove(self._control.base + wasm.GLOBALS, values, len(values))
+                self.instance.call_leaf(wasm.LOAD_GLOBALS)
             self.globals = values
 
     def save_globals(self) -> bytes:
@@ -121,28 +143,25 @@ class CanisterInstance:
         if not self._globals_size:
             self.globals = b""
             return b""
-        self._run_free(wasm.SAVE_GLOBALS)
-        values = ctypes.string_at(self._scratch.base, self._globals_size)
+        self.instance.call_leaf(wasm.SAVE_GLOBALS)
+        values = ctypes.string_at(self._control.base + wasm.GLOBALS, self._globals_size)
         if values != self.globals:
             self.globals = values
         assert self.globals is not None
         return self.globals
 
-    def _run_free(self, export: str) -> None:
-        self.instance.set_fuel(1 << 40)
-        self.instance.call_leaf(export)
-
     def commit(self) -> bytes:
         """Commit the writes to both memories, or to neither; return the globals."""
         values = self.save_globals()
         stable = self.stable
+        written, self._heap_written = self._heap_written, None
         if self._stable_same():
-            self.heap.commit()
+            self.heap.commit(written)
         else:
             before = stable.memory.image()
             stable.commit()
             try:
-                self.heap.commit()
+                self.heap.commit(written)
             except BaseException:
                 stable.memory.restore(before)
                 raise
@@ -151,8 +170,13 @@ class CanisterInstance:
 
     def _stable_same(self) -> bool:
         """Whether stable memory was not touched since the last commit or rollback; costs no look at its pages."""
-        touched = self._stable_touched or self._control[3] == self._control[0]
+        touched = self._stable_touched or self.meter[Cell.ACCESSED] == self.meter[Cell.SERIAL]
         return not touched and self.stable.size == self.stable.memory.size and not self.stable.stale
+
+    def shared_heap(self) -> View:
+        """The view of the heap, for another instance to write to as well."""
+        self._heap_written = None
+        return self.heap
 
     def shared_stable(self) -> View:
         """The view of stable memory, for another instance to write to as well."""
@@ -161,12 +185,13 @@ class CanisterInstance:
 
     def _settled(self) -> None:
         self.clean, self._stable_touched = True, False
-        self._control[3] = 0
+        self.meter[Cell.ACCESSED] = 0
 
     def rollback(self) -> bool:
         """Discard the writes; False if this instance cannot be used any more."""
         self.globals = None
-        heap, stable = self.heap.rollback(), self._stable_same() or self.stable.rollback()
+        written, self._heap_written = self._heap_written, None
+        heap, stable = self.heap.rollback(written), self._stable_same() or self.stable.rollback()
         if not (heap and stable):
             self.clean = False
             return False
@@ -285,7 +310,6 @@ def _library(pointer: str) -> engine.Library:
             row.params.replace("I", pointer),
             row.results.replace("I", pointer),
             table.bind(row),
-            system_call(row.name),
         )
         for row in table.SYSTEM_API
         if row.function is not None

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from sandbox import engine, wasm
-from sandbox.ic0 import stable, table
-from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.ic0 import stable, table, thunks
+from sandbox.limits import COMPILATION, WASM_PAGE
 from sandbox.state import WasmModule
 
 _KEPT = 64
@@ -27,9 +27,9 @@ class CompiledModule:
     rewritten: wasm.Rewritten
     compiled: engine.Compiled
     support: engine.Compiled
-    """Stable memory in WebAssembly; defines heap, stable memory and its own small memories."""
-    scratch: engine.Compiled
-    """Defines the memory through which globals are copied."""
+    """Stable memory in WebAssembly; defines heap and stable memory."""
+    thunks: engine.Compiled
+    """All other system calls; defines the control memory."""
 
     @property
     def hash(self) -> bytes:
@@ -40,6 +40,11 @@ class CompiledModule:
     def pointer(self) -> str:
         """`i` or `l`: the letter of the module's pointers."""
         return self.facts.pointer
+
+    @property
+    def compile_cost(self) -> int:
+        """Instructions that installing the module counts for compiling it."""
+        return COMPILATION * self.compiled.size
 
     @property
     def heap_minimum(self) -> int:
@@ -83,20 +88,17 @@ def _prepare(code: WasmModule) -> CompiledModule:
     facts = wasm.read_facts(binary)
     wasm.validate(facts, _IMPORTS, table.ONLY_32_BIT)
     runtime.validate(binary)
-    rewritten = wasm.rewrite(facts)
     memory = facts.memory
-    most = (WASM64_MEMORY if memory and memory.is64 else WASM32_MEMORY) // WASM_PAGE
-    support = stable.companion_wat(
+    companion = stable.companion_wat(
         pointer64=facts.pointer == "l",
         heap_min=memory.minimum if memory else None,
-        heap_max=(most if memory.maximum is None else min(memory.maximum, most)) if memory else None,
+        heap_max=wasm.most_pages(facts) if memory else None,
     )
-    scratch = f'(module (memory (export "scratch") {rewritten.scratch_pages}))'
     return CompiledModule(
         code=code,
         facts=facts,
-        rewritten=rewritten,
-        compiled=runtime.compile(rewritten.wasm),
-        support=runtime.compile_text(support),
-        scratch=runtime.compile_text(scratch),
+        rewritten=wasm.rewrite(facts),
+        compiled=runtime.compile_made(f"rewrite {wasm.REWRITE}", binary, lambda: wasm.rewritten_code(facts)),
+        support=runtime.compile_text(companion),
+        thunks=runtime.compile_text(thunks.thunks_wat(facts.pointer)),
     )

@@ -49,13 +49,13 @@ class Certificate:
         """`/time` in nanoseconds; a certificate without it is a `CertificateError`."""
         found = self.lookup(TIME)
         if not isinstance(found, Found):
-            raise CertificateError("the certificate tells no time")
+            raise CertificateError("the certificate has no valid time")
         try:
             time, end = decode_unsigned(found.value, 0, len(found.value), 64)
         except Leb128Error as error:
-            raise CertificateError(f"the certificate tells no time: {error}") from error
+            raise CertificateError(f"the certificate has no valid time: {error}") from error
         if end != len(found.value):
-            raise CertificateError("the certificate tells no time: bytes follow it")
+            raise CertificateError("the certificate has no valid time: bytes follow it")
         return time
 
 

@@ -95,7 +95,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """Any tree, of which no more than the digest is told."""
+    """A tree that was left out; only its digest is there."""
 
     digest: bytes
     first: ClassVar[None] = None

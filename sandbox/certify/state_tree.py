@@ -91,7 +91,7 @@ class StateTree:
         requests: Mapping[bytes, RequestFacts],
         *subnets: SubnetFacts,
     ) -> StateTree:
-        """The state tree of these facts: one subnet, or all that a delegation tells of."""
+        """The state tree of these facts: one subnet, or all that a delegation covers."""
         return cls(
             time,
             build({bytes(canister_id): canister_tree(facts) for canister_id, facts in canisters.items()}),

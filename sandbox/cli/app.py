@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -43,6 +43,16 @@ class App(SharedOptions):
         """Print a remark for people on standard error; nothing with `--output json`."""
         if not self.json:
             output.show(Text(text, "dim"), stderr=True)
+
+    @contextmanager
+    def working(self) -> Iterator[Callable[[str], None]]:
+        """Yield a function that shows the present step on a terminal; elsewhere it does nothing."""
+        target = output.console(stderr=True)
+        if self.json or not target.is_terminal:
+            yield lambda text: None
+            return
+        with target.status("") as status:
+            yield lambda text: status.update(f"{text} ...")
 
     @contextmanager
     def session(

@@ -76,6 +76,7 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
             result = target.install(wasm, argument, mode, app.sender)
         title, digest = session.title(target.id), WasmModule.from_bytes(wasm).hash
     facts = {"canister_id": target.id, "mode": mode, "module_hash": digest, "instructions": result.instructions}
+    facts["compilation"] = result.compilation
     done = {"install": "installed", "reinstall": "reinstalled", "upgrade": "upgraded"}[mode]
     app.emit(
         facts | {"logs": result.logs},

@@ -79,10 +79,12 @@ _HIDDEN = _shared(hidden=True)
 
 
 class Command(click.Command):
-    """A command that understands the shared options too."""
+    """A command that understands the shared options too, except where an option of its own has the same name."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), *_HIDDEN]
+        own = super().get_params(ctx)
+        taken = {flag for parameter in own for flag in parameter.opts}
+        return [*own, *(shared for shared in _HIDDEN if not taken & {*shared.opts})]
 
 
 class Group(click.Group):

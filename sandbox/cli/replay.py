@@ -26,8 +26,8 @@ def replay(app: App, record: Path) -> int:
 
     RECORD is a file made by `Sandbox.record`. Everything happens in memory, in a new sandbox; no state directory is
     read or changed. Each step compares answers, logs, HTTP requests and the state of every canister. Instruction
-    counts are compared only if the same engine counted them, and states only if the same version hashed them;
-    otherwise a line of the output says that they are not compared.
+    counts are compared only if they were counted by the same rules, and states only if the same version hashed
+    them; otherwise a line of the output says that they are not compared.
 
     Exit codes: 0 all steps have the same outcome; 1 a step differs; 2 the file is damaged or not a record of this
     format.
@@ -56,7 +56,7 @@ def _facts(result: Replay) -> dict[str, Any]:
 def _lines(result: Replay) -> list[Text]:
     lines = []
     if not result.counts_compared:
-        counted = f"recorded with {result.header.counted_by}, replayed with {counting()}"
+        counted = f"recorded with {result.header.counted_by}, replayed with {counting(result.header.metering)}"
         lines.append(Text(f"counts of instructions are not compared: {counted}", "yellow"))
     if not result.states_compared:
         lines.append(Text("states are not compared, only answers and logs: another version hashed them", "yellow"))

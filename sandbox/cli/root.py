@@ -28,6 +28,18 @@ COMMANDS = {
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
     "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
+    "stubs": LazyCommand("sandbox.cli.stubs", "stubs", "Write a typed client of the interface of MODULE, in Python."),
+    "verify": LazyCommand(
+        "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
+    ),
+    "verify-matrix": LazyCommand(
+        "sandbox.cli.verify_matrix", "matrix", "Prove every upgrade between many builds, and every way back."
+    ),
+    "verify-upgrade": LazyCommand(
+        "sandbox.cli.verify_upgrade",
+        "verify_upgrade",
+        "Prove what an upgrade from module OLD to module NEW keeps and loses.",
+    ),
     "wasm": LazyCommand("sandbox.cli.wasm", "wasm", "Inspect modules without running them."),
 }
 

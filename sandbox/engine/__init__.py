@@ -5,7 +5,7 @@ The only package that imports `wasmtime`; it knows no rule of the Internet Compu
 
 from sandbox.engine.guest import GuestMemory, OutOfBounds
 from sandbox.engine.instance import HostFunction, Instance, Library, Support
-from sandbox.engine.metering import counting
+from sandbox.engine.metering import Meter, counting
 from sandbox.engine.plain import PlainMemory
 from sandbox.engine.runtime import GUARD, RESERVED, Compiled, LinearMemory, Runtime, runtime
 from sandbox.engine.traps import EngineTrap, Frame, HostFailure, TrapKind
@@ -22,6 +22,7 @@ __all__ = [
     "Instance",
     "Library",
     "LinearMemory",
+    "Meter",
     "OutOfBounds",
     "PlainMemory",
     "Runtime",

@@ -37,8 +37,6 @@ _NEEDED = (
     "wasmtime_linker_instantiate",
     "wasmtime_instance_export_get",
     "wasmtime_func_call_unchecked",
-    "wasmtime_context_set_fuel",
-    "wasmtime_context_get_fuel",
     "wasmtime_table_get",
     "wasmtime_trap_code",
     "wasmtime_trap_new",
@@ -94,8 +92,6 @@ call_unchecked = _prototype(
     ctypes.c_void_p,
 )
 """(context, function, words, count, trap out) -> error or None. Arguments are addresses."""
-set_fuel = _prototype("wasmtime_context_set_fuel", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
-get_fuel = _prototype("wasmtime_context_get_fuel", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _define = _prototype(
     "wasmtime_linker_define_func_unchecked",
     ctypes.c_void_p,

@@ -17,28 +17,25 @@ from typing import Any, NoReturn
 import wasmtime
 
 from sandbox.engine import bindings, stack
+from sandbox.engine.metering import Meter
 from sandbox.engine.runtime import Compiled, LinearMemory, Runtime
 from sandbox.engine.traps import EngineTrap, Frame, HostFailure, TrapKind
 from sandbox.errors import EngineError
 
 _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
 _WORDS = 16
-_ALL = 1 << 63
-_LOT = 100_000
-"""Instructions that host functions may owe before they are taken from the fuel, which is too slow for every call."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostFunction:
     """A function for the guest. `params` and `results` are letters: `i` i32, `l` i64; at most one result.
 
-    `function` is given `Instance.context.subject` and the arguments, unsigned. A call counts as `cost` instructions.
+    `function` is given `Instance.context.subject` and the arguments, unsigned.
     """
 
     params: str
     results: str
     function: Callable[..., int | None]
-    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class Library:
 
     def _define(self, module: str, name: str) -> None:
         host = self._functions[name]
-        adapted = _adapter(host.params, host.results)(host.function, host.cost, _running, _settle, self.trap, _trapped)
+        adapted = _adapter(host.params, host.results)(host.function, _running, self.trap, _trapped)
         callback = bindings.host_callback(adapted, _remember)
         self._keep.append(callback)
         self._linker.define_function(module, name, _type(host.params, host.results), callback)
@@ -86,21 +83,20 @@ class Library:
 class Context:
     """State of an instance that its host functions use."""
 
-    __slots__ = ("owed", "raised", "store", "subject")
+    __slots__ = ("meter", "raised", "subject")
 
-    def __init__(self, store: int) -> None:
-        self.store = store
+    def __init__(self, meter: Meter | None) -> None:
+        self.meter = meter
         self.subject: Any = None
         """The first argument of every host function: the subject of the present call."""
-        self.owed = 0
-        """Instructions of host functions that are not taken from the fuel yet."""
         self.raised: list[BaseException] = []
         """Exceptions in functions called by the engine."""
 
     def remember(self, error: BaseException) -> None:
-        """Keep an exception that no frame can be given; the guest ends with its next call of a host function."""
+        """Keep an exception that no frame can be given; the guest ends at the next check of its counter."""
         self.raised.append(error)
-        self.owed = _ALL
+        if self.meter is not None:
+            self.meter.stop()
 
 
 class _Running(threading.local):
@@ -120,22 +116,21 @@ def _remember(error: BaseException) -> None:
 
 class Instance:
     """Instantiates `support` in order, then `compiled`; their imports are looked up by name in the exports of the
-    supports before, then in the library. Raises `EngineTrap` if a segment does not fit its table, `EngineError` if
-    the engine itself fails."""
+    supports before, then in the library. `meter`: the counter that ends the guest, if its code has one. Raises
+    `EngineTrap` if a segment does not fit its table, `EngineError` if the engine itself fails."""
 
-    def __init__(self, library: Library, compiled: Compiled, support: Sequence[Support] = ()) -> None:
+    def __init__(
+        self, library: Library, compiled: Compiled, support: Sequence[Support] = (), meter: Meter | None = None
+    ) -> None:
         self._library = library
         self._store = wasmtime.Store(library.runtime.engine)
         self._context = bindings.context_address(self._store)
         self._free = weakref.finalize(self, bindings.delete_store, bindings.owned(self._store))
         self._free.atexit = False
         self._words = (ctypes.c_uint64 * _WORDS)()
-        self._fuel = ctypes.c_uint64()
-        self._limit = 0
-        self.context = Context(self._context)
+        self.context = Context(meter)
         self._raised = self.context.raised
         self._functions: dict[str, tuple[Any, int]] = {}
-        self.set_fuel(1 << 62)
         memories = [memory for part in support for memory in part.memories]
         with library.runtime.memories(memories, self.context.remember) as kept:
             linker = library.linker([*(part.compiled for part in support), compiled])
@@ -191,8 +186,9 @@ class Instance:
             self._raise(error, trap)
 
     def _stop(self) -> None:
-        """Make the guest, which runs in another thread, end out of fuel at its next call of the host."""
-        self.context.owed = self._limit + _LOT + 1
+        """Make the guest, which runs in another thread, end at the next check of its counter."""
+        if self.context.meter is not None:
+            self.context.meter.stop()
 
     def call_table(self, table: str, index: int, pointer: str, argument: int) -> None:
         """Run entry `index` of a table, of type (pointer) -> ().
@@ -211,21 +207,6 @@ class Instance:
         struct = bindings.function_struct(function)
         stack.call(lambda: self._run(ctypes.addressof(struct), 1), self._stop)
 
-    def set_fuel(self, limit: int) -> None:
-        """Let the guest execute `limit` instructions from now on; then it traps with `OUT_OF_FUEL`."""
-        self._limit = limit
-        self.context.owed = 0
-        bindings.set_fuel(self._context, limit)
-
-    def fuel_used(self) -> int:
-        """Return the instructions executed since `set_fuel`, also while a host function runs.
-
-        More than the limit if the last host functions went beyond it.
-        """
-        bindings.get_fuel(self._context, ctypes.addressof(self._fuel))
-        used: int = self._limit - self._fuel.value + self.context.owed
-        return used
-
     def _raise(self, error: int | None, trap: int | None) -> NoReturn:
         code: int | None = None
         text, raw_frames = "", list[bindings.RawFrame]()
@@ -241,7 +222,8 @@ class Instance:
             raise HostFailure(cause, frames)
         if cause is not None:
             raise cause
-        kind = TrapKind.of(code)
+        meter = self.context.meter
+        kind = TrapKind.OUT_OF_INSTRUCTIONS if meter is not None and meter.exhausted else TrapKind.of(code)
         if kind is None:
             raise EngineError(f"the engine failed, which is no fault of the canister: {text.strip()}")
         raise EngineTrap(kind, text, frames)
@@ -255,14 +237,6 @@ def _trapped(context: Context, error: BaseException) -> int:
     """
     context.raised.append(error)
     return bindings.new_trap("host")
-
-
-def _settle(context: Context) -> None:
-    """Take the instructions owed by host functions from the fuel."""
-    fuel = ctypes.c_uint64()
-    bindings.get_fuel(context.store, ctypes.addressof(fuel))
-    bindings.set_fuel(context.store, max(fuel.value - context.owed, 0))
-    context.owed = 0
 
 
 def _type(params: str, results: str) -> wasmtime.FuncType:
@@ -279,12 +253,9 @@ def _adapter(params: str, results: str) -> Callable[..., Callable[..., int]]:
     values = "".join(f", w[{2 * k}]" + (" & 0xFFFFFFFF" if letter == "i" else "") for k, letter in enumerate(params))
     call = f"w[0] = function(context.subject{values})" if results else f"function(context.subject{values})"
     source = f"""
-def make(function, cost, running, settle, trap, trapped):
+def make(function, running, trap, trapped):
     def callback(env, caller, w, n):
         context = running.context
-        context.owed += cost
-        if context.owed > {_LOT}:
-            settle(context)
         try:
             {call}
         except trap as error:

@@ -1,30 +1,55 @@
-"""The counting of instructions, and its differences from the replica's.
+"""The counter of instructions of one instance, in cells of the control memory (`sandbox.wasm.control`).
 
-Here: the engine's fuel. Every Wasm instruction that is executed counts 1, but `nop`, `drop`, `block`, `loop`, `else`,
-`end`, `return` and `unreachable` nothing; bulk memory instructions one more for each byte. `memory.grow` counts as the
-function that stands for it (`wasm.growth`): about ten instructions, and some thousand more if the growth fails. A
-system call counts `ic0.weights.system_call` besides. Stable memory functions count as the few Wasm instructions that
-implement them here. Saving and loading globals, and setting up memory, count nothing.
-
-Replica (`dfinity/ic` `rs/embedders/src/wasm_utils/instrumentation.rs`, `instruction_to_cost`): weights by benchmark.
-Integer arithmetic, comparisons, constants and locals 1; division 10; globals 2; loads and stores 1, with wasm64 2;
-floats 1 to 18; conversions up to 20; `memory.size` 20, `memory.grow` 300; bulk memory instructions 100 and one more for
-each byte; system calls the same as here, and one more for each byte that they copy.
-
-So counts are proportional for the same kind of work, and exact only between two runs here with the same `counting()`.
-Exact weights would need a counter in the rewritten modules; the rest of the program reads counts only through
-`Instance.set_fuel` and `Instance.fuel_used`.
+The rewrite of modules and the functions of `ic0` count by the platform's own rules, so that counts depend on the module
+and on the message, on no version of the engine and on no machine.
 """
 
 from __future__ import annotations
 
-from sandbox.engine import bindings
+import ctypes
+from typing import Final
 
-WEIGHTS = 1
-"""Changes whenever the same module counts differently on the same engine: by the rewrite of modules, the stable memory
-functions, or `ic0.weights`."""
+from sandbox.wasm import STOPPED, Cell
+
+REVISION: Final = 1
+"""Changes whenever the same message counts differently under the same rules, because a fault was mended."""
+_CELLS: Final = 16
 
 
-def counting() -> str:
-    """Return the name of the way of counting: two runs under the same name count the same, on any machine."""
-    return f"wasmtime {bindings.installed_version()}, weights {WEIGHTS}"
+def counting(rules: str = "classic") -> str:
+    """Return the name of the way of counting: two runs under the same name count the same."""
+    return f"{rules} {REVISION}"
+
+
+class Meter:
+    """The counter in the control memory at address `base`, which stays where it is."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, base: int) -> None:
+        self._cells = (ctypes.c_int64 * _CELLS).from_address(base)
+
+    def __getitem__(self, cell: Cell) -> int:
+        return self._cells[cell >> 3]
+
+    def __setitem__(self, cell: Cell, value: int) -> None:
+        self._cells[cell >> 3] = value
+
+    def start(self, limit: int) -> None:
+        """Let the guest execute `limit` instructions from now on."""
+        cells = self._cells
+        cells[0] = cells[2] = limit
+        cells[1] = 0
+
+    def used(self) -> int:
+        """Return the instructions executed since `start`: more than the limit where no check came in time."""
+        return self._cells[2] - self._cells[0]
+
+    @property
+    def exhausted(self) -> bool:
+        """True if a check of the counter ended the guest."""
+        return self._cells[1] != 0
+
+    def stop(self) -> None:
+        """Make the guest end at its next check. While it runs in another thread, one call may be lost."""
+        self._cells[0] = STOPPED

@@ -25,9 +25,10 @@ from sandbox.engine.plain import PlainMemory
 from sandbox.errors import InvalidModule
 from sandbox.limits import GIB, MIB
 
-CONFIGURATION = 1
+CONFIGURATION = 2
 """Changes with every change of the configuration below: part of the name of compiled code in the cache."""
 
+_SIZE = 8  # bytes before the code in the cache
 RESERVED = 4 * GIB
 GUARD = 32 * MIB
 
@@ -51,6 +52,8 @@ class Compiled:
     module: wasmtime.Module
     imports: tuple[tuple[str, str], ...]
     """(module, name) of every import, in order."""
+    size: int = 0
+    """What the maker of the code said about its size."""
 
 
 class Runtime:
@@ -80,17 +83,28 @@ class Runtime:
 
     def compile(self, wasm: bytes, cache_directory: Path | None = None) -> Compiled:
         """Return machine code for `wasm`, from the cache if it is there; `cache_directory` None: the user's own."""
-        name = f"{blake3.blake3(wasm, max_threads=1).hexdigest()}-{self.version}"
+        return self.compile_made("", wasm, lambda: (wasm, 0), cache_directory)
+
+    def compile_made(
+        self, made_by: str, source: bytes, make: Callable[[], tuple[bytes, int]], cache_directory: Path | None = None
+    ) -> Compiled:
+        """Return machine code for the module that `make` returns with its size, both functions of `source` alone.
+
+        `made_by` is the version of `make`, which is called only if the code is not in the cache.
+        """
+        name = f"{blake3.blake3(source, max_threads=1).hexdigest()}-{made_by}-{self.version}"
         directory = cache.directory() if cache_directory is None else cache_directory
         stored = cache.load(directory, name)
-        module = self._deserialize(stored) if stored is not None else None
+        module = self._deserialize(stored[_SIZE:]) if stored is not None else None
+        size = int.from_bytes(stored[:_SIZE], "little") if stored is not None else 0
         if module is None:
+            wasm, size = make()
             try:
                 module = stack.call(lambda: wasmtime.Module(self.engine, wasm))
             except wasmtime.WasmtimeError as error:
                 raise InvalidModule(f"Wasmtime failed to compile the module: {str(error).strip()}") from error
-            cache.store(directory, name, bytes(module.serialize()))
-        return Compiled(module, tuple((i.module, i.name or "") for i in module.imports))
+            cache.store(directory, name, size.to_bytes(_SIZE, "little") + bytes(module.serialize()))
+        return Compiled(module, tuple((i.module, i.name or "") for i in module.imports), size)
 
     @lru_cache(maxsize=256)  # noqa: B019 -- there is one runtime in a process
     def compile_text(self, text: str) -> Compiled:
@@ -164,7 +178,6 @@ def _forget(_: BaseException) -> None:
 
 def _configuration(several_memories: bool, parallel: bool) -> wasmtime.Config:
     config = wasmtime.Config()
-    config.consume_fuel = True
     config.cranelift_nan_canonicalization = True
     config.wasm_memory64 = True
     config.wasm_simd = True

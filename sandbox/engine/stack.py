@@ -5,9 +5,9 @@ Wasm may use `WASM` bytes of the stack of the thread that calls it; beyond them 
 the guest in a helper thread made for that call. Where the rest of the stack cannot be measured, every guest runs in a
 helper.
 
-Replica: 5 MiB for Wasm (`dfinity/ic` `rs/embedders/src/lib.rs`, `MAX_WASM_STACK_SIZE`) in threads of 8 MiB. Counting
-fuel makes each frame here 16 to 32 bytes larger (wasmtime 50, x86-64, measured). The sixth MiB makes up for that with
-frames of 80 bytes or more; a recursion of smaller frames may be too deep here and not there.
+Replica: 5 MiB for Wasm (`dfinity/ic` `rs/embedders/src/lib.rs`, `MAX_WASM_STACK_SIZE`) in threads of 8 MiB. The
+counter of instructions makes some frames here 16 bytes larger (wasmtime 50, x86-64, measured). The sixth MiB makes up
+for that with frames of 80 bytes or more; a recursion of smaller frames may be too deep here and not there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sandbox.limits import MIB
 WASM: Final = 6 * MIB
 HOST: Final = MIB
 _HELPER: Final = WASM + 2 * HOST
+_ASK_AGAIN: Final = 0.02  # seconds
 
 _libc = ctypes.PyDLL(None)
 _libc.pthread_self.restype = ctypes.c_void_p
@@ -88,7 +89,7 @@ def elsewhere(function: Callable[[], T], stop: Callable[[], None] = _nothing) ->
     """Call a function in a helper thread with a stack of known size, and wait for it.
 
     An interruption of the waiting (Ctrl-C) is raised here, but only after the function has ended; `stop` asks it to end
-    soon.
+    soon, and is called again until it has.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -114,7 +115,8 @@ def elsewhere(function: Callable[[], T], stop: Callable[[], None] = _nothing) ->
         stop()
     while not (results or errors):
         try:
-            running.acquire()
+            if not running.acquire(timeout=-1 if interruption is None else _ASK_AGAIN):
+                stop()
         except BaseException as error:
             interruption = error
             stop()

@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class TrapKind(Enum):
-    """Why Wasm stopped; the values are wasmtime's trap codes (`wasmtime/trap.h`)."""
+    """Why Wasm stopped; the values are wasmtime's trap codes (`wasmtime/trap.h`), but for the one that is negative."""
 
     STACK_OVERFLOW = 0
     HEAP_OUT_OF_BOUNDS = 1
@@ -18,7 +18,8 @@ class TrapKind(Enum):
     INTEGER_DIVISION_BY_ZERO = 7
     BAD_CONVERSION_TO_INTEGER = 8
     UNREACHABLE = 9
-    OUT_OF_FUEL = 11
+    OUT_OF_INSTRUCTIONS = -1
+    """A check of the counter (`engine.metering`) ended the guest."""
 
     @classmethod
     def of(cls, code: int | None) -> TrapKind | None:
@@ -26,7 +27,7 @@ class TrapKind(Enum):
         return cls(code) if code in _CODES else None
 
 
-_CODES = frozenset(kind.value for kind in TrapKind)
+_CODES = frozenset(kind.value for kind in TrapKind if kind.value >= 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,12 +58,14 @@ def _evidence(env: ExecutionEnvironment, state: CanisterState, transition: Trans
         method=transition.method,
         reject=Reject.of(problem.code, problem.message(state.id, env.subnet.backtraces)),
         instructions=transition.instructions,
+        compilation=transition.compilation,
         logs=tuple(
             text.decode(errors="replace")
             for execution in (*transition.rehearsed, *transition.executions)
             for text in execution.logs
         ),
         backtrace=problem.backtrace,
+        hooks=transition.measures,
     )
 
 

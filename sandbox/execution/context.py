@@ -42,6 +42,8 @@ class ExecutionEnvironment:
     _printed_bytes: int = 0
     executed: int = 0
     """Instructions executed so far."""
+    compiled: int = 0
+    """Instructions for which compiling modules counted so far."""
     passed_on: Exception | None = None
     """An exception of the function that answers HTTP outcalls, which goes on to the user: the caller has its reject."""
     fees: Fees = field(init=False)

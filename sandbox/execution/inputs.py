@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.canister.install import HookMeasure
 from sandbox.certify.request_id import request_id
 from sandbox.execution import ingress, management, queries, request_size, rounds, time
 from sandbox.execution.context import ExecutionEnvironment
@@ -74,11 +75,14 @@ class UntilStopped:
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """The result of a command: the handler's reply, and instructions and logs of the hooks that ran."""
+    """The result of a command: the handler's reply; instructions, logs and measures of the hooks that ran; what
+    compiling counted for."""
 
     reply: object
     instructions: int = 0
     logs: tuple[str, ...] = ()
+    hooks: tuple[HookMeasure, ...] = ()
+    compilation: int = 0
 
 
 Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped
@@ -136,8 +140,8 @@ def _content(env: ExecutionEnvironment, action: Update | Query, kind: str) -> di
 def _command(env: ExecutionEnvironment, action: Command) -> Managed:
     state = env.subnet.canisters.get(action.caller)
     world = management.world(env, action.caller, caller_version=None if state is None else state.version)
-    reply = management.carry_out(env, decide(world, action)).reply
-    return Managed(reply, env.executed, tuple(env.printed))
+    done = management.carry_out(env, decide(world, action))
+    return Managed(done.reply, env.executed, tuple(env.printed), done.measures, env.compiled)
 
 
 def _advance(env: ExecutionEnvironment, action: Advance) -> None:

@@ -68,6 +68,7 @@ def carry_out(env: ExecutionEnvironment, transition: Transition) -> Transition:
     for execution in (*transition.rehearsed, *transition.executions):
         env.collect(execution)
     env.executed += transition.instructions
+    env.compiled += transition.compilation
     apply(env, transition)
     return transition
 

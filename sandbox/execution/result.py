@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sandbox.canister.install import HookMeasure
 from sandbox.errors import CallRejected, Reject
 from sandbox.principal import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CallResult:
     """The answer to a call. Exactly one of `reply` and `reject` is not None.
 
-    `instructions`: executed by all hooks and methods of the call; `logs`: what the canister printed, in order;
-    `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise.
+    `instructions`: executed by all hooks and methods of the call, as the platform counts them; `compilation`: what
+    compiling a module counted for besides, when one was installed; `logs`: what the canister printed, in order;
+    `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise; `hooks`: what each hook of an
+    installation or upgrade took, in order, empty for calls.
     """
 
     canister_id: Principal
@@ -23,6 +26,15 @@ class CallResult:
     instructions: int = 0
     logs: tuple[str, ...] = ()
     backtrace: tuple[str, ...] = ()
+    hooks: tuple[HookMeasure, ...] = ()
+    compilation: int = 0
+
+    def __repr__(self) -> str:
+        answer = f"reply of {len(self.reply or b''):,} bytes"
+        if self.reject is not None:
+            answer = str(CallRejected(self.reject)).partition("\n")[0]
+        call = f"{self.method} of {self.canister_id}" if self.method else str(self.canister_id)
+        return f"CallResult({call}: {answer}, {self.instructions:,} instructions)"
 
     def or_raise(self) -> CallResult:
         """Return this result if it is a reply; else raise `CallRejected` with it."""

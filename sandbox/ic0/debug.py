@@ -8,7 +8,9 @@ from sandbox.engine.guest import OutOfBounds
 from sandbox.errors import ErrorCode
 from sandbox.ic0.access import heap_of
 from sandbox.ic0.state import Execution, GuestTrap
+from sandbox.ic0.weights import LOG_CAPACITY, LOG_RECORD
 from sandbox.limits import DEBUG_PRINT, PRINTED_KEPT
+from sandbox.wasm import Cell
 
 _RECORD = 64
 """Bytes that a stored record costs besides its content."""
@@ -29,12 +31,26 @@ def debug_print(x: Execution, src: int, size: int) -> None:
         shown, in_bounds = "(debug message out of memory bounds)", False
     record = text if in_bounds else b"(debug_print message out of memory bounds)"
     x.logs.append(record)
+    _take_room(x, len(record))
     x.printed += len(record) + _RECORD
     if x.printed > PRINTED_KEPT:
         del x.logs[: len(x.logs) // 2 + 1]
         x.printed = sum(map(len, x.logs)) + _RECORD * len(x.logs)
     if x.on_log is not None:
         x.on_log(shown)
+
+
+def _take_room(x: Execution, size: int) -> None:
+    """Put a record into the message's own log, whose free bytes decide what the next one costs: the oldest go until it
+    fits (`dfinity/ic` `rs/types/management_canister_types/src/lib.rs`, `CanisterLog`)."""
+    taken = LOG_RECORD + min(size, LOG_CAPACITY - LOG_RECORD)
+    log = x.message_log
+    free = LOG_CAPACITY - sum(log)
+    while free < taken:
+        free += log.popleft()
+    log.append(taken)
+    if x.meter is not None:
+        x.meter[Cell.LOG_ROOM] = free - taken
 
 
 def trap(x: Execution, src: int, size: int) -> NoReturn:

@@ -42,6 +42,8 @@ STAR = EVERYWHERE & ~S
 
 RESPONDING = U | RQ | NRQ | TQ | CQ | RY | RT | CRY | CRT
 CALLING = U | CQ | RY | RT | CRY | CRT | T
+TRACKED = EVERYWHERE & ~(Q | TQ | F)
+"""Modes whose changed heap pages count (`ic0.weights`)."""
 REPLICATED = I | G | U | RQ | RY | RT | C | T | S
 
 NAMES: dict[Mode, str] = {

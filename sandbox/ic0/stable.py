@@ -9,13 +9,16 @@
   address or a size cannot be one of any heap, "heap out of bounds" comes before the limits;
 - one message may access (read or write) and modify a limited number of distinct 4 KiB pages.
 
-How pages are counted: memory `touched` has 64 bits for each page of the largest stable memory. Memory `control` is
-written by the host before each message: at 0 a serial number, at 8 how many pages may be accessed, at 16 how many
-modified (each an unsigned 64-bit integer, little-endian). The first access of a message copies its serial to 24, so
-that the host can tell whether there was one. When the serial differs from the last one seen, a new epoch begins: what
-is in `touched` counts only if it bears the present epoch, so nothing is cleared between messages. The
-serial 2^64-1 must not be used. The work done, and so the fuel used, depends on the message alone, not on what the
-instance did before.
+How pages are counted: memory `touched` has 64 bits for each page of the largest stable memory. The control memory
+(`wasm.control`) says which message this is and how many pages it may access and modify. The first access of a message
+leaves its serial there, so that the host can tell whether there was one. When the serial differs from the last one
+seen, a new epoch begins: what is in `touched` counts only if it bears the present epoch, so nothing is cleared between
+messages.
+
+None of these instructions counts. Each function pays a charge (`ic0.weights`) where it begins, before it checks
+anything; a write also pays for the pages that its message has not written before, after the checks of ranges and
+limits.
+
 `touched` is declared at its full size, 1,000 MiB of address space; only the parts for accessed pages become real.
 """
 
@@ -25,6 +28,8 @@ from enum import IntEnum
 
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import CC, CQ, CRT, CRY, NRQ, RQ, TQ, F, G, I
+from sandbox.ic0.thunks import OWN_MODULES, PAY
+from sandbox.ic0.weights import STABLE_ACCESS, STABLE_GROW, STABLE_PAGE
 from sandbox.limits import (
     KIB,
     STABLE_ACCESS_MESSAGE,
@@ -35,13 +40,12 @@ from sandbox.limits import (
     WASM64_MEMORY,
     WASM_PAGE,
 )
+from sandbox.wasm import Cell
 
 PAGE = 4096
 """The unit in which accesses are counted."""
 TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 8 // WASM_PAGE)
-COMPANION = "sandbox"
-"""The companion module's own name: it distinguishes its functions in a backtrace from the canister's."""
-MEMORIES = ("heap", "stable", "touched", "control")
+MEMORIES = ("heap", "stable", "touched")
 """In definition order; a module without a memory has no `heap`."""
 
 _LONG = int(I | G)
@@ -92,8 +96,8 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
     """The companion module as text, for a heap of `heap_min` to `heap_max` pages.
 
     `heap_min` None: the canister's module has no memory; then every access of a size other than 0 that is inside stable
-    memory is out of the heap's bounds. Import: function `fail` of module `sandbox`, which gets a `StableFailure` and
-    traps.
+    memory is out of the heap's bounds. Imports of module `sandbox`: memory `control`; function `fail`, which gets a
+    `StableFailure` and traps.
     """
     has_heap = heap_min is not None
     word = "i64 " if pointer64 else ""
@@ -101,6 +105,7 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
     access = {
         "heap_bytes": _heap_bytes(pointer64) if has_heap else "(i64.const 0)",
         "stable_bytes": "(i64.shl (memory.size $stable) (i64.const 16))",
+        "serial": str(int(Cell.SERIAL)),
         "most": str(WASM64_MEMORY if pointer64 else (1 << 32) - 1),
     }
     heap = "(local.get $heap)" if pointer64 else "(i32.wrap_i64 (local.get $heap))"
@@ -114,11 +119,12 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
         "write": (write, write8) if has_heap else ("", ""),
     }
     parts = [
-        f'(module ${COMPANION} (import "sandbox" "fail" (func $fail (param i32)))',
+        f'(module ${OWN_MODULES} (import "sandbox" "fail" (func $fail (param i32)))',
+        '(import "sandbox" "control" (memory $control 1 1))',
         f'(memory $heap (export "heap") {limits})' if has_heap else "",
         f'(memory $stable (export "stable") i64 0 {STABLE_PAGES})',
         f"(memory $touched {TOUCHED_PAGES} {TOUCHED_PAGES})",
-        '(memory $control (export "control") 1 1)',
+        PAY,
         _COUNTING,
         _ACCESS.format(
             name="read", order="(param $heap i64) (param $off i64)", **_READ, **access, **_copy(*bodies["read"])
@@ -153,16 +159,16 @@ _WRITE = {
 }
 
 # A cell of `touched` is an even number, the epoch, plus 1 if the page was modified. `$dirty` is the epoch plus 1.
-_COUNTING = """
+_COUNTING = f"""
 (global $serial (mut i64) (i64.const -1))
 (global $dirty (mut i64) (i64.const 1))
 (global $accessible (mut i64) (i64.const 0))
 (global $modifiable (mut i64) (i64.const 0))
 (func $begin
-  (global.set $serial (i64.load $control (i32.const 0)))
-  (i64.store $control (i32.const 24) (global.get $serial))
-  (global.set $accessible (i64.load $control (i32.const 8)))
-  (global.set $modifiable (i64.load $control (i32.const 16)))
+  (global.set $serial (i64.load $control (i32.const {Cell.SERIAL})))
+  (i64.store $control (i32.const {Cell.ACCESSED}) (global.get $serial))
+  (global.set $accessible (i64.load $control (i32.const {Cell.ACCESSIBLE})))
+  (global.set $modifiable (i64.load $control (i32.const {Cell.MODIFIABLE})))
   (global.set $dirty (i64.add (global.get $dirty) (i64.const 2))))
 (func $touch (param $cell i32) (param $end i32) (param $modifies i32)
   (local $old i64) (local $accessed i64) (local $modified i64)
@@ -179,14 +185,19 @@ _COUNTING = """
   (if (i64.gt_u (local.get $accessed) (global.get $accessible)) (then (call $fail (i32.const 4)) unreachable))
   (if (i64.gt_u (local.get $modified) (global.get $modifiable)) (then (call $fail (i32.const 5)) unreachable))
   (global.set $accessible (i64.sub (global.get $accessible) (local.get $accessed)))
-  (global.set $modifiable (i64.sub (global.get $modifiable) (local.get $modified))))"""
+  (global.set $modifiable (i64.sub (global.get $modifiable) (local.get $modified)))
+  (if (i64.ne (local.get $modified) (i64.const 0))
+    (then (call $pay (i64.mul (local.get $modified) (i64.const {STABLE_PAGE}))))))"""
 
 # The fast path: at most one page, which this message has accessed (modified) before, and nothing out of bounds.
 _ACCESS = """
 (func $stable64_{name} (export "stable64_{name}") {order} (param $len i64)
+  (call $pay_bytes (local.get $len))
+  (call $paid_{name} (local.get $off) (local.get $heap) (local.get $len)))
+(func $paid_{name} (param $off i64) (param $heap i64) (param $len i64)
   (local $cell i32)
   (block $slow
-    (br_if $slow (i64.ne (i64.load $control (i32.const 0)) (global.get $serial)))
+    (br_if $slow (i64.ne (i64.load $control (i32.const {serial})) (global.get $serial)))
     (br_if $slow (i64.ge_u (i64.sub (local.get $len) (i64.const 1)) (i64.const 4096)))
     (br_if $slow (i64.ge_u (local.get $off) {stable_bytes}))
     (br_if $slow (i64.gt_u (i64.add (i64.and (local.get $off) (i64.const 4095)) (local.get $len)) (i64.const 4096)))
@@ -206,7 +217,7 @@ _ACCESS = """
     (then (call $fail (i32.const 2)) unreachable))
   (if (i32.or (i64.gt_u (local.get $heap) (i64.const {most})) (i64.gt_u (local.get $len) (i64.const {most})))
     (then (call $fail (i32.const 1)) unreachable))
-  (if (i64.ne (i64.load $control (i32.const 0)) (global.get $serial)) (then (call $begin)))
+  (if (i64.ne (i64.load $control (i32.const {serial})) (global.get $serial)) (then (call $begin)))
   (call $touch
     (i32.shl (i32.wrap_i64 (i64.shr_u (local.get $off) (i64.const 12))) (i32.const 3))
     (i32.shl (i32.wrap_i64 (i64.shr_u (i64.add (local.get $end) (i64.const 4095)) (i64.const 12))) (i32.const 3))
@@ -215,37 +226,43 @@ _ACCESS = """
     (then (call $fail (i32.const 1)) unreachable))
   {copy})"""
 
-_SIZE_64 = """
+_SIZE_64 = f"""
+(func $pay_bytes (param $size i64)
+  (call $pay (i64.add (i64.const {STABLE_ACCESS}) (call $least (local.get $size) (i64.const {1 << 48})))))
 (func $stable64_size (export "stable64_size") (result i64) (memory.size $stable))
 (func $stable64_grow (export "stable64_grow") (param $pages i64) (result i64)
-  (local $old i64) (local $spend i32)
+  (call $pay (i64.const {STABLE_GROW}))
+  (call $grow (local.get $pages)))
+(func $grow (param $pages i64) (result i64)
+  (local $old i64)
   (if (i64.eqz (local.get $pages)) (then (return (memory.size $stable))))
-  (local.set $old (memory.grow $stable (local.get $pages)))
-  (if (i64.eq (local.get $old) (i64.const -1)) (then
-    (local.set $spend (i32.const 1000))
-    (loop $more (br_if $more (local.tee $spend (i32.sub (local.get $spend) (i32.const 1)))))))
-  (local.get $old))"""
+  (if (i64.gt_u (local.get $pages) (i64.sub (i64.const {STABLE_PAGES}) (memory.size $stable)))
+    (then (return (i64.const -1))))
+  (memory.grow $stable (local.get $pages)))"""
 
-_API_32 = """
+_API_32 = f"""
 (func $small
   (if (i64.gt_u (memory.size $stable) (i64.const 65536)) (then (call $fail (i32.const 3)) unreachable)))
 (func $stable_size (export "stable_size") (result i32)
   (call $small)
   (i32.wrap_i64 (memory.size $stable)))
 (func $stable_grow (export "stable_grow") (param $pages i32) (result i32)
+  (call $pay (i64.const {STABLE_GROW}))
   (call $small)
   (if (i64.gt_u (i64.add (memory.size $stable) (i64.extend_i32_u (local.get $pages))) (i64.const 65536))
     (then (return (i32.const -1))))
-  (i32.wrap_i64 (call $stable64_grow (i64.extend_i32_u (local.get $pages)))))
+  (i32.wrap_i64 (call $grow (i64.extend_i32_u (local.get $pages)))))
 (func $stable_read (export "stable_read") (param $dst i32) (param $off i32) (param $len i32)
+  (call $pay_bytes (i64.extend_i32_u (local.get $len)))
   (if (i32.eqz (local.get $len)) (then return))
   (call $small)
-  (call $stable64_read
-    (i64.extend_i32_u (local.get $dst)) (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $len))))
+  (call $paid_read
+    (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $dst)) (i64.extend_i32_u (local.get $len))))
 (func $stable_write (export "stable_write") (param $off i32) (param $src i32) (param $len i32)
+  (call $pay_bytes (i64.extend_i32_u (local.get $len)))
   (call $small)
   (if (i64.gt_u (i64.add (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $len)))
       (i64.shl (memory.size $stable) (i64.const 16)))
     (then (call $fail (i32.const 2)) unreachable))
-  (call $stable64_write
+  (call $paid_write
     (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $src)) (i64.extend_i32_u (local.get $len))))"""

@@ -7,10 +7,12 @@ them after a trap.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sandbox.engine.guest import GuestMemory
+from sandbox.engine.metering import Meter
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import NAMES, Mode
 from sandbox.limits import CALLS_OPEN, CALLS_TO_ONE, CYCLES
@@ -104,9 +106,10 @@ class Execution:
         "global_timer",
         "heap",
         "inspected_method",
-        "instructions",
         "logs",
         "message_accepted",
+        "message_log",
+        "meter",
         "minted",
         "mode",
         "mode_bit",
@@ -142,8 +145,7 @@ class Execution:
         """An earlier message of this call context has responded."""
         # the guest, set by `canister` when the instance is there
         self.heap: GuestMemory | None = None
-        self.instructions: Callable[[], int] = int
-        """Instructions used by this execution until now."""
+        self.meter: Meter | None = None
         self.on_log: Callable[[str], None] | None = None
         # effects
         self.reply_data = bytearray()
@@ -153,6 +155,8 @@ class Execution:
         self.logs: list[bytes] = []
         self.printed = 0
         """Bytes that `logs` takes; prints beyond a limit drop the oldest."""
+        self.message_log: deque[int] = deque()
+        """Bytes that the records of the message's own log take (`debug`)."""
         self.calls: list[Call] = []
         self.sent_bytes = 0
         """Bytes of the calls performed so far."""

@@ -36,7 +36,7 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
         raise rejects.no_module(state.id)
     module = prepared(state, WasmModule.from_bytes(argument.module))
     check_afforded(world, state, module)
-    plan = deployment(world, state, argument, module)
+    plan = replace(deployment(world, state, argument, module), compilation=module.compile_cost)
     if argument.mode == "upgrade":
         deployed = upgrade(world.subnet.pool, world.instances, state, plan)
     else:
@@ -108,11 +108,17 @@ def environment(
 def outcome(
     world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
 ) -> Transition:
-    """The deployment as a transition: the canister's new value, or the failure and `state`; its instructions are
-    charged in any case."""
-    fee = world.fees.execution(deployed.instructions, compile_module(code).facts.is64)
+    """The deployment as a transition: the canister's new value, or the failure and `state`; what was executed and what
+    compiling counts for are charged in any case."""
+    fee = world.fees.execution(deployed.instructions + deployed.compilation, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
-    ran = Transition(canister=state, executions=deployed.executions, instructions=deployed.instructions)
+    ran = Transition(
+        canister=state,
+        executions=deployed.executions,
+        instructions=deployed.instructions,
+        measures=deployed.measures,
+        compilation=deployed.compilation,
+    )
     if deployed.live is None:
         return replace(ran, failure=deployed.failure)
     return replace(ran, canister=_new_state(world, state, argument, code, deployed), live=deployed.live)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from sandbox.canister.failure import Failure
+from sandbox.canister.install import HookMeasure
 from sandbox.canister.instances import CanisterInstance, InstanceCache
 from sandbox.ic0.state import Execution
 from sandbox.limits import HISTORY
@@ -146,6 +147,10 @@ class Transition:
     method: str = "install_code"
     """The called method, for the result of a failure."""
     instructions: int = 0
+    measures: tuple[HookMeasure, ...] = ()
+    """Of the hooks that ran."""
+    compilation: int = 0
+    """What compiling a module counts for, besides `instructions`."""
     reply: object = None
     accepted: int = 0
     """Accepted cycles of the call; the others go back."""

@@ -136,29 +136,35 @@ class BaseView:
             self._slow += 1
         return runs
 
-    def commit(self) -> int:
+    def committed(self, offset: int, length: int) -> bytes:
+        """Return the memory's own bytes there, zeros past its end; ValueError if they are not all inside the view."""
+        self._check(offset, length)
+        inside = min(max(self.memory.size - offset, 0), length)
+        return (self.memory.read(offset, inside) if inside else b"") + bytes(length - inside)
+
+    def commit(self, written: list[Run] | None = None) -> int:
         """Make the written pages and the size the memory's committed state; return the bytes written.
 
         All or nothing: after StateError the memory is as before and the view still holds its writes. A stale view is
-        refused (StateError).
+        refused (StateError). `written`: the present answer of `dirty`, if it is known.
         """
         memory = self.memory
         if self.stale:
             raise StateError("committing a view of a memory that was changed since")
-        runs, size = self.dirty(), self.size
+        runs, size = self.dirty() if written is None else written, self.size
         if not runs and size == memory.size:
             return 0
         before = memory.size
-        written = self._commit_pages(runs, self._bytes, size)
+        count = self._commit_pages(runs, self._bytes, size)
         self._seen = memory.generation
         self._refresh(runs, before)
-        return written
+        return count
 
-    def rollback(self) -> bool:
+    def rollback(self, written: list[Run] | None = None) -> bool:
         """Forget all writes since the last commit; a stale view shows the memory's present bytes again.
 
         Return False if the view has another size than the memory, because it had grown or the memory was resized: then
-        it must be closed.
+        it must be closed. `written`: the present answer of `dirty`, if it is known.
         """
         self._check()
         memory = self.memory
@@ -167,7 +173,7 @@ class BaseView:
         if self._zero_tail or (self.stale and not memory.strategy.stale_exact):
             self._remap()
         else:
-            self._refresh(self.dirty(), self.size)
+            self._refresh(self.dirty() if written is None else written, self.size)
         self._seen = memory.generation
         return True
 

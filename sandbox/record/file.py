@@ -57,6 +57,8 @@ class Header:
     backtraces: bool = True
     next_canister: int = 0
     """The index of the first canister; older records have neither this nor `backtraces`."""
+    metering: str = "classic"
+    """The rules by which instructions count; older records counted otherwise, and say so in `counted_by`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,17 @@
 """Replay the inputs of a record on an empty sandbox in memory, until the first step that differs.
 
 Compared at each step are answers, logs, HTTP requests, the state of every canister that changed and of the rest.
-A record can be replayed by any later version of this program. Another version of the engine may count instructions
-differently, and another version of this program may hash states differently; neither is a fault: counts and hashes are
-compared only where they are made as when the record was made (`engine.counting`, `record.state_hash.hashing`).
-Answers are always compared, also those that depend on counts.
+A record can be replayed by any later version of this program. Another version of it may count instructions differently
+(records made before it counted as the platform does), or hash states differently; neither is a fault: counts and hashes
+are compared only where they are made as when the record was made (`engine.counting`, `record.state_hash.hashing`).
+Answers are always compared, also those that depend on counts; only the numbers of the limits in them are not, since
+the limits are then the platform's.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Replay:
     @property
     def counts_compared(self) -> bool:
         """Whether instructions were compared."""
-        return self.header.counted_by == counting()
+        return self.header.counted_by == counting(self.header.metering)
 
     @property
     def states_compared(self) -> bool:
@@ -84,7 +85,7 @@ class _Stage:
     def __init__(self, runtime: SubnetRuntime, header: Header) -> None:
         self.steps = 0
         self._runtime = runtime
-        self._comparison = Comparison(header.counted_by == counting(), header.hashed_by == hashing())
+        self._comparison = Comparison(header.counted_by == counting(header.metering), header.hashed_by == hashing())
         self._anchors: list[AbstractContextManager[None]] = []
         runtime.watch(self._comparison)
 
@@ -131,13 +132,24 @@ class _Stage:
         return tuple(map(self._shown, value)) if type(value) is tuple else value
 
 
+def _limits(header: Header) -> InstructionLimits:
+    """The limits of the record, or at least the platform's if they are numbers of other instructions than those that
+    are counted now."""
+    given = InstructionLimits(**header.instruction_limits)
+    if header.counted_by == counting(header.metering):
+        return given
+    least = asdict(InstructionLimits())
+    return InstructionLimits(**{kind: max(limit, least[kind]) for kind, limit in asdict(given).items()})
+
+
 def _sandbox(header: Header, strategy: str | None) -> Sandbox:
     try:
         sandbox = Sandbox(
             seed=header.seed,
             costs=header.costs,
+            metering=header.metering,
             max_snapshots=header.max_snapshots,
-            instruction_limits=InstructionLimits(**header.instruction_limits),
+            instruction_limits=_limits(header),
             strategy=strategy,
             backtraces=header.backtraces,
             first_canister=Principal.from_index(header.next_canister),

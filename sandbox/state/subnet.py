@@ -71,6 +71,8 @@ class Subnet:
     """The next number of a message, context or callback."""
     costs: str = "free"
     """The name of the fee schedule: `free` or `mainnet`."""
+    metering: str = "classic"
+    """The name of the rules by which instructions count (`ic0.weights`)."""
     backtraces: bool = True
     """Whether errors carry the backtrace to those who may read the canister's logs."""
     random_draws: int = 0

@@ -44,7 +44,7 @@ _PLAIN = (
 _COUNTERS = ("total_changes", "next_log_index", "next_snapshot")
 _SNAPSHOT = ("id", "label", "taken_at", "canister_version", "globals", "certified_data", "global_timer")
 _SUBNET = ("time", "seed", "next_canister", "max_snapshots", "next_id", "random_draws", "costs")
-_ADDED: Mapping[str, Any] = {"backtraces": True}
+_ADDED: Mapping[str, Any] = {"backtraces": True, "metering": "classic"}
 """Fields of the subnet that older files lack, and their values for such files."""
 
 

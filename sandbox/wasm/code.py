@@ -17,11 +17,9 @@ from sandbox.wasm.instructions import (
     CHUNK,
     DATA_DROP,
     HEAVIEST_BYTE,
-    MEMORY_GROW,
     ONE,
     REFUSED,
     RUN,
-    UNTIL_GROW,
     WEIGHTS,
     step,
 )
@@ -93,20 +91,21 @@ def uses_data_drop(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> bool:
     return False
 
 
-def memory_grows(wasm: bytes, start: int, end: int) -> list[int]:
-    """Return the offsets of each `memory.grow` (two bytes) in the body at `start:end`, which must be valid."""
-    places: list[int] = []
-    if wasm.find(b"\x40\x00", start, end) < 0:
-        return places
-    reader = behind_locals(wasm, start, end)
+def split(wasm: bytes, start: int, end: int) -> list[bytes]:
+    """Return the instructions at `start:end`, which must be valid, one by one."""
+    instructions: list[bytes] = ONE.findall(wasm, start, end)
+    if sum(map(len, instructions)) == end - start:
+        return instructions
+    instructions, reader = [], Reader(wasm, start, end)
     while reader.at < end:
-        run = UNTIL_GROW.match(wasm, reader.at, end)
-        reader.at = run.end() if run else reader.at
-        if reader.at < end:
-            if wasm[reader.at] == MEMORY_GROW:
-                places.append(reader.at)
+        run = RUN.match(wasm, reader.at, end)
+        if run is not None:
+            instructions += ONE.findall(wasm, reader.at, run.end())
+            reader.at = run.end()
+        if (at := reader.at) < end:
             step(reader)
-    return places
+            instructions.append(wasm[at : reader.at])
+    return instructions
 
 
 def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, int]]]:

@@ -1,22 +1,21 @@
-"""A replacement of `memory.grow`, so that a loop of failing growths ends.
+"""A replacement of `memory.grow`, so that a loop of growths that fail, or grow by nothing, ends.
 
-A growth that fails takes the engine thousands of times as long as an instruction, but would count as one, so that a
-loop of them would end only after hours. Each `memory.grow` therefore becomes a call of one appended function of the
-same type, which grows by nothing without asking the engine, and after a failure executes some thousand instructions.
-These are the only bytes of function bodies that the rewrite changes.
+Asking the engine takes thousands of times as long as other instructions, but weighs 300. Each `memory.grow` therefore
+becomes a call of one appended function of the same type. It asks only for growth by something up to the memory's
+maximum, and to less than the host has refused to the same message.
 """
 
 from __future__ import annotations
 
-from sandbox.codec.leb128 import encode_unsigned
-from sandbox.wasm.code import memory_grows
+from sandbox.codec.leb128 import encode_signed, encode_unsigned
+from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.wasm.control import Cell, load, store
 from sandbox.wasm.facts import ModuleFacts
 from sandbox.wasm.types import FuncType
 
-_CALL = b"\x10"
-# type, eqz, eq and const of the pointer type
-_SPELLING = {"i": (b"\x7f", b"\x45", b"\x46", b"\x41"), "l": (b"\x7e", b"\x50", b"\x51", b"\x42")}
-_SPENT = b"\x41\xe8\x07"  # i32.const 1000: turns of the loop, five instructions each
+_PAGES = b"\x20\0"  # local.get 0
+# type, const -1, eq and extension to i64 of the pointer type
+_SPELLING = {"i": (b"\x7f", b"\x41\x7f", b"\x46", b"\xad"), "l": (b"\x7e", b"\x42\x7f", b"\x51", b"")}
 
 
 def growth_type(facts: ModuleFacts) -> FuncType:
@@ -24,44 +23,28 @@ def growth_type(facts: ModuleFacts) -> FuncType:
     return FuncType(facts.pointer, facts.pointer)
 
 
-def growing_bodies(facts: ModuleFacts) -> dict[int, list[int]]:
-    """Return number of a defined function → offsets of its `memory.grow` instructions, for functions that have any."""
-    growing = {}
-    for number, (start, end) in enumerate(facts.bodies):
-        places = memory_grows(facts.wasm, start, end)
-        if places:
-            growing[number] = places
-    return growing
+def most_pages(facts: ModuleFacts) -> int:
+    """Return the number of pages that the module's memory can have."""
+    assert facts.memory is not None
+    most = (WASM64_MEMORY if facts.is64 else WASM32_MEMORY) // WASM_PAGE
+    return most if facts.memory.maximum is None else min(most, facts.memory.maximum)
 
 
-def with_calls(facts: ModuleFacts, growing: dict[int, list[int]], first: int, function: int) -> list[bytes]:
-    """Return the code section's entries, from byte `first` on, with `memory.grow` replaced by calls of `function`."""
-    wasm, pieces, at = facts.wasm, [], first
-    call = _CALL + encode_unsigned(function)
-    for number, places in growing.items():
-        start, end = facts.bodies[number]
-        before = facts.bodies[number - 1][1] if number else first
-        body, position = [], start
-        for place in places:
-            body += [wasm[position:place], call]
-            position = place + 2
-        code = b"".join([*body, wasm[position:end]])
-        pieces += [wasm[at:before], encode_unsigned(len(code)), code]
-        at = end
-    return [*pieces, wasm[at : facts.bodies[-1][1]]]
-
-
-def growth_body(facts: ModuleFacts) -> bytes:
-    """Return the code of the appended function."""
-    kind, eqz, eq, const = _SPELLING[facts.pointer]
+def growth_body(facts: ModuleFacts, memory: int) -> bytes:
+    """Return the code of the appended function; `memory`: the index of the control memory."""
+    word, minus_one, equal, wide = _SPELLING[facts.pointer]
+    most = b"\x42" + encode_signed(most_pages(facts))
+    fail = b"\x04\x40" + minus_one + b"\x0f\x0b"  # if const -1 return end
     code = b"".join(
         (
-            b"\x02\x01" + kind + b"\x01\x7f",  # locals: the answer, a counter
-            b"\x20\0" + eqz + b"\x04\x40\x3f\0\x0f\x0b",  # growing by nothing: the size
-            b"\x20\0\x40\0\x22\x01" + const + b"\x7f" + eq,  # grow; is it -1?
-            b"\x04\x40" + _SPENT + b"\x21\x02",
-            b"\x03\x40\x20\x02\x41\x01\x6b\x22\x02\x0d\0\x0b\x0b",  # count down
-            b"\x20\x01\x0b",
+            b"\x02\x01\x7e\x01" + word,  # locals 1: the pages wanted in all; 2: the answer
+            _PAGES + wide + b"\x50\x04\x40\x3f\0\x0f\x0b",  # growing by nothing: the size
+            _PAGES + wide + most + b"\x56",  # i64.gt_u
+            _PAGES + wide + b"\x3f\0" + wide + b"\x7c\x22\x01" + most + b"\x56\x72",
+            b"\x20\x01" + load(Cell.REFUSED, memory) + b"\x5a\x72" + fail,  # i64.ge_u, i32.or
+            _PAGES + b"\x40\0\x22\x02" + minus_one + equal,
+            b"\x04\x40" + store(Cell.REFUSED, memory, b"\x20\x01") + b"\x0b",
+            b"\x20\x02\x0b",
         )
     )
     return encode_unsigned(len(code)) + code

@@ -124,9 +124,6 @@ def repeated(group: bytes, least: int = 0, most: int | None = None, possessive: 
 RUN: Final = re.compile(repeated(INSTRUCTION), re.DOTALL)
 CHUNK: Final = re.compile(repeated(INSTRUCTION, 1, 65536), re.DOTALL)
 """A run of bounded length."""
-MEMORY_GROW: Final = 0x40
-UNTIL_GROW: Final = re.compile(repeated(rb"(?!\x40)(?:%s)" % INSTRUCTION), re.DOTALL)
-"""A run without `memory.grow`."""
 BODY: Final = re.compile(rb"(?:%s)%s" % (_LOCALS, repeated(INSTRUCTION)), re.DOTALL)
 """Locals in up to 15 groups and a run."""
 

@@ -1,42 +1,46 @@
-"""The rewrite of a module into a disposable view of a canister's state. In function bodies only `memory.grow` is
-changed (`sandbox.wasm.growth`).
+"""The rewrite of a module into a disposable view of a canister's state.
 
 1. The memory becomes the import `sandbox.heap`, so that the heap outlives the instance.
-2. Two appended functions copy all mutable globals to and from the imported memory `sandbox.scratch`.
-3. The start function becomes an export: it runs once per install or upgrade, never at instantiation.
-4. Active data segments become empty passive ones: the same indices, and the same bytes for `memory.init` as an active
+2. The memory `sandbox.control` is imported behind it (`sandbox.wasm.control`).
+3. Function bodies count what they execute (`sandbox.wasm.metering`).
+4. Two appended functions copy all mutable globals to and from the control memory.
+5. The start function becomes an export: it runs once per install or upgrade, never at instantiation.
+6. Active data segments become empty passive ones: the same indices, and the same bytes for `memory.init` as an active
    segment has after instantiation (none). The caller writes their bytes at install.
-5. Table 0 is exported, so that callbacks can be reached.
+7. Table 0 is exported, so that callbacks can be reached.
 
 No import of a function is added and functions are appended at the end: function indices stay, and with them the name
-section. The module must have been validated by the engine *as submitted*: the rewrite adds a memory and two functions,
+section. The module must have been validated by the engine *as submitted*: the rewrite adds a memory and functions,
 which invalid bodies could use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sandbox.codec.leb128 import decode_unsigned, encode_unsigned
-from sandbox.limits import WASM_PAGE
+from sandbox.codec.leb128 import encode_unsigned
+from sandbox.wasm.compiling import beside_bodies
+from sandbox.wasm.control import GLOBALS, SLOT
 from sandbox.wasm.facts import ModuleFacts
-from sandbox.wasm.growth import growing_bodies, growth_body, growth_type, with_calls
-from sandbox.wasm.reader import HEADER, RANK, Id, Section
+from sandbox.wasm.growth import growth_body, growth_type
+from sandbox.wasm.metering import Appended, Metering, pay_body
+from sandbox.wasm.reader import HEADER, RANK, Id
 from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Memory
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
+REWRITE = 2
+"""Changes whenever the same module is rewritten to other bytes: part of the name of compiled code in the cache."""
+
 IMPORT_MODULE = "sandbox"
 HEAP = "heap"
-SCRATCH = "scratch"
+CONTROL = "control"
 RESERVED_PREFIX = "canister_sandbox "
 SAVE_GLOBALS = RESERVED_PREFIX + "save_globals"
 LOAD_GLOBALS = RESERVED_PREFIX + "load_globals"
 START = RESERVED_PREFIX + "start"
 TABLE = RESERVED_PREFIX + "table"
 
-SLOT = 16
-"""Bytes of scratch memory for one global; its value is at the beginning, little-endian, floats as raw bits."""
 SIZES = {"i": 4, "l": 8, "f": 4, "d": 8, "v": 16}
 """Bytes of a value of each type."""
 
@@ -73,15 +77,12 @@ class ActiveData:
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The rewritten module, and its imports, globals and exports."""
+    """The imports, globals and exports of a rewritten module."""
 
-    wasm: bytes = field(repr=False)
     heap: Memory | None
     """The type of the import `sandbox.heap`; None: the module has no memory and does not import one."""
-    scratch_pages: int
-    """The smallest size of the import `sandbox.scratch`, a 32-bit memory."""
     globals: tuple[GlobalSlot, ...]
     """All mutable globals in index order."""
     snapshot_globals: tuple[SnapshotGlobal, ...]
@@ -95,20 +96,23 @@ class Rewritten:
 
 
 def rewrite(facts: ModuleFacts) -> Rewritten:
-    """Rewrite a module that `validate` and the engine accepted."""
+    """Describe the rewrite of a module that `validate` and the engine accepted."""
     slots = _slots(facts)
-    pages = max(1, -(-len(slots) * SLOT // WASM_PAGE))
     table = _table_export(facts)
     return Rewritten(
-        wasm=_assemble(facts, _replacements(facts, slots, pages)),
         heap=facts.memory,
-        scratch_pages=pages,
         globals=slots,
         snapshot_globals=tuple(_snapshot_globals(facts, slots)),
         data=tuple(_active(facts)),
         start=None if facts.start is None else START,
         table=table if table is not None else TABLE if facts.tables else None,
     )
+
+
+def rewritten_code(facts: ModuleFacts) -> tuple[bytes, int]:
+    """Return the rewritten module, and the number of instructions that measures what it costs to compile."""
+    replaced, size = _replacements(facts, _slots(facts))
+    return _assemble(facts, replaced), size + beside_bodies(facts)
 
 
 def _slots(facts: ModuleFacts) -> tuple[GlobalSlot, ...]:
@@ -144,30 +148,31 @@ def _table_export(facts: ModuleFacts) -> str | None:
     return next(names, None)
 
 
-def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...], pages: int) -> dict[Id, tuple[Piece, ...] | None]:
-    """New contents by section id; None removes the section. Every other section stays."""
+def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...]) -> tuple[dict[Id, tuple[Piece, ...] | None], int]:
+    """Return new contents by section id, and the size of the code. None removes a section, every other one stays."""
     wasm, old = facts.wasm, {s.id: s for s in facts.sections}
-    types = _Types(facts)
-    functions = [types.index(NULLARY)] * 2
-    scratch_index = 0 if facts.memory is None else 1
-    code = [_save(slots, scratch_index), _load(slots, scratch_index)]
-    growing = growing_bodies(facts)
-    if growing:
+    types, first = _Types(facts), len(facts.functions)
+    control = 0 if facts.memory is None else 1
+    functions = [types.index(kind) for kind in (NULLARY, NULLARY, FuncType("i", "i"), FuncType("l", "l"))]
+    code = [_save(slots, control), _load(slots, control), pay_body(control, 32), pay_body(control, 64)]
+    if facts.memory is not None:
         functions.append(types.index(growth_type(facts)))
-        code.append(growth_body(facts))
+        code.append(growth_body(facts, control))
+    metering = Metering(facts, control, Appended(pay_32=first + 2, pay_64=first + 3, grow=first + 4))
+    bodies = list(metering.bodies())
     new: dict[Id, tuple[Piece, ...] | None] = {
-        Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts, pages)),
+        Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts)),
         Id.FUNCTION: extended(wasm, old.get(Id.FUNCTION), [encode_unsigned(index) for index in functions]),
         Id.MEMORY: None,
         Id.EXPORT: extended(wasm, old.get(Id.EXPORT), _exports(facts)),
         Id.START: None,
-        Id.CODE: _code(facts, old.get(Id.CODE), growing, code),
+        Id.CODE: (encode_unsigned(len(facts.bodies) + len(code)), *bodies, *code),
     }
     if types.new:
         new[Id.TYPE] = extended(wasm, old.get(Id.TYPE), types.new)
     if any(segment.offset is not None for segment in facts.data):
         new[Id.DATA] = (vector([_passive(wasm, segment) for segment in facts.data]),)
-    return new
+    return new, metering.size
 
 
 class _Types:
@@ -188,20 +193,9 @@ class _Types:
         return self._known.index(kind)
 
 
-def _code(
-    facts: ModuleFacts, old: Section | None, growing: dict[int, list[int]], appended: list[bytes]
-) -> tuple[Piece, ...]:
-    """Return the code section: the module's bodies, `memory.grow` in them replaced, and the appended ones."""
-    if old is None or not growing:
-        return extended(facts.wasm, old, appended)
-    count, first = decode_unsigned(facts.wasm, old.start, old.end)
-    bodies = with_calls(facts, growing, first, len(facts.functions) + len(appended) - 1)
-    return (encode_unsigned(count + len(appended)), *bodies, *appended)
-
-
-def _memory_imports(facts: ModuleFacts, pages: int) -> list[bytes]:
-    scratch = _import(SCRATCH, Memory(pages, None, False))
-    return [scratch] if facts.memory is None else [_import(HEAP, facts.memory), scratch]
+def _memory_imports(facts: ModuleFacts) -> list[bytes]:
+    control = _import(CONTROL, Memory(1, 1, False))
+    return [control] if facts.memory is None else [_import(HEAP, facts.memory), control]
 
 
 def _import(import_name: str, memory: Memory) -> bytes:
@@ -238,7 +232,7 @@ _ZERO = b"\x41\0"  # i32.const 0
 
 
 def _memory_argument(slot: GlobalSlot, memory: int) -> bytes:
-    return bytes([_ALIGNED[slot.type] | 0x40]) + encode_unsigned(memory) + encode_unsigned(slot.offset)
+    return bytes([_ALIGNED[slot.type] | 0x40]) + encode_unsigned(memory) + encode_unsigned(GLOBALS + slot.offset)
 
 
 def _save(slots: tuple[GlobalSlot, ...], memory: int) -> bytes:

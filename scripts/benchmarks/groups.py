@@ -6,7 +6,16 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from scripts.benchmarks import rows_calls, rows_code, rows_diff, rows_files, rows_keep, rows_memory, rows_system
+from scripts.benchmarks import (
+    rows_calls,
+    rows_code,
+    rows_diff,
+    rows_files,
+    rows_keep,
+    rows_memory,
+    rows_scenario,
+    rows_system,
+)
 from scripts.benchmarks.row import Row
 
 GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
@@ -14,6 +23,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "query": rows_calls.query,
     "typed": rows_calls.typed,
     "anchor": rows_calls.anchor,
+    "isolation": rows_calls.isolation,
     "record": rows_calls.record,
     "stable": rows_calls.stable,
     "pages": rows_memory.pages,
@@ -28,6 +38,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "disk": rows_code.directory,
     "files": rows_files.files,
     "candid": rows_code.candid,
+    "scenario": rows_scenario.scenario,
 }
 """Each takes the seconds that one comparison may last."""
 

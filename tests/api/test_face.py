@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 import sandbox
-from sandbox import Canister, Sandbox, errors
+from sandbox import CallRejected, Canister, Sandbox, errors
 from sandbox.api import SnapshotManager
 from sandbox.api.management import Management
+from tests.conftest import fixture
 
 FACES = (Sandbox, Canister, SnapshotManager, Management)
 
@@ -113,3 +115,17 @@ def test_importing_the_package_loads_nothing_else() -> None:
     program = "import sys, sandbox; print(*(name for name in sys.modules if name.startswith('sandbox')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["sandbox"]
+
+
+def test_a_result_shows_in_one_line_how_the_call_ended() -> None:
+    canister = Sandbox().create_canister()
+    canister.install(fixture("counter.classical"))
+    assert re.fullmatch(
+        rf"CallResult\(inc of {canister.id}: reply of 8 bytes, [\d,]+ instructions\)", repr(canister.update("inc"))
+    )
+    with pytest.raises(CallRejected) as caught:
+        canister.update("missing")
+    assert repr(caught.value.result).startswith(
+        f"CallResult(missing of {canister.id}: CANISTER_ERROR (5, IC0536): Error from Canister {canister.id}: "
+    )
+    assert "\n" not in repr(caught.value.result)

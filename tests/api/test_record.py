@@ -297,7 +297,7 @@ def test_values_come_back_as_they_were() -> None:
 
 
 def test_the_golden_record_of_format_1_replays() -> None:
-    """If only `instructions` differ, `engine.metering.WEIGHTS` must change; if only a state, `state_hash.VERSION`. The
+    """If only `instructions` differ, `engine.metering.REVISION` must change; if only a state, `state_hash.VERSION`. The
     file stays as it is."""
     found = replay(GOLDEN / "record-1.life")
     assert found.difference is None, found

@@ -22,7 +22,19 @@ from sandbox import CallRejected, Canister, ErrorCode, Sandbox
 from sandbox.canister import failure
 from sandbox.codec.leb128 import decode_unsigned, encode_unsigned
 from sandbox.engine import EngineTrap, TrapKind, bindings, runtime, stack
-from sandbox.wasm import LOAD_GLOBALS, SAVE_GLOBALS, SIZES, START, ModuleFacts, Rewritten, read_facts, rewrite
+from sandbox.wasm import (
+    GLOBALS,
+    LOAD_GLOBALS,
+    SAVE_GLOBALS,
+    SIZES,
+    START,
+    Cell,
+    ModuleFacts,
+    Rewritten,
+    read_facts,
+    rewrite,
+    rewritten_code,
+)
 from sandbox.wasm.reader import HEADER, Id, sections
 from sandbox.wasm.writer import name, section
 from tests.conftest import FIXTURES
@@ -107,16 +119,17 @@ class Rewrite:
         self.wasm, self.rewritten = wasm, rewrite(read_facts(wasm))
         self.interruptions: list[BaseException] = []
         self.store = wasmtime.Store(runtime().engine)
-        self.store.set_fuel(1 << 50)
-        heap, pages = self.rewritten.heap, self.rewritten.scratch_pages
+        heap = self.rewritten.heap
         limits = None if heap is None else wasmtime.Limits(heap.minimum, heap.maximum)
         with runtime().memories([], self.interruptions.append) as self.kept:
-            self.scratch = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(pages, None)))
+            self.control = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))
             self.heap: Any = None
             if heap is not None and limits is not None:
                 self.heap = wasmtime.Memory(self.store, wasmtime.MemoryType(limits, is_64=heap.is64))
-        imports = [self.scratch] if self.heap is None else [self.heap, self.scratch]
-        module = wasmtime.Module(runtime().engine, self.rewritten.wasm)
+        self.control.write(self.store, struct.pack("<q", 1 << 60), Cell.LEFT)
+        self.control.write(self.store, b"\xff" * 8, Cell.REFUSED)
+        imports = [self.control] if self.heap is None else [self.heap, self.control]
+        module = wasmtime.Module(runtime().engine, rewritten_code(read_facts(wasm))[0])
         self.exports: Any = wasmtime.Instance(self.store, module, imports).exports(self.store)
         self.made = self._set_up()
 
@@ -134,7 +147,7 @@ class Rewrite:
 
     def state(self) -> State:
         self.call(SAVE_GLOBALS)
-        saved = bytes(self.scratch.read(self.store, 0, len(self.rewritten.globals) * 16))
+        saved = bytes(self.control.read(self.store, GLOBALS, GLOBALS + len(self.rewritten.globals) * 16))
         self.call(LOAD_GLOBALS)
         return bytes(self.heap.read(self.store)) if self.heap is not None else b"", split(self.rewritten, saved)
 

@@ -105,7 +105,7 @@ def test_every_trap_has_its_kind_code_and_text(
     assert canister.status().version == 1
 
 
-def test_an_endless_loop_is_out_of_fuel(install: Install) -> None:
+def test_an_endless_loop_is_out_of_instructions(install: Install) -> None:
     canister = install(method("(loop $l (br $l))"))
     text = "Canister exceeded the limit of 50000000 instructions for single message execution."
     error = rejected(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text, canister.update, "x")
@@ -225,5 +225,6 @@ def test_a_failure_of_the_engine_is_not_called_a_trap_of_the_guest() -> None:
 
 
 def test_codes_that_no_guest_can_cause_are_no_kind_of_trap() -> None:
-    assert [TrapKind.of(code) for code in (None, 2, 10, 12, 200)] == [None] * 5
-    assert [TrapKind.of(kind.value) for kind in TrapKind] == list(TrapKind)
+    assert [TrapKind.of(code) for code in (None, -1, 2, 10, 11, 12, 200)] == [None] * 7
+    theirs = [kind for kind in TrapKind if kind is not TrapKind.OUT_OF_INSTRUCTIONS]
+    assert [TrapKind.of(kind.value) for kind in theirs] == theirs

@@ -17,7 +17,7 @@ from tests.spec.guest import guest as universal
 
 YEAR = 365 * 86_400
 CHEAP = InstructionLimits(install=100_000_000)
-"""Installing costs at most 105 million cycles."""
+"""Hooks cost at most 105 million cycles."""
 
 
 def counter(sandbox: Sandbox, cycles: int | None = None) -> Canister:

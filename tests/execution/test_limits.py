@@ -46,29 +46,33 @@ def test_every_kind_of_message_has_its_own_limit() -> None:
 
 
 def test_a_message_that_needs_exactly_its_limit_succeeds() -> None:
-    body = '(func (export "canister_update x") (drop (i32.const 1)) (call $reply64 (i64.const 1)))'
-    _, canister = made(body)
-    needed = canister.update("x").instructions
-    for limit, enough in ((needed, True), (needed - 1, False)):
+    body = '(func (export "canister_update x") (drop (i32.const 1)) (drop (call $time)) (nop))'
+    needed = 1 + 2 + 5 + 500 + 1 + 1
+    for limit, enough in ((needed, True), (needed - 1, False), (0, False)):
         sandbox = Sandbox(instruction_limits=InstructionLimits(update=limit))
         canister = sandbox.create_canister()
         canister.install(guest(body))
-        if enough:
-            assert canister.update("x").instructions == needed
-        else:
-            assert rejected(LIMIT, "", canister.update, "x").result.instructions == limit
+        code = ErrorCode.CANISTER_DID_NOT_REPLY if enough else LIMIT
+        assert rejected(code, "", canister.update, "x").result.instructions == limit
 
 
-@pytest.mark.parametrize("calls", [1, 10, 199, 200, 201, 1000])
+def test_what_is_beyond_the_limit_without_a_check_is_allowed_and_not_reported() -> None:
+    """The limit is checked in front of functions, loops and system calls, not behind the last."""
+    body = '(func (export "canister_update x") (call $msg_reply) (block) (nop) (nop))'
+    canister = Sandbox(instruction_limits=InstructionLimits(update=506)).create_canister()
+    canister.install(guest(body))
+    assert canister.update("x").instructions == 506
+
+
+@pytest.mark.parametrize("calls", [1, 10, 1000])
 def test_system_calls_count_as_instructions_and_the_counter_sees_them(calls: int) -> None:
     body = f"""(func (export "canister_update x") (local $n i32) (local $before i64)
       (local.set $n (i32.const {calls})) (local.set $before (call $performance_counter (i32.const 0)))
       (loop $l (drop (call $time)) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
       (call $reply64 (i64.sub (call $performance_counter (i32.const 0)) (local.get $before))))"""
     _, canister = made(body)
-    first, second = canister.update("x"), canister.update("x")
-    assert 500 * calls < number(first.reply) < 520 * calls + 1000
-    assert (first.reply, first.instructions) == (second.reply, second.instructions)
+    each = 5 + 500 + 1 + 3 + 1 + 2  # time and drop; local.get, const and sub; tee; br_if
+    assert number(canister.update("x").reply) == calls * each + (1 + 5 + 1 + 1 + 5) + 200
 
 
 @pytest.mark.parametrize("limit", [100_000, 1_000_000, 1_000_499, 1_000_500])

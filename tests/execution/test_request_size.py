@@ -116,8 +116,12 @@ def test_installing_takes_modules_of_any_size(canister: Canister) -> None:
     assert number(canister.update("x", b"123").reply) == 3
 
 
-def test_canisters_send_each_other_more(canister: Canister, install: Install) -> None:
-    assert number(install(guest(SENDER)).update("send", bytes(canister.id)).reply) == 5 * MIB
+def test_canisters_send_each_other_more() -> None:
+    sandbox = Sandbox()
+    sender, canister = sandbox.create_canister(), sandbox.create_canister()
+    sender.install(guest(SENDER))
+    canister.install(UPDATES)
+    assert number(sender.update("send", bytes(canister.id)).reply) == 5 * MIB
 
 
 SENDER = """

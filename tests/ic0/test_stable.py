@@ -16,9 +16,11 @@ from sandbox.ic0.modes import Mode
 from sandbox.ic0.stable import FAILURES, MEMORIES, PAGE, StableFailure, companion_wat, page_limit
 from sandbox.ic0.table import SYSTEM_API, signatures
 from sandbox.limits import GIB, STABLE_PAGES, WASM_PAGE
+from sandbox.wasm import Cell
 
 MOST = (1 << 64) - 1
 LIMIT = 1 << 19
+ENOUGH = 1 << 61
 Size = tuple[bool, int | None]
 """64-bit heap or not; its pages, None for no heap."""
 
@@ -32,7 +34,6 @@ def engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.wasm_memory64 = True
     config.wasm_multi_memory = True
-    config.consume_fuel = True
     return wasmtime.Engine(config)
 
 
@@ -46,11 +47,12 @@ class Companion:
 
     def __init__(self, pointer64: bool = True, heap: int | None = 1, accessible: int = LIMIT, modifiable: int = LIMIT):
         self.store = wasmtime.Store(engine())
-        self.store.set_fuel(1 << 40)
         self.failure: int | None = None
         one = wasmtime.FuncType([wasmtime.ValType.i32()], [])
         fail = wasmtime.Func(self.store, one, self.fail)
-        self.exports: Any = wasmtime.Instance(self.store, module((pointer64, heap)), [fail]).exports(self.store)
+        self.control = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))
+        imports: list[Any] = [fail, self.control]
+        self.exports: Any = wasmtime.Instance(self.store, module((pointer64, heap)), imports).exports(self.store)
         self.serial = 0
         self.limits = (accessible, modifiable)
         self.begin()
@@ -62,7 +64,16 @@ class Companion:
     def begin(self) -> None:
         """The next message."""
         self.serial += 1
-        self.exports["control"].write(self.store, struct.pack("<QQQ", self.serial, *self.limits), 0)
+        for cell, value in zip(
+            (Cell.SERIAL, Cell.ACCESSIBLE, Cell.MODIFIABLE), (self.serial, *self.limits), strict=True
+        ):
+            self.control.write(self.store, struct.pack("<Q", value), cell)
+        self.control.write(self.store, struct.pack("<q", ENOUGH), Cell.LEFT)
+
+    def left(self) -> int:
+        """Instructions that are left."""
+        left: int = struct.unpack("<q", self.control.read(self.store, Cell.LEFT, Cell.LEFT + 8))[0]
+        return left
 
     def call(self, name: str, *args: int) -> int:
         bits = 32 if name.startswith("stable_") else 64
@@ -92,7 +103,7 @@ def test_exports_are_the_tables_functions(pointer64: bool) -> None:
     names = {row.name for row in SYSTEM_API if row.function is None} & set(signatures("l" if pointer64 else "i"))
     letters = {"i": wasmtime.ValType.i32(), "l": wasmtime.ValType.i64()}
     exports = {export.name: export.type for export in module((pointer64, 1)).exports}
-    assert set(exports) == names | {"heap", "stable", "control"}
+    assert set(exports) == names | {"heap", "stable"}
     for name in names:
         params, results = signatures("l")[name] if pointer64 else signatures("i")[name]
         kind = exports[name]
@@ -106,7 +117,7 @@ def test_memories_are_defined_in_the_promised_order(pointer64: bool) -> None:
     text = companion_wat(pointer64, 3, 9)
     places = [text.index(f"(memory ${name} ") for name in MEMORIES]
     assert places == sorted(places)
-    assert text.count("(memory $") - len(MEMORIES) == 0
+    assert text.count("\n(memory $") == len(MEMORIES)
     without = companion_wat(pointer64, None)
     assert "$heap (export" not in without
     heap = next(export.type for export in wasmtime.Module(engine(), text).exports if export.name == "heap")
@@ -306,14 +317,13 @@ def test_limits_may_differ_from_message_to_message() -> None:
     c.call("stable64_write", 0, 0, 16 * PAGE)
 
 
-def test_fuel_depends_on_the_message_alone() -> None:
+def test_what_a_message_pays_depends_on_itself_alone() -> None:
     def used(c: Companion) -> int:
         c.begin()
-        before = c.store.get_fuel()
         for page in (0, 1, 1, 0):
             c.call("stable64_write", page * PAGE + 8, 0, 8)
             c.call("stable64_read", 0, page * PAGE, 100)
-        return before - c.store.get_fuel()
+        return ENOUGH - c.left()
 
     old, new = Companion(), Companion()
     for c in (old, new):
@@ -321,7 +331,64 @@ def test_fuel_depends_on_the_message_alone() -> None:
     for _ in range(300):
         old.begin()
         old.call("stable64_write", 3 * PAGE, 0, PAGE)
-    assert used(old) == used(new) == used(old)
+    assert used(old) == used(new) == used(old) == 4 * (20 + 8) + 2 * 1_000 + 4 * (20 + 100)
+
+
+@KINDS
+def test_each_function_pays_before_it_checks(pointer64: bool) -> None:
+    c = Companion(pointer64)
+    c.call("stable64_grow", 1)
+    calls: list[tuple[str, tuple[int, ...], int]] = [
+        ("stable64_size", (), 0),
+        ("stable64_grow", (0,), 100),
+        ("stable64_grow", (MOST,), 100),
+        ("stable64_read", (0, 0, 0), 20),
+        ("stable64_read", (0, 0, 5000), 5020),
+        ("stable64_read", (0, WASM_PAGE, 9), 29),
+        ("stable64_write", (0, 0, 0), 20),
+        ("stable64_write", (PAGE - 1, 0, 2), 22 + 2_000),
+        ("stable64_write", (WASM_PAGE, 0, 9), 29),
+        ("stable64_write", (0, WASM_PAGE, 9), 29 + 1_000),
+    ]
+    if not pointer64:
+        calls += [
+            ("stable_size", (), 0),
+            ("stable_grow", (0,), 100),
+            ("stable_grow", ((1 << 32) - 1,), 100),
+            ("stable_read", (0, 0, 0), 20),
+            ("stable_read", (WASM_PAGE, 0, 9), 29),
+            ("stable_read", (0, 0, 5000), 5020),
+            ("stable_write", (0, 0, 0), 20),
+            ("stable_write", (0, WASM_PAGE, 9), 29 + 1_000),
+            ("stable_write", (PAGE - 1, 0, 2), 22 + 2_000),
+        ]
+    for name, arguments, cost in calls:
+        c.begin()
+        try:
+            c.call(name, *arguments)
+        except (Failed, wasmtime.WasmtimeError, wasmtime.Trap):
+            assert c.failure is not None
+        assert ENOUGH - c.left() == cost, (name, arguments)
+
+
+@pytest.mark.parametrize(("left", "pages"), [(28, 0), (27, None), (1_028, 1), (1_027, None)])
+def test_an_access_ends_where_the_limit_is_passed_and_not_where_it_is_reached(left: int, pages: int | None) -> None:
+    c = Companion()
+    c.call("stable64_grow", 1)
+    if pages == 0 or left == 27:
+        c.call("stable64_write", 0, 0, 8)
+    c.put("heap", 0, b"12345678")
+    c.control.write(c.store, struct.pack("<q", left), Cell.LEFT)
+    if pages is not None:
+        c.call("stable64_write", 0, 0, 8)
+        assert c.left() == 0
+    else:
+        with pytest.raises(wasmtime.Trap):
+            c.call("stable64_write", 0, 0, 8)
+        assert c.failure is None
+        assert c.left() == -1
+        assert bytes(c.control.read(c.store, Cell.EXHAUSTED, Cell.EXHAUSTED + 1)) == b"\1"
+        assert c.content("stable", 0, 8) == bytes(8)
 
 
 def test_limits_by_mode() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import Canister, ErrorCode, Sandbox
+from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
 from sandbox.api import runtime_of
-from tests.conftest import everything, guest, rejected, wat, with_section
+from tests.conftest import everything, fixture, guest, rejected, sandbox_of, wat, with_section
 
 EOP = "icp:private enhanced-orthogonal-persistence"
 
@@ -257,18 +257,30 @@ def test_a_trap_in_any_hook_changes_nothing(where: str, persistence: str | None,
         assert canister.update("passive").reply == b"passive"
 
 
-def test_all_hooks_share_one_budget(sandbox: Sandbox) -> None:
-    burn = "(local $n i32) (local.set $n (i32.const 5000000)) (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"  # noqa: E501
+@pytest.mark.parametrize("compiling", [False, True])
+def test_compiling_and_all_hooks_share_one_budget(compiling: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit below the platform's is for the hooks alone."""
+    burn = "(local $n i32) (local.set $n (i32.const 100000)) (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"  # noqa: E501
     hook = '(func (export "canister_{}") ' + burn + ")"
-    canister = sandbox.create_canister()
-    one = canister.install(guest(hook.format("pre_upgrade") + hook.format("init"))).instructions
-    assert 25_000_000 < one < 50_000_000
-    before = everything(sandbox, canister)
-    text = "Canister exceeded the limit of 50000000 instructions"
-    code = ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
-    rejected(code, text, canister.install, guest(hook.format("post_upgrade")), mode="upgrade")
-    assert everything(sandbox, canister) == before
-    canister.install(guest(hook.format("post_upgrade")), mode="upgrade", skip_pre_upgrade=True)
+    one = 1 + 2 + 6 * 100_000
+    first, second = (guest("".join(map(hook.format, hooks))) for hooks in (("pre_upgrade", "init"), ("post_upgrade",)))
+    # the instructions of a hook, and those that count them; what the replica appends; its three globals
+    compilation = 6_000 * (10 + 10 + 10 + 66 + 6)
+    for short in (0, 1):
+        limit = 2 * one + compiling * compilation - short
+        if compiling:
+            monkeypatch.setattr("sandbox.canister.install.INSTRUCTIONS_INSTALL", limit)
+        canister = Sandbox(instruction_limits=InstructionLimits(install=limit)).create_canister()
+        assert canister.install(first).instructions == one
+        before = everything(sandbox_of(canister), canister)
+        if short:
+            code, text = ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, f"Canister exceeded the limit of {limit} instr"
+            rejected(code, text, canister.install, second, mode="upgrade")
+            assert everything(sandbox_of(canister), canister) == before
+        else:
+            result = canister.install(second, mode="upgrade")
+            assert (result.instructions, result.compilation) == (2 * one, compilation)
+    canister.install(second, mode="upgrade", skip_pre_upgrade=True)
 
 
 STABLE_BYTE = """(module
@@ -296,3 +308,19 @@ def test_what_a_trapped_post_upgrade_wrote_to_stable_memory_is_never_read(sandbo
     assert canister.update("read").reply == b"old"
     rejected(ErrorCode.CANISTER_TRAPPED, "unreachable", canister.install, wat(STABLE_BYTE), mode="upgrade")
     assert canister.update("read").reply == b"old"
+
+
+def test_the_result_says_what_each_hook_took() -> None:
+    c = Sandbox().create_canister()
+    c.install(fixture("people_v1.classical"))
+    c.call("fill", 500)
+    result = c.upgrade(fixture("people_v2_good.classical"))
+    assert [hook.name for hook in result.hooks] == ["canister_pre_upgrade", "start", "canister_post_upgrade"]
+    assert sum(hook.instructions for hook in result.hooks) == result.instructions
+    last = result.hooks[-1]
+    assert (last.heap, last.stable) == (c.status().heap_size, c.status().stable_size)
+    with pytest.raises(CallRejected) as caught:
+        c.upgrade(fixture("people_v2_traps.classical"))
+    assert caught.value.result is not None
+    assert [hook.name for hook in caught.value.result.hooks][-1] == "canister_post_upgrade"
+    assert c.install(fixture("counter.classical"), mode="reinstall").hooks[0].name in ("start", "canister_init")

@@ -7,13 +7,14 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sandbox import CallRejected, Sandbox
 from sandbox.errors import SandboxError
-from tests.conftest import guest
+from tests.conftest import fixture, guest
 
 _GUEST = guest(
     """(func (export "canister_update inc")
@@ -129,3 +130,22 @@ def test_an_operation_that_fails_leaves_the_sandbox_free() -> None:
     with pytest.raises(CallRejected), sandbox.anchor():
         sandbox.snapshots.load(bytes(18), canister.id)
     assert in_thread("second", lambda: sandbox.canisters()) == [canister]
+
+
+def test_snapshot_files_are_read_in_many_threads_at_once(tmp_path: Path) -> None:
+    with Sandbox() as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(fixture("counter.classical"))
+        sandbox.snapshots.download(canister.take_snapshot(), tmp_path / "state.icsnap")
+    together = threading.Barrier(8)
+
+    def read() -> bytes | None:
+        with Sandbox() as sandbox:
+            together.wait()
+            for _ in range(4):
+                canister = sandbox.snapshots.create_canister(tmp_path / "state.icsnap")
+            return canister.raw_state().module
+
+    with ThreadPoolExecutor(8) as executor:
+        modules = [each.result() for each in [executor.submit(read) for _ in range(8)]]
+    assert set(modules) == {fixture("counter.classical")}

@@ -218,6 +218,7 @@ SUBNET: dict[str, Any] = {
     "slots": {MANAGEMENT: {MANAGEMENT: 1}},
     "stops": {MANAGEMENT: (CONTEXT,)},
     "costs": "mainnet",
+    "metering": "2026",
     "backtraces": False,
     "policies": {MANAGEMENT: Policy()},
 }

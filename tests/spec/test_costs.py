@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import ErrorCode, Sandbox
+from sandbox import CallResult, ErrorCode, Sandbox
 from tests.conftest import FEW_INSTRUCTIONS, rejected
 from tests.spec.conftest import BOTH, CYCLES
 from tests.spec.guest import *
@@ -41,20 +41,24 @@ def test_hooks_cannot_burn_what_keeps_the_canister_alive(charged: Guest, bits: i
     assert charged.ask(reply("not frozen")) == b"not frozen"
 
 
+def fee(result: CallResult, bits: int) -> int:
+    """What an installation costs: a message, and one cycle for each instruction, with a 64-bit memory two."""
+    return 5_000_000 + (result.instructions + result.compilation) * (2 if bits == 64 else 1)
+
+
 def test_an_installation_is_paid_for(charged: Guest, bits: int) -> None:
-    spent = []
     for times in (1, 100_000):
         before = cycles(charged)
-        charged.install(module(bits), code(spin(times)), mode="reinstall")
-        spent.append(before - cycles(charged))
-    assert 5_000_000 < spent[0] < 6_000_000
-    assert spent[1] - spent[0] > 500_000
+        result = charged.install(module(bits), code(spin(times)), mode="reinstall")
+        assert before - cycles(charged) == fee(result, bits)
+        assert times < result.instructions < result.compilation
 
 
 def test_an_installation_that_traps_is_paid_for(charged: Guest, bits: int) -> None:
     before = cycles(charged)
-    rejected(ErrorCode.CANISTER_CALLED_TRAP, "no", charged.upgrade, module(bits), code(trap("no")))
-    assert 5_000_000 < before - cycles(charged) < 6_000_000
+    error = rejected(ErrorCode.CANISTER_CALLED_TRAP, "no", charged.upgrade, module(bits), code(trap("no")))
+    assert before - cycles(charged) == fee(error.result, bits)
+    assert 0 < error.result.instructions < error.result.compilation
 
 
 def test_an_installation_that_cannot_be_paid_is_refused(bits: int) -> None:

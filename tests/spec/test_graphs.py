@@ -72,7 +72,7 @@ class Watch:
         self.burned += self._burned()
         self.burned += sum(before[gone].cycles for gone in set(before) - set(subnet.canisters))
         if self.charged:
-            self.fees += self._fees(message, callbacks, env.executed)
+            self.fees += self._fees(message, callbacks, env.executed + env.compiled)
         if raw is not None:
             self._check_state(before, executing, raw)
         else:

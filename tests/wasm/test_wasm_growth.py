@@ -6,8 +6,6 @@ import pytest
 import wasmtime
 
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
-from sandbox.wasm import read_facts
-from sandbox.wasm.growth import growing_bodies
 
 GROWING = """(module
   (import "ic0" "msg_reply_data_append" (func $append (param {i} {i})))
@@ -55,8 +53,3 @@ def test_a_loop_of_growths_ends_at_the_instruction_limit(canister: Canister, met
         canister.update(method)
     assert rejected.value.error_code is ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
     assert canister.raw_state() == before
-
-
-def test_only_functions_that_grow_are_touched() -> None:
-    facts = read_facts(module("i32"))
-    assert sorted(growing_bodies(facts)) == [1, 2, 3, 5, 6]

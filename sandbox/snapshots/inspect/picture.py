@@ -124,8 +124,8 @@ def _mix(low: int, high: int, weight: float) -> int:
 
 def write_png(maps: Mapping[str, Map], path: Path, style: Style = CLASSES) -> dict[str, int]:
     """Write maps, by their titles, as one PNG with legends; return the pages per point of each."""
-    drawn = {title: _drawn(page_map, title, style) for title, page_map in maps.items()}
-    images = [image for image, _ in drawn.values()]
+    titled = {title: _titled(page_map, title, style) for title, page_map in maps.items()}
+    images = [image for image, _ in titled.values()]
     whole = Image.new(
         "RGB", (max(image.width for image in images), sum(image.height for image in images)), (255, 255, 255)
     )
@@ -134,24 +134,29 @@ def write_png(maps: Mapping[str, Map], path: Path, style: Style = CLASSES) -> di
         whole.paste(image, (0, top))
         top += image.height
     whole.save(path, "PNG")
-    return {title: each for title, (_, each) in drawn.items()}
+    return {title: each for title, (_, each) in titled.items()}
 
 
-def _drawn(page_map: Map, title: str, style: Style) -> tuple[Image.Image, int]:
-    drawn = points(page_map, MAX_POINTS, style)
-    columns = min(_WIDTH, max(64, 1 << math.ceil(math.log2(max(drawn.count, 1)) / 2)))
-    rows = max(1, -(-drawn.count // columns))
+def drawn(page_map: Map, style: Style = CLASSES, most: int = MAX_POINTS) -> tuple[Image.Image, int]:
+    """Return the picture of a map with at most `most` points, and the pages per point."""
+    plan = points(page_map, most, style)
+    columns = min(_WIDTH, max(64, 1 << math.ceil(math.log2(max(plan.count, 1)) / 2)))
+    rows = max(1, -(-plan.count // columns))
     scale = max(1, min(_WIDTH // columns, 512 // rows)) if rows < 512 else 1
-    pixels = bytearray(bytes(style.looks[style.zero].colour) * drawn.count).ljust(3 * columns * rows, b"\0")
-    for place, point in drawn.dots.items():
+    pixels = bytearray(bytes(style.looks[style.zero].colour) * plan.count).ljust(3 * columns * rows, b"\0")
+    for place, point in plan.dots.items():
         pixels[3 * place : 3 * place + 3] = bytes(colour(point, style))
     plain = Image.frombytes("RGB", (columns, rows), bytes(pixels))
-    body = plain.resize((columns * scale, rows * scale), Image.Resampling.NEAREST)
+    return plain.resize((columns * scale, rows * scale), Image.Resampling.NEAREST), plan.each
+
+
+def _titled(page_map: Map, title: str, style: Style) -> tuple[Image.Image, int]:
+    body, each = drawn(page_map, style)
     whole = Image.new("RGB", (max(body.width, 640), body.height + _LEGEND), (255, 255, 255))
     whole.paste(body, (0, _LEGEND))
-    unit = f"1 point = {drawn.each} page{'s' * (drawn.each > 1)} of {page_map.page // 1024} KiB"
+    unit = f"1 point = {each} page{'s' * (each > 1)} of {page_map.page // 1024} KiB"
     _legend(whole, page_map, style, f"{unit}  {title}")
-    return whole, drawn.each
+    return whole, each
 
 
 def _legend(whole: Image.Image, page_map: Map, style: Style, title: str) -> None:
@@ -171,14 +176,14 @@ Line = list[tuple[Point, Point | None]]
 
 def lines(page_map: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[Line]:
     """Yield rows for a terminal: each cell shows two points, as the upper and the lower half of a sign."""
-    drawn = points(page_map, columns * rows * 2, style)
-    for start in range(0, drawn.count, columns * 2):
-        upper, lower = drawn.row(start, columns), drawn.row(start + columns, columns)
+    plan = points(page_map, columns * rows * 2, style)
+    for start in range(0, plan.count, columns * 2):
+        upper, lower = plan.row(start, columns), plan.row(start + columns, columns)
         yield [(point, lower[n] if n < len(lower) else None) for n, point in enumerate(upper)]
 
 
 def signs(page_map: Map, columns: int, rows: int, style: Style = CLASSES) -> Iterator[str]:
     """Yield rows for output without colours: each sign is one point."""
-    drawn = points(page_map, columns * rows, style)
-    for start in range(0, drawn.count, columns):
-        yield "".join(style.looks[point.kind].sign for point in drawn.row(start, columns))
+    plan = points(page_map, columns * rows, style)
+    for start in range(0, plan.count, columns):
+        yield "".join(style.looks[point.kind].sign for point in plan.row(start, columns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from pathlib import Path
@@ -25,7 +26,7 @@ _KEPT: Final = 4
 """Decompressed windows kept in memory for sequential reading."""
 
 
-_DECOMPRESSOR = zstandard.ZstdDecompressor()
+_tools = threading.local()
 
 
 class Place(NamedTuple):
@@ -250,7 +251,15 @@ def decompressed(body: bytes, size: int) -> bytes | None:
     try:
         if zstandard.frame_content_size(body) != size:
             return None
-        data = _DECOMPRESSOR.decompress(body, max_output_size=size, allow_extra_data=False)
+        data = _decompressor().decompress(body, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError:
         return None
     return data if len(data) == size else None
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """Return this thread's own: no two threads may use one at a time."""
+    tool = getattr(_tools, "decompressor", None)
+    if tool is None:
+        tool = _tools.decompressor = zstandard.ZstdDecompressor()
+    return tool

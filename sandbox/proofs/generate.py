@@ -1,0 +1,234 @@
+"""Candid values by type, drawn from pools of values worth trying; the same seed draws the same values.
+
+A pool is made of what is there: entries decoded from stable memory and the replies of queries hold the keys that a
+canister knows. A drawn value comes from the pool as often as not, and otherwise is one that programs stumble over: the
+empty text, the largest number, the anonymous principal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from sandbox.candid import (
+    BLOB,
+    EMPTY,
+    Func,
+    FuncType,
+    NamedType,
+    OptType,
+    PrimType,
+    RecordType,
+    Service,
+    ServiceType,
+    Some,
+    Type,
+    Variant,
+    VariantType,
+    VecType,
+    decode_untyped,
+)
+from sandbox.candid.nesting import Nested, run
+from sandbox.errors import CandidError
+from sandbox.principal import MAX_LENGTH, Principal
+
+_DEPTH = 4
+"""Levels below which options, vectors and variants are as small as their types allow."""
+_ITEMS = 3
+"""The most items of a vector that is not a blob."""
+_ANONYMOUS = Principal.anonymous()
+
+EDGES: dict[str, tuple[Any, ...]] = {
+    "bool": (False, True),
+    "text": ("", "a", "name", "ä é 漢", "a longer text, with spaces and more than twenty letters"),
+    "principal": (_ANONYMOUS, Principal.management()),
+    "float32": (0.0, 1.5, -1.0),
+    "float64": (0.0, 1.5, -1.0, 1e300),
+    "nat": (0, 1, 7, 1000, 2**64),
+    "int": (0, 1, -1, 1000, -(2**64)),
+}
+"""By the name of a primitive type; those of limited numbers follow from their limits."""
+
+
+def number_limits(name: str) -> tuple[float, float]:
+    """The limits of a number type, both included."""
+    bits = int(name.lstrip("nati") or 0)
+    if name.startswith("nat"):
+        return 0, 2**bits - 1 if bits else math.inf
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Values worth trying, in the order in which they are worth it."""
+
+    texts: Sequence[str] = ()
+    numbers: Sequence[int] = ()
+    blobs: Sequence[bytes] = ()
+    principals: Sequence[Principal] = ()
+
+    @classmethod
+    def of(cls, values: Iterable[object]) -> Pool:
+        """All leaves of these values, as `sandbox.candid` decodes them, in their order, each once."""
+        leaves: dict[type, dict[Any, None]] = {str: {}, int: {}, bytes: {}, Principal: {}}
+        for leaf in _leaves(values):
+            if type(leaf) in leaves:
+                leaves[type(leaf)][leaf] = None
+        return cls(tuple(leaves[str]), tuple(leaves[int]), tuple(leaves[bytes]), tuple(leaves[Principal]))
+
+    def __add__(self, other: Pool) -> Pool:
+        """This pool's values, then the other's that it lacks."""
+        return Pool.of(
+            value
+            for pool in (self, other)
+            for values in (pool.texts, pool.numbers, pool.blobs, pool.principals)
+            for value in values
+        )
+
+
+def readings(data: bytes) -> Iterator[object]:
+    """What bytes of unknown type may be: a text, a number, a principal, Candid values, and the bytes themselves."""
+    yield data
+    if data.startswith(b"DIDL"):
+        try:
+            yield from decode_untyped(data)
+        except CandidError:
+            pass
+        else:
+            return
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if text.isprintable() and text:
+        yield text
+    if len(data) in (1, 2, 4, 8, 16):
+        yield int.from_bytes(data, "big")
+    if 0 < len(data) <= MAX_LENGTH:
+        yield Principal(data)
+
+
+def _leaves(values: Iterable[object]) -> Iterator[object]:
+    waiting = [iter(values)]
+    while waiting:
+        for value in waiting[-1]:
+            match value:
+                case Mapping():
+                    waiting.append(iter(value.values()))
+                    break
+                case list() | tuple():
+                    waiting.append(iter(value))
+                    break
+                case Some() | Variant():
+                    waiting.append(iter((value.value,)))
+                    break
+                case _:
+                    yield value
+        else:
+            waiting.pop()
+
+
+class Uninhabited(ValueError):
+    """A type without a finite value."""
+
+
+@dataclass
+class Generator:
+    """Draws values; `random` alone decides which. `known`: how often a value comes from the pool if it has one."""
+
+    random: Random
+    pool: Pool = field(default_factory=Pool)
+    known: float = 0.5
+
+    def arguments(self, function: FuncType) -> tuple[Any, ...]:
+        """Arguments of a method; `Uninhabited` if one of its types has no value."""
+        return tuple(self.value(each) for each in function.args)
+
+    def value(self, found: Type) -> Any:
+        every = heights(found)
+        if every[found] == math.inf:
+            raise Uninhabited(f"{found} has no finite value")
+        return run(self._value(found, _DEPTH, every))
+
+    def _value(self, found: Type, depth: int, heights: Mapping[Type, float]) -> Nested[Any]:
+        match found:
+            case NamedType():
+                return (yield self._value(found.resolve(), depth, heights))
+            case PrimType():
+                return self._primitive(found)
+            case OptType():
+                if depth <= 0 or heights[found.inner] == math.inf or self.random.random() < 0.25:
+                    return None
+                value = yield self._value(found.inner, depth - 1, heights)
+                return Some(value) if found.inner.nullable else value
+            case VecType():
+                if found == BLOB:
+                    return self._pick(self.pool.blobs, (b"", b"\0", b"bytes"))
+                few = 0 if depth <= 0 or heights[found.inner] == math.inf else self.random.randint(0, _ITEMS)
+                items: list[Any] = []
+                while len(items) < few:
+                    items.append((yield self._value(found.inner, depth - 1, heights)))
+                return items
+            case RecordType():
+                record = {}
+                for member in found.fields:
+                    record[member.key] = yield self._value(member.type, depth - 1, heights)
+                return tuple(record.values()) if found.is_tuple else record
+            case VariantType():
+                possible = [member for member in found.fields if heights[member.type] < math.inf]
+                if depth <= 0:
+                    possible = [min(possible, key=lambda member: heights[member.type])]
+                member = self.random.choice(possible)
+                return {member.key: (yield self._value(member.type, depth - 1, heights))}
+            case ServiceType():
+                return Service(self._pick(self.pool.principals, EDGES["principal"]))
+            case _:
+                return Func(self._pick(self.pool.principals, EDGES["principal"]), "method")
+
+    def _primitive(self, found: PrimType) -> Any:
+        pools: dict[str, Sequence[Any]] = {"text": self.pool.texts, "principal": self.pool.principals}
+        name = found.name
+        if name in ("null", "reserved"):
+            return None
+        if not name.startswith(("nat", "int")):
+            return self._pick(pools.get(name, ()), EDGES[name])
+        least, most = number_limits(name)
+        edges = EDGES[name.rstrip("0123456789")]
+        fitting = [number for number in self.pool.numbers if least <= number <= most]
+        limits = (int(least), int(most)) if most < math.inf else ()
+        return self._pick(fitting, [*(n for n in edges if least <= n <= most), *limits])
+
+    def _pick(self, known: Sequence[Any], others: Sequence[Any]) -> Any:
+        if known and self.random.random() < self.known:
+            return self.random.choice(known)
+        return self.random.choice(others)
+
+
+def heights(found: Type) -> dict[Type, float]:
+    """How deep the smallest value of each type in a type is nested; infinity where there is none."""
+    types, waiting = dict[Type, None](), [found]
+    while waiting:
+        each = waiting.pop()
+        if each not in types:
+            types[each] = None
+            waiting += [each.resolve()] if isinstance(each, NamedType) else each.inner_types()
+    heights = dict.fromkeys(types, math.inf)
+    while True:
+        better = {each: _height(each, heights) for each in types}
+        if better == heights:
+            return heights
+        heights = better
+
+
+def _height(found: Type, heights: Mapping[Type, float]) -> float:
+    match found:
+        case NamedType():
+            return heights[found.resolve()]
+        case RecordType():
+            return 1 + max((heights[member.type] for member in found.fields), default=0)
+        case VariantType():
+            return 1 + min((heights[member.type] for member in found.fields), default=math.inf)
+    return math.inf if found == EMPTY else 0

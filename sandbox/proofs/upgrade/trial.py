@@ -1,0 +1,67 @@
+"""One trial: the canister at its starting point, and what the checks have seen of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from sandbox.api.canister import Canister
+from sandbox.api.runtime import runtime_of
+from sandbox.api.sandbox import Sandbox
+from sandbox.candid import field_id
+from sandbox.errors import CallRejected
+from sandbox.execution import CallResult
+from sandbox.proofs.calls import Call
+from sandbox.proofs.upgrade.losses import Losses
+from sandbox.proofs.upgrade.observe import Observation, observe
+from sandbox.proofs.upgrade.start import OWNER, Version
+
+
+@dataclass
+class Trial:
+    """A canister that is about to be upgraded from `old` to `new`, in a sandbox of its own.
+
+    `queries` are asked before and after. `upgraded`: the result of the upgrade, or the reject; `after`: what is seen
+    then; `losses`: how the data differ. Checks undo what they change.
+    """
+
+    sandbox: Sandbox
+    canister: Canister
+    old: Version
+    new: Version
+    queries: tuple[Call, ...]
+    calls: tuple[Call, ...]
+    has_state: bool
+    upgraded: CallResult | CallRejected | None = None
+    after: Observation | None = None
+    losses: Losses | None = None
+
+    @cached_property
+    def before(self) -> Observation:
+        """What is seen before the upgrade; first asked for then."""
+        return observe(self.sandbox, self.canister, self.old, self.queries)
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Field names in both interfaces, by field id."""
+        known = [version.interface for version in (self.old, self.new) if version.interface is not None]
+        return {field_id(name): name for interface in known for name in interface.field_names()}
+
+    @property
+    def limit(self) -> int:
+        """The instructions that all hooks of one upgrade may execute."""
+        return runtime_of(self.canister).subnet.instruction_limits.install
+
+    def towards(self, new: Version) -> Trial:
+        """Return the trial of an upgrade to another version from the same state; what is seen before it is kept."""
+        other = replace(self, new=new, upgraded=None, after=None, losses=None)
+        other.__dict__["before"] = self.before
+        return other
+
+    def upgrade(self, version: Version) -> CallResult:
+        """Upgrade the canister to a version; `CallRejected` if that fails."""
+        return self.canister.upgrade(version.wasm, version.argument, sender=OWNER)
+
+    def observe(self, version: Version) -> Observation:
+        """Look at the canister, which runs `version` now."""
+        return observe(self.sandbox, self.canister, version, self.queries)

@@ -1,0 +1,251 @@
+"""Update calls to try on copies: for each method some over keys and values that the canister knows, and the longest
+texts and blobs that it takes. No structure can be written from outside, so the canister's own methods write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from sandbox import candid
+from sandbox.api.runtime import runtime_of
+from sandbox.candid import FuncType, Some
+from sandbox.errors import ErrorCode, RequestTooLarge, StillWaiting
+from sandbox.execution import CallResult
+from sandbox.proofs.calls import Call, made_call
+from sandbox.proofs.generate import Generator, Pool, Uninhabited
+from sandbox.proofs.upgrade.observe import Observation
+from sandbox.proofs.upgrade.pools import known_values
+from sandbox.proofs.upgrade.start import Version, perform
+from sandbox.proofs.upgrade.trial import Trial
+
+_DRAWS = 10
+"""Calls of each method with different arguments; `_KNOWN` of them with values that the canister knows, wherever it
+knows one of the type."""
+_KNOWN = 7
+_MOST = 1 << 16
+"""Bytes of the longest text or blob that is tried."""
+_PLACES = 4
+"""Texts and blobs in the arguments of one method that are made longer, one at a time."""
+INSTRUCTIONS = 100_000_000
+"""What one message of a try may execute. A call that needs more than half of it is not compared."""
+_ENDLESS = 2
+"""Calls of a method that come to that limit, after which it is not tried any more."""
+_ROUNDS = 20
+_LATER = 61
+"""Seconds after which a call is made once more: replies that depend on the time are not compared."""
+
+Path = tuple[str | int, ...]
+"""Where in the arguments a value is."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """A call that the old version answers. `steady`: whether it answers the same a little later."""
+
+    call: Call
+    result: CallResult
+    steady: bool
+
+
+@dataclass(frozen=True)
+class Longer:
+    """Arguments with one text or blob that may be made longer; `taken`: the longest that the old version takes."""
+
+    short: Call
+    function: FuncType
+    values: tuple[Any, ...]
+    path: Path
+    taken: int = 0
+
+    def call(self, size: int) -> Call:
+        """Return the call with a text or blob of this many bytes; its text shows the short one."""
+        arg = candid.encode(self.function.args, lengthened(self.values, self.path, size))
+        place = "".join(f".{step}" for step in self.path[1:])
+        where = f"argument {int(self.path[0]) + 1}{place}"
+        return replace(self.short, arg=arg, text=f"{self.short.text} with {size:,} bytes in {where}")
+
+
+@dataclass
+class Tries:
+    """What the old version does with update calls, each on a copy of its own, before the upgrade."""
+
+    tries: list[Try] = field(default_factory=list)
+    longer: list[Longer] = field(default_factory=list)
+    methods: int = 0
+    """The update methods that were tried."""
+    sequence: list[Call] = field(default_factory=list)
+    """One call of each method, made one after the other, not on copies of their own."""
+    after: Observation | None = None
+    """What is seen after the sequence; of queries only those whose answers do not depend on the time."""
+
+
+def try_old(trial: Trial) -> Tries:
+    """Call every update method of the old version; nothing stays changed."""
+    tries, interface = Tries(), trial.old.interface
+    if interface is None:
+        return tries
+    pool = known_values(trial.old, trial.before)
+    with limited(trial, "update"):
+        for method, function in interface.methods.items():
+            if trial.old.methods.get(method) == "update" and not function.is_oneway:
+                tries.methods += 1
+                _try_method(trial, tries, method, pool)
+        _make_sequence(trial, tries)
+    return tries
+
+
+def _make_sequence(trial: Trial, tries: Tries) -> None:
+    first: dict[str, Call] = {}
+    for each in tries.tries:
+        first.setdefault(each.call.method, each.call)
+    with trial.sandbox.anchor():
+        for call in first.values():
+            result = make(trial, trial.old, call)
+            tries.sequence += [call] if result is not None and result.reject is None else []
+        seen = trial.observe(trial.old)
+    with trial.sandbox.anchor():
+        pass_time(trial)
+        for call in tries.sequence:
+            make(trial, trial.old, call)
+        answers = {query.text: perform(trial.canister, trial.old, query) for query in trial.queries}
+    steady = {text: result for text, result in seen.answers.items() if result.reply == answers[text].reply}
+    tries.after = replace(seen, answers=steady)
+
+
+def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
+    assert trial.old.interface is not None
+    function, endless = trial.old.interface.method(method), 0
+    lengthened = False
+    for values in _draws(method, function, pool):
+        call = made_call(method, function.args, values)
+        result = attempt(trial, trial.old, call)
+        endless += result is None
+        if endless >= _ENDLESS:
+            return
+        if result is None or result.reject is not None:
+            continue
+        later = attempt(trial, trial.old, call, later=True)
+        tries.tries.append(Try(call, result, later is not None and later.reply == result.reply))
+        if not lengthened:
+            lengthened = True
+            for path in [path for path, _ in _places(values)][:_PLACES]:
+                longer = Longer(call, function, values, path)
+                taken = longest(trial, trial.old, longer)
+                tries.longer.append(replace(longer, taken=taken))
+                at_most = attempt(trial, trial.old, longer.call(taken)) if taken else None
+                if at_most is not None and at_most.reject is None:
+                    tries.tries.append(Try(longer.call(taken), at_most, False))
+
+
+def _draws(method: str, function: FuncType, pool: Pool) -> Iterator[tuple[Any, ...]]:
+    """Yield different arguments; the same ones for the same pool."""
+    seen = set()
+    random = Random(method)
+    for number in range(_DRAWS):
+        generator = Generator(random, pool, 1.0 if number < _KNOWN else 0.5)
+        try:
+            values = generator.arguments(function)
+        except Uninhabited:
+            return
+        encoded = candid.encode(function.args, values)
+        if encoded not in seen:
+            seen.add(encoded)
+            yield values
+
+
+def attempt(trial: Trial, version: Version, call: Call, *, later: bool = False) -> CallResult | None:
+    """Make a call on a copy; None if it takes more rounds or instructions than a try may."""
+    with trial.sandbox.anchor():
+        if later:
+            pass_time(trial)
+        return make(trial, version, call)
+
+
+def pass_time(trial: Trial) -> None:
+    trial.sandbox.advance_time(seconds=_LATER)
+    trial.sandbox.tick()
+
+
+def make(trial: Trial, version: Version, call: Call) -> CallResult | None:
+    """Make a call that stays; None as for `attempt`."""
+    try:
+        result = perform(trial.canister, version, call, _ROUNDS)
+    except (StillWaiting, RequestTooLarge):
+        return None
+    endless = result.reject is not None and result.reject.error_code == ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED
+    return None if endless or result.instructions > INSTRUCTIONS // 2 else result
+
+
+@contextmanager
+def limited(trial: Trial, *kinds: str) -> Iterator[None]:
+    """Let messages of these kinds (fields of `InstructionLimits`) execute only what a try may."""
+    runtime = runtime_of(trial.canister)
+    limits = runtime.subnet.instruction_limits
+    few = {kind: min(getattr(limits, kind), INSTRUCTIONS) for kind in kinds}
+    runtime.configure(instruction_limits=replace(limits, **few))
+    try:
+        yield
+    finally:
+        runtime.configure(instruction_limits=limits)
+
+
+def longest(trial: Trial, version: Version, longer: Longer) -> int:
+    """Return the longest size with which a version takes a call, at most `_MOST`; 0 if it takes none."""
+
+    def takes(size: int) -> bool:
+        result = attempt(trial, version, longer.call(size))
+        return result is not None and result.reject is None
+
+    return most(takes, _MOST)
+
+
+def most(takes: Callable[[int], bool], limit: int) -> int:
+    """Return the greatest number up to a limit that is taken, where all smaller ones are taken, too."""
+    if takes(limit):
+        return limit
+    taken, size = 0, 1
+    while size <= limit and takes(size):
+        taken, size = size, size * 2
+    refused = min(size, limit + 1)
+    while refused - taken > 1:
+        size = (taken + refused) // 2
+        taken, refused = (size, refused) if takes(size) else (taken, size)
+    return taken
+
+
+def _places(value: Any) -> Iterator[tuple[Path, str | bytes]]:
+    """Yield the texts and blobs in a value with their paths."""
+    match value:
+        case str() | bytes():
+            yield (), value
+        case Some(inner):
+            for path, leaf in _places(inner):
+                yield ("?", *path), leaf
+        case Mapping():
+            for key, inner in value.items():
+                for path, leaf in _places(inner):
+                    yield (key, *path), leaf
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                for path, leaf in _places(inner):
+                    yield (index, *path), leaf
+
+
+def lengthened(value: Any, path: Path, size: int) -> Any:
+    """Return a value whose text or blob at a path has this many bytes: the first of what it was, then filling."""
+    match value:
+        case str():
+            short = value.encode()[:size].decode(errors="ignore")
+            return short + "n" * (size - len(short.encode()))
+        case bytes():
+            return value[:size].ljust(size, b"n")
+        case Some(inner):
+            return Some(lengthened(inner, path[1:], size))
+        case Mapping():
+            return {key: lengthened(inner, path[1:], size) if key == path[0] else inner for key, inner in value.items()}
+    changed = [lengthened(inner, path[1:], size) if at == path[0] else inner for at, inner in enumerate(value)]
+    return changed if isinstance(value, list) else tuple(changed)
