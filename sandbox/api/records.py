@@ -11,7 +11,6 @@ from typing import Any
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.limits import GIB
 from sandbox.management.sizes import snapshot_size
-from sandbox.management.snapshot_rules import intact
 from sandbox.memory import Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Derived, OpenCall, Settings, SnapshotState
@@ -85,8 +84,13 @@ class Snapshot:
             open_calls=state.open_calls,
             automatic=state.automatic,
             damage=state.damage,
-            _checksum=lambda: snapshot_checksum(intact(state)),
+            _checksum=partial(_checksum, state),
         )
+
+
+def _checksum(state: SnapshotState) -> bytes:
+    state.check_intact()
+    return snapshot_checksum(state)
 
 
 def _refuse(error: StateCorrupt) -> bytes:
@@ -119,6 +123,7 @@ def _raw(state: CanisterState, name: str, memory: Memory) -> bytes:
             f"the {name} of canister {state.id} has {memory.size:,} bytes, and raw_state() answers with at most "
             f"{MOST_RAW:,} bytes of a memory; snapshots.diff compares and snapshots.download writes any size"
         )
+    memory.verify()
     return memory.read(0, memory.size)
 
 

@@ -44,6 +44,14 @@ REPORT = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--accept", multiple=True, metavar="ID", help="Id of a finding that shall not change the verdict. Repeatable."
 )
+@click.option(
+    "--explore",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Make up N sequences of at most eight calls from the interface of OLD, and begin with the state that they "
+    "make. A message may execute 100 million instructions. Needs hypothesis: pip install 'canister-sandbox[explore]'.",
+)
+@click.option("--seed", type=int, metavar="S", help="Which calls --explore makes up: the same seed, the same ones [0]")
 @click.option("--html", type=REPORT, help="Write the proof as one self-contained HTML page.")
 @with_app
 def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
@@ -51,6 +59,9 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
 
     Everything happens on a copy: the hooks run, every entry of the data is compared, the queries are asked before and
     after, the upgrade is made a second time, the snapshot taken before is loaded again, and OLD is installed over NEW.
+
+    With --explore there need be no data: calls make some, and what is found is shown with the fewest calls that bring
+    it about, as lines for --calls.
 
     The verdict is safe, risky or broken. Exit codes: 0 safe; 1 risky or broken; 2 the proof could not begin.
     """
@@ -60,8 +71,10 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     unknown = [name for name in accept if name not in RULES]
     if unknown:
         raise Misuse(f"there is no finding {unknown[0]!r}; there are: {', '.join(RULES)}")
-    html = options["html"]
+    html, explore, seed = options["html"], options["explore"], options["seed"]
     check_report(html)
+    if isinstance(seed, int) and explore is None:
+        raise Misuse("--seed says which calls --explore makes up: give --explore N, too")
     before = _version(old, options["init_arg"], options["did"])
     after = _version(new, options["arg"], options["new_did"])
     try:
@@ -73,6 +86,8 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
                 calls=read_calls(calls, before.interface) if isinstance(calls, Path) else (),
                 queries=read_calls(queries, before.interface) if isinstance(queries, Path) else (),
                 accept=accept,
+                explore=explore if isinstance(explore, int) else 0,
+                seed=seed if isinstance(seed, int) else 0,
                 progress=progress,
             )
     except CallRejected as rejected:

@@ -15,7 +15,7 @@ from sandbox.canister.hook_path import HookResult, HookSource, keeps_heap_to_its
 from sandbox.management import rejects
 from sandbox.management.code import InstallCode, check_afforded, deployment, environment, outcome, prepared
 from sandbox.management.load_parts import code_of, parts
-from sandbox.management.snapshot_rules import Take, lived_in, loadable, present, remaining, with_snapshot
+from sandbox.management.snapshot_rules import Take, intact, lived_in, loadable, present, remaining, with_snapshot
 from sandbox.management.transition import ManagementContext, Transition
 from sandbox.memory import Image, Memory, Readable
 from sandbox.principal import Principal
@@ -42,7 +42,7 @@ def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str 
     kept = remaining(world, state, Take(label))
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    return _taken(world, state, (present(world.subnet, state, label), state.code), kept)
+    return _taken(world, state, (intact(present(world.subnet, state, label)), state.code), kept)
 
 
 def rehearse_via_hooks(
@@ -57,7 +57,7 @@ def rehearse_via_hooks(
         return _taken(world, owner, (replace(snapshot, globals=content.globals), content.code), ())
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    return _taken(world, state, (present(world.subnet, state, None), state.code), ())
+    return _taken(world, state, (intact(present(world.subnet, state, None)), state.code), ())
 
 
 def _taken(

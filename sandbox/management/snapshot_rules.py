@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sandbox.errors import CandidTypeError, StateCorrupt
+from sandbox.errors import CandidTypeError
 from sandbox.limits import SNAPSHOT_ID, SNAPSHOTS
 from sandbox.management import rejects
 from sandbox.management.lifecycle import uninstalled
@@ -18,7 +18,7 @@ from sandbox.management.payment import LOAD_BASE, charge, charge_work, creation_
 from sandbox.management.settings import sees
 from sandbox.management.sizes import snapshot_size
 from sandbox.management.transition import ManagementContext, Transition, history
-from sandbox.memory import Memory
+from sandbox.memory import Image, Memory
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Change, OpenCall, SnapshotState, Subnet
 from sandbox.store import restoration
@@ -236,9 +236,11 @@ def locate(world: ManagementContext, canister_id: Principal, snapshot_id: bytes)
 
 
 def intact(snapshot: SnapshotState) -> SnapshotState:
-    """Return the snapshot; `StateCorrupt` if its files cannot be read."""
-    if snapshot.damage is not None:
-        raise StateCorrupt(f"snapshot {snapshot.id.hex()} is damaged: {snapshot.damage}")
+    """Return the snapshot; `StateCorrupt` if its files, or the memories that it shows, are damaged."""
+    snapshot.check_intact()
+    for content in (snapshot.heap, snapshot.stable):
+        if isinstance(content, Image):
+            content.memory.verify()
     return snapshot
 
 

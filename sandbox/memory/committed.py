@@ -6,7 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Final, Protocol
 
 from sandbox.errors import StateError
 from sandbox.memory import host
@@ -56,11 +56,22 @@ class View(BaseView):
         return other
 
 
+class Unread(Protocol):
+    """The means to check bytes that lay in a memory's file when it was opened and that nothing has read since."""
+
+    def damage(self, memory: Memory) -> str | None:
+        """Read and check every byte; return the text of the damage, None if there is none."""
+
+    def check(self, memory: Memory, pages: Sequence[int], keys: Sequence[bytes]) -> None:
+        """Check pages of 4 KiB that were just read, by number, with the BLAKE3 of their bytes (StateCorrupt)."""
+
+
 class Memory(BaseMemory):
     """A sparse array of bytes; made by `Pool.memory` and `Pool.open`.
 
     Every change is all or nothing: one that fails (StateError) leaves the bytes as they were. A memory that is no
     longer referenced is closed. Use it in one thread at a time. A memory that is `unmarked` is not taken back by marks.
+    `unread` is None where no byte is left to be checked.
     """
 
     def __init__(
@@ -74,6 +85,7 @@ class Memory(BaseMemory):
     ) -> None:
         super().__init__(store, size, strategy)
         self.unmarked = unmarked
+        self.unread: Unread | None = None
         self._views: weakref.WeakSet[BaseView] = weakref.WeakSet()
         self._barrier = barrier
         self._turn = barrier.turn
@@ -188,6 +200,7 @@ class Memory(BaseMemory):
 
     def fork(self, image: Image | None = None) -> Memory:
         """Make a memory of the same pool with these bytes, or those of an image of this memory. Copies only data."""
+        self.verify()
         source: Memory | Image = self if image is None else image
         if image is not None:
             self.check()
@@ -208,6 +221,19 @@ class Memory(BaseMemory):
         if not self.closed:
             self.closed = True
             self.store.release()
+
+    def verify(self) -> None:
+        """Check every byte that lay in the file when it was opened; a damaged memory is given up (StateCorrupt).
+
+        The first time, it reads the whole file; from then on, and for a memory made by this process, it costs nothing.
+        """
+        self.check()
+        if self.unread is not None:
+            damage = self.unread.damage(self)
+            self.unread = None
+            if damage is not None:
+                self.give_up(damage)
+                self.check()
 
     def give_up(self, damage: str) -> None:
         """Close the memory because its bytes are damaged: using it raises StateCorrupt with the text `damage`."""

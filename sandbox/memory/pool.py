@@ -78,6 +78,10 @@ class Pool:
         past = self._pasts.get(name)
         return self._file(name, unmarked) if past is None else self._taken_back(self._file(name, unmarked), past)
 
+    def referenced(self, name: str) -> Memory | None:
+        """Return the memory of the directory that has this name, if it was opened or made and is still referenced."""
+        return self._live.get(name)
+
     def damaged(self, name: str, size: int, damage: str) -> Memory:
         """Return a closed stand-in for a memory of the directory whose bytes are damaged; its file is not touched."""
         memory = self._build(NamedFile(self._handles, self._need_directory() / name), size)

@@ -93,16 +93,32 @@ def _stepped(image: Image, known: _CachedTree | None) -> TreeUpdate:
         before, runs = known.tree, image.changed_since(base)
         runs = whole_pages([*known.pending, *runs], image.size) if known.pending else host.clipped(runs, image.size)
     else:
+        image.memory.verify()
         before, runs = EMPTY, whole_pages(image.extents(), image.size)
     pages = NO_PAGES
     if sum(length for _, length in runs) <= _AT_ONCE:
         pages = Pages.of(runs, image.together(runs))
-        last = before.step(image.size, pages.numbers, pages.keys)
+        numbers, keys = pages.numbers, pages.keys
     else:
-        last = before.step(image.size, *page_keys(image.pieces(runs)))
+        numbers, keys = page_keys(image.pieces(runs))
+    _check(image, numbers, keys)
+    last = before.step(image.size, numbers, keys)
     step = None if before.top is None else last
     _latest[image.memory] = _CachedTree(last.after, weakref.ref(image), step=step)
     return TreeUpdate(last.after, step, pages)
+
+
+def _check(image: Image, numbers: list[int], keys: list[bytes]) -> None:
+    """Check pages of an image, which were just read, where they are from the memory's file."""
+    unread = image.memory.unread
+    if unread is not None:
+        later = {page for run in image.memory.changed_since(image) for page in _numbers(run)}
+        kept = [(page, key) for page, key in zip(numbers, keys, strict=True) if page not in later]
+        unread.check(image.memory, [page for page, _ in kept], [key for _, key in kept])
+
+
+def _numbers(run: Run) -> range:
+    return range(run[0] // PAGE, -(-sum(run) // PAGE))
 
 
 def is_known(memory: Memory) -> bool:
@@ -115,6 +131,11 @@ def remember(image: Image, known: Tree, pending: Iterable[Run] = ()) -> None:
     """Register `known` as the tree of `image`, apart from the pages `pending`. Effective while the caller keeps the
     image."""
     _latest[image.memory] = _CachedTree(known, weakref.ref(image), tuple(pending))
+
+
+def forget(memory: Memory) -> None:
+    """Forget the memory's last tree: the next one is computed from its bytes alone."""
+    _latest.pop(memory, None)
 
 
 def whole_pages(runs: Iterable[Run], size: int) -> list[Run]:

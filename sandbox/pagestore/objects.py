@@ -51,12 +51,16 @@ class Index:
         self.bases: dict[bytes, bytes] = {}
 
     def add(self, pack: Pack, number: int) -> None:
-        """Add the objects of a pack."""
+        """Add the objects of a pack, in place of older copies of them, which may be damaged."""
         first = number << _SHIFT
         for kind, places in self.places.items():
             keys = pack.columns[kind].keys
             places.update(zip(keys, range(first, first + len(keys)), strict=True))
-        deltas = pack.columns["delta"]
+        deltas, nodes = pack.columns["delta"], self.places["node"]
+        for key in nodes.keys() & deltas.keys:
+            del nodes[key]
+        for key in self.places["delta"].keys() & pack.columns["node"].keys:
+            del self.places["delta"][key]
         self.bases.update(zip(deltas.keys, deltas.bases, strict=True))
 
     def __contains__(self, key: bytes) -> bool:
@@ -69,7 +73,10 @@ class Objects:
 
     A pack that is there, or should be by `names`, but whose index cannot be read (`torn`), counts as missing. What the
     other packs need of it is then unknown, so additions rely only on what has been added since; pruning repairs this if
-    nothing needed was in it. Files that are not packs are left alone.
+    nothing needed was in it. From the moment that damage is met, it is the same: what is added from then on needs
+    nothing older, and is read instead of older copies. Files that are not packs are left alone.
+
+    `names`: from the oldest to the newest.
     """
 
     def __init__(self, directory: Path, names: Iterable[str] | None = None, *, read_only: bool = False) -> None:
@@ -80,8 +87,8 @@ class Objects:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / ".new").unlink(missing_ok=True)
         going = self._finish_deleting()
-        self._names = {path.name for path in _present(directory)} if names is None else set(names)
-        self._names -= going
+        known = sorted(path.name for path in _present(directory)) if names is None else names
+        self._names = dict.fromkeys(name for name in known if name not in going)
         self.torn: dict[Path, StateCorrupt] = {}
         self._packs: list[Pack] | None = None
         self._index = self._complete = Index()
@@ -92,9 +99,10 @@ class Objects:
         """All packs; their indexes are read when something is looked up for the first time."""
         if self._packs is None:
             self._packs = []
-            expected = {self.directory / name for name in self._names}
-            for path in sorted({*_present(self.directory), *expected}):
-                if path in expected or is_pack(path):
+            expected = [self.directory / name for name in self._names]
+            others = sorted(path for path in _present(self.directory) if path.name not in self._names)
+            for path in [*expected, *others]:
+                if path.name in self._names or is_pack(path):
                     try:
                         self.admit(Pack.at(path))
                     except StateCorrupt as error:
@@ -105,14 +113,14 @@ class Objects:
 
     @property
     def names(self) -> list[str]:
-        """The names of the packs that should be there."""
-        return sorted(self._names)
+        """The names of the packs that should be there, from the oldest to the newest."""
+        return list(self._names)
 
     def admit(self, pack: Pack) -> None:
         """Add a finished pack."""
         number = len(self.packs)
         self.packs.append(pack)
-        self._names.add(pack.path.name)
+        self._names.setdefault(pack.path.name)
         self.torn.pop(pack.path, None)  # a pack written again has the same name
         self._index.add(pack, number)
         if self._complete is not self._index:
@@ -123,6 +131,10 @@ class Objects:
         """The index of objects that are stored with everything they need; it is updated in place."""
         assert self.packs is not None  # read
         return self._complete
+
+    def distrust(self) -> None:
+        """Rely on nothing that is stored so far."""
+        self._complete = Index()
 
     def find(self, kind: str, key: bytes) -> Place | None:
         """Return the place of an object (`node`, `block`, `page`), or None if it is not stored."""
@@ -257,7 +269,11 @@ class Objects:
         if frame is not None:
             self._frames.move_to_end(where)
             return frame
-        frame = self._frames[where] = pack.frame(number)
+        try:
+            frame = self._frames[where] = pack.frame(number)
+        except StateCorrupt:
+            self.distrust()
+            raise
         while len(self._frames) > _CACHED:
             self._frames.popitem(last=False)
         return frame
@@ -270,6 +286,7 @@ class Objects:
     def _corrupt(self, kind: str, key: bytes) -> StateCorrupt:
         place = self.find(kind, key)
         assert place is not None
+        self.distrust()
         return StateCorrupt(f"the {kind} {key.hex()} in the pack {place[0].path} contradicts its key")
 
     # Writing

@@ -36,15 +36,16 @@ def restoration(
     """Return the memory that will show `content`, and the change that is still to be applied to it, None for none.
 
     `memory`: the one to be restored; neither it nor the memories `in_use` are touched here: the caller applies the
-    change. Content from the disk has been read and checked when this returns.
+    change. Content from the disk has been read and checked when this returns, and so has what stays in the memory.
     """
     if isinstance(content, Stored):
         image = content.shown
-        if image is None:
+        if image is None or not _is_sound(image.memory):
             return _from_disk(content, memory, pool)
     else:
         assert isinstance(content, Image)
         image = content
+        image.memory.verify()
     if image.memory in in_use or not image.memory.writable:
         return image.memory.fork(image), None
     return image.memory, image
@@ -53,7 +54,7 @@ def restoration(
 def _from_disk(content: Stored, memory: Memory, pool: Pool) -> tuple[Memory, Patch | None]:
     if memory.size and not memory.closed and memory.writable and memory_trees.is_known(memory):
         pages = _differing(content, memory)
-        if pages is not None and len(pages) * PAGE <= _MOST:
+        if pages is not None and len(pages) * PAGE <= _MOST and _is_sound(memory):
             inside = [page for page in pages if page * PAGE < content.size]
             return memory, Patch(content, tuple(_parts(content, inside)))
     fresh = copied(content, pool)
@@ -67,6 +68,15 @@ def _differing(content: Stored, memory: Memory) -> list[int] | None:
         return changed_pages(content.tree, memory_trees.tree(memory.image()))
     except StateCorrupt:
         return None
+
+
+def _is_sound(memory: Memory) -> bool:
+    """Return whether the pages that are not written can be relied on; if not, the memory was given up."""
+    try:
+        memory.verify()
+    except StateCorrupt:
+        return False
+    return True
 
 
 def _parts(content: Stored, pages: list[int]) -> list[tuple[int, bytes]]:

@@ -136,7 +136,7 @@ def _plain(value: Any) -> Any:
 
 _AS_IS = frozenset({int, str, bytes, bool, type(None)})
 _LEAVES: Mapping[type[Any], Callable[[Any], bytes]] = {
-    Memory: lambda memory: tree(memory.image()).root,
+    Memory: memory_checksum,
     Image: lambda image: tree(image).root,
     Principal: bytes,
     WasmModule: lambda code: code.hash,

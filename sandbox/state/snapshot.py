@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from sandbox.errors import StateCorrupt
 from sandbox.memory import Readable
 from sandbox.principal import Principal
 from sandbox.state.module import WasmModule
@@ -84,6 +85,11 @@ class SnapshotState:
     automatic: bool = False
     """Taken by a policy, which may delete it again."""
     damage: str | None = None
+
+    def check_intact(self) -> None:
+        """`StateCorrupt` if its files cannot be read."""
+        if self.damage is not None:
+            raise StateCorrupt(f"snapshot {self.id.hex()} is damaged: {self.damage}")
 
     @property
     def source(self) -> str:

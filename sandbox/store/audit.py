@@ -40,7 +40,7 @@ def problems(directory: StateDirectory, subnet: Subnet, *, deep: bool) -> Iterat
     modules and the top nodes of its memories are there; the index of every pack. `deep`: every byte of live memories
     as of the last save, of snapshots, packs and modules.
     """
-    repository = Repository(directory.path)
+    repository = directory.repository.unread()
     for state in subnet.canisters.values():
         for kind in ("heap", "stable"):
             yield from _memory(directory, state, kind, getattr(state, kind), deep)

@@ -9,108 +9,44 @@ checks with the next save.
 A seal is the system's metadata of a file: size, inode number, modification times. A save sets the modification time
 itself, to the nanosecond; any write by others changes it, and `st_ctime` cannot be set. A file that has its seal was
 therefore not written to, and is not read; of any other, every page is checked when the directory is opened. Bytes that
-the medium loses are noticed when a save makes the overwriting of a page final (the journal has its old bytes), and by
-`differing`, which reads everything.
+the medium loses are noticed when a save makes the overwriting of a page final (the journal has its old bytes), when a
+page is hashed for a snapshot, and by whatever relies on all bytes (a load, a difference, a hash of the whole state):
+the first of these reads and checks the memory once (`Memory.verify`).
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
-
-from blake3 import blake3
 
 from sandbox.errors import StateCorrupt, StateError, of_system
 from sandbox.memory import Journal, Memory, Pool, Run, host
-from sandbox.pagestore.hash_tree import PAGE, PAGES_PER_BLOCK, ZERO_PAGE, Pages, blocks, split
-from sandbox.pagestore.memory_trees import known_tree, whole_pages
+from sandbox.pagestore.hash_tree import PAGE, PAGES_PER_BLOCK, Pages
+from sandbox.pagestore.memory_trees import whole_pages
+from sandbox.store.page_checks import (
+    CHECK,
+    NONE,
+    Checked,
+    all_checks,
+    contradicting,
+    cut_table,
+    table_size,
+    unequal,
+    write_table,
+)
+from sandbox.store.seal import Seal, seal_of, sealed
 
-CHECK: Final = 16
-_NONE: Final = bytes(CHECK)
-_ZERO_PAGE: Final = blake3(ZERO_PAGE).digest(CHECK)
 _FEW: Final = 128
 """The most checks of one memory that the manifest holds."""
-_ROW: Final = 256
-"""Checks that are read from a table at once."""
 _AT_ONCE: Final = 16 << 20
 """Bytes of changed pages that are read at once."""
 _NAMED: Final = 5
 """The most damaged pages that an error names."""
 
-Seal = list[int]
 CheckRecord = dict[str, list[Any]]
 """The checks of all memories as a manifest has them, by name (`Checked.dump`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The checks of a memory as of a save. `recent`: by page; all of them without a `table`, else the newer ones."""
-
-    size: int
-    seal: Seal = field(default_factory=list)
-    table: Memory | None = None
-    table_seal: Seal = field(default_factory=list)
-    recent: Mapping[int, bytes] = field(default_factory=dict)
-
-    def of(self, pages: Sequence[int]) -> list[bytes]:
-        """Return the checks of ascending pages."""
-        recent, table, checks = self.recent, self.table, []
-        start = end = 0
-        row = b""
-        for page in pages:
-            check = recent.get(page)
-            if check is None:
-                if page >= end:
-                    start, end = page - page % _ROW, page - page % _ROW + _ROW
-                    row = b"" if table is None else _padded(table, start * CHECK)
-                at = (page - start) * CHECK
-                check = row[at : at + CHECK] or _NONE
-            checks.append(check)
-        return checks
-
-    def differing(self, memory: Memory) -> Iterator[int]:
-        """Yield the pages of 4 KiB whose bytes contradict their checks; reads every byte."""
-        runs = memory.extents() + [(page * PAGE, PAGE) for page in self.recent]
-        if self.table is not None:
-            runs += [(start // CHECK * PAGE, length // CHECK * PAGE) for start, length in self.table.extents()]
-        for run in whole_pages(runs, memory.size):
-            for offset, length in host.pieces(*run):
-                pages = range(offset // PAGE, (offset + length) // PAGE)
-                yield from _unequal(pages, checks_of(memory.read(offset, length)), self.of(pages))
-
-    def dump(self) -> list[Any]:
-        """Return the checks as the manifest has them."""
-        table = "" if self.table is None else self.table.name
-        return [self.size, self.seal, table, self.table_seal, [*self.recent], b"".join(self.recent.values())]
-
-
-def checks_of(data: bytes | memoryview) -> list[bytes]:
-    """Return the checks of whole consecutive pages."""
-    view = memoryview(data)
-    checks = [blake3(view[at : at + PAGE]).digest(CHECK) for at in range(0, len(view), PAGE)]
-    return [_NONE if check == _ZERO_PAGE else check for check in checks] if _ZERO_PAGE in checks else checks
-
-
-def seal_of(file: Path) -> Seal:
-    """Return the seal of a file; empty if there is no file."""
-    try:
-        status = os.stat(file)
-    except OSError as error:
-        of_system(error)
-        return []
-    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def sealed(file: Path) -> Seal:
-    """Sync a file to the disk and return its new seal."""
-    now = time.time_ns()
-    os.utime(file, ns=(now, now))
-    host.sync(file)
-    return seal_of(file)
 
 
 def damage(part: str, pages: Sequence[int]) -> str:
@@ -159,6 +95,7 @@ class Checks:
         if seal == known.seal:
             if whole and known.table_seal == self._table_seal(record):
                 self._known[name] = known
+                memory.unread = _Unread(self, part)
             return memory
         why = _contradiction(memory, known, part) if whole else _damage(part, "its file was written to, its checks too")
         if why is None:
@@ -206,31 +143,48 @@ class Checks:
         return fresh
 
     def damaged_pages(self, memory: Memory) -> list[int]:
-        """Return the pages of 4 KiB damaged since the last save; pages overwritten since then are not checked."""
-        known, journal = self._known.get(memory.name), self._pool.journal
-        saved = None if journal is None else journal.saved(memory.name)
+        """Return the pages of 4 KiB damaged since the last save, ascending; reads every byte, of pages overwritten
+        since then the old ones."""
+        known, name = self._known.get(memory.name), memory.name
         if known is None:
             return []
-        return [
-            page
-            for page in known.differing(memory)
-            if saved is None or (page * PAGE < saved.low_water and page * PAGE // host.PAGE not in saved.pages)
-        ]
+        present = self._kept(name, known.differing(memory))
+        if self._pool.journal is None:
+            return present
+        overwritten, _ = self._pool.journal.overwritten()
+        return sorted([*present, *contradicting(known, overwritten.get(name, ()))])
+
+    def _kept(self, name: str, pages: Iterable[int]) -> list[int]:
+        """Return those of the pages that were not overwritten since the last save."""
+        journal = self._pool.journal
+        saved = None if journal is None else journal.saved(name)
+        if saved is None:
+            return list(pages)
+        return [page for page in pages if page * PAGE < saved.low_water and page * PAGE // host.PAGE not in saved.pages]
+
+    def check(self, memory: Memory, pages: Sequence[int], keys: Sequence[bytes], part: str) -> None:
+        """Check ascending pages just read, with their BLAKE3 (StateCorrupt); those overwritten since are left out."""
+        known = self._known.get(memory.name)
+        if known is not None:
+            checks = {page: key[:CHECK] for page, key in zip(pages, keys, strict=True)}
+            kept = self._kept(memory.name, pages)
+            damaged = list(unequal(kept, [checks[page] for page in kept], known.of(kept)))
+            if damaged:
+                raise StateCorrupt(damage(part, damaged))
 
     # Saving
 
     def prove(self, part: Callable[[str], str]) -> None:
         """Check the old bytes of pages overwritten since the last save. `StateCorrupt` names the memory (`part` of its
-        name) and the first page that contradicts its check."""
+        name) and the pages that contradict their checks. Memories that nothing can use any more are left out."""
         overwritten, end = self._journal.overwritten(self._proven)
         for name, parts in overwritten.items():
-            known = self._known.get(name)
-            if known is not None:
-                pages, checks = _by_page(sorted(parts))
-                unequal = list(_unequal(pages, checks, known.of(pages)))
-                if unequal:
+            known, memory = self._known.get(name), self._pool.referenced(name)
+            if known is not None and memory is not None and not memory.closed:
+                damaged = contradicting(known, parts)
+                if damaged:
                     self._journal.check()
-                    raise StateCorrupt(damage(part(name), unequal))
+                    raise StateCorrupt(damage(part(name), damaged))
         self._proven = end
 
     @property
@@ -264,12 +218,12 @@ class Checks:
     def _whole(self, memory: Memory) -> Checked:
         """Compute all checks of a memory."""
         trusted = self._journal.has_created(memory.name)
-        pieces = [(first, b"".join(checks)) for first, checks in _all_checks(memory, trusted)]
+        pieces = [(first, b"".join(checks)) for first, checks in all_checks(memory, trusted)]
         if sum(len(row) for _, row in pieces) <= _FEW * CHECK:
             recent = {
                 first + at // CHECK: row[at : at + CHECK] for first, row in pieces for at in range(0, len(row), CHECK)
             }
-            return Checked(memory.size, recent={page: check for page, check in recent.items() if check != _NONE})
+            return Checked(memory.size, recent={page: check for page, check in recent.items() if check != NONE})
         table = self._pool.memory(table_size(memory.size), unmarked=True)
         table.fill((first * CHECK, row) for first, row in pieces)
         return Checked(memory.size, table=table, table_seal=sealed(self._directory / table.name))
@@ -292,9 +246,24 @@ class Checks:
         if len(recent) <= _FEW and (known.table is None or (low >= saved.size and memory.size == saved.size)):
             return replace(known, recent=recent)
         table = known.table or self._pool.memory(unmarked=True)
-        _cut(table, low // PAGE * CHECK)
-        _write(table, recent, table_size(memory.size))
+        cut_table(table, low // PAGE * CHECK)
+        write_table(table, recent, table_size(memory.size))
         return replace(known, table=table, table_seal=sealed(self._directory / table.name), recent={})
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """`Memory.unread` of a memory that errors call `part`."""
+
+    checks: Checks
+    part: str
+
+    def damage(self, memory: Memory) -> str | None:
+        pages = self.checks.damaged_pages(memory)
+        return damage(self.part, pages) if pages else None
+
+    def check(self, memory: Memory, pages: Sequence[int], keys: Sequence[bytes]) -> None:
+        self.checks.check(memory, pages, keys, self.part)
 
 
 def table_names(record: Mapping[str, list[Any]]) -> set[str]:
@@ -302,22 +271,11 @@ def table_names(record: Mapping[str, list[Any]]) -> set[str]:
     return {table for _, _, table, *_ in record.values() if table}
 
 
-def table_size(size: int) -> int:
-    """Return the size in bytes of the table for a memory of `size` bytes."""
-    length = -(-size // PAGE) * CHECK
-    return length + -length % host.PAGE
-
-
 def _contradiction(memory: Memory, known: Checked, part: str) -> str | None:
     if memory.size != known.size:
         return _damage(part, f"{memory.store.where} has {memory.size} bytes instead of {known.size}")
     pages = list(known.differing(memory))
     return damage(part, pages) if pages else None
-
-
-def _padded(table: Memory, start: int) -> bytes:
-    """Return a row of a table, cut off at the table's end."""
-    return table.read(start, min(_ROW * CHECK, table.size - start)) if start < table.size else b""
 
 
 def _portions(runs: Sequence[Run]) -> Iterator[list[Run]]:
@@ -333,53 +291,3 @@ def _portions(runs: Sequence[Run]) -> Iterator[list[Run]]:
                 portion, length = [], 0
     if portion:
         yield portion
-
-
-def _by_page(parts: Iterable[tuple[int, memoryview]]) -> tuple[list[int], list[bytes]]:
-    """Return the numbers and checks of the pages of 4 KiB in (offset, bytes) parts."""
-    pages: list[int] = []
-    checks: list[bytes] = []
-    for offset, content in parts:
-        pages += range(offset // PAGE, (offset + len(content)) // PAGE)
-        checks += checks_of(content)
-    return pages, checks
-
-
-def _unequal(pages: Iterable[int], found: list[bytes], expected: list[bytes]) -> Iterator[int]:
-    if found != expected:
-        yield from (page for page, one, other in zip(pages, found, expected, strict=True) if one != other)
-
-
-def _all_checks(memory: Memory, trusted: bool) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the number of a first page and the checks from there on. Where the tree of a `trusted` memory, one written
-    by this process alone, is known, nothing is read."""
-    tree = known_tree(memory.image()) if trusted else None
-    if tree is not None:
-        for number, node in blocks(tree.top):
-            yield number * PAGES_PER_BLOCK, [key[:CHECK] for key in split(node.keys)]
-        return
-    for run in whole_pages(memory.extents(), memory.size):
-        for offset, length in host.pieces(*run):
-            yield offset // PAGE, checks_of(memory.read(offset, length))
-
-
-def _cut(table: Memory, end: int) -> None:
-    """Clear the checks from byte `end` of the table on."""
-    start = end - end % host.PAGE
-    if end < table.size:
-        head = table.read(start, end - start)
-        table.resize(start)
-        if head:
-            table.patch([(start, head + bytes(host.PAGE - len(head)))], start + host.PAGE)
-
-
-def _write(table: Memory, recent: Mapping[int, bytes], size: int) -> None:
-    """Write checks, by page, into a table and make its size `size` bytes."""
-    rows: dict[int, bytearray] = {}
-    for page, check in sorted(recent.items()):
-        number, at = divmod(page * CHECK, host.PAGE)
-        start = number * host.PAGE
-        if start not in rows:
-            rows[start] = bytearray(table.read(start, host.PAGE) if start < table.size else host.PAGE)
-        rows[start][at : at + CHECK] = check
-    table.patch([(start, bytes(row)) for start, row in rows.items()], size)

@@ -65,5 +65,6 @@ def _optional(value: bytes | None) -> bytes:
 
 
 def memory_checksum(memory: Memory) -> bytes:
-    """Return the root over a memory's present bytes."""
+    """Return the root over a memory's present bytes; `StateCorrupt` if they are not those of the last save."""
+    memory.verify()
     return tree(memory.image()).root

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from sandbox import fork
 from sandbox.errors import StateCorrupt, StateError, of_system
-from sandbox.memory import Journal, Memory, Pool
+from sandbox.memory import Image, Journal, Memory, Pool
 from sandbox.memory.host import sync
 from sandbox.pagestore.prune import Pruned
 from sandbox.state import SnapshotState, Subnet, WasmModule
@@ -34,7 +34,7 @@ from sandbox.store.base_trees import BaseTrees
 from sandbox.store.checks import CheckRecord, Checks, table_names
 from sandbox.store.lock import locked, unlock
 from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
-from sandbox.store.repository import Entry, Repository
+from sandbox.store.repository import Entry, Repository, memories
 from sandbox.store.reserve import Reserve
 
 _GARBAGE = 2, 64 << 20
@@ -189,6 +189,8 @@ class StateDirectory:
                 kept[snapshot.id] = known
             else:
                 new.append(snapshot)
+        for snapshot in new:
+            _check_bytes(snapshot)
         if new:
             entries = self.repository.put(new, self._bases.tree)
             kept.update({s.id: (s, entry) for s, entry in zip(new, entries, strict=True)})
@@ -282,6 +284,16 @@ class StateDirectory:
 def _memories(subnet: Subnet) -> list[Memory]:
     """Return the heap and the stable memory of every canister."""
     return [memory for state in subnet.canisters.values() for memory in (state.heap, state.stable)]
+
+
+def _check_bytes(snapshot: SnapshotState) -> None:
+    """Check that the memories that a new snapshot was taken of are not known to be damaged (StateCorrupt)."""
+    for content in memories(snapshot):
+        if isinstance(content, Image) and content.memory.damage is not None:
+            raise StateCorrupt(
+                f"snapshot {snapshot.id.hex()} was taken of bytes that are damaged ({content.memory.damage}); "
+                "delete it, then what else has changed can be saved"
+            )
 
 
 def _part(subnet: Subnet, name: str) -> str:

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from sandbox.errors import StateCorrupt, StateError, of_system
 from sandbox.limits import SNAPSHOT_ID
-from sandbox.memory import Readable
+from sandbox.memory import Image, Readable
 from sandbox.memory.host import sync
 from sandbox.pagestore.durable_files import DIGEST, TEMPORARY, write_durably
 from sandbox.pagestore.hash_tree import EMPTY, Tree, stub
 from sandbox.pagestore.ingest import Ingest
+from sandbox.pagestore.memory_trees import forget
 from sandbox.pagestore.objects import Objects
 from sandbox.pagestore.prune import Pruned, prune
 from sandbox.pagestore.stored_memory import Stored
@@ -92,14 +93,15 @@ class Repository:
 
     def put(self, snapshots: Sequence[SnapshotState], before: Before = _unknown) -> list[Entry]:
         """Store snapshots; they are finished when it returns. Stored content is not written again, and of a memory with
-        a tree `before` only the differences are visited."""
-        ingest = Ingest(self.objects)
+        a tree `before` only the differences are visited. If stored content turns out to be damaged, the memories are
+        written whole."""
         try:
-            with _uncollected():
-                for snapshot in snapshots:
-                    for content in memories(snapshot):
-                        self._keep(ingest, content, before)
-                ingest.finish()
+            if not self._add(snapshots, before):
+                self.objects.distrust()
+                for content in (content for snapshot in snapshots for content in memories(snapshot)):
+                    if isinstance(content, Image):
+                        forget(content.memory)
+                self._add(snapshots, _unknown)
             for snapshot in snapshots:
                 for code in codes(snapshot):
                     self.keep_module(code)
@@ -107,8 +109,23 @@ class Repository:
         except OSError as error:
             of_system(error)
             raise StateError(f"{self.path} cannot keep the snapshots: {error}") from error
+
+    def _add(self, snapshots: Sequence[SnapshotState], before: Before) -> bool:
+        """Add the memories to the packs; return False if stored content turned out to be damaged: what was added may
+        need it."""
+        trusted, ingest = self.objects.complete, Ingest(self.objects)
+        try:
+            with _uncollected():
+                for snapshot in snapshots:
+                    for content in memories(snapshot):
+                        self._keep(ingest, content, before)
+                ingest.finish()
+        except StateCorrupt:
+            if self.objects.complete is trusted:
+                raise
         finally:
             ingest.abandon()
+        return self.objects.complete is trusted
 
     def _keep(self, ingest: Ingest, content: Readable, before: Before) -> None:
         if not (isinstance(content, Stored) and content.objects is self.objects):

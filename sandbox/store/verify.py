@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sandbox.errors import StateCorrupt, StateError
-from sandbox.memory import Readable
+from sandbox.memory import Image, Readable
 from sandbox.pagestore.hash_tree import BLOCK, EMPTY, PAGES_PER_BLOCK, Node, changed_pages, page_keys
 from sandbox.pagestore.memory_trees import tree, whole_pages
 from sandbox.pagestore.stored_memory import Stored
@@ -72,7 +72,13 @@ def in_memory(snapshot: SnapshotState, reading: Reading) -> Iterator[Difference]
 
 
 def _recomputed(name: str, content: Readable, reading: Reading) -> Iterator[Difference]:
-    known, start = tree(content), reading.done
+    try:
+        if isinstance(content, Image):
+            content.memory.verify()
+        known, start = tree(content), reading.done
+    except StateCorrupt as error:
+        yield Difference(name, str(error))
+        return
 
     def pieces() -> Iterator[tuple[int, bytes]]:
         for offset, data in content.pieces(whole_pages(content.extents(), content.size)):

@@ -23,6 +23,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "query": rows_calls.query,
     "typed": rows_calls.typed,
     "anchor": rows_calls.anchor,
+    "isolation": rows_calls.isolation,
     "record": rows_calls.record,
     "stable": rows_calls.stable,
     "pages": rows_memory.pages,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sandbox import Canister, Sandbox
+from sandbox.pytest_plugin.observation import Observation
 from scripts.benchmarks import guests
 from scripts.benchmarks.bare import BareCounter
 from scripts.benchmarks.guests import COUNTER, GIB, MIB
 from scripts.benchmarks.measure import Action, alone, compare, divided
-from scripts.benchmarks.row import Row, alone_within, versus
+from scripts.benchmarks.row import Row, alone_within, duration, versus
 
 _PER_SECOND = 10_000
+_ISOLATED = 0.5e-3
+"""Seconds."""
 
 
 def update(seconds: float) -> Iterator[Row]:
@@ -59,6 +63,23 @@ def anchor(seconds: float) -> Iterator[Row]:
         yield versus(f"anchor around an update, 5 pages, {name} heap", found, "the update alone", 2)
     found = compare(anchored[1], anchored[0], seconds)
     yield versus("anchor around an update, 5 pages, 1 GiB heap", found, "6 MiB heap", 1.25)
+
+
+def isolation(seconds: float) -> Iterator[Row]:
+    """What the pytest plugin adds to a test: an anchor, the states that it began with, the undoing of what it did."""
+    sandbox = Sandbox()
+    canister = guests.heap(sandbox, 100 * MIB)
+    observation = Observation(canister)
+
+    def test() -> None:
+        observation.begin()
+        with sandbox.anchor():
+            canister.update("touch")
+        observation.end()
+
+    found = compare(test, partial(canister.update, "touch"), seconds)
+    row = versus("isolated test with an update, 5 pages, 100 MiB heap", found, "the update alone")
+    yield replace(row, aim=f"≤ {duration(_ISOLATED)} CPU", met=found.ours.cpu <= _ISOLATED)
 
 
 def _anchored(sandbox: Sandbox, canister: Canister, method: str) -> Action:

@@ -40,10 +40,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "console"}
-    assert set(re.findall(r"^```(\w+)$", GUIDE, re.MULTILINE)) == {"python", "console"}
-    assert (len(blocks(README, "python")), len(blocks(README, "console"))) == (6, 3)
+    assert set(re.findall(r"^```(\w+)$", GUIDE, re.MULTILINE)) == {"python", "console", "yaml"}
+    assert (len(blocks(README, "python")), len(blocks(README, "console"))) == (7, 3)
     assert len(blocks(GUIDE, "python")) >= 12
-    assert len(blocks(GUIDE, "console")) == 5
+    assert len(blocks(GUIDE, "console")) == 7
 
 
 def test_every_link_leads_to_a_file_and_a_heading() -> None:
@@ -85,6 +85,8 @@ def test_shell_sessions(document: str, elsewhere: Path) -> None:
     (bin_directory / "python").symlink_to(sys.executable)
     path = f"{bin_directory}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    for block in blocks(document, "yaml"):
+        (elsewhere / block.partition("\n")[0].removeprefix("# ")).write_text(block)
     for line, expected in _sessions(document):
         shown = _piped(line, environment) if "|" in line else _direct(line)
         assert fnmatch.fnmatchcase(shown, expected), f"$ {line}\n{shown}\nis not\n{expected}"

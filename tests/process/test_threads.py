@@ -139,7 +139,7 @@ def test_snapshot_files_are_read_in_many_threads_at_once(tmp_path: Path) -> None
         sandbox.snapshots.download(canister.take_snapshot(), tmp_path / "state.icsnap")
     together = threading.Barrier(8)
 
-    def read() -> bytes:
+    def read() -> bytes | None:
         with Sandbox() as sandbox:
             together.wait()
             for _ in range(4):

@@ -32,12 +32,19 @@ def counter_in(sandbox, name=None):
 Run = Callable[..., pytest.RunResult]
 
 
+@pytest.fixture(autouse=True)
+def ini(pytester: pytest.Pytester) -> None:
+    """Options of all runs. A run in this process that had a `faulthandler` would disable it at its end, which puts back
+    the signal handlers from before this process enabled it, and so takes away those of wasmtime."""
+    options = "-p no:cacheprovider -p no:faulthandler --strict-markers"
+    pytester.makeini(f"[pytest]\naddopts = {options}\nfilterwarnings = error\n")
+
+
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
     """`run(text, *options)`: the result of pytest on a file `test_it.py`, which may use `counter_in(sandbox)`; further
     files by their names, as `conftest=text`; with `process`, in a process of its own."""
     (pytester.path / "wasm").symlink_to(FIXTURES)
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider --strict-markers\nfilterwarnings = error\n")
 
     def run(text: str, *options: str, process: bool = False, **files: str) -> pytest.RunResult:
         for name, content in {"test_it": text, **files}.items():

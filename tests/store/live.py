@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import cbor2
+import pytest
 
 from sandbox import Canister, RawState, Sandbox
 from sandbox.api import runtime_of
 from sandbox.pagestore.envelope import unwrap, wrap
-from sandbox.store.checks import seal_of
+from sandbox.store.seal import seal_of
 from sandbox.store.state_manifest import KIND
 from tests.conftest import FIXTURES
 from tests.snapshots.writer import WASM, tell, writer
 
 PAGE = 4096
+kinds = pytest.mark.parametrize("kind", ["heap", "stable"])
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,17 @@ def flip(file: Path, offset: int) -> None:
 def flip_like_the_medium(live: Live, file: Path, offset: int) -> None:
     """Change one bit, and let the directory believe that nothing has written to the file."""
     flip(file, offset)
-    manifest = live.path / "manifest"
+    with record_of(live.path) as record:
+        record["checks"][file.name][1] = seal_of(file)
+
+
+@contextmanager
+def record_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The record in the manifest of a directory, to be changed."""
+    manifest = path / "manifest"
     body, _ = unwrap(KIND, manifest, manifest.read_bytes())
     record = cbor2.loads(body)
-    record["checks"][file.name][1] = seal_of(file)
+    yield record
     manifest.write_bytes(wrap(KIND, cbor2.dumps(record))[0])
 
 
@@ -113,3 +122,23 @@ def raw(sandbox: Sandbox, canister_id: Any) -> RawState:
 
 def canister(sandbox: Sandbox, canister_id: Any) -> Canister:
     return sandbox.canister(canister_id)
+
+
+def bytes_read(monkeypatch: pytest.MonkeyPatch, part: str) -> list[int]:
+    """Count from now on, in the only element of the list, the bytes read from files whose path contains `part`."""
+    read = [0]
+
+    def counted(name: str) -> None:
+        original = getattr(os, name)
+
+        def operation(descriptor: int, *args: object) -> object:
+            result = original(descriptor, *args)
+            if part in os.readlink(f"/proc/self/fd/{descriptor}"):
+                read[0] += len(result) if isinstance(result, bytes) else result
+            return result
+
+        monkeypatch.setattr(os, name, operation)
+
+    counted("pread")
+    counted("preadv")
+    return read

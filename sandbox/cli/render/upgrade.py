@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sandbox.cli.render import output
 from sandbox.proofs.findings import Finding, Severity
-from sandbox.proofs.upgrade import Check, UpgradeReport
+from sandbox.proofs.upgrade import SAVE_HINT, Check, UpgradeReport
 
 _STYLES = {"safe": "bold green", "risky": "bold yellow", "broken": "bold red"}
 _MARKS = {
@@ -33,6 +33,9 @@ def render_upgrade(report: UpgradeReport) -> output.Rendered:
     ]
     for finding in report.findings:
         parts += [Text(), *_finding(finding, finding.id in report.accepted)]
+    for smallest in report.sequences:
+        parts += [Text(), Text(f"# the fewest calls that show {', '.join(smallest.findings)}: {SAVE_HINT}", "bold")]
+        parts += [output.candid(line) for line in smallest.lines]
     return report.to_dict(), parts
 
 

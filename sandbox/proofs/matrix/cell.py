@@ -17,7 +17,7 @@ from sandbox.execution import CallResult
 from sandbox.proofs.findings import Finding
 from sandbox.proofs.upgrade import again as second
 from sandbox.proofs.upgrade import data, hooks, interface, queries
-from sandbox.proofs.upgrade.observe import Fingerprint, Observation, fingerprint, saved_data
+from sandbox.proofs.upgrade.observe import Fingerprint, Observation, fingerprint, plain_data, saved_data
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import Version
 from sandbox.proofs.upgrade.trial import Trial
@@ -89,7 +89,9 @@ def _cheaper(trial: Trial, begun: Fingerprint) -> Iterator[Check]:
         look = Look(trial.after.answers, trial.after.unsaved, second.check(trial))
         _looks.put(key, look)
     else:
-        trial.after = Observation(saved_data(trial.sandbox, trial.canister)[0], look.named(trial), look.unsaved)
+        saved, _ = saved_data(trial.sandbox, trial.canister)
+        plain = plain_data(trial.sandbox, trial.canister)
+        trial.after = Observation(saved, look.named(trial), look.unsaved, plain)
     yield data.check(trial)
     yield queries.check(trial)
     yield look.again

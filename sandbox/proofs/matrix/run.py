@@ -165,15 +165,15 @@ class _Run:
         return cell_key(self.states[old], *modules, self.queries[old], self.options.full)
 
     def _do(self, pending: dict[int, list[int]], results: Results, use: Workers) -> None:
-        needed = sorted({*pending, *(new for news in pending.values() for new in news)})
-        states = self._prepared(needed, set(pending), results, use)
+        states = self._prepared(pending, results, use)
         parts = -(-use.width * _SHARE // len(pending))
         rows: deque[Row] = deque()
         for old, news in pending.items():
-            if old in states:
+            state = states.get(self.states[old])
+            if state is not None:
                 each = -(-len(news) // parts)
                 split = [news[at : at + each] for at in range(0, len(news), each)]
-                rows += [self._row(old, states[old], some, use) for some in split]
+                rows += [self._row(old, state, some, use) for some in split]
         places = {part.module.name: place for place, part in enumerate(self.parts)}
         for row, found in _done(use, tasks.run_row, rows):
             for result in found:
@@ -188,39 +188,42 @@ class _Run:
         module = _sent(self.parts[old].module, use)
         return Row(module, state, modules, self.queries[old], self.options.full, self.limits)
 
-    def _prepared(self, needed: list[int], starting: set[int], results: Results, use: Workers) -> dict[int, Blob]:
-        """Compile the builds, and return the starting states of those that need one."""
-        self._say(building=len(needed))
-        made: dict[int, Blob] = {}
+    def _prepared(self, pending: dict[int, list[int]], results: Results, use: Workers) -> dict[str, Blob]:
+        """Compile the builds of the pending cells, and return the starting states of old ones by their keys; builds
+        that are equal share one."""
+        wanted = {self.states[old] for old in pending}
+        needed = {self.states[number]: number for number in (*pending, *(n for news in pending.values() for n in news))}
+        made: dict[str, Prepared] = {}
         waiting: deque[Preparation] = deque()
-        for number in needed:
-            file = results.state_file(self.states[number])
-            have = file.exists()
-            if number in starting and have:
-                made[number] = _blob(file, use)
-            part = replace(self.parts[number], start=number in starting and not have, target=file)
-            if part.start and part.state is not None and use.remote:
-                self._keep(number, tasks.prepare(part), made, use)  # its files are on this machine
+        for key, number in needed.items():
+            part, file = self.parts[number], results.state_file(key)
+            if key in wanted and file.exists():
+                made[key] = Prepared(Blob.of(file.read_bytes()))
+            local = part.state is not None or not use.remote  # a state of one's own is on this machine
+            start = key in wanted and key not in made
+            task = replace(part, key=key, start=start, target=file if local else None)
+            if start and part.state is not None and use.remote:
+                made[key] = tasks.prepare(task)
             else:
-                waiting.append(replace(part, module=_sent(part.module, use), target=None if use.remote else file))
-        places = {part.module.name: number for number, part in enumerate(self.parts)}
+                waiting.append(replace(task, module=_sent(part.module, use)))
+        self._say(building=len(needed), builds=len(needed) - len(waiting))
         for task, prepared in _done(use, tasks.prepare, waiting):
-            number = places[task.module.name]
-            if prepared.state is not None and prepared.state.content is not None:
-                results.keep_state(self.states[number], prepared.state.content)
-            if task.start or prepared.problem:
-                self._keep(number, prepared, made, use)
+            made.setdefault(task.key, prepared)
             self._say(builds=self._progress.builds + 1)
-        return made
+        return {key: state for key, prepared in made.items() if (state := self._kept(key, prepared, results, use))}
 
-    def _keep(self, number: int, prepared: Prepared, made: dict[int, Blob], use: Workers) -> None:
-        name = self.parts[number].module.name
-        if prepared.state is None:
-            self.problems[name] = prepared.problem or ""
-        elif prepared.state.file is not None:
-            made[number] = _blob(prepared.state.file, use)
-        else:
-            made[number] = prepared.state
+    def _kept(self, key: str, prepared: Prepared, results: Results, use: Workers) -> Blob | None:
+        """Return a starting state as it goes to the workers; None if there is none, which is noted."""
+        state, file = prepared.state, results.state_file(key)
+        if state is None:
+            names = [part.module.name for part, each in zip(self.parts, self.states, strict=True) if each == key]
+            self.problems |= dict.fromkeys(names, prepared.problem) if prepared.problem else {}
+            return None
+        if not file.exists():
+            results.keep_state(key, state.read())
+        return (
+            replace(state, content=state.read(), file=None) if use.remote else replace(state, content=None, file=file)
+        )
 
     def _say(self, **changes: int) -> None:
         self._progress = replace(self._progress, **changes)
@@ -243,11 +246,6 @@ def _sent(module: Module, use: Workers) -> Module:
     """Return a module as it goes to the workers: by its file if they can read it."""
     wasm = module.wasm
     return module if use.remote or wasm.file is None else replace(module, wasm=replace(wasm, content=None))
-
-
-def _blob(file: Path, use: Workers) -> Blob:
-    content = file.read_bytes()
-    return Blob.of(content, None if use.remote else file)
 
 
 def _done(use: Workers, function: Callable[[Task], T], waiting: deque[Task]) -> Iterator[tuple[Task, T]]:

@@ -20,10 +20,11 @@ from blake3 import blake3
 
 from sandbox import __version__
 from sandbox.canister.module import compile_module
-from sandbox.errors import InvalidModule, SandboxError
+from sandbox.errors import CallRejected, InvalidModule, SandboxError
 from sandbox.proofs.calls import Call
 from sandbox.proofs.matrix.builds import MatrixError
 from sandbox.proofs.matrix.cell import Beginning, CellResult, cell
+from sandbox.proofs.upgrade.hooks import reason
 from sandbox.proofs.upgrade.observe import fingerprint, plain_queries
 from sandbox.proofs.upgrade.start import Start, Version
 from sandbox.proofs.upgrade.trial import Trial
@@ -74,7 +75,7 @@ class Module:
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """The starting state to be made of a build: from `state` or a new canister, then by calls. `target`: the file to be
-    written; None: the bytes are returned. Without `start`, the build is only compiled."""
+    written; None: the bytes are returned. Without `start`, the build is only compiled. `key`: that of the state."""
 
     module: Module
     start: bool
@@ -82,6 +83,7 @@ class Preparation:
     calls: tuple[Call, ...]
     limits: InstructionLimits | None
     target: Path | None
+    key: str = ""
     product: str = __version__
 
 
@@ -120,8 +122,10 @@ def prepare(task: Preparation) -> Prepared:
 def _started(task: Preparation, version: Version) -> Prepared:
     try:
         sandbox, canister = Start(task.state, task.calls, task.limits).open(version)
+    except CallRejected as error:
+        return Prepared(None, f"its installation or one of the calls fails: {reason(error)}")
     except SandboxError as error:
-        return Prepared(None, str(error).partition("\nCanister Backtrace:")[0])
+        return Prepared(None, str(error))
     with sandbox, TemporaryDirectory() as folder:
         target = task.target or Path(folder) / f"state{portable.SUFFIX}"
         sandbox.snapshots.download(canister.take_snapshot(label="matrix"), target)

@@ -10,6 +10,8 @@ from xml.etree import ElementTree as ET
 from sandbox.errors import Reject
 from sandbox.proofs.report.model import CaseReport, Failure, Report, ScenarioReport, StepReport
 
+_LONGEST = 400
+"""Characters of an attribute."""
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML cannot hold."""
 
@@ -113,8 +115,14 @@ def _test_case(suite: ET.Element, scenario: ScenarioReport, case: CaseReport) ->
     found = list(case.all_failures())
     if found:
         first = found[0][1]
-        failure = ET.SubElement(test, "failure", type=_text(first.what), message=_text(str(first)))
+        failure = ET.SubElement(test, "failure", type=_text(first.what), message=_text(_line(first)))
         failure.text = _text("\n".join(_lines(found)))
+
+
+def _line(failure: Failure) -> str:
+    """Return a failure on one line, cut; the text of the element has the whole."""
+    text = str(failure)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _lines(found: list[tuple[StepReport | None, Failure]]) -> Iterator[str]:

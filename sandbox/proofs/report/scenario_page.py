@@ -88,8 +88,7 @@ def _by_step(case: CaseReport) -> Iterator[tuple[StepReport | None, tuple[Failur
 
 def _failures(step: StepReport | None, failures: Sequence[Failure]) -> Html:
     rows: list[list[Content | Cell]] = [
-        [failure.title, html.element("code", failure.expected), html.element("code", failure.came)]
-        for failure in failures
+        [failure.title, _long(failure.expected), _long(failure.came)] for failure in failures
     ]
     place = failures[0].place or ("" if step is None else step.place)
     title: Content = None if step is None else html.element("strong", step.title)

@@ -25,6 +25,8 @@ from sandbox.proofs.scenario.source import Node, Problem, ScenarioError, Wrong, 
 from sandbox.proofs.scenario.stage import Stage
 
 FORMAT: Final = 1
+ONLY: Final = "the only case"
+"""The key of the case of a scenario that has one alone."""
 _LONGEST = 400
 """Characters of a reply; of a longer one the hash is kept."""
 _DIGITS = 16
@@ -184,15 +186,21 @@ def write(path: Path, baseline: Baseline) -> None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes mappings without mappings in them on one line."""
+    """Writes mappings without mappings in them on one line, and texts of several lines as they are."""
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         flat = all(isinstance(value, int | str) for value in mapping.values()) and "step" not in mapping
         short = sum(len(str(item)) for item in mapping.items()) < 160
         return super().represent_mapping(tag, mapping, flow_style=flat and short and "format" not in mapping)
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def read(path: Path) -> Baseline | None:

@@ -112,12 +112,10 @@ def _predicate(node: Node) -> Predicate:
 def state_differences(stage: Stage, canister: str, predicates: list[Predicate]) -> Iterator[Difference]:
     """Yield what does not hold of the canister's decoded state."""
     try:
-        with stage.sandbox.anchor():
-            target = _saved(stage, canister)
-            decoded = target.decode(WHOLE)
-            names = _names(target)
-            for predicate in predicates:
-                yield from _checked(decoded, predicate, names)
+        target = _saved(stage, canister)
+        decoded, names = target.decode(WHOLE), _names(target)
+        for predicate in predicates:
+            yield from _checked(decoded, predicate, names)
     except CallRejected as error:
         yield Difference("", "a state that can be saved", f"pre_upgrade failed: {error}")
     except InspectError as error:
@@ -128,8 +126,7 @@ def _saved(stage: Stage, canister: str) -> InspectionTarget:
     live = inspection_target(stage.state(canister))
     if live.facts is None or _PRE_UPGRADE not in live.facts.entry_points:
         return live
-    taken = stage.canisters[canister].take_snapshot(via_hooks=True)
-    return stage.sandbox.snapshots.inspect(taken.id)
+    return stage.sandbox.snapshots.inspect_via_hooks(stage.canisters[canister])
 
 
 def _names(target: InspectionTarget) -> tuple[str, ...]:

@@ -17,8 +17,6 @@ from sandbox.principal import Principal
 
 _LEVELS = 32
 """Levels of a value at which a difference is looked for."""
-_SHOWN = 60
-"""Characters of a value within a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +211,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def pattern_text(pattern: Pattern) -> str:
-    """Return a pattern as a short text."""
+    """Return a pattern as text."""
     match pattern:
         case Exactly():
             return shown(pattern.value)
@@ -221,11 +219,11 @@ def pattern_text(pattern: Pattern) -> str:
             return "any value but null" if pattern.present else "any value"
         case Fields():
             inner = ", ".join(f"{name}: {pattern_text(value)}" for name, value in pattern.fields.items())
-            return _cut(f"{{{inner}, ...}}")
+            return f"{{{inner}, ...}}"
         case Items():
-            return _cut(f"[{', '.join(map(pattern_text, pattern.items))}]")
+            return f"[{', '.join(map(pattern_text, pattern.items))}]"
         case Among():
-            return _cut(f"a list with {', '.join(map(pattern_text, pattern.items))}")
+            return f"a list with {', '.join(map(pattern_text, pattern.items))}"
         case Matching():
             return f"a text with /{pattern.expression.pattern}/"
         case Between():
@@ -233,12 +231,8 @@ def pattern_text(pattern: Pattern) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a short text for a line of a report."""
-    return _cut(_text(value, 4))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 4 * _SHOWN else f"{text[: 4 * _SHOWN]}… ({len(text):,} characters)"
+    """Return a value as text, whole but for what is deeper than 32 levels; reports cut it where they must."""
+    return _text(value, _LEVELS)
 
 
 def _text(value: Any, depth: int) -> str:
@@ -250,7 +244,7 @@ def _text(value: Any, depth: int) -> str:
         case str():
             return f'"{value}"'
         case bytes():
-            return f"{value[:_SHOWN].hex()}{'…' if len(value) > _SHOWN else ''} ({len(value):,} bytes)"
+            return f"{value.hex()} ({len(value):,} bytes)"
         case Principal():
             return str(value)
         case Service():
@@ -264,8 +258,7 @@ def _text(value: Any, depth: int) -> str:
         case Mapping() if depth:
             return f"{{{', '.join(f'{key}: {_text(item, depth - 1)}' for key, item in value.items())}}}"
         case list() | tuple() if depth:
-            more = f", ... {len(value) - 20:,} more" if len(value) > 20 else ""
-            return f"[{', '.join(_text(item, depth - 1) for item in value[:20])}{more}]"
+            return f"[{', '.join(_text(item, depth - 1) for item in value)}]"
         case Mapping() | list() | tuple():
             return "..."
     return number_text(value).replace("_", ",") if isinstance(value, int) else str(value)

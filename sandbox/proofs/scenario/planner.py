@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from sandbox.api.identity import identity
 from sandbox.api.typed import init_types, interface_of
-from sandbox.candid import FuncType, Interface, Type
+from sandbox.candid import FuncType, Type
 from sandbox.errors import InvalidModule, PrincipalError, SandboxError
 from sandbox.execution import CallResult
 from sandbox.principal import Principal
@@ -57,11 +57,12 @@ class Expectation:
     check: Check
 
 
-@dataclass(frozen=True)
+@dataclass
 class Step:
-    """One step, ready to be run. `results`: the types of the reply, None if it is no Candid of known types; `keep`: the
-    name under which the reply is kept; `rejects`: whether a reject is expected; `tolerance`: how much more than its
-    baseline it may execute, None for the scenario's; `rounds`: of a repetition, the steps of each round."""
+    """One step, ready to be run once it is planned. `results`: the types of the reply, None if it is no Candid of known
+    types; `keep`: the name under which the reply is kept; `rejects`: whether a reject is expected; `tolerance`: how
+    much more than its baseline it may execute, None for the scenario's; `rounds`: of a repetition, the steps of each
+    round."""
 
     place: Place
     title: str
@@ -127,17 +128,12 @@ class Planner:
             node.wrong(f"{canister.name} has no version {name!r}{nearest(name, canister.versions)}; it has: {known}")
         return canister, found
 
-    def interface(self, canister: Declared) -> Interface | None:
-        """Return the interface that the canister has at this step; None if none is known."""
-        version = self.current.get(canister.name)
-        return None if version is None else _interface(version)
-
     def method(self, node: Node, canister: Declared, name: str) -> FuncType | None:
         """Return the type of a method; None if no interface is known, or a reject is expected."""
-        interface = self.interface(canister)
-        if interface is None:
+        version = self.current.get(canister.name)
+        methods = None if version is None else _methods(version)
+        if methods is None:
             return None
-        methods = interface.methods
         if name not in methods and not self.refused:
             known = ", ".join(methods) or "none"
             node.wrong(f"{canister.name} has no method {name!r}{nearest(name, methods)}; it has: {known}")
@@ -172,9 +168,9 @@ def user(node: Node) -> Principal:
 
 
 @lru_cache(maxsize=1024)
-def _interface(version: Version) -> Interface | None:
+def _methods(version: Version) -> dict[str, FuncType] | None:
     try:
-        return interface_of(version.code, version.did)
+        return interface_of(version.code, version.did).methods
     except SandboxError:
         return None
 

@@ -196,12 +196,14 @@ def execute(stage: Stage, step: Step) -> tuple[CallResult, list[Failure]]:
             failures.append(Failure("outcome", "a reply that can be kept", str(error), place=str(step.place)))
     if result.reject is not None and not step.rejects:
         failures.append(Failure("outcome", "no reject", str(CallRejected(result.reject)), place=str(step.place)))
-    failures += [
-        Failure(expectation.name, found.expected, found.came, found.path, str(expectation.place))
-        for expectation in step.expectations
-        for found in expectation.check(stage, result)
-    ]
-    return result, failures
+    return result, [*failures, *_unmet(stage, step, result)]
+
+
+def _unmet(stage: Stage, step: Step, result: CallResult) -> Iterator[Failure]:
+    """Yield the expectations of a step that its outcome does not meet."""
+    for expectation in step.expectations:
+        for found in expectation.check(stage, result):
+            yield Failure(expectation.name, found.expected, found.came, found.path, str(expectation.place))
 
 
 @dataclass
@@ -253,12 +255,15 @@ def _repeated(stage: Stage, step: Step) -> StepReport:
         if failures:
             break
     steps = tuple(tally.report() for tally in tallies)
+    count = sum(each.instructions for each in steps)
+    if not failures:
+        failures = tuple(_unmet(stage, step, replace(stage.done(), instructions=count)))
     return StepReport(
         step.title,
         str(step.place),
         "failed" if failures else "held",
         failures,
-        instructions=sum(each.instructions for each in steps),
+        instructions=count,
         steps=steps,
     )
 
@@ -287,8 +292,8 @@ class _Keeper:
     def begin(self, case: Case) -> None:
         """Begin with the first step of a case."""
         self._hashes, self._others = {}, []
-        self._entries = self.made[case.name] = []
-        self._expected = None if self._kept is None else self._kept.cases.get(case.name)
+        self._entries = self.made[case.name or baselines.ONLY] = []
+        self._expected = None if self._kept is None else self._kept.cases.get(case.name or baselines.ONLY)
         if self._kept is not None and self._expected is None:
             self.notes = (*self.notes, f"the baseline has no case {case.name!r}; --update adds it")
 
@@ -335,7 +340,7 @@ def _updated(scenario: Scenario, report: ScenarioReport, keeper: _Keeper, kept: 
         return f"{path} was not written: something failed"
     made = Baseline.empty()
     if kept is not None and (kept.counted_by, kept.hashed_by) == (counting(), baselines.hashing()):
-        known = {case.name for case in scenario.cases}
+        known = {case.name or baselines.ONLY for case in scenario.cases}
         made.cases = {name: steps for name, steps in kept.cases.items() if name in known}
     made.cases |= keeper.made
     try:

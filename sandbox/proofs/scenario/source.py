@@ -195,14 +195,15 @@ def filled(node: Node, variables: Variables) -> Node:
     if node.stays:
         return node
     if node.form == "seq":
-        return node._replace(items=tuple(filled(item, variables) for item in node.items))
+        return Node(node.place, node.tag, "", tuple([filled(item, variables) for item in node.items]), (), "seq")
     if node.form == "map":
-        return node._replace(pairs=tuple((key, filled(value, variables)) for key, value in node.pairs))
+        pairs = [(key, filled(value, variables)) for key, value in node.pairs]
+        return Node(node.place, node.tag, "", (), tuple(pairs), "map")
     whole = _VARIABLE.fullmatch(node.text)
     if whole and not whole[1] and node.tag == "str":
         return _value(node, whole, variables)._replace(place=node.place)
     text = _VARIABLE.sub(lambda match: "$" if match[1] else _text(node, match, variables), node.text)
-    return node._replace(text=text)
+    return Node(node.place, node.tag, text)
 
 
 def _value(node: Node, match: re.Match[str], variables: Variables) -> Node:

@@ -84,9 +84,9 @@ class Stage:
         self.logs.append(f"[{self._names.get(canister_id, canister_id)}] {text}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
-    """A module with a name. `did`: the file with its interface, where it does not carry one."""
+    """A module with a name, equal to itself alone. `did`: the file with its interface, where it does not carry one."""
 
     name: str
     path: Path

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from sandbox.api.typed import is_query
-from sandbox.candid import FuncType, Type
 from sandbox.execution import CallResult
 from sandbox.limits import ROUNDS
 from sandbox.principal import Principal
@@ -116,13 +115,10 @@ def _call(draft: Draft) -> Step:
             return stage.runtime.update(target, method, arg, sender)
 
     title = f"{draft.kind.name} {canister.name}.{method}"
-    return replace(
-        draft.step(title, action, canister), results=_results(function), replies=True, keep=draft.keys.get("keep")
-    )
-
-
-def _results(function: FuncType | None) -> tuple[Type, ...] | None:
-    return None if function is None else tuple(function.results)
+    step = draft.step(title, action, canister)
+    step.results = None if function is None else function.results
+    step.replies, step.keep = True, draft.keys.get("keep")
+    return step
 
 
 # --- code
@@ -240,7 +236,8 @@ def _repeat(draft: Draft) -> Step:
     fixed = not mentions(steps, INDEX) and planner.current == before
     rounds = [first] * times if fixed else [first, *(_round(steps, number, planner) for number in range(1, times))]
     step = draft.step(f"repeat {times:,} times", Stage.done)
-    return replace(step, rounds=tuple(rounds))
+    step.rounds = tuple(rounds)
+    return step
 
 
 def _round(steps: Node, number: int, planner: Planner) -> tuple[Step, ...]:
@@ -358,19 +355,17 @@ def plan(node: Node, planner: Planner) -> Step:
     main = node.get(kind.name)
     assert main is not None
     expect = main if kind.name == "expect" else keys.get("expect")
-    planner.refused = expect is not None and expect.get("reject") is not None
+    rejects = planner.refused = expect is not None and expect.get("reject") is not None
     step = kind.plan(Draft(kind, node, main, keys, planner))
     planner.refused = False
     if step.keep is not None:
         planner.kept.add(step.keep)
     canister = planner.canisters[step.canister] if step.canister else None
     subject = Subject(node if expect is None else expect, planner, canister, step.results, step.replies)
-    return replace(
-        step,
-        rejects=expect is not None and expect.get("reject") is not None,
-        expectations=planned(expect, subject),
-        tolerance=keys.get("tolerance"),
-    )
+    step.rejects = rejects
+    step.expectations = planned(expect, subject)
+    step.tolerance = keys.get("tolerance")
+    return step
 
 
 def _filled(node: Node, kind: StepKind, planner: Planner) -> Node:

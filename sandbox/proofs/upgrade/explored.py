@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from sandbox.api.identity import identity
 from sandbox.execution import CallResult
@@ -44,7 +44,7 @@ _SMALLER = 8
 """Smaller states that are checked after the rich one, at most."""
 _STARTS = 20
 """Sequences from which the smallest one is looked for, at most, before the rich one."""
-_EVERY = 25
+_EVERY = 5
 """Sequences from one message about the progress to the next."""
 
 Checks = Callable[[Trial, Callable[[str], None], Container[str] | None], Iterable[Check]]
@@ -62,9 +62,13 @@ class ExploredProof:
     seed: int
     progress: Callable[[str], None]
 
+    @cached_property
+    def subject(self) -> Subject:
+        """The canister at its starting point, to try calls on."""
+        return subject_of(self.trial)
+
     def prove(self) -> tuple[tuple[Check, ...], tuple[Smallest, ...]]:
         """Return the checks, the one of this name last, and the smallest sequences."""
-        self.subject = subject_of(self.trial)
         found = explore(self.subject, self.count, self.seed, self._tried)
         calls = combine(self.subject, found)
         asked = useful_queries(self.subject, calls, self.seed)
@@ -107,18 +111,19 @@ class ExploredProof:
         where = {each.id: check.name for check in reversed(checks) for each in check.findings}
         grave = [each for check in checks for each in check.findings if each.severity > Severity.NOTE]
         without = self._ids((), _STATE_CHECKS)
-        kinds = dict.fromkeys(each.id for each in sorted(grave, key=lambda each: -each.severity))
+        sorts = (each.id for each in sorted(grave, key=lambda each: -each.severity))
+        kinds = [kind for kind in dict.fromkeys(sorts) if where[kind] in (*_STATE_CHECKS, NAME) and kind not in without]
         starts = [*(sequence.calls for sequence in found.by_size()[:_STARTS]), calls]
         shown: list[Smallest] = []
         for kind in kinds:
-            if kind in without or any(kind in each.findings for each in shown):
+            if any(kind in each.findings for each in shown):
                 continue
             self.progress(f"smallest sequence for {kind}")
             names = _STATE_CHECKS if where[kind] == NAME else (where[kind],)
             shows = partial(self._shows, kind, names)
             least = smallest(self.subject, starts, shows, self.seed)
             if least is not None:
-                ids = self._ids(least, _STATE_CHECKS) - without
+                ids = self._ids(least, _STATE_CHECKS)
                 shown.append(Smallest(tuple(each for each in kinds if each in ids), least))
         return tuple(shown)
 

@@ -55,8 +55,13 @@ def observe(sandbox: Sandbox, canister: Canister, version: Version, queries: Ite
     """Look at a canister that runs `version`, by running hook and queries on copies."""
     data, unsaved = saved_data(sandbox, canister)
     answers = {call.text: perform(canister, version, call) for call in queries}
+    return Observation(data, answers, unsaved, plain_data(sandbox, canister))
+
+
+def plain_data(sandbox: Sandbox, canister: Canister) -> InspectionTarget:
+    """Return the state as it is, without running a hook."""
     with sandbox.anchor():
-        return Observation(data, answers, unsaved, sandbox.snapshots.inspect(canister.take_snapshot()))
+        return sandbox.snapshots.inspect(canister.take_snapshot())
 
 
 def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, CallRejected | None]:
@@ -66,8 +71,7 @@ def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, 
             return sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True)), None
         except CallRejected as rejected:
             failed = rejected
-    with sandbox.anchor():
-        return sandbox.snapshots.inspect(canister.take_snapshot()), failed
+    return plain_data(sandbox, canister), failed
 
 
 def decode_data(data: InspectionTarget) -> Decoded:

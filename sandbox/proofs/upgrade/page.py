@@ -22,7 +22,7 @@ from sandbox.proofs.report.html import (
     section,
     table,
 )
-from sandbox.proofs.upgrade.report import Check, UpgradeReport
+from sandbox.proofs.upgrade.report import SAVE_HINT, Check, UpgradeReport
 from sandbox.snapshots.diff.picture import STYLE
 
 _SHOWN = 8
@@ -43,9 +43,19 @@ def upgrade_page(report: UpgradeReport) -> str:
         element("p", badge(report.verdict, _VERDICTS[report.verdict]), " ", report.why),
         section("Checks", table(["", "check", "seen"], [_check(check) for check in report.checks])),
         section("Findings", *[_finding(finding, report) for finding in report.findings] or [paragraph("None.")]),
+        *_sequences(report),
         *[part for check in report.checks for part in _SECTIONS.get(check.name, _nothing)(check)],
         lead=f"proof of an upgrade, from {report.start}",
     )
+
+
+def _sequences(report: UpgradeReport) -> Iterator[Html]:
+    """Yield the calls that bring findings about."""
+    lines = [
+        part for each in report.sequences for part in (paragraph(", ".join(each.findings)), code("\n".join(each.lines)))
+    ]
+    if lines:
+        yield section("The fewest calls that show it", *lines, paragraph(f"The lines: {SAVE_HINT}."))
 
 
 def _check(check: Check) -> tuple[Cell, str, str]:

@@ -30,7 +30,8 @@ class Check:
         return max((finding.severity for finding in self.findings), default=None)
 
 
-SAVE_HINT = "save these lines as FILE; with --calls FILE the proof begins with them"
+SAVE_HINT = "saved as FILE, they are the beginning of a proof with --calls FILE"
+"""What the calls of a smallest sequence are good for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,16 @@ def verify_upgrade(
     after, besides those that take no argument. `accept`: ids of findings that shall not change the verdict. `limits`:
     other instruction limits than the platform's. Everything happens in a sandbox of its own; nothing outside changes.
 
-    `explore`: so many sequences of at most eight calls are made up from the interface of `old` and tried on it, and the
-    proof goes on from the state that they make; `report.sequences` are the smallest ones that bring findings about. The
-    same `seed` makes up the same calls. Needs the extra `canister-sandbox[explore]`.
+    `explore`: the number of sequences of at most eight calls that are made up from the interface of `old` and tried on
+    it; the proof goes on from the state that they make. `report.sequences` are the fewest calls that bring findings
+    about. The same `seed` makes up the same calls. While they are tried, a message may execute 100 million
+    instructions. Needs the extra `canister-sandbox[explore]`.
 
     `ProofError`, `SnapshotFileError`: the proof cannot begin; `CallRejected`: the old version cannot be installed, or
     one of the calls fails.
     """
+    if explore < 0:
+        raise ValueError(f"explore is the number of sequences, not {explore}")
     versions = _version(old, "old"), _version(new, "new")
     made = tuple(call_of(call, versions[0].interface, "calls") for call in calls)
     asked = tuple(call_of(call, versions[0].interface, "queries") for call in queries)
@@ -60,8 +63,8 @@ def verify_upgrade(
             checked, sequences = _explored(trial, explore, seed, report)
         else:
             checked, sequences = tuple(checks(trial, report)), ()
-    names = versions[0].name, versions[1].name
-    return UpgradeReport(*names, _described(start), checked, frozenset(accept), sequences)
+    begin = f"{_described(start)}, calls made up with seed {seed}" if explore else _described(start)
+    return UpgradeReport(versions[0].name, versions[1].name, begin, checked, frozenset(accept), sequences)
 
 
 def _explored(

@@ -114,6 +114,9 @@ def _differing(old: Bytes, new: Bytes) -> Iterable[Page]:
     if old is new:
         return ()
     one, two = _image(old), _image(new)
+    for image in (one, two):
+        if image is not None:
+            image.memory.verify()
     if one is not None and two is not None and one.memory is two.memory:
         return _written(one, two)
     return changed_kinds(tree(new), tree(old))

@@ -13,6 +13,7 @@ from sandbox.proofs.report.model import ScenarioReport
 from sandbox.proofs.scenario.loader import Choices, load
 from sandbox.proofs.scenario.runner import Run, RunOptions
 from sandbox.proofs.scenario.source import ScenarioError
+from tests.conftest import guest
 from tests.proofs.scenario.conftest import PEOPLE, failed
 
 TEXT = (
@@ -174,6 +175,43 @@ def test_a_scenario_chooses_what_its_baseline_keeps(scenario: Path) -> None:
     keys = {key for steps in content(scenario)["cases"].values() for step in steps for key in step}
     assert keys == {"step", "reply", "steps"}
     assert run(scenario).status == "held"
+
+
+_GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "baseline-1.yaml"
+_OF_GOLDEN = """canisters:
+  guest:
+    versions: {v1: guest.wasm}
+steps:
+  - install: v1
+  - update: inc
+    expect: {reply: !hex 0100000000000000}
+  - repeat: 2
+    steps:
+      - update: inc
+  - query: missing
+    expect: {reject: {error: IC0536}}
+"""
+
+
+def test_a_baseline_of_format_1_is_read_for_ever(scenario: Path) -> None:
+    scenario.with_name("guest.wasm").write_bytes(
+        guest(
+            """(global $count (mut i64) (i64.const 0))
+            (func (export "canister_update inc")
+              (global.set $count (i64.add (global.get $count) (i64.const 1)))
+              (drop (call $stable64_grow (i64.const 1)))
+              (i64.store (i32.const 64) (global.get $count))
+              (call $stable64_write (i64.const 8) (i64.const 64) (i64.const 8))
+              (call $reply64 (global.get $count)))"""
+        )
+    )
+    scenario.write_text(_OF_GOLDEN)
+    scenario.with_name("people.baseline.yaml").write_text(_GOLDEN.read_text())
+    report = run(scenario)
+    assert report.status == "held", failed(report.cases[0])
+    assert report.notes[0].startswith("instructions are not compared: the baseline was counted by wasmtime 50.0.1, ")
+    scenario.write_text(_OF_GOLDEN.replace("repeat: 2", "repeat: 3"))
+    assert failed(run(scenario).cases[0]) == ["baseline step 3: expected repeat 2 times, got repeat 3 times"]
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,9 @@ def test_a_repetition_has_the_number_of_the_round(ran: Ran) -> None:
 steps:
   - install: v1
   - repeat: 3
+    expect:
+      stable_pages: {min: 1}
+      instructions: {max: 10}
     steps:
       - call: add
         args: [{name: Person $index, email: "", age: $index, tags: []}]
@@ -209,8 +212,8 @@ steps:
     expect: {reply: [{name: Person 2, age: 2}]}
 """
     )
-    assert failed(case) == []
     repeat = case.steps[1]
+    assert failed(case) == [f"instructions: expected at most 10, got {repeat.instructions:,}"]
     assert [(step.title, step.times) for step in repeat.steps] == [("call people.add", 3), ("repeat 2 times", 3)]
     assert repeat.instructions == sum(step.instructions for step in repeat.steps)
     assert sum(repeat.steps[0].series) == repeat.steps[0].instructions > 0
