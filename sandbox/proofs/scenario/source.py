@@ -6,7 +6,7 @@ import difflib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -67,7 +67,8 @@ class Wrong(Exception):
         self.problem = Problem(place, text)
 
 
-class Node(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Node:
     """A value of a YAML file. `tag`: `str`, `int`, `float`, `bool`, `null`, `seq`, `map`, or the text of another tag
     such as `!any`. `text`: a scalar as written. `items`, `pairs`: of a list, of a mapping. `stays`: it has no `$`."""
 
@@ -207,7 +208,7 @@ def filled(node: Node, variables: Variables) -> Node:
         return Node(node.place, node.tag, "", (), tuple(pairs), "map")
     whole = _VARIABLE.fullmatch(node.text)
     if whole and not whole[1] and node.tag == "str":
-        return _value(node, whole, variables)._replace(place=node.place)
+        return replace(_value(node, whole, variables), place=node.place)
     text = _VARIABLE.sub(lambda match: "$" if match[1] else _text(node, match, variables), node.text)
     return Node(node.place, node.tag, text)
 

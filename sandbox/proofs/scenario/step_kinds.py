@@ -374,7 +374,7 @@ def _filled(node: Node, kind: StepKind, planner: Planner) -> Node:
     if kind.name != "repeat":
         return filled(node, planner.variables)
     pairs = ((name, value if name.text == "steps" else filled(value, planner.variables)) for name, value in node.pairs)
-    return node._replace(pairs=tuple(pairs))
+    return replace(node, pairs=tuple(pairs))
 
 
 def _kind(node: Node) -> StepKind:
