@@ -67,7 +67,7 @@ class Wrong(Exception):
         self.problem = Problem(place, text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
     """A value of a YAML file. `tag`: `str`, `int`, `float`, `bool`, `null`, `seq`, `map`, or the text of another tag
     such as `!any`. `text`: a scalar as written. `items`, `pairs`: of a list, of a mapping. `stays`: it has no `$`."""
