@@ -33,7 +33,9 @@ COMMANDS = {
         "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
     ),
     "verify-matrix": LazyCommand(
-        "sandbox.cli.verify_matrix", "matrix", "Prove every upgrade between many builds, and every way back."
+        "sandbox.cli.verify_matrix",
+        "matrix",
+        "Prove every upgrade from an earlier build to a later one, and every way back.",
     ),
     "verify-upgrade": LazyCommand(
         "sandbox.cli.verify_upgrade",

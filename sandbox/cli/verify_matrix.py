@@ -42,12 +42,12 @@ SOURCE = click.Path(exists=True, path_type=Path)
 @click.option("--html", type=REPORT, help="Write the matrix as one self-contained HTML page.")
 @with_app
 def matrix(app: App, source: Path, **options: object) -> int:
-    """Prove every upgrade from an earlier build to a later one, non-adjacent ones too, and every way back.
+    """Prove every upgrade from an earlier build to a later one, and every way back.
 
-    The builds are the .wasm and .wasm.gz files of DIR in the natural order of their names (v9 before v10), those of a
-    text file LIST with a path in each line, or those of FILE.yaml, which can give each build its name, arguments,
-    interface, calls and state. Each build is filled once, by calls or from its state; then every other one is installed
-    over it, as verify-upgrade does.
+    Non-adjacent builds count too, since users skip releases. The builds are the .wasm and .wasm.gz files of DIR in the
+    natural order of their names (v9 before v10), those of a text file LIST with a path in each line, or those of
+    FILE.yaml, which can give each build its name, arguments, interface, calls and state. Each build is filled once, by
+    calls or from its state; then every other one is installed over it, as verify-upgrade does.
 
     Results are kept: what has not changed is not run again, and an interrupted run goes on.
 

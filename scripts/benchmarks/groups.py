@@ -12,6 +12,7 @@ from scripts.benchmarks import (
     rows_diff,
     rows_files,
     rows_keep,
+    rows_matrix,
     rows_memory,
     rows_scenario,
     rows_system,
@@ -39,6 +40,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "files": rows_files.files,
     "candid": rows_code.candid,
     "scenario": rows_scenario.scenario,
+    "matrix": rows_matrix.matrix,
 }
 """Each takes the seconds that one comparison may last."""
 

@@ -43,7 +43,7 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert set(re.findall(r"^```(\w+)$", GUIDE, re.MULTILINE)) == {"python", "console", "yaml"}
     assert (len(blocks(README, "python")), len(blocks(README, "console"))) == (7, 3)
     assert len(blocks(GUIDE, "python")) >= 12
-    assert len(blocks(GUIDE, "console")) == 7
+    assert len(blocks(GUIDE, "console")) == 8
 
 
 def test_every_link_leads_to_a_file_and_a_heading() -> None:

@@ -50,10 +50,11 @@ class Build:
     state: Path | None = None
 
     @classmethod
-    def read(cls, path: Path, **options: Any) -> Build:
+    def read(cls, path: str | Path, **options: Any) -> Build:
         """Return the build in a file, named as the file without `.wasm` or `.wasm.gz`."""
-        options.setdefault("name", path.name.removesuffix(".gz").removesuffix(".wasm"))
-        return cls(wasm=path.read_bytes(), file=path, **options)
+        file = Path(path)
+        options.setdefault("name", file.name.removesuffix(".gz").removesuffix(".wasm"))
+        return cls(wasm=file.read_bytes(), file=file, **options)
 
     @cached_property
     def code(self) -> WasmModule:

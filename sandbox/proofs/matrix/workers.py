@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,8 @@ from sandbox.proofs.matrix.builds import MatrixError
 
 T = TypeVar("T")
 DASK = "dask"
+_ANSWER = 10
+"""Seconds within which a scheduler must answer."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,11 @@ def _pool(jobs: int) -> Iterator[Workers]:
         executor = ProcessPoolExecutor(jobs, context, initializer=_follow, initargs=(reader,))
         try:
             yield Workers(executor, jobs)
-        except BaseException:
+        except BaseException as error:
             writer.close()
             executor.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise MatrixError("a worker process died; what was done is kept, and the same run goes on") from error
             raise
         executor.shutdown()
 
@@ -104,7 +109,7 @@ def _dask(jobs: int, cluster: str) -> Iterator[Workers]:
 
 def _connected(client: Callable[..., Any], address: str) -> Any:
     try:
-        return client(address, timeout=10)
+        return client(address, timeout=_ANSWER)
     except (OSError, ValueError) as error:
         raise MatrixError(f"no scheduler of Dask answers at {address}: {error}") from error
 

@@ -86,7 +86,7 @@ STABLE = tuple(f"people_stable_rs_{name}" for name in ("v1", "v2_good", "v2_drop
 def test_cells_say_what_verify_upgrade_says() -> None:
     """States that are looked at once, and copies that are used again, change no finding."""
     report = verify_matrix(builds(*STABLE), calls=CALLS)
-    for old, new in report.pairs("upgrade", "downgrade"):
+    for old, new in report.pairs("upgrade"):
         alone = verify_upgrade(Version(old, fixture(old)), Version(new, fixture(new)), calls=CALLS)
         for seen in report.cells[old, new].checks:
             check = alone.check(seen.name)
@@ -100,7 +100,7 @@ def test_full_cells_make_every_check() -> None:
     report = verify_matrix(builds(*STABLE[:2]), calls=CALLS, options=MatrixOptions(full=True))
     alone = verify_upgrade(fixture(STABLE[0]), fixture(STABLE[1]), calls=CALLS)
     assert [check.name for check in report.cells[STABLE[0], STABLE[1]].checks] == [each.name for each in alone.checks]
-    assert grid(report) == ["ss", "bs"]
+    assert grid(report) == ["ss", "rs"]
 
 
 def test_any_executor_gives_the_same_cells() -> None:
