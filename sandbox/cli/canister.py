@@ -195,34 +195,33 @@ def _log_line(index: int, text: str) -> Text:
 def metadata(app: App, canister: str, name: str | None) -> None:
     """Print or list the metadata sections of the module of CANISTER.
 
-    NAME is the section to print, such as candid:service. Without NAME, all sections are listed.
+    NAME is the section to print, such as candid:service. Without NAME, all sections are listed. Private sections
+    exist for controllers only.
     """
     with app.session(save=False) as session:
-        target = session.canister(canister)
-        content = None if name is None else target.metadata(name)
         sections = _sections(session, canister)
     if name is None:
-        facts = [{"name": n, "visibility": kind, "size": count} for n, kind, count in sections]
+        rows = [(section, kind, len(content)) for section, (kind, content) in sections.items()]
+        facts = [{"name": n, "visibility": kind, "size": count} for n, kind, count in rows]
         headers = ("name", "visibility", "bytes")
-        app.emit(facts, output.table(headers, sections, right=["bytes"]) if sections else "The module has no metadata.")
+        app.emit(facts, output.table(headers, rows, right=["bytes"]) if rows else "The module has no metadata.")
         return
-    if content is None:
-        known = ", ".join(section for section, _, _ in sections) or "none"
-        raise Misuse(f"{canister} has no metadata section {name!r} (it has: {known})")
-    text = content.decode("utf-8", "replace")
+    if name not in sections:
+        raise Misuse(f"{canister} has no metadata section {name!r} (it has: {', '.join(sections) or 'none'})")
+    text = sections[name][1].decode("utf-8", "replace")
     app.emit({"name": name, "text": text}, Text(text.rstrip("\n")))
 
 
-def _sections(session: Session, canister: str) -> list[tuple[str, str, int]]:
-    code = runtime_of(session.sandbox).state_of(session.principal(canister)).code
-    if code is None:
-        return []
-    facts = read_facts(decode_module(code.submitted))
-    return [
-        (name, kind, len(content))
-        for kind, named in (("public", facts.public_metadata), ("private", facts.private_metadata))
-        for name, content in named.items()
-    ]
+def _sections(session: Session, canister: str) -> dict[str, tuple[str, bytes]]:
+    """Return the visibility and the content of each metadata section that the user may read."""
+    state = runtime_of(session.sandbox).state_of(session.principal(canister))
+    if state.code is None:
+        return {}
+    facts = read_facts(decode_module(state.code.submitted))
+    sections = {name: ("public", content) for name, content in facts.public_metadata.items()}
+    if session.app.sender in state.settings.controllers:
+        sections |= {name: ("private", content) for name, content in facts.private_metadata.items()}
+    return sections
 
 
 for command in (

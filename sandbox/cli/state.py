@@ -31,6 +31,8 @@ def check(app: App, deep: bool) -> None:
     index of every pack, and for every snapshot its module and the root nodes of its memories. With --deep, every byte
     is read, also of memories whose files look unchanged.
     """
+    if not app.state.exists():
+        raise Misuse(f"there is no state directory {app.state}")
     try:
         with app.session(save=False) as session:
             result = session.sandbox.check(deep=deep)

@@ -131,6 +131,8 @@ class Instance:
         self.context = Context(meter)
         self._raised = self.context.raised
         self._functions: dict[str, tuple[Any, int]] = {}
+        self._callbacks: set[bytes] = set()
+        """Functions, as C values, that have the type of a callback."""
         memories = [memory for part in support for memory in part.memories]
         with library.runtime.memories(memories, self.context.remember) as kept:
             linker = library.linker([*(part.compiled for part in support), compiled])
@@ -200,11 +202,14 @@ class Instance:
         function = bindings.table_function(self._store, entries, index)
         if function is None:
             raise IndexError(index)
-        kind = function.type(self._store)
-        if list(map(str, kind.params)) != [str(_TYPES[pointer]())] or kind.results:
-            raise TypeError(str(kind))
-        self._words[0] = argument
         struct = bindings.function_struct(function)
+        identity = bytes(struct)
+        if identity not in self._callbacks:
+            kind = function.type(self._store)
+            if list(map(str, kind.params)) != [str(_TYPES[pointer]())] or kind.results:
+                raise TypeError(str(kind))
+            self._callbacks.add(identity)
+        self._words[0] = argument
         stack.call(lambda: self._run(ctypes.addressof(struct), 1), self._stop)
 
     def _raise(self, error: int | None, trap: int | None) -> NoReturn:

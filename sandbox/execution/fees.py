@@ -2,8 +2,8 @@
 (`costs="mainnet"`).
 
 Numbers: `dfinity/ic` `rs/config/src/subnet_config.rs` (2026) and the published table "Cycles costs". Differences from
-the replica: instructions are the engine's fuel, not the replica's weighted count; nothing is reserved for storage;
-charges for time are made when time is advanced, for the whole step.
+the replica: nothing is reserved for storage; charges for time are made when time is advanced, for the whole step; a
+module that is refused costs nothing.
 """
 
 from __future__ import annotations

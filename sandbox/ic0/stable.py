@@ -106,6 +106,8 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
         "heap_bytes": _heap_bytes(pointer64) if has_heap else "(i64.const 0)",
         "stable_bytes": "(i64.shl (memory.size $stable) (i64.const 16))",
         "serial": str(int(Cell.SERIAL)),
+        "left": str(int(Cell.LEFT)),
+        "fixed": str(STABLE_ACCESS),
         "most": str(WASM64_MEMORY if pointer64 else (1 << 32) - 1),
     }
     heap = "(local.get $heap)" if pointer64 else "(i32.wrap_i64 (local.get $heap))"
@@ -189,13 +191,11 @@ _COUNTING = f"""
   (if (i64.ne (local.get $modified) (i64.const 0))
     (then (call $pay (i64.mul (local.get $modified) (i64.const {STABLE_PAGE}))))))"""
 
-# The fast path: at most one page, which this message has accessed (modified) before, and nothing out of bounds.
+# The fast path: at most one page, which this message has accessed (modified) before, and nothing out of bounds. It pays
+# behind these conditions, whose order cannot be seen.
 _ACCESS = """
 (func $stable64_{name} (export "stable64_{name}") {order} (param $len i64)
-  (call $pay_bytes (local.get $len))
-  (call $paid_{name} (local.get $off) (local.get $heap) (local.get $len)))
-(func $paid_{name} (param $off i64) (param $heap i64) (param $len i64)
-  (local $cell i32)
+  (local $cell i32) (local $left i64)
   (block $slow
     (br_if $slow (i64.ne (i64.load $control (i32.const {serial})) (global.get $serial)))
     (br_if $slow (i64.ge_u (i64.sub (local.get $len) (i64.const 1)) (i64.const 4096)))
@@ -205,9 +205,13 @@ _ACCESS = """
     (br_if $slow (i32.eqz {known}))
     (br_if $slow (i64.ge_u (local.get $heap) {heap_bytes}))
     (br_if $slow (i64.gt_u (i64.add (local.get $heap) (local.get $len)) {heap_bytes}))
+    (i64.store $control (i32.const {left}) (local.tee $left
+      (i64.sub (i64.load $control (i32.const {left})) (i64.add (local.get $len) (i64.const {fixed})))))
+    (if (i64.lt_s (local.get $left) (i64.const 0)) (then (call $pay (i64.const 0))))
     (if (i64.eq (local.get $len) (i64.const 8)) (then {copy8} return))
     {copy}
     return)
+  (call $pay_bytes (local.get $len))
   (call $slow_{name} (local.get $off) (local.get $heap) (local.get $len)))
 (func $slow_{name} (param $off i64) (param $heap i64) (param $len i64)
   (local $end i64)
@@ -256,7 +260,7 @@ _API_32 = f"""
   (call $pay_bytes (i64.extend_i32_u (local.get $len)))
   (if (i32.eqz (local.get $len)) (then return))
   (call $small)
-  (call $paid_read
+  (call $slow_read
     (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $dst)) (i64.extend_i32_u (local.get $len))))
 (func $stable_write (export "stable_write") (param $off i32) (param $src i32) (param $len i32)
   (call $pay_bytes (i64.extend_i32_u (local.get $len)))
@@ -264,5 +268,5 @@ _API_32 = f"""
   (if (i64.gt_u (i64.add (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $len)))
       (i64.shl (memory.size $stable) (i64.const 16)))
     (then (call $fail (i32.const 2)) unreachable))
-  (call $paid_write
+  (call $slow_write
     (i64.extend_i32_u (local.get $off)) (i64.extend_i32_u (local.get $src)) (i64.extend_i32_u (local.get $len))))"""

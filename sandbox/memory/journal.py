@@ -3,7 +3,7 @@
 Before a page of a file is overwritten for the first time since begin, its old bytes are appended here; likewise the
 first size of a file, every cut below it, and the name of every file created or deleted. Recovery puts all of that back
 and can itself be interrupted and repeated. A record that was not written completely is ignored: the change it
-precedes had not happened yet.
+precedes had not happened yet. A damaged one before others is passed over only where every page is checked afterwards.
 
 File: `MAGIC`, then records: CRC-32 of the rest, kind, length of the name, a number (an offset or a size), length of the
 payload (little-endian), name, payload. Removing the file makes the changes final. If files are to be deleted,
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import struct
 import weakref
 import zlib
@@ -34,6 +35,8 @@ MAGIC: Final = b"canister-sandbox undo 1\n"
 _HEADER: Final = struct.Struct("<BHQI")
 _CRC: Final = struct.Struct("<I")
 _SIZE, _PAGES, _LOW, _CREATED, _DELETED = 1, 2, 3, 4, 5
+_HEAD: Final = re.compile(rb"(?s)(?=[\1-\5].{14}[0-9]+\.memory)")
+"""What a record begins with after its CRC-32."""
 
 
 OldPart = tuple[int, memoryview]
@@ -173,16 +176,17 @@ class Journal:
         self._end += len(data)
 
 
-def recover(path: Path, directory: Path) -> bool:
+def recover(path: Path, directory: Path, problems: list[str] | None = None) -> bool:
     """Take the files of `directory` back to the begin of the journal at `path`, or finish its end, after a crash.
 
-    Return True if there was something to take back. Raises StateCorrupt if the journal contradicts its checksums in
-    the middle or a file that it names is missing.
+    Return True if there was something to take back. If the journal contradicts its checksums in the middle, or a file
+    that it names is missing, StateCorrupt is raised; with a list of `problems`, they are added to it, and the rest is
+    taken back: for callers who check the files afterwards.
     """
     done = _done(path)
-    if done.exists():
-        _finish(path, directory, [record.name for record in _records(done) if record.kind == _DELETED])
-    content = read(path, directory)
+    if done.exists():  # of what is passed over, a file that nothing needs stays
+        _finish(path, directory, [record.name for record in _records(done, problems=[]) if record.kind == _DELETED])
+    content = read(path, directory, problems)
     for name in content.created:
         (directory / name).unlink(missing_ok=True)
     for name, past in content.changed.items():
@@ -208,15 +212,17 @@ class Content(NamedTuple):
     changed: dict[str, Past]
 
 
-def read(path: Path, directory: Path) -> Content:
+def read(path: Path, directory: Path, problems: list[str] | None = None) -> Content:
     """Read the journal at `path` for the files of `directory`; empty if there is none. StateCorrupt as `recover`."""
-    records = list(_records(path)) if path.exists() else []
+    records = list(_records(path, problems=problems)) if path.exists() else []
     lows = {record.name: record.number for record in records if record.kind == _LOW}
     sizes = {record.name: record.number for record in records if record.kind == _SIZE}
     changed = {name: Past(lows.get(name, size), size, []) for name, size in sizes.items()}
-    for name, past in changed.items():
+    for name, past in list(changed.items()):
         if not (directory / name).exists():
-            raise StateCorrupt(f"{directory / name} is missing, and {path} wants to take it back to {past.size} bytes")
+            why = f"{directory / name} is missing, and {path} wants to take it back to {past.size} bytes"
+            _report(why, problems)
+            del changed[name]
     for record in records:
         if record.kind == _PAGES and record.name in changed:
             changed[record.name].pages.append((record.number, record.payload))
@@ -266,18 +272,37 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b"")
 
 
-def _records(path: Path, end: int = 0) -> Iterator[Record]:
-    """Yield the complete records of a journal, in order; before `end` all must be complete (StateCorrupt)."""
+def _records(path: Path, end: int = 0, problems: list[str] | None = None) -> Iterator[Record]:
+    """Yield the complete records of a journal, in order; before `end` all must be complete (StateCorrupt). With a list
+    of `problems`, they are added to it, and damaged records are passed over."""
     data, position = _mapped(path), len(MAGIC)
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StateCorrupt(f"{path} is not an undo journal of this version")
-    while (decoded := _decode(data, position)) is not None:
-        record, position = decoded
-        yield record
-    if position < end:
-        raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
-    if position < len(data) and (skipped := _length(data, position)) and _decode(data, position + skipped):
-        raise StateCorrupt(f"{path}: the record at {position} contradicts its checksum")
+    while position < len(data):
+        decoded = _decode(data, position)
+        if decoded is not None:
+            record, position = decoded
+            yield record
+            continue
+        following = _following(data, position)
+        if following is not None or position < end:
+            _report(f"{path}: the record at byte {position} contradicts its checksum", problems)
+        position = len(data) if following is None else following
+
+
+def _report(problem: str, problems: list[str] | None) -> None:
+    if problems is None:
+        raise StateCorrupt(problem)
+    problems.append(problem)
+
+
+def _following(data: memoryview, position: int) -> int | None:
+    """Return where the first complete record after the damaged or torn one at `position` is, None if none follows."""
+    supposed = position + _length(data, position)
+    if supposed > position and _decode(data, supposed):
+        return supposed
+    heads = (match.start() - _CRC.size for match in _HEAD.finditer(data, position + 1 + _CRC.size))
+    return next((head for head in heads if _decode(data, head)), None)
 
 
 def _length(data: memoryview, position: int) -> int:

@@ -181,19 +181,19 @@ class Pool:
             self._barrier.journal = following
             _end(current)
 
-    def recover(self, path: Path) -> bool:
+    def recover(self, path: Path, problems: list[str] | None = None) -> bool:
         """Take all files back to the begin of the journal at `path`; must be called before any is opened.
 
         Return True if there was something to take back. May be interrupted and repeated. If the pool is `read_only`,
-        the files stay, and `open` returns copies that were taken back in memory.
+        the files stay, and `open` returns copies that were taken back in memory. `problems`: as for `journal.recover`.
         """
         directory = self._need_directory()
         if self._barrier.journal is not None or self._live:
             raise StateError("recovering while memories of the pool are open")
         try:
             if not self.read_only:
-                return journal.recover(path, directory)
-            self._pasts = journal.read(path, directory).changed
+                return journal.recover(path, directory, problems)
+            self._pasts = journal.read(path, directory, problems).changed
         except OSError as error:
             raise host.failure(error, "recovering", str(path)) from error
         return bool(self._pasts)

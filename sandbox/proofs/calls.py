@@ -120,7 +120,12 @@ def _method(match: re.Match[str]) -> str:
 
 def made_call(method: str, types: Sequence[Type], values: Sequence[Any], sender: Principal | str | None = None) -> Call:
     """Return a call with these values as arguments; its text is one line that `parse_call` reads."""
-    lines = candid.values_text(types, values).split("\n")
     said = "" if sender is None else f"{sender}: "
-    text = f"{said}{name_text(method)}{' '.join(line.strip() for line in lines)}"
+    text = f"{said}{name_text(method)}{_one_line(candid.values_text(types, values))}"
     return Call(method, candid.encode(types, values), text, sender)
+
+
+def _one_line(text: str) -> str:
+    """Return Candid values, in which line breaks are only between parts, as one line."""
+    text = re.sub(r"(?<=\()\n *|[,;]\n *(?=\))", "", text)
+    return re.sub(r"\n *", " ", re.sub(r";\n *(?=\})", " ", text))

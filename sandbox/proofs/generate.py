@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -93,11 +94,8 @@ def readings(data: bytes) -> Iterator[object]:
     """What bytes of unknown type may be: a text, a number, a principal, Candid values, and the bytes themselves."""
     yield data
     if data.startswith(b"DIDL"):
-        try:
-            yield from decode_untyped(data)
-        except CandidError:
-            pass
-        else:
+        with suppress(CandidError):
+            yield from decode_untyped(data)[1]
             return
     try:
         text = data.decode()

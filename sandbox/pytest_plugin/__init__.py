@@ -78,12 +78,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks and the parts of this plugin that have hooks; `UsageError` for a report that cannot be."""
-    from sandbox.pytest_plugin.evidence import Evidence
+    from sandbox.pytest_plugin.evidence import Evidence, reporting
     from sandbox.pytest_plugin.summary import Summary, check_report
 
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
-    isolation = config.stash[_ISOLATION] = Isolation()
+    isolation = config.stash[_ISOLATION] = Isolation(reporting=reporting(config))
     config.pluginmanager.register(isolation, "canister-sandbox-isolation")
     config.pluginmanager.register(Evidence(isolation), "canister-sandbox-evidence")
     if not hasattr(config, "workerinput"):

@@ -24,6 +24,8 @@ _ENTRIES = 10
 """Most rows of each table of changes."""
 _REPORTED = 200
 """Most lines of log in a report."""
+LOGS = "canister logs"
+"""The title of the section with what canisters printed."""
 
 
 class Evidence:
@@ -88,11 +90,16 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
 
 
+def reporting(config: pytest.Config) -> bool:
+    """Whether anybody will read the calls of tests."""
+    return bool(config.getoption("canister_instructions") or config.getoption("canister_report"))
+
+
 def _facts(item: pytest.Item, observed: list[Observation]) -> dict[str, Any]:
     """The evidence of a test. `calls`: canister, method, instructions; `memory`: bytes of all canisters at its end;
     `kept`: the files of kept values that it used; `written`: how many of them it wrote."""
     facts: dict[str, Any] = {}
-    if observed:
+    if observed and reporting(item.config):
         facts["calls"] = [list(call) for each in observed for call in each.calls]
         facts["memory"] = sum(each.memory for each in observed)
         facts["logs"] = [line for each in observed for line in each.printed][-_REPORTED:]
@@ -108,7 +115,7 @@ def _facts(item: pytest.Item, observed: list[Observation]) -> dict[str, Any]:
 def _sections(observed: list[Observation], error: BaseException | None, begun: bool) -> Iterator[tuple[str, str]]:
     lines = [line for each in observed for line in each.printed]
     more = [f"({len(lines) - _LINES:,} lines before)"] if len(lines) > _LINES else []
-    yield "canister logs", "\n".join(more + lines[-_LINES:])
+    yield LOGS, "\n".join(more + lines[-_LINES:])
     for each in _chain(error):
         backtrace = getattr(getattr(each, "result", None), "backtrace", ())
         if backtrace:

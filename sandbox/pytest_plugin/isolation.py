@@ -5,7 +5,8 @@ module, package or session, or a test with its function-scoped fixtures, did to 
 stack, because an anchor can only undo what was done last. Hence one rule: **a fixture lives no longer than the state
 that it was built on.** Where a level ends, the fixtures above it are torn down before; pytest sets them up again for
 the next test that asks for them. That happens only where a fixture of wide scope is first used after one of narrow
-scope, or beside a parametrised one; and before a test begins, levels make way for those that belong below them.
+scope, or beside a parametrised one; and before a test begins, levels make way for those that belong below them. Where a
+test or a fixture asks for another one while it runs (`getfixturevalue`), what it does afterwards is a level of its own.
 """
 
 from __future__ import annotations
@@ -49,11 +50,14 @@ class Level:
 
 
 class Isolation:
-    """The hooks that isolate tests, and the sandboxes that are in use."""
+    """The hooks that isolate tests, and the sandboxes that are in use; `reporting`: their calls are wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reporting: bool = False) -> None:
+        self._reporting = reporting
         self.observed: list[Observation] = []
         self._levels: list[Level] = []
+        self._running: list[Level] = []
+        """The levels of the test and of the fixtures that are being set up, the outermost first."""
         self._users: set[str] = set()
         """Names of fixtures that use a sandbox."""
         self.test: pytest.Item | None = None
@@ -85,12 +89,15 @@ class Isolation:
         )
         before = self._inputs()
         self._push(level)
+        self._running.append(level)
         fixturedef.addfinalizer(partial(self._end, level))
         try:
             value = yield
         except BaseException:
             self._end(level)
             raise
+        finally:
+            self._running.remove(level)
         level.made = self._observe(value)
         used = not self._users.isdisjoint(fixturedef.argnames) or level.made is not None
         if used or self._inputs() != before or self._levels[-1] is not level:
@@ -98,6 +105,8 @@ class Isolation:
             for inner in self._levels[self._levels.index(level) + 1 :]:  # set up by this fixture, which builds on them
                 inner.tear_down = _both(level.tear_down, inner.tear_down)
             fixturedef.addfinalizer(partial(self._unwind, len(self._levels)))
+            if self._running:  # what has asked for this fixture goes on, on top of it
+                self._push(Level(self._running[-1].name, self._running[-1].scope, None))
         else:
             self._end(level)
         return value
@@ -153,12 +162,13 @@ class Isolation:
         level = Level(item.name, "function", None)
         if item.get_closest_marker(UNISOLATED) is None:
             self._push(level)
+            self._running = [level]
         item.addfinalizer(partial(self._finish, level))
         for observation in self.observed:
             observation.begin()
 
     def _finish(self, level: Level) -> None:
-        self.test = None
+        self.test, self._running = None, []
         try:
             self._end(level)
         finally:
@@ -211,7 +221,7 @@ class Isolation:
             return None
         from sandbox.pytest_plugin.observation import Observation
 
-        observation = Observation(value)
+        observation = Observation(value, reporting=self._reporting)
         observation.begin()
         self.observed.append(observation)
         return observation

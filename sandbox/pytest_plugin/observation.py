@@ -36,10 +36,12 @@ class HasRuntime(Protocol):
 
 
 class Observation:
-    """Observes one runtime from now on. `inputs`: how many inputs have changed it; the rest is of the present test."""
+    """Observes one runtime from now on. `inputs`: how many inputs have changed it; the rest is of the present test.
+    `calls` are collected if `reporting`."""
 
-    def __init__(self, face: HasRuntime) -> None:
+    def __init__(self, face: HasRuntime, *, reporting: bool = False) -> None:
         self.runtime = runtime_of(face)
+        self._reporting = reporting
         self.inputs = 0
         self.calls: list[Call] = []
         self.printed: list[str] = []
@@ -123,4 +125,6 @@ class Observation:
         self.inputs += 1
 
     def _note(self, canister_id: Principal | None, method: str, env: ExecutionEnvironment) -> None:
-        self.calls.append(Call("" if canister_id is None else self.title(canister_id), method, env.executed))
+        if self._reporting:
+            name = "" if canister_id is None else self.title(canister_id)
+            self.calls.append(Call(name, method, env.executed))

@@ -15,7 +15,8 @@ h1 { font-size: 1.4rem }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .25rem .75rem; border-bottom: 1px solid #8884; vertical-align: top }
 .number { text-align: right; white-space: nowrap }
-pre { overflow-x: auto; padding: .5rem .75rem; background: #8881; font-size: 13px; margin: .5rem 0 }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
+pre { padding: .5rem .75rem; background: #8881; font-size: 13px; margin: .5rem 0 }
 summary { cursor: pointer; overflow-wrap: anywhere }
 td td, td th { font-size: 13px }
 .failed, .error { color: #c22; font-weight: bold }

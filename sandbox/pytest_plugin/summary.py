@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.pytest_plugin.evidence import LOGS
 from sandbox.pytest_plugin.tested import TEXTS, TITLES, Tested, instructions_of
 
 
@@ -37,7 +38,9 @@ class Summary:
         test.seconds += report.duration
         test.facts |= getattr(report, "canister", {})
         if report.failed:
-            test.outcome, test.text = "failed" if report.when == "call" else "error", report.longreprtext
+            test.outcome = "failed" if report.when == "call" else "error"
+            sections = [f"{title}\n{text}" for title, text in report.sections if title != LOGS]
+            test.text = "\n\n".join([report.longreprtext, *sections])
         elif report.skipped:
             test.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
 

@@ -83,9 +83,10 @@ class StateHash:
 
 def rest_hash(subnet: Subnet, *, counts: bool = True) -> bytes:
     """Return the digest of everything except canisters: time, seed, open calls, messages, configuration. Without
-    `counts`, the instructions that open calls have used so far are left out."""
+    `counts`, the instructions that open calls have used so far and the limits are left out."""
     record = {name: getattr(subnet, name) for name in _names(Subnet) if name not in _LEFT_OUT}
     if not counts:
+        del record["instruction_limits"]
         record["contexts"] = [evolve(context, instructions=0) for context in subnet.contexts.values()]
     return _hash("subnet", _plain(record))
 

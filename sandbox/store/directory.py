@@ -261,11 +261,23 @@ class StateDirectory:
     # --- opening
 
     def _recover(self) -> None:
-        """Take the memories back to the last save; delete the journals of completed saves."""
+        """Take the memories back to the last save; delete the journals of completed saves.
+
+        Of a damaged journal, what can be read is taken back: afterwards the checks of the memories tell which of them
+        are damaged. Without checks the directory is refused, and nothing has changed (StateCorrupt).
+        """
         if not self.read_only:
             for file in state_manifest.void_journals(self.path, self.generation):
                 file.unlink()
-        self.pool.recover(self._journal(self.generation))
+        checked = not self._record or "checks" in self._record
+        problems: list[str] | None = [] if checked else None
+        try:
+            self.pool.recover(self._journal(self.generation), problems)
+        except StateCorrupt as error:
+            raise StateCorrupt(f"{error}; bring it back from a copy of {self.path}") from error
+        if problems:
+            named = "; ".join([*problems, "the canisters whose memories differ from the last save are damaged"])
+            self.warning = f"{self.warning}; {named}" if self.warning else named
 
     def _journal(self, generation: int) -> Path:
         return state_manifest.journal(self.path, generation)

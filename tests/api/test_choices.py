@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import Canister, ErrorCode, Principal, Sandbox
+from sandbox.api import runtime_of
+from sandbox.errors import Unsupported
 from sandbox.replay import replay
 from tests.conftest import fixture, rejected
 
@@ -85,3 +87,16 @@ def test_a_file_is_asked_as_the_sandbox_is(tmp_path: Path) -> None:
         ErrorCode.CANISTER_CALLED_TRAP, "", sandbox.snapshots.query, tmp_path / "file", "boom_in_query", sender=owner
     )
     assert "Canister Backtrace:" not in error.message
+
+
+def test_instructions_are_counted_by_rules_that_have_a_name(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match=r'metering="2026", the rules of July 2026, which charge the first access'):
+        Sandbox(metering="2026")
+    with pytest.raises(ValueError, match="metering is classic, not 'fuel'"):
+        Sandbox(metering="fuel")
+    with Sandbox.open(tmp_path / "state", metering="classic") as sandbox:
+        assert runtime_of(sandbox).subnet.metering == "classic"
+    with Sandbox.open(tmp_path / "state") as sandbox:
+        assert runtime_of(sandbox).subnet.metering == "classic"
+        with pytest.raises(Unsupported):
+            runtime_of(sandbox).configure(metering="2026")

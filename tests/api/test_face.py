@@ -13,7 +13,7 @@ import pytest
 
 import sandbox
 from sandbox import CallRejected, Canister, Sandbox, errors
-from sandbox.api import SnapshotManager
+from sandbox.api import SnapshotManager, runtime_of
 from sandbox.api.management import Management
 from tests.conftest import fixture
 
@@ -129,3 +129,33 @@ def test_a_result_shows_in_one_line_how_the_call_ended() -> None:
         f"CallResult(missing of {canister.id}: CANISTER_ERROR (5, IC0536): Error from Canister {canister.id}: "
     )
     assert "\n" not in repr(caught.value.result)
+
+
+def test_a_canister_leaves_comparison_with_other_classes_to_them() -> None:
+    class Same:
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = object.__hash__
+
+    sandbox = Sandbox()
+    canister = sandbox.create_canister()
+    assert canister == sandbox.canister(canister.id)
+    assert canister != Sandbox().create_canister()
+    assert canister != canister.id
+    assert canister == Same()
+
+
+def test_a_runtime_says_every_input_and_what_it_executed() -> None:
+    sandbox = Sandbox()
+    counter = sandbox.create_canister()
+    counter.install(fixture("counter.classical"))
+    seen: list[tuple[str, bool]] = []
+    runtime_of(sandbox).on_step = lambda step, env: seen.append((type(step).__name__, env.executed > 0))
+    counter.call("inc")
+    counter.call("get")
+    for fails in (lambda: counter.call("boom"), lambda: counter.install(b"not wasm")):
+        with pytest.raises(CallRejected):
+            fails()
+    sandbox.advance_time(1)
+    assert seen == [("Update", True), ("Query", True), ("Update", True), ("Command", False), ("Advance", False)]

@@ -246,6 +246,16 @@ def test_metadata(with_canister: Make) -> None:
     assert cli("canister", "metadata", "empty") == "The module has no metadata.\n"
 
 
+def test_private_metadata_is_for_controllers(with_canister: Callable[..., Cli]) -> None:
+    cli = with_canister("c", "counter.enhanced")
+    private = "motoko:stable-types"
+    assert private in cli("canister", "metadata", "c")
+    assert "actor {" in cli("canister", "metadata", "c", private)
+    assert private not in cli("--as", "mallory", "canister", "metadata", "c")
+    assert f"no metadata section '{private}'" in cli("--as", "mallory", "canister", "metadata", "c", private, code=2)
+    assert "service" in cli("--as", "mallory", "canister", "metadata", "c", "candid:service")
+
+
 def test_status_and_logs_are_for_those_who_may_see_them(with_canister: Callable[..., Cli]) -> None:
     cli = with_canister("c", "counter.classical")
     for command, visibility, text in (

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sandbox import Principal
 from sandbox.candid import Func, Service, Some, Variant
-from sandbox.cli.render.output import fields, named, one_line, show, size, table, to_json
+from sandbox.cli.render.output import fields, json_text, named, one_line, show, size, table, to_json
 
 SELF = Principal.management()
 
@@ -36,7 +36,17 @@ SELF = Principal.management()
 )
 def test_to_json(value: Any, expected: Any) -> None:
     assert to_json(value) == expected
-    json.dumps(to_json(value), allow_nan=False)
+    assert json.loads(json_text(to_json(value))) == expected
+
+
+def test_integers_that_no_reader_takes_are_text() -> None:
+    """Python, for one, reads numbers of up to 4,300 digits."""
+    for value, expected in (
+        (16**3500, 16**3500),
+        (-(16**4000), "-0x1" + "0" * 4000),
+        ({"a": [10**4400, 1]}, {"a": [f"{10**4400:#x}", 1]}),
+    ):
+        assert json.loads(json_text(to_json(value))) == expected
 
 
 def test_to_json_refuses_what_it_does_not_know() -> None:

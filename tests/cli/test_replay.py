@@ -38,7 +38,7 @@ def test_a_difference_is_exit_code_1(cli: Cli, record: Path, tmp_path: Path) -> 
     assert isinstance(header, Header)
     other = changed(record, tmp_path / "other", replace(header, counted_by="another engine"), outcome=outcome)
     shown = cli("replay", str(other), code=1)
-    assert "counts of instructions are not compared: recorded with another engine, replayed with wasmtime" in shown
+    assert "counts of instructions are not compared: recorded with another engine, replayed with classic" in shown
     assert "step 5 differs: update update of rwlgt-iiaaa-aaaaa-aaaaa-cai by" in shown
     assert f"answer\n  recorded  reply 0x{b'recorded'.hex()}\n  now       reply 0x" in shown
     facts = cli.json("replay", str(other), code=1)

@@ -37,6 +37,13 @@ def test_an_intact_state_is_said_to_be(counter: Cli) -> None:
     assert found == {"intact": True, "deep": True, "unchecked": 0, "problems": []}
 
 
+def test_a_directory_that_is_not_there_cannot_be_checked(tmp_path: Path) -> None:
+    cli = Cli(tmp_path / "nothing")
+    for args in (["state", "check"], ["--output", "json", "state", "check", "--deep"]):
+        assert f"there is no state directory {tmp_path / 'nothing'}" in " ".join(cli(*args, code=2).split())
+    assert not cli.state.exists()
+
+
 def test_damage_has_canister_and_page(counter: Cli) -> None:
     damage(counter)
     found = counter.json("state", "check", code=1)

@@ -75,3 +75,26 @@ def test_the_page_holds_verdict_findings_and_data(cli: Cli, calls: str, tmp_path
         assert text in page
     nowhere = cli("verify-upgrade", V1, DROPS, "--html", str(tmp_path / "none" / "proof.html"), code=2)
     assert "cannot be written" in nowhere
+
+
+def test_calls_are_made_up_and_the_fewest_are_shown(cli: Cli, tmp_path: Path) -> None:
+    result = cli.run("verify-upgrade", V1, DROPS, "--explore", "6", "--seed", "2")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    [at] = [
+        at
+        for at, line in enumerate(lines)
+        if line.startswith("# the fewest calls that show data-lost, not-idempotent-loses")
+    ]
+    (tmp_path / "saved").write_text("\n".join(lines[at : at + 2]))
+    again = cli.json("verify-upgrade", V1, DROPS, "--calls", str(tmp_path / "saved"), code=1)
+    assert "data-lost" in {finding["id"] for finding in again["findings"]}
+
+
+def test_making_up_calls_needs_a_number_and_an_interface(cli: Cli) -> None:
+    assert "give --explore N, too" in cli("verify-upgrade", V1, GOOD, "--seed", "1", code=2)
+    assert "is not in the range x>=1" in cli("verify-upgrade", V1, GOOD, "--explore", "0", code=2)
+    bare = module("universal.wasm32")
+    assert "universal.wasm32.wasm carries no candid:service" in cli(
+        "verify-upgrade", bare, bare, "--explore", "1", code=2
+    )

@@ -10,7 +10,7 @@ import pytest
 from sandbox import CallRejected, Canister, ErrorCode, InstructionLimits, Sandbox
 from sandbox.engine import EngineTrap, HostFailure, HostFunction, Instance, Library, TrapKind, runtime
 from sandbox.errors import EngineError
-from tests.conftest import guest, rejected, wat
+from tests.conftest import FEW_INSTRUCTIONS, guest, rejected, wat
 
 Install = Callable[..., Canister]
 CODES = {
@@ -107,10 +107,11 @@ def test_every_trap_has_its_kind_code_and_text(
 
 def test_an_endless_loop_is_out_of_instructions(install: Install) -> None:
     canister = install(method("(loop $l (br $l))"))
-    text = "Canister exceeded the limit of 50000000 instructions for single message execution."
+    limit = FEW_INSTRUCTIONS.update
+    text = f"Canister exceeded the limit of {limit} instructions for single message execution."
     error = rejected(ErrorCode.CANISTER_INSTRUCTION_LIMIT_EXCEEDED, text, canister.update, "x")
     assert error.result is not None
-    assert error.result.instructions == 50_000_000
+    assert error.result.instructions == limit
 
 
 def test_a_backtrace_names_functions_innermost_first_and_demangles_rust(install: Install) -> None:

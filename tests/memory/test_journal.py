@@ -310,6 +310,10 @@ def test_a_damaged_journal_is_told_from_a_torn_one(tmp_path: Path) -> None:
     journal.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
     with pytest.raises(StateCorrupt, match="checksum"):
         Pool(directory).recover(journal)
+    problems: list[str] = []
+    assert Pool(directory).recover(journal, problems)
+    assert len(problems) == 1
+    assert state(directory) != before
     journal.write_bytes(b"something else entirely")
     with pytest.raises(StateCorrupt, match="not an undo journal"):
         Pool(directory).recover(journal)

@@ -160,7 +160,7 @@ _INTERRUPTED = """
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
-        canister.update("for_ever")
+        canister.update(sys.argv[2])
     except TimeoutError:
         print("interrupted")
     assert canister.raw_state() == before
@@ -168,19 +168,21 @@ _INTERRUPTED = """
 """
 
 
-@pytest.mark.parametrize("kib", [1024, 8192])
-def test_an_interruption_ends_a_guest_whatever_the_stack(kib: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kib", "method"), [(1024, "for_ever"), (8192, "for_ever"), (1024, "alone")])
+def test_an_interruption_ends_a_guest_whatever_the_stack(kib: int, method: str, tmp_path: Path) -> None:
+    """In a helper thread also a guest that never calls the host: its counter is stopped."""
     module = tmp_path / "guest.wasm"
     module.write_bytes(
         guest(
             """(func (export "canister_update for_ever")
               (loop $l (i32.store (i32.const 8) (i32.const 1)) (drop (call $time)) (br $l)))
+            (func (export "canister_update alone") (loop $l (i32.store (i32.const 8) (i32.const 1)) (br $l)))
             (func (export "canister_update ok") (call $reply64 (i64.load (i32.const 8))))"""
         )
     )
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_INTERRUPTED), str(module)],
+        [sys.executable, "-c", textwrap.dedent(_INTERRUPTED), str(module), method],
         capture_output=True,
         text=True,
         timeout=120,

@@ -91,6 +91,7 @@ def test_the_page_holds_every_test_with_instructions_memory_and_logs(run: Run, p
     assert "Canister tests: 1 failed, 5 passed" in shown
     assert "<b>3</b>" in shown
     assert "boom: on purpose" in shown
+    assert "Wasm backtrace (innermost first)\n  0  trap" in shown
     assert re.search(r"test_inc\[3\].*?passed\n[\d.]+\n6\n[\d,]+\n\d+\.\d\d\n", shown, re.DOTALL)
 
 

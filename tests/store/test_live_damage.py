@@ -6,24 +6,30 @@ import os
 import random
 import re
 import shutil
-import tarfile
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sandbox import CallRejected, Canister, Policy, Sandbox
+from sandbox import CallRejected, Policy, Sandbox
 from sandbox.api import runtime_of
 from sandbox.candid import encode
 from sandbox.errors import SandboxError, StateCorrupt, StateError, StateWarning
 from sandbox.execution import Round
-from tests.snapshots.writer import WASM, tell, writer
-from tests.store.live import PAGE, Live, canister, flip, flip_like_the_medium, live_state, opened, raw, whole
-from tests.store.test_directory import COUNTER, killed_at
-from tests.store.test_golden import GOLDEN
-from tests.store.test_power import full_after
+from tests.snapshots.writer import WASM, tell
+from tests.store.live import (
+    PAGE,
+    Live,
+    canister,
+    flip,
+    flip_like_the_medium,
+    kinds,
+    live_state,
+    opened,
+    raw,
+    whole,
+)
+from tests.store.test_directory import COUNTER
 
 Damage = Callable[[Live, Path], None]
 
@@ -84,7 +90,6 @@ DAMAGES = (
     exchanged,
 )
 damages = pytest.mark.parametrize("damage", DAMAGES)
-kinds = pytest.mark.parametrize("kind", ["heap", "stable"])
 
 
 @pytest.fixture
@@ -322,87 +327,6 @@ def flipped(content: bytes, at: int, dice: random.Random) -> bytes:
     return bytes(damaged)
 
 
-# The checks themselves
-
-
-def random_step(sandbox: Sandbox, victim: Canister, dice: random.Random) -> None:
-    state = runtime_of(sandbox).state_of(victim.id)
-    heap, stable = state.heap.size, state.stable.size
-    length = dice.choice([1, 100, PAGE, 9 * PAGE, 3 * WASM])
-    kind = dice.randrange(10)
-    if kind < 3:
-        tell(victim, "poke", dice.randrange(max(heap - length, 1)), min(length, heap), dice.choice([0, 0, 7, 200]))
-    elif kind < 5 and stable:
-        length = min(length, WASM)
-        tell(victim, "stable_poke", dice.randrange(max(stable - length, 1)), length, dice.choice([0, 7, 200]))
-    elif kind == 5:
-        tell(victim, "grow", dice.randrange(8))
-    elif kind == 6:
-        tell(victim, "stable_grow", dice.randrange(8))
-    elif kind == 7:
-        with suppress(CallRejected):
-            victim.take_snapshot()
-    elif kind == 8 and victim.list_snapshots():
-        victim.load_snapshot(dice.choice(victim.list_snapshots()).id)
-    elif kind == 9:
-        with sandbox.anchor():
-            random_step(sandbox, victim, dice)
-            if dice.randrange(2):
-                sandbox.save()
-            random_step(sandbox, victim, dice)
-
-
-def walk(path: Path, seed: int, sessions: int = 6) -> None:
-    """Random steps; after every session each check must be that of the bytes."""
-    dice = random.Random(seed)
-    live = live_state(path)
-    for _ in range(sessions):
-        with Sandbox.open(path, max_snapshots=4) as sandbox:
-            victim = canister(sandbox, live.victim)
-            for _ in range(dice.randrange(1, 8)):
-                random_step(sandbox, victim, dice)
-                if not dice.randrange(4):
-                    sandbox.save()
-            expected = victim.raw_state()
-        whole(path)
-        with opened(path) as sandbox:
-            assert raw(sandbox, live.victim) == expected
-            random_step(sandbox, canister(sandbox, live.victim), dice)  # taken back
-        whole(path)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_checks_follow_every_kind_of_change(tmp_path: Path, seed: int) -> None:
-    walk(tmp_path / "state", seed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 140))
-def test_checks_follow_every_kind_of_change_for_long(tmp_path: Path, seed: int) -> None:
-    walk(tmp_path / "state", seed, 15)
-
-
-def test_a_save_after_reopening_reads_what_it_changes(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = [0]
-
-    def counted(name: str) -> None:
-        original = getattr(os, name)
-
-        def operation(descriptor: int, *args: object) -> object:
-            result = original(descriptor, *args)
-            if "/memories/" in os.readlink(f"/proc/self/fd/{descriptor}"):
-                read[0] += len(result) if isinstance(result, bytes) else result
-            return result
-
-        monkeypatch.setattr(os, name, operation)
-
-    counted("pread")
-    counted("preadv")
-    with Sandbox.open(live.path) as sandbox:
-        tell(canister(sandbox, live.victim), "stable_poke", 5 * WASM, 10, 1)
-    assert 0 < read[0] < 16 * PAGE
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
 def test_any_damage_of_any_file_is_noticed_or_harmless(tmp_path: Path, seed: int) -> None:
@@ -447,84 +371,6 @@ def test_any_damage_of_any_file_is_noticed_or_harmless(tmp_path: Path, seed: int
                 canister(sandbox, live.other).recover()
             canister(sandbox, live.other).accept_damage()
     whole(live.path)
-
-
-# Whatever ends a save
-
-
-def large_change(path: Path) -> None:
-    """More pages than a manifest holds checks for, growth, a smaller memory than before, and a new one."""
-    with Sandbox.open(path, max_snapshots=4) as sandbox:
-        victim = sandbox.canisters()[-1]
-        for page in range(10):
-            tell(victim, "poke", page * WASM + 7, WASM, 0x70 + page)
-        tell(victim, "grow", 3)
-        sandbox.save()
-        victim.load_snapshot(victim.list_snapshots()[0].id)
-        sandbox.create_canister().install(writer(2))
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_killed_at_any_file_operation_the_checks_are_those_of_the_bytes(tmp_path: Path) -> None:
-    live = live_state(tmp_path / "first")
-    reference = tmp_path / "reference"
-    shutil.copytree(live.path, reference)
-    large_change(reference)
-    whole(reference)
-    with opened(reference) as sandbox:
-        after = raw(sandbox, live.victim)
-    seen, number, killed = [], 0, True
-    while killed:
-        path = tmp_path / "state"
-        shutil.copytree(live.path, path)
-        killed = killed_at(number, partial(large_change, path))
-        whole(path)
-        with opened(path) as sandbox:
-            seen.append(raw(sandbox, live.victim))
-        shutil.rmtree(path)
-        number += 3
-    assert seen[0] == live.saved
-    assert seen[-1] == after
-    assert number > 60
-
-
-def test_on_a_full_disk_the_checks_stay_those_of_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = live_state(tmp_path / "first")
-    failures = 0
-    for number in range(0, 10_000, 7):
-        path = tmp_path / "state"
-        shutil.copytree(live.path, path)
-        with full_after(number, path, monkeypatch) as refused, suppress(SandboxError):
-            large_change(path)
-        whole(path)
-        with Sandbox.open(path, max_snapshots=9) as sandbox:
-            tell(canister(sandbox, live.victim), "poke", 5, 20 * PAGE, 3)
-        whole(path)
-        shutil.rmtree(path)
-        failures += bool(refused[0])
-        if not refused[0]:
-            break
-    assert failures > 3
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_an_old_directory_gets_its_checks_with_the_next_save(tmp_path: Path, version: int) -> None:
-    with tarfile.open(GOLDEN / f"state-{version}.tar.gz") as archive:
-        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4 and later
-        archive.extractall(tmp_path)
-    path = tmp_path / f"state-{version}"
-    with Sandbox.open(path) as sandbox:
-        [kept] = sandbox.canisters()
-        before = kept.raw_state()
-        assert sandbox.check(deep=True).intact
-        assert sandbox.check().unchecked == 2
-    whole(path)
-    with opened(path) as sandbox:
-        assert raw(sandbox, kept.id) == before
-        file = path / "memories" / runtime_of(sandbox).state_of(kept.id).stable.name
-    flip(file, 6)
-    with opened(path) as sandbox, pytest.raises(StateCorrupt, match="stable memory"):
-        raw(sandbox, kept.id)
 
 
 def test_calls_and_timers_of_a_damaged_canister_stop_nobody(tmp_path: Path) -> None:

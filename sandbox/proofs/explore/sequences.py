@@ -222,6 +222,7 @@ def _of_method(subject: Subject, name: str, pool: Pool, number: int) -> tuple[Ca
             answers.setdefault(result.reply, call)
 
     drawn(arguments(subject.functions[name].args, pool), _QUERIES, number, ask)
-    simplest, *others = answers.items() or [(b"", None)]
-    chosen = [simplest, *sorted(others, key=lambda answer: -len(answer[0]))]
-    return tuple(call for _, call in chosen[:_ANSWERS] if call is not None)
+    chosen = list(answers.values())[:1]
+    by_length = [answers[reply] for reply in sorted(answers, key=len)]
+    chosen += by_length[-1:] + by_length
+    return tuple(dict.fromkeys(chosen))[:_ANSWERS]

@@ -20,8 +20,10 @@ from sandbox.proofs.explore.strategies import arguments
 from sandbox.proofs.generate import Pool
 
 Calls = tuple[Call, ...]
-BUDGET = 60
-"""Sequences that are looked at for one result, at most."""
+BUDGET = 80
+"""Sequences that are looked at for one result, at most, besides those from which the search may start."""
+_TOGETHER = 4
+"""The most calls whose values are made simpler at the same time, besides one after the other."""
 _SETTINGS = settings(
     max_examples=20, phases=[Phase.generate, Phase.shrink], database=None, deadline=None, derandomize=False
 )
@@ -46,16 +48,18 @@ class _Looks:
 
 
 def smallest(subject: Subject, starts: Iterable[Calls], shows: Callable[[Calls], bool], number: int) -> Calls | None:
-    """Return the smallest sequence of calls for which `shows` holds; None if it holds for none of `starts`, which come
-    in the order in which they are tried, or for none that the budget is enough for. The same `number` as seed returns
-    the same."""
-    looks = _Looks(shows)
-    begin = next((calls for calls in starts if looks(calls)), None)
+    """Return the smallest sequence of calls for which `shows` holds, made from the first of `starts` for which it does;
+    None if it holds for none. The same `number` as seed returns the same."""
+    begin = next((calls for calls in starts if shows(calls)), None)
     if begin is None:
         return None
-    calls = _without_needless(begin, looks)
-    for place in range(len(calls)):
-        calls = _simpler(subject, calls, place, looks, number)
+    looks, before, calls = _Looks(shows), None, begin
+    while calls != before:
+        before = calls
+        calls = _without_needless(calls, looks)
+        together = range(len(calls)) if len(calls) <= _TOGETHER else range(0)
+        for places in (together, *(range(place, place + 1) for place in range(len(calls)))):
+            calls = _simpler(subject, calls, places, looks, number)
     return calls
 
 
@@ -71,27 +75,34 @@ def _without_needless(calls: Calls, looks: _Looks) -> Calls:
                 calls = fewer
             else:
                 at += size
-        size = 1 if 1 < size < 3 else size // 2
+        size //= 2
     return calls
 
 
-def _simpler(subject: Subject, calls: Calls, place: int, looks: _Looks, number: int) -> Calls:
-    """Replace the arguments of one call, and its sender, by the simplest that will do."""
-    present = calls[place]
-    types = subject.functions[present.method].args
-    if not types and present.sender is None:
+def _simpler(subject: Subject, calls: Calls, places: range, looks: _Looks, number: int) -> Calls:
+    """Replace the arguments of the calls at these places, and their senders, by the simplest that will do together."""
+    if looks.left <= 0:
         return calls
 
-    def with_values(call: Call) -> Calls:
-        return (*calls[:place], call, *calls[place + 1 :])
+    def whole(some: Calls) -> Calls:
+        return (*calls[: places.start], *some, *calls[places.stop :])
 
-    senders = st.sampled_from(list(dict.fromkeys((None, present.sender))))
-    pool = Pool.of(candid.decode(types, present.arg))
-    candidates = st.builds(made_call, st.just(present.method), st.just(types), arguments(types, pool), senders)
+    candidates = st.tuples(*(_like(subject, calls[place]) for place in places))
     try:
-        found = find(candidates, lambda call: looks(with_values(call)), settings=_SETTINGS, random=Random(number))
+        found = find(candidates, lambda some: looks(whole(some)), settings=_SETTINGS, random=Random(number))
     except NoSuchExample:
         return calls
-    if len(found.text) > len(present.text):
-        return calls
-    return with_values(found)
+    return min(calls, whole(found), key=_size)
+
+
+def _like(subject: Subject, call: Call) -> st.SearchStrategy[Call]:
+    """Return a strategy for calls of the same method, with the values of this call and simpler ones."""
+    types = subject.functions[call.method].args
+    senders = st.sampled_from(list(dict.fromkeys((None, call.sender))))
+    values = arguments(types, Pool.of(candid.decode(types, call.arg)))
+    return st.builds(made_call, st.just(call.method), st.just(types), values, senders)
+
+
+def _size(calls: Calls) -> tuple[int, list[str]]:
+    """Return what the simplest sequence has the least of."""
+    return sum(len(call.text) for call in calls), [call.text for call in calls]

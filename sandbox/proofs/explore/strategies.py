@@ -40,7 +40,7 @@ _LARGE = 1 << 31
 _LETTERS = 'ab Z09_-.@/\\"\n\t\0ßéΩ漢\u0301\u202e😀'
 _BYTES = (0, 1, 0x41, 0x7F, 0x80, 0xFF)
 _ITEMS = 3
-"""The most items of a vector, and of the letters or bytes in a row."""
+"""The most items of a vector, and of different letters or bytes in a text or blob."""
 _LONG = (100, 1_000, 5_000)
 """The lengths of long texts and blobs."""
 _CHOICES = 100
@@ -148,12 +148,12 @@ def _either(simple: Strategy, *more: Sequence[Any]) -> Strategy:
     return st.one_of(simple, *(st.sampled_from(values[:_CHOICES]) for values in sampled))
 
 
-def _rows(letters: Sequence[Any]) -> Strategy:
-    """Return a strategy for a few letters, or, now and then, one of them many times."""
-    letter = st.sampled_from(letters)
-    few = st.lists(letter, max_size=_ITEMS)
-    many = st.builds(lambda one, size: [one] * size, letter, st.sampled_from(_LONG))
-    return st.one_of(few, few, few, many)
+@st.composite
+def _rows(draw: st.DrawFn, letters: Sequence[Any]) -> list[Any]:
+    """Draw a few letters, or, now and then, many: `_ITEMS` again and again."""
+    size: int = draw(st.sampled_from((*range(_ITEMS + 1), *range(_ITEMS + 1), *_LONG)))
+    row = [draw(st.sampled_from(letters)) for _ in range(min(size, _ITEMS))]
+    return (row * size)[:size]
 
 
 _TEXTS = _rows(_LETTERS).map("".join)

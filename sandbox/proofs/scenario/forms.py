@@ -17,6 +17,8 @@ from sandbox.proofs.scenario.source import Node, nearest
 
 JsonSchema: TypeAlias = dict[str, Any]
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
+_SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
+"""Numbers that YAML writes in its own way."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ns|us|ms|s|m|h|d)")
 
 
@@ -60,7 +62,7 @@ def number_of(node: Node) -> int | float | None:
         return int(text, 0) if re.fullmatch(r"[+-]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+)", text) else int(text)
     except ValueError:
         try:
-            return float(text)
+            return float(_SPECIAL.get(text.lower(), text))
         except ValueError:
             return None
 

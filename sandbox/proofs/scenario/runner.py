@@ -51,8 +51,9 @@ class Run:
         self._baselines = {scenario.path: baselines.read(scenario.baseline_path) for scenario in scenarios}
         self.progress = Progress(cases=sum(len(cases) for _, cases in self._work))
         self._reports: list[ScenarioReport] = []
-        self._present: tuple[Scenario, list[CaseReport]] | None = None
-        self._case: tuple[Case, list[StepReport]] | None = None
+        self._present: tuple[int, Scenario, list[CaseReport]] | None = None
+        self._case: tuple[int, Case, list[StepReport]] | None = None
+        """The scenario and the case that are being run, each with the number of those done before it."""
 
     def _chosen(self, scenario: Scenario) -> list[Case]:
         return [case for case in scenario.cases if self._options.only in f"{scenario.path} [{case.name}]"]
@@ -62,38 +63,38 @@ class Run:
         for scenario, cases in self._work:
             if cases:
                 self._reports.append(self._scenario(scenario, cases))
-                self._present = None
         return self.report()
 
     def report(self, *, interrupted: bool = False) -> Report:
         """Return the report of what is done; `interrupted`: the present case is not run to its end."""
         reports = list(self._reports)
         present, case = self._present, self._case
-        if present is not None:
-            scenario, done = present
-            rest = [] if case is None else [_unfinished(*case)]
-            reports.append(ScenarioReport(str(scenario.path), scenario.title, (*done, *rest)))
+        if present is not None and present[0] == len(reports):
+            _, scenario, done = present
+            cases = list(done)
+            if case is not None and case[0] == len(cases):
+                cases.append(_unfinished(*case[1:]))
+            reports.append(ScenarioReport(str(scenario.path), scenario.title, tuple(cases)))
         return Report(tuple(reports), interrupted)
 
     def _scenario(self, scenario: Scenario, cases: Sequence[Case]) -> ScenarioReport:
         done: list[CaseReport] = []
-        self._present = (scenario, done)
+        self._present = (len(self._reports), scenario, done)
         kept = self._baselines[scenario.path]
         keeper = _Keeper(scenario, None if self._options.update else kept, self._options.update)
         for case in cases:
             self.progress.case += 1
             self.progress.title = f"{scenario.path.name}{f' [{case.name}]' if case.name else ''}"
-            done.append(self._run_case(case, keeper))
-            self._case = None
+            steps: list[StepReport] = []
+            self._case = (len(done), case, steps)
+            done.append(self._run_case(case, steps, keeper))
         report = ScenarioReport(str(scenario.path), scenario.title, tuple(done), keeper.notes)
         if not self._options.update:
             return report
         return replace(report, notes=(_updated(scenario, report, keeper, kept),))
 
-    def _run_case(self, case: Case, keeper: _Keeper) -> CaseReport:
+    def _run_case(self, case: Case, steps: list[StepReport], keeper: _Keeper) -> CaseReport:
         begun = perf_counter()
-        steps: list[StepReport] = []
-        self._case = (case, steps)
         stage = Stage(case.rules)
         keeper.begin(case)
         try:

@@ -6,7 +6,7 @@ import difflib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -17,6 +17,10 @@ from sandbox.errors import SandboxError
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STANDARD = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([^}]*)\}|((?:canister|user)\.\w+|[A-Za-z_]\w*))")
+_TAGS = frozenset({"str", "int", "float", "bool", "null", "timestamp", "merge", "value", "seq", "map"}) | frozenset(
+    {"!any", "!some", "!match", "!between", "!among", "!hex"}
+)
+"""The types of YAML that are read, and the tags of values and patterns."""
 T = TypeVar("T")
 _DEEPEST = 100
 """The most levels of a file."""
@@ -63,7 +67,8 @@ class Wrong(Exception):
         self.problem = Problem(place, text)
 
 
-class Node(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Node:
     """A value of a YAML file. `tag`: `str`, `int`, `float`, `bool`, `null`, `seq`, `map`, or the text of another tag
     such as `!any`. `text`: a scalar as written. `items`, `pairs`: of a list, of a mapping. `stays`: it has no `$`."""
 
@@ -153,6 +158,8 @@ class _Converter:
         mark = node.start_mark
         place = Place(self._path, mark.line + 1, mark.column + 1)
         tag = node.tag.removeprefix(_STANDARD)
+        if tag not in _TAGS:
+            raise Wrong(place, f"no tag {tag}; there are: {', '.join(sorted(t for t in _TAGS if t.startswith('!')))}")
         if isinstance(node, yaml.ScalarNode):
             return Node(place, tag, node.value, stays="$" not in node.value)
         if id(node) in self._known:
@@ -201,7 +208,7 @@ def filled(node: Node, variables: Variables) -> Node:
         return Node(node.place, node.tag, "", (), tuple(pairs), "map")
     whole = _VARIABLE.fullmatch(node.text)
     if whole and not whole[1] and node.tag == "str":
-        return _value(node, whole, variables)._replace(place=node.place)
+        return replace(_value(node, whole, variables), place=node.place)
     text = _VARIABLE.sub(lambda match: "$" if match[1] else _text(node, match, variables), node.text)
     return Node(node.place, node.tag, text)
 

@@ -32,6 +32,7 @@ from sandbox.proofs.scenario.values import VALUES, encoded
 
 _USER = Form("the name of a user, or a principal", user, {"type": "string"})
 _TEXT_NODE = Form("a text", NODE.read, {"type": "string"})
+_TIMES = whole(1, 1_000_000)
 INDEX = "index"
 """The variable of a repetition: the number of the round, from 0."""
 
@@ -226,7 +227,7 @@ def _expect(draft: Draft) -> Step:
 
 
 def _repeat(draft: Draft) -> Step:
-    times = whole(1).read(draft.main)
+    times = _TIMES.read(draft.main)
     steps = draft.keys["steps"]
     if steps.form != "seq" or not steps.items:
         steps.expected("a list of steps")
@@ -336,7 +337,7 @@ STEPS: Final = (
     StepKind("expect", _COMMON[0].form, "Check the present state, without doing anything.", _expect, (_CANISTER,)),
     StepKind(
         "repeat",
-        whole(1),
+        _TIMES,
         "Repeat `steps`; `$index` is the number of the round, from 0.",
         _repeat,
         (Key("steps", Form("a list of steps", NODE.read, {"$ref": "#/$defs/steps"}), "The steps.", required=True),),
@@ -373,7 +374,7 @@ def _filled(node: Node, kind: StepKind, planner: Planner) -> Node:
     if kind.name != "repeat":
         return filled(node, planner.variables)
     pairs = ((name, value if name.text == "steps" else filled(value, planner.variables)) for name, value in node.pairs)
-    return node._replace(pairs=tuple(pairs))
+    return replace(node, pairs=tuple(pairs))
 
 
 def _kind(node: Node) -> StepKind:

@@ -181,8 +181,6 @@ def special_pattern(node: Node, item_pattern: Callable[[Node], Pattern]) -> Patt
             return Between(*bounds)
         case "!among":
             return Among(tuple(map(item_pattern, node.items)))
-    if node.tag.startswith("!") and node.tag != "!hex":
-        node.wrong(f"no tag {node.tag}; there are: !any, !some, !match, !between, !among, !hex")
     return None
 
 
@@ -214,6 +212,8 @@ def _plain(node: Node) -> Any:
 def _value(node: Node, kind: Type) -> Any:
     """Return the Python value of YAML at a type."""
     kind = kind.resolve()
+    if node.tag.startswith("!") and not (node.tag == "!hex" and isinstance(kind, VecType | OptType)):
+        node.wrong(f"{node.tag} cannot stand for a value of type {kind}")
     match kind:
         case PrimType():
             return _primitive(node, kind)

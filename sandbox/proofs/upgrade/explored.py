@@ -40,6 +40,8 @@ from sandbox.snapshots.diff import compare
 NAME = "explore"
 _STATE_CHECKS = ("state", "hooks", "data", "queries", "second upgrade", "downgrade", "writes")
 """Checks whose findings depend on the data."""
+_OF_THE_PROOF = ("data-unreadable",)
+"""Findings that say what could not be looked at: no calls are looked for that bring them about."""
 _SMALLER = 8
 """Smaller states that are checked after the rich one, at most."""
 _STARTS = 20
@@ -109,7 +111,8 @@ class ExploredProof:
     def _smallest(self, checks: tuple[Check, ...], found: Exploration, calls: tuple[Call, ...]) -> tuple[Smallest, ...]:
         """Return the smallest sequence for each kind of finding, the gravest first, that depends on the data."""
         where = {each.id: check.name for check in reversed(checks) for each in check.findings}
-        grave = [each for check in checks for each in check.findings if each.severity > Severity.NOTE]
+        every = [each for check in checks for each in check.findings]
+        grave = [each for each in every if each.severity > Severity.NOTE and each.id not in _OF_THE_PROOF]
         without = self._ids((), _STATE_CHECKS)
         sorts = (each.id for each in sorted(grave, key=lambda each: -each.severity))
         kinds = [kind for kind in dict.fromkeys(sorts) if where[kind] in (*_STATE_CHECKS, NAME) and kind not in without]
@@ -183,7 +186,7 @@ def _changes(trial: Trial, begin: Observation) -> frozenset[str]:
         for query in queries
         if not same_answer(trial.old, query, begin.answers[query.text], now.answers[query.text])
     }
-    if not named and not begin.decoded.parts and not now.decoded.parts:
+    if not named and not any(part.count is not None for part in (*begin.decoded.parts, *now.decoded.parts)):
         difference = compare(begin.data, now.data)
         named = {name for name in ("globals", "heap", "stable") if getattr(difference, name)}
     return frozenset(named)

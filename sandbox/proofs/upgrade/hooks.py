@@ -10,7 +10,7 @@ from sandbox.execution import CallResult
 from sandbox.limits import STABLE_MEMORY
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.report import Check
-from sandbox.proofs.upgrade.texts import first_line
+from sandbox.proofs.upgrade.texts import why
 from sandbox.proofs.upgrade.trial import Trial
 
 NEAR = 0.5
@@ -58,8 +58,8 @@ def _failure(rejected: CallRejected, measures: tuple[HookMeasure, ...]) -> Findi
 
 
 def reason(rejected: CallRejected) -> str:
-    """Return the first line of a reject, without the name of the canister."""
-    return first_line(rejected.message)
+    """Return what a reject says in one line."""
+    return why(rejected.message)
 
 
 def _near_limits(trial: Trial, measures: tuple[HookMeasure, ...]) -> Iterator[Finding]:

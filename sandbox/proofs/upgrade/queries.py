@@ -12,7 +12,7 @@ from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.observe import Observation
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import Version
-from sandbox.proofs.upgrade.texts import cut, first_line
+from sandbox.proofs.upgrade.texts import cut, why
 from sandbox.proofs.upgrade.trial import Trial
 
 
@@ -45,7 +45,7 @@ def differences(trial: Trial, before: Observation, after: Observation) -> Iterat
         if was.reject is not None or call.method not in trial.new.methods:
             continue
         if now.reject is not None:
-            yield finding("query-fails", f"{call.text}: {first_line(now.reject.message)}", now.backtrace)
+            yield finding("query-fails", f"{call.text}: {why(now.reject.message)}", now.backtrace)
         elif not same_answer(trial.old, call, was, now):
             old, new = shown(trial.old, call, was), shown(trial.new, call, now)
             yield finding("query-differs", call.text, (f"before  {cut(old)}", f"after   {cut(new)}"))

@@ -17,7 +17,7 @@ from sandbox.errors import ErrorCode, RequestTooLarge, StillWaiting
 from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call, made_call
 from sandbox.proofs.generate import Generator, Pool, Uninhabited
-from sandbox.proofs.upgrade.observe import Observation
+from sandbox.proofs.upgrade.observe import Observation, observe
 from sandbox.proofs.upgrade.pools import known_values
 from sandbox.proofs.upgrade.start import Version, perform
 from sandbox.proofs.upgrade.trial import Trial
@@ -32,11 +32,11 @@ _PLACES = 4
 """Texts and blobs in the arguments of one method that are made longer, one at a time."""
 INSTRUCTIONS = 100_000_000
 """What one message of a try may execute. A call that needs more than half of it is not compared."""
+_SHORT = 50_000_000
+"""Instructions of a query that is asked again after writes."""
 _ENDLESS = 2
 """Calls of a method that come to that limit, after which it is not tried any more."""
 _ROUNDS = 20
-_LATER = 61
-"""Seconds after which a call is made once more: replies that depend on the time are not compared."""
 
 Path = tuple[str | int, ...]
 """Where in the arguments a value is."""
@@ -44,11 +44,10 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Try:
-    """A call that the old version answers. `steady`: whether it answers the same a little later."""
+    """A call that the old version answers. Time and random numbers are the same in both versions' copies."""
 
     call: Call
     result: CallResult
-    steady: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Tries:
     sequence: list[Call] = field(default_factory=list)
     """One call of each method, made one after the other, not on copies of their own."""
     after: Observation | None = None
-    """What is seen after the sequence; of queries only those whose answers do not depend on the time."""
+    """What is seen after the sequence."""
 
 
 def try_old(trial: Trial) -> Tries:
@@ -106,14 +105,17 @@ def _make_sequence(trial: Trial, tries: Tries) -> None:
         for call in first.values():
             result = make(trial, trial.old, call)
             tries.sequence += [call] if result is not None and result.reject is None else []
-        seen = trial.observe(trial.old)
-    with trial.sandbox.anchor():
-        pass_time(trial)
-        for call in tries.sequence:
-            make(trial, trial.old, call)
-        answers = {query.text: perform(trial.canister, trial.old, query) for query in trial.queries}
-    steady = {text: result for text, result in seen.answers.items() if result.reply == answers[text].reply}
-    tries.after = replace(seen, answers=steady)
+        tries.after = observe(trial.sandbox, trial.canister, trial.old, short_queries(trial))
+
+
+def short_queries(trial: Trial) -> list[Call]:
+    """Return the queries that are asked again after writes: those that the old version answers soon."""
+    answers = trial.before.answers
+    return [
+        query
+        for query in trial.queries
+        if answers[query.text].reject is None and answers[query.text].instructions <= _SHORT
+    ]
 
 
 def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
@@ -128,8 +130,7 @@ def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
             return
         if result is None or result.reject is not None:
             continue
-        later = attempt(trial, trial.old, call, later=True)
-        tries.tries.append(Try(call, result, later is not None and later.reply == result.reply))
+        tries.tries.append(Try(call, result))
         if not lengthened:
             lengthened = True
             for path in [path for path, _ in _places(values)][:_PLACES]:
@@ -138,7 +139,7 @@ def _try_method(trial: Trial, tries: Tries, method: str, pool: Pool) -> None:
                 tries.longer.append(replace(longer, taken=taken))
                 at_most = attempt(trial, trial.old, longer.call(taken)) if taken else None
                 if at_most is not None and at_most.reject is None:
-                    tries.tries.append(Try(longer.call(taken), at_most, False))
+                    tries.tries.append(Try(longer.call(taken), at_most))
 
 
 def _draws(method: str, function: FuncType, pool: Pool) -> Iterator[tuple[Any, ...]]:
@@ -157,17 +158,10 @@ def _draws(method: str, function: FuncType, pool: Pool) -> Iterator[tuple[Any, .
             yield values
 
 
-def attempt(trial: Trial, version: Version, call: Call, *, later: bool = False) -> CallResult | None:
+def attempt(trial: Trial, version: Version, call: Call) -> CallResult | None:
     """Make a call on a copy; None if it takes more rounds or instructions than a try may."""
     with trial.sandbox.anchor():
-        if later:
-            pass_time(trial)
         return make(trial, version, call)
-
-
-def pass_time(trial: Trial) -> None:
-    trial.sandbox.advance_time(seconds=_LATER)
-    trial.sandbox.tick()
 
 
 def make(trial: Trial, version: Version, call: Call) -> CallResult | None:

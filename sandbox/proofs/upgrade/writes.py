@@ -13,18 +13,16 @@ from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import compare_data, lost_data
-from sandbox.proofs.upgrade.observe import decode_data, saved_data
+from sandbox.proofs.upgrade.observe import decode_data, observe, saved_data
 from sandbox.proofs.upgrade.queries import same_answer, shown
 from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import perform
-from sandbox.proofs.upgrade.texts import cut, first_line
+from sandbox.proofs.upgrade.texts import cut, why
 from sandbox.proofs.upgrade.trial import Trial
-from sandbox.proofs.upgrade.tries import Tries, Try, attempt, limited, longest, make
+from sandbox.proofs.upgrade.tries import Tries, Try, attempt, limited, longest, make, short_queries
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 _NAME = "writes"
-_SHORT = 50_000_000
-"""Instructions of a query that is asked again after writes."""
 
 
 def check(trial: Trial, tries: Tries) -> Check:
@@ -54,17 +52,17 @@ def _failed(results: _Results) -> Iterator[Finding]:
     for method, calls in failed.items():
         each, now = calls[0]
         every = sum(one.call.method == method for one, _ in results)
-        why = "more instructions or rounds" if now is None or now.reject is None else first_line(now.reject.message)
+        text = "more instructions or rounds" if now is None or now.reject is None else why(now.reject.message)
         frames = () if now is None else now.backtrace
         count = f"{len(calls)} of {every} calls"
-        yield finding("write-fails", f"{method}: {why}", (f"{count}, such as {cut(each.call.text)}", *frames))
+        yield finding("write-fails", f"{method}: {text}", (f"{count}, such as {cut(each.call.text)}", *frames))
 
 
 def _different(trial: Trial, results: _Results) -> Iterator[Finding]:
-    """Yield a finding for each method whose reply is another one, if it does not depend on the time."""
+    """Yield a finding for each method whose reply is another one."""
     reported = set()
     for each, now in results:
-        if not each.steady or now is None or now.reject is not None or each.call.method in reported:
+        if now is None or now.reject is not None or each.call.method in reported:
             continue
         if not same_answer(trial.old, each.call, each.result, now):
             reported.add(each.call.method)
@@ -96,17 +94,16 @@ def _sequence(trial: Trial, tries: Tries) -> Iterator[Finding]:
     """Make one call of each method, and compare what is there with what the old version has after the same calls: a
     structure may be lost when it is touched for the first time, and not in the upgrade."""
     assert tries.after is not None
-    assert trial.losses is not None
     with trial.sandbox.anchor():
         results = [make(trial, trial.new, call) for call in tries.sequence]
         if any(result is None or result.reject is not None for result in results):
             return
-        seen = trial.observe(trial.new)
+        seen = observe(trial.sandbox, trial.canister, trial.new, short_queries(trial))
         losses = compare_data(trial, tries.after.data, seen.data)
-    known = {group.place for group in trial.losses.lost}
+    known = {group.place for group in trial.losses.lost} if trial.losses is not None else set()
     yield from lost_data("write-loses", replace(losses, groups=tuple(g for g in losses.groups if g.place not in known)))
-    for query in trial.queries:
-        if query.text in tries.after.answers and _stayed(trial, query):
+    for query in short_queries(trial):
+        if _stayed(trial, query):
             was, now = tries.after.answers[query.text], seen.answers[query.text]
             if not same_answer(trial.old, query, was, now):
                 texts = shown(trial.old, query, was), shown(trial.new, query, now)
@@ -130,12 +127,10 @@ def _harm(trial: Trial, calls: Collection[Call], known: Collection[str]) -> list
             make(trial, trial.new, call)
         damaged = damages(saved_data(trial.sandbox, trial.canister)[0])
         harm = [f"{name}: {text}" for name, text in damaged.items() if name not in known]
-        for query in trial.queries:
-            before = trial.after.answers[query.text]
-            short = before.reject is None and before.instructions <= _SHORT
-            if short and query.method in trial.new.methods:
+        for query in short_queries(trial):
+            if trial.after.answers[query.text].reject is None:
                 now = perform(trial.canister, trial.new, query)
-                harm += [f"{query.text}: {first_line(now.reject.message)}"] if now.reject is not None else []
+                harm += [f"{query.text}: {why(now.reject.message)}"] if now.reject is not None else []
         return harm
 
 

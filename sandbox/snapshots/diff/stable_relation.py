@@ -69,13 +69,10 @@ class Difference:
     @property
     def text(self) -> str:
         """A sentence."""
-        if self.after is None:
-            return f"{self.path} dropped (it was {self.before})"
-        return (
-            f"{self.path} added ({self.after})"
-            if self.before is None
-            else f"{self.path} : {self.before} -> {self.after}"
-        )
+        if self.before is not None and self.after is not None:
+            return f"{self.path} : {self.before} -> {self.after}"
+        kind = self.before or self.after
+        return f"{self.path} {'dropped' if self.after is None else 'added'}{'' if kind == '()' else f' ({kind})'}"
 
 
 REFUSED, LOSES = "M0170", "M0216"

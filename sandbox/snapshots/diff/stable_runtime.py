@@ -38,15 +38,14 @@ from sandbox.snapshots.inspect.motoko.types import (
 from sandbox.snapshots.inspect.source import InspectError
 
 MAX_PAIRS = 200_000
-REFUSAL = "RTS error: Memory-incompatible program upgrade"
-"""The trap of a refused upgrade."""
 _SAME = {"Char": "Nat32", "Null": "()"}
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeCheck:
-    """The predicted outcome. `refused`: the place in a type at which the check fails, or the lost variable, None if the
-    upgrade is accepted; `lost`: variables of the old version whose values are lost although it is accepted."""
+    """The predicted outcome. `refused`: None if the upgrade is accepted, else the place in a type at which the check
+    fails, the variable that would be lost ("Memory-incompatible program upgrade"), or the one that a migration misses
+    ("expected but not found"). `lost`: variables of the old version whose values are lost although it is accepted."""
 
     refused: str | None = None
     lost: tuple[str, ...] = ()
@@ -64,12 +63,15 @@ def predict_runtime_check(old: str, new: str) -> RuntimeCheck:
 
 def check_signatures(old: Signature, new: Signature) -> RuntimeCheck:
     """Predict the check for two parsed signatures."""
-    found = [each.field for each in found_by(new, old)]
-    pairs, refused, lost = _walked(_by_id(old.after), _by_id(found))
+    found = found_by(new, old)
+    pairs, refused, lost = _walked(_by_id(old.after), _by_id([each.field for each in found]))
     for one, two in pairs:
         place = _incompatible(one, two, (old.definitions, new.definitions))
         if place is not None:
             return RuntimeCheck(refused=place)
+    had = {each.label for each in old.after}
+    missing = [each.field.label for each in found if each.required and each.field.label not in had]
+    refused = refused or next(iter(missing), None)
     return RuntimeCheck(refused, lost if refused is None else ())
 
 
@@ -176,7 +178,7 @@ def _alias(side: _Side) -> bool:
 
 
 def _held(side: _Side) -> _Side:
-    """Return what a mutable thing holds: for the runtime, an array of mutable fields is the same as a mutable array."""
+    """Return what a mutable thing holds. For the runtime, a mutable field of an array is as a mutable array."""
     if side.mutable:
         return side._replace(mutable=False)
     assert isinstance(side.type, Array)

@@ -14,7 +14,7 @@ from enum import Enum
 
 from sandbox.snapshots.diff.stable_relation import LOSES, REFUSED, Difference, Fate, differences
 from sandbox.snapshots.inspect.motoko.signature import Before, Signature, parse_signature
-from sandbox.snapshots.inspect.motoko.types import Field, Type, type_text
+from sandbox.snapshots.inspect.motoko.types import Field, type_text
 
 
 class Verdict(Enum):
@@ -163,6 +163,3 @@ def _migrated(before: Mapping[str, Field], new: Signature) -> Iterator[TypeChang
         for each in differences(name, (was.type, now.type), (new.definitions, new.definitions)):
             text = f"{each.text}, by the migration"
             yield TypeChange(name, each.path, each.before, each.after, each.fate, Verdict.MIGRATED, "", text)
-
-
-__all__ = ["Fate", "StableTypesDiff", "Type", "TypeChange", "Verdict", "compare_signatures", "compare_stable_types"]

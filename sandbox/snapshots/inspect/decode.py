@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from sandbox import candid
 from sandbox.errors import CandidError
@@ -17,6 +18,8 @@ from sandbox.snapshots.inspect.source import Bytes, is_zero, part
 from sandbox.snapshots.inspect.stable_structures import decode as decode_rust
 from sandbox.snapshots.inspect.stable_structures.memory_manager import Manager, find_managers
 
+_MOST_NAMED = 8
+"""The most structures that a note names."""
 _STABLE_TYPES = "motoko:stable-types"
 
 
@@ -60,9 +63,9 @@ def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
     if not hints.motoko and (managers := find_managers(stable)):
         return _spread(stable, managers, hints)
     if decode_rust.is_structure(stable):
-        return decode_rust.decode_alone(stable)
+        return _with_orphans(decode_rust.decode_alone(stable), stable)
     if stable.read(0, 4) == decode_candid.MAGIC:
-        return decode_candid.decode_candid(stable, hints.field_names, hints.keep)
+        return _with_orphans(decode_candid.decode_candid(stable, hints.field_names, hints.keep), stable)
     decoded = decode_motoko(stable, hints.stable_types, hints.keep)
     if decoded is not None:
         missing = hints.motoko and not decoded.notes
@@ -70,7 +73,21 @@ def decode(stable: Bytes, hints: Hints | None = None) -> Decoded:
         return Decoded(decoded.layout, decoded.parts, decoded.facts, notes)
     begins = stable.read(0, min(16, stable.size)).hex(" ")
     note = f"No decoder fits: stable memory begins with {begins}."
-    return Decoded("unknown", (Part("stable memory", "bytes", stable),), notes=(note, *_motoko_note(hints)))
+    unknown = Decoded("unknown", (Part("stable memory", "bytes", stable),), notes=(note, *_motoko_note(hints)))
+    return _with_orphans(unknown, stable)
+
+
+def _with_orphans(decoded: Decoded, stable: Bytes) -> Decoded:
+    """Add a note about pages behind the first that begin as structures do: nothing that was decoded refers to them."""
+    orphans = list(islice(decode_rust.begun_structures(stable), _MOST_NAMED + 1))
+    if not orphans:
+        return decoded
+    named = ", ".join(f"at {page * WASM_PAGE:#x} ({kind})" for page, kind in orphans[:_MOST_NAMED])
+    more = " and further on" if len(orphans) > _MOST_NAMED else ""
+    note = (
+        f"Pages begin as structures of {decode_rust.LAYOUT} do, and nothing at the start refers to them: {named}{more}."
+    )
+    return replace(decoded, notes=(*decoded.notes, note))
 
 
 def _spread(stable: Bytes, managers: Sequence[tuple[int, Manager]], hints: Hints) -> Decoded:

@@ -7,22 +7,15 @@ import pytest
 
 from sandbox import Sandbox
 from tests.conftest import fixture
-from tests.proofs.outcomes.cases import CASES, Case
-from tests.proofs.outcomes.observe import HEAP, STRUCTURES, Outcome, filled, observe, outcome
+from tests.proofs.outcomes.cases import CASES, EACH, Case
+from tests.proofs.outcomes.observe import Outcome, observe, outcome
 
 SECOND = 10**9
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, id=case.id, marks=() if case.quick else pytest.mark.slow) for case in CASES]
-)
+@pytest.mark.parametrize("case", EACH)
 def test_an_upgrade_comes_out_as_the_table_says_and_the_snapshot_brings_everything_back(case: Case) -> None:
-    subject = filled(f"outcomes_{case.old}", HEAP if "heap" in case.old else STRUCTURES)
-    if case.between is not None:
-        subject.canister.upgrade(fixture(f"outcomes_{case.between}"))
-        for number in range(50, 70):
-            subject.canister.call("put_person", f"person{number}", {"name": "later", "age": 1})
-    seen = observe(subject, f"outcomes_{case.new}", case.arg, case.arg if case.arg is True else None)
+    seen = observe(case.start(), case.module(case.new), case.arg, case.arg if case.arg is True else None)
     assert outcome(seen) is case.outcome
     assert case.says in seen.texts
     assert seen.rolled_back

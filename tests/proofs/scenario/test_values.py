@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import assume, given, settings
 
 from sandbox import candid
 from sandbox.candid import Some, parse_type
@@ -13,6 +15,7 @@ from sandbox.principal import Principal
 from sandbox.proofs.scenario.patterns import Exactly, at_least, differences, pattern_text, shown
 from sandbox.proofs.scenario.source import Node, Wrong, filled, parse_yaml
 from sandbox.proofs.scenario.values import encoded, pattern_of, plain_pattern
+from tests.candid.test_laws import typed_values
 
 FILE = Path("values.yaml")
 
@@ -31,6 +34,8 @@ def node(text: str) -> Node:
         ("int", "-3", -3),
         ("float64", "2", 2.0),
         ("float64", ".5", 0.5),
+        ("float64", "1e3", 1000.0),
+        ("float64", "-.inf", float("-inf")),
         ("bool", "true", True),
         ("text", "no", "no"),
         ("text", "1.0", "1.0"),
@@ -184,3 +189,68 @@ def test_variables_are_replaced_as_values_and_within_texts() -> None:
     with pytest.raises(Wrong) as caught:
         filled(node("'x $list'"), variables)
     assert caught.value.problem.text == "a list cannot be a part of a text"
+
+
+def written(value: Any) -> Any:
+    """Return a decoded value as what PyYAML writes, or as a `_Hex`."""
+    match value:
+        case bytes():
+            return _Hex(value.hex())
+        case Some():
+            return written(value.value)
+        case Principal():
+            return str(value)
+        case candid.Service():
+            return str(value.principal)
+        case candid.Func():
+            return [str(value.principal), value.method]
+        case dict():
+            return {key: written(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [written(item) for item in value]
+        case int() if not isinstance(value, bool):
+            return _Number(value)
+    return value
+
+
+class _Hex(str):
+    """Bytes in hexadecimal."""
+
+
+class _Number(int):
+    """A number, which PyYAML writes as it is."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes `_Hex` with its tag."""
+
+
+_Dumper.add_representer(_Hex, lambda dumper, value: dumper.represent_scalar("!hex", str(value), style="'"))
+_Dumper.add_representer(_Number, lambda dumper, value: dumper.represent_int(int(value)))
+
+
+def _nested_option(value: Any) -> bool:
+    """Return whether an absent inner option occurs, which YAML cannot tell from an absent outer one."""
+    match value:
+        case Some():
+            return value.value is None or _nested_option(value.value)
+        case dict():
+            return any(map(_nested_option, value.values()))
+        case list() | tuple():
+            return any(map(_nested_option, value))
+    return False
+
+
+@settings(max_examples=150)
+@given(typed_values())
+def test_every_value_can_be_written_in_yaml_and_matches_itself_alone(typed: tuple[candid.Type, Any]) -> None:
+    kind, value = typed
+    assume(not _nested_option(value))
+    text = yaml.dump([written(value)], Dumper=_Dumper, allow_unicode=True)
+    values = node(text)
+    message = encoded(values, [kind], values)
+    assert message == candid.encode([kind], [value]), text
+    pattern = pattern_of(values.items[0], kind)
+    [came] = candid.decode([kind], message)
+    assert list(differences(pattern, came)) == [], text
+    assert list(differences(at_least(came), came)) == []

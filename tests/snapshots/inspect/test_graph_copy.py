@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,31 @@ def test_equal_data_is_equal_in_both_modes_of_persistence() -> None:
     classical, before, after = people()
     assert compare_structures(classical, before) == ()
     assert [len(found.entries) for found in compare_structures(classical, after)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        ("shop_v1", []),
+        ("people_v1", [("fill", 20), ("set_age", 3, 99)]),
+        ("regions", [("fill",)]),
+        ("counter", [("stable_put", 5, b"in a region")]),
+        ("greeter", []),
+    ],
+)
+def test_variables_are_the_same_in_both_modes_of_persistence(name: str, calls: list[tuple[Any, ...]]) -> None:
+    shown = []
+    for mode in ("classical", "enhanced"):
+        with Sandbox() as sandbox:
+            canister = sandbox.create_canister()
+            argument = {"greeting": "Hi", "owner": None} if name == "greeter" else None
+            canister.install(fixture(f"{name}.{mode}"), arg=argument)
+            for method, *values in calls:
+                canister.call(method, *values)
+            rows = part(sandbox.snapshots.inspect_via_hooks(canister).decode(), "variables").rows()
+            shown.append([[node_text(cell) for cell in row if isinstance(cell, Node)] for row in rows])
+    assert shown[0] == shown[1]
+    assert len(shown[0]) > 0
 
 
 @pytest.mark.parametrize("name", ["people_v1", "vars_v1"])

@@ -128,3 +128,24 @@ def test_several_managers_and_what_lies_between_and_behind_them() -> None:
     ]
     assert part(decoded, f"pages {page}-{second - 1}").kind == "unknown"
     assert cells(part(decoded, "page 1, memory 3")) == cells(part(decoded, f"page {second}, memory 3"))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"DIDL\x00\x01\x7d\x07", b"XGR\x01", b"SCL\x01\x02\x00\x00\x00ok"],
+    ids=["stable_save", "magic overwritten", "another structure"],
+)
+def test_structures_that_nothing_refers_to_are_noted(start: bytes) -> None:
+    """What `stable_save` in pre_upgrade leaves of a memory manager and its memories."""
+    data = image(1)[WASM_PAGE:]
+    pages = [n for n in range(1, len(data) // WASM_PAGE) if data[n * WASM_PAGE :][:3] == b"BTR"]
+    assert pages
+    data[: len(start)] = start
+    decoded = decode(Plain(bytes(data)))
+    [note] = [note for note in decoded.notes if "refers to" in note]
+    assert f"at {pages[0] * WASM_PAGE:#x} (BTreeMap)" in note
+    assert len(decoded.parts) == 1
+
+
+def test_a_manager_refers_to_all_its_memories() -> None:
+    assert decode(Plain(bytes(image(1)[WASM_PAGE:]))).notes == ()

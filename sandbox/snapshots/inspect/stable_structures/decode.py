@@ -35,7 +35,11 @@ def is_structure(stable: Bytes) -> bool:
 def decode_manager(stable: Bytes) -> Decoded:
     """Decode all memories of a memory manager; damage in one does not hide the others."""
     head = manager.read_manager(stable)
-    return Decoded(LAYOUT, tuple(_memories(head, "memory {}")), _manager_facts(head))
+    memories, facts = _memories(head, "memory {}"), _manager_facts(head)
+    if head.damage is not None:
+        kind = _KINDS[manager.MAGIC]
+        memories.insert(0, Part(kind, kind, part(stable, 0, WASM_PAGE), facts, problem=head.damage))
+    return Decoded(LAYOUT, tuple(memories), facts)
 
 
 def decode_managers(stable: Bytes, managers: Sequence[tuple[int, manager.Manager]]) -> tuple[Part, ...]:
@@ -78,7 +82,7 @@ def _memories(head: manager.Manager, names: str, depth: int = 0) -> list[Part]:
             memories[memory_id] = data
             if is_manager(data) and depth < _MOST_NESTED:
                 inner = manager.read_manager(data)
-                parts[memory_id] = Part(name, _KINDS[manager.MAGIC], data, _manager_facts(inner))
+                parts[memory_id] = Part(name, _KINDS[manager.MAGIC], data, _manager_facts(inner), problem=inner.damage)
                 nested[memory_id] = _memories(inner, f"{name}.{{}}", depth + 1)
             else:
                 parts[memory_id] = _structure_or_problem(name, data)
@@ -243,23 +247,25 @@ _READERS: dict[bytes, Callable[[str, Bytes], Part]] = {
 
 
 def _pair_logs(memories: dict[int, Bytes], parts: dict[int, Part]) -> None:
-    """Pair each log's index with its data: the nearest memory that is large enough, the following one first."""
+    """Pair each log's index with its data: the nearest memory that is large enough, the following one first; of those
+    that are left over, with one that is too small for the end of the last entry, which may be damaged."""
     free = [n for n, own in parts.items() if own.kind == "Log data" and own.problem is None]
-    for number, index in list(parts.items()):
-        if index.kind != "Log" or index.problem is not None:
-            continue
-        reasons = "no memory holds the data of a log"
-        for other in sorted(free, key=lambda n: (abs(n - number), n < number)):
-            try:
-                log = lists.read_log(memories[number], memories[other])
-            except InspectError as error:
-                reasons = str(error)
-                continue
-            free.remove(other)
-            parts[number] = _with_data(index, log, parts[other].name)
-            break
-        else:
-            parts[number] = replace(index, problem=reasons, columns=())
+    logs = [n for n, own in parts.items() if own.kind == "Log" and own.problem is None]
+    reasons = dict.fromkeys(logs, "no memory holds the data of a log")
+    for whole in (True, False):
+        for number in list(reasons):
+            for other in sorted(free, key=lambda n: (abs(n - number), n < number)):
+                try:
+                    log = lists.read_log(memories[number], memories[other], whole=whole)
+                except InspectError as error:
+                    reasons[number] = str(error)
+                    continue
+                free.remove(other)
+                del reasons[number]
+                parts[number] = _with_data(parts[number], log, parts[other].name)
+                break
+    for number, reason in reasons.items():
+        parts[number] = replace(parts[number], problem=reason, columns=())
 
 
 def _with_data(index: Part, log: lists.Log, where: str) -> Part:
@@ -272,6 +278,14 @@ def _with_data(index: Part, log: lists.Log, where: str) -> Part:
         block=lists.BLOCK,
         check=partial(_checked, log.entries),
     )
+
+
+def begun_structures(stable: Bytes) -> Iterator[tuple[int, str]]:
+    """Yield the pages behind the first that begin with the magic and a version of a structure, and its kind."""
+    for page in manager.searched_pages(stable):
+        begins = stable.read(page * WASM_PAGE, 4) if page else b""
+        if begins[:3] in _KINDS and begins[3] in (1, 2):
+            yield page, _KINDS[begins[:3]]
 
 
 def decode_alone(stable: Bytes) -> Decoded:

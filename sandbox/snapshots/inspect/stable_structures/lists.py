@@ -139,10 +139,11 @@ def log_extent(index: Bytes) -> tuple[int, int]:
     return length, number(index, _LOG_ENTRIES + 8 * (length - 1), 8, "the end of the last entry") if length else 0
 
 
-def read_log(index: Bytes, data: Bytes) -> Log:
+def read_log(index: Bytes, data: Bytes, *, whole: bool = True) -> Log:
+    """Read a log; `whole`: refuse data that is too short for the end of the last entry (InspectError)."""
     length, total = log_extent(index)
     _version(data, "the data of the log")
-    within(data, _LOG_HEAD, total, f"the data of {length:,} log entries")
+    within(data, _LOG_HEAD, total if whole else 0, f"the data of {length:,} log entries")
     return Log(index, data, length)
 
 

@@ -23,12 +23,14 @@ _MOST_SEARCHED = 1 << 16
 
 @dataclass(frozen=True)
 class Manager:
-    """The header of a memory manager. `sizes`: memory id → pages; `owners`: the memory id of each bucket."""
+    """The header of a memory manager. `sizes`: memory id → pages; `owners`: the memory id of each bucket; `damage`: the
+    contradiction between the number of buckets and their owners, None if there is none."""
 
     source: Bytes
     bucket_pages: int
     sizes: dict[int, int]
     owners: bytes
+    damage: str | None = None
 
     @property
     def ids(self) -> list[int]:
@@ -46,19 +48,20 @@ class Manager:
         owned = Counter(self.owners)
         needed = {n: -(-pages // self.bucket_pages) for n, pages in self.sizes.items()}
         reserved = self.source.read(_RESERVED, _SIZES - _RESERVED)
-        return self.pages * WASM_PAGE <= self.source.size and dict(owned) == needed and not any(reserved)
+        inside = self.pages * WASM_PAGE <= self.source.size
+        return self.damage is None and inside and dict(owned) == needed and not any(reserved)
 
     def memory(self, memory_id: int) -> Pieces:
         """Return the bytes of one memory; InspectError if the tables contradict each other."""
         size, bucket = self.sizes[memory_id] * WASM_PAGE, self.bucket_pages * WASM_PAGE
         owned = [index for index, owner in enumerate(self.owners) if owner == memory_id]
         needed = -(-size // bucket)
-        if needed > len(owned):
+        if needed != len(owned):
             raise InspectError(
                 f"memory {memory_id} has {self.sizes[memory_id]:,} pages, which take {needed:,} buckets of "
                 f"{self.bucket_pages} pages, and owns {len(owned):,} (sizes at {_SIZES:#x}, buckets at {_BUCKETS:#x})"
             )
-        return Pieces(self.source, list(_ranges(owned[:needed], bucket, size)))
+        return Pieces(self.source, list(_ranges(owned, bucket, size)))
 
 
 def _ranges(owned: list[int], bucket: int, size: int) -> Iterator[tuple[int, int]]:
@@ -67,7 +70,7 @@ def _ranges(owned: list[int], bucket: int, size: int) -> Iterator[tuple[int, int
 
 
 def read_manager(source: Bytes) -> Manager:
-    """Read the header at the start of `source`, which begins with `MAGIC`."""
+    """Read the header at the start of `source`, which begins with `MAGIC`; InspectError if no memory can be read."""
     version = number(source, 3, 1, "the version of the memory manager")
     if version != 1:
         raise InspectError(f"the memory manager at 0x0 has layout version {version}; version 1 is known")
@@ -75,17 +78,18 @@ def read_manager(source: Bytes) -> Manager:
     allocated, bucket_pages = number(source, 4, 2, "buckets"), number(source, 6, 2, "bucket size")
     if bucket_pages == 0:
         raise InspectError("the memory manager has buckets of 0 pages (at 0x6)")
-    if allocated > _MAX_BUCKETS:
-        raise InspectError(f"the memory manager has {allocated:,} buckets (at 0x4); {_MAX_BUCKETS:,} are possible")
     raw = take(source, _SIZES, 8 * _MEMORIES, "sizes of memories")
-    sizes = {n: int.from_bytes(raw[8 * n : 8 * n + 8], "little") for n in range(_MEMORIES)}
-    owners = take(source, _BUCKETS, _MAX_BUCKETS, "owners of buckets")
-    used = _MAX_BUCKETS - owners.count(_FREE)
-    if used != allocated or owners.rstrip(b"\xff").count(_FREE):
-        raise InspectError(
-            f"the memory manager has {allocated:,} buckets (at 0x4) and {used:,} owners (at {_BUCKETS:#x})"
-        )
-    return Manager(source, bucket_pages, {n: pages for n, pages in sizes.items() if pages}, owners[:allocated])
+    pages = {n: int.from_bytes(raw[8 * n : 8 * n + 8], "little") for n in range(_MEMORIES)}
+    sizes = {n: size for n, size in pages.items() if size}
+    table = take(source, _BUCKETS, _MAX_BUCKETS, "owners of buckets")
+    owners = table.rstrip(bytes([_FREE]))
+    used = len(owners) - owners.count(_FREE)
+    damage = None
+    if used != allocated or used != len(owners):
+        damage = f"the memory manager has {allocated:,} buckets (at 0x4) and {used:,} owners (at {_BUCKETS:#x})"
+        if not sizes:
+            raise InspectError(damage)
+    return Manager(source, bucket_pages, sizes, owners, damage)
 
 
 def find_managers(source: Bytes) -> list[tuple[int, Manager]]:
@@ -96,7 +100,7 @@ def find_managers(source: Bytes) -> list[tuple[int, Manager]]:
     """
     managers: list[tuple[int, Manager]] = []
     following = 1
-    for page in islice(_pages_with_data(source), _MOST_SEARCHED):
+    for page in searched_pages(source):
         if page < following or source.read(page * WASM_PAGE, 4) != MAGIC + b"\1":
             continue
         with suppress(InspectError):
@@ -105,6 +109,11 @@ def find_managers(source: Bytes) -> list[tuple[int, Manager]]:
                 managers.append((page, manager))
                 following = page + manager.pages
     return managers
+
+
+def searched_pages(source: Bytes) -> Iterator[int]:
+    """Yield the first `_MOST_SEARCHED` pages with data, ascending."""
+    return islice(_pages_with_data(source), _MOST_SEARCHED)
 
 
 def _pages_with_data(source: Bytes) -> Iterator[int]:
