@@ -2,8 +2,7 @@
 (`costs="mainnet"`).
 
 Numbers: `dfinity/ic` `rs/config/src/subnet_config.rs` (2026) and the published table "Cycles costs". Differences from
-the replica: nothing is reserved for storage; charges for time are made when time is advanced, for the whole step; a
-module that is refused costs nothing.
+the replica: nothing is reserved for storage; charges for time are made when time is advanced, for the whole step.
 """
 
 from __future__ import annotations

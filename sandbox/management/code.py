@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sandbox.canister.failure import Failure
 from sandbox.canister.install import Deployed, Deployment, install, upgrade
 from sandbox.canister.module import CompiledModule, compile_module
-from sandbox.errors import InvalidModule
+from sandbox.errors import CallRejected, InvalidModule
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment
+from sandbox.limits import COMPILATION
 from sandbox.management import rejects
 from sandbox.management.transition import ManagementContext, Transition, history
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, WasmModule
+from sandbox.wasm import decode_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,11 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
         raise rejects.not_empty(state.id)
     if argument.mode == "upgrade" and state.code is None:
         raise rejects.no_module(state.id)
-    module = prepared(state, WasmModule.from_bytes(argument.module))
+    code = WasmModule.from_bytes(argument.module)
+    try:
+        module = prepared(state, code)
+    except CallRejected as refused:
+        return _refused(world, state, code, refused)
     check_afforded(world, state, module)
     plan = replace(deployment(world, state, argument, module), compilation=module.compile_cost)
     if argument.mode == "upgrade":
@@ -42,6 +49,24 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
     else:
         deployed = install(world.subnet.pool, plan)
     return outcome(world, state, argument, module.code, deployed)
+
+
+def _refused(world: ManagementContext, state: CanisterState, code: WasmModule, refused: CallRejected) -> Transition:
+    """The transition to a canister that has paid for the compilation of a module that was refused: it counts for each
+    byte of the decoded module. Bytes that cannot be decoded cost nothing."""
+    try:
+        compilation = COMPILATION * len(decode_module(code.submitted))
+    except InvalidModule:
+        raise refused from None
+    fee = world.fees.execution(compilation, False)
+    if not fee:
+        raise refused
+    assert refused.error_code is not None
+    return Transition(
+        canister=replace(state, cycles=max(state.cycles - fee, 0)),
+        failure=Failure(refused.error_code, refused.message, of_canister=False),
+        compilation=compilation,
+    )
 
 
 def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:

@@ -165,3 +165,25 @@ def test_an_allocation_that_would_freeze_the_canister_is_refused(kind: str, want
     tight.update_settings(freezing_threshold=0, **allocation)
     tight.update_settings(freezing_threshold=1 << 60)
     assert tight.status().settings.freezing_threshold == 1 << 60
+
+
+def test_a_module_that_is_refused_costs_its_compilation() -> None:
+    """6,000 instructions for each byte; what cannot be decoded costs nothing."""
+    sandbox = Sandbox(costs="mainnet")
+    canister = counter(sandbox)
+    module = guest('(func (export "canister_wrong"))')
+    for wasm, fee in ((module, MAINNET.execution(6_000 * len(module), wasm64=False)), (b"\x1f\x8b rubbish", 0)):
+        before = canister.status().cycles
+        rejected(ErrorCode.CANISTER_INVALID_WASM, "Wasm module is not valid", canister.install, wasm, mode="upgrade")
+        assert before - canister.status().cycles == fee
+    assert canister.call("get") == 0
+    rejected(ErrorCode.CANISTER_INVALID_WASM, "not valid", counter(Sandbox()).install, module, mode="upgrade")
+
+
+def test_an_installation_costs_its_hooks_and_its_compilation() -> None:
+    canister = Sandbox(costs="mainnet").create_canister()
+    before = canister.status().cycles
+    result = canister.install(fixture("counter.classical"))
+    spent = MAINNET.execution(result.instructions + result.compilation, wasm64=False)
+    assert before - canister.status().cycles == spent
+    assert result.compilation % 6_000 == 0
