@@ -209,8 +209,8 @@ class Canister:
         """The `canister_status` of the canister. `sender` must be allowed to see it (a controller, or whom
         `status_visibility` admits); without, it is shown as to a controller."""
         state = self._state
-        world = self._runtime.management_context(self.id if sender is None else sender_principal(sender))
-        record = canister_status(world, self.id).reply
+        context = self._runtime.management_context(self.id if sender is None else sender_principal(sender))
+        record = canister_status(context, self.id).reply
         assert isinstance(record, dict)
         metrics = record["memory_metrics"]
         return CanisterStatus(

@@ -179,8 +179,8 @@ class SubnetRuntime:
         """What a canister, or a plain snapshot of one, is when taken via hooks; nothing changes. A trap is raised."""
         snapshot_id = source.id if isinstance(source, SnapshotState) else None
         target = source.canister_id if isinstance(source, SnapshotState) else source.id
-        world = self.management_context(self.manager(target, sender))
-        taken = hook_path.rehearse_via_hooks(world, target, snapshot_id)
+        context = self.management_context(self.manager(target, sender))
+        taken = hook_path.rehearse_via_hooks(context, target, snapshot_id)
         check_rehearsal(self.environment(), taken)
         assert isinstance(taken.reply, SnapshotState)
         return taken.reply
@@ -238,7 +238,9 @@ class SubnetRuntime:
     def management_context(self, caller: Principal) -> ManagementContext:
         """The subnet as a management handler sees it when `caller` calls."""
         state = self.subnet.canisters.get(caller)
-        return management.world(self.environment(), caller, caller_version=None if state is None else state.version)
+        return management.management_context(
+            self.environment(), caller, caller_version=None if state is None else state.version
+        )
 
     # --- state
 

@@ -41,8 +41,8 @@ class SnapshotAccess:
         """Return the snapshot, damaged or not. Without `sender`, a canister without controllers is no obstacle."""
         raw = self._snapshot_id(snapshot)
         owner = self._owner(raw)
-        world = self._runtime.management_context(self._runtime.manager(owner, sender))
-        located, state = snapshot_rules.locate(world, owner, raw)
+        context = self._runtime.management_context(self._runtime.manager(owner, sender))
+        located, state = snapshot_rules.locate(context, owner, raw)
         if sender is not None:
-            snapshot_rules.visible(world, state.id)
+            snapshot_rules.visible(context, state.id)
         return located

@@ -118,8 +118,8 @@ class SnapshotLifecycle(SnapshotAccess):
         target = self._canister_id(canister_id)
         if sender is None:
             return [Snapshot.of(state) for state in self._runtime.state_of(target).snapshots]
-        world = self._runtime.management_context(sender_principal(sender))
-        return [Snapshot.of(state) for state in snapshot_rules.list_snapshots(world, target)]
+        context = self._runtime.management_context(sender_principal(sender))
+        return [Snapshot.of(state) for state in snapshot_rules.list_snapshots(context, target)]
 
     @whole
     def edit(

@@ -38,7 +38,7 @@ _INVALID_OPTION = (
 class Deployment:
     """A module to be deployed, with options, argument, and the environment of the hooks.
 
-    `environment` is the world as `canister_init` or `canister_post_upgrade` sees it (version already raised); hooks of
+    `environment` is that of `canister_init` or `canister_post_upgrade` (version already raised); hooks of
     the old code see `old_version` and `old_timer`.
     """
 

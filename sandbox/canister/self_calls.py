@@ -44,7 +44,7 @@ def run_isolated_update(
 ) -> Failure | None:
     """Call the update method `method` without arguments, as the canister itself; None if it replied.
 
-    `environment` is the world as the messages see it. Each may execute `message_instructions` of the deployment, all
+    `environment` is that of the messages. Each may execute `message_instructions` of the deployment, all
     together ten times what its hooks may; there are at most `MESSAGES_ALONE`.
     """
     caller = environment.canister_id

@@ -139,8 +139,8 @@ def _content(env: ExecutionEnvironment, action: Update | Query, kind: str) -> di
 
 def _command(env: ExecutionEnvironment, action: Command) -> Managed:
     state = env.subnet.canisters.get(action.caller)
-    world = management.world(env, action.caller, caller_version=None if state is None else state.version)
-    done = management.carry_out(env, decide(world, action))
+    context = management.management_context(env, action.caller, caller_version=None if state is None else state.version)
+    done = management.carry_out(env, decide(context, action))
     return Managed(done.reply, env.executed, tuple(env.printed), done.measures, env.compiled)
 
 

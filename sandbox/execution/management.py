@@ -40,7 +40,7 @@ def _begin(env: ExecutionEnvironment, context: CallContext, arg: bytes, caller_v
     no call stays open and no cycles are lost, and the exception goes on to the user."""
     method = context.method
     try:
-        asked = world(env, context.caller, context.available, caller_version)
+        asked = management_context(env, context.caller, context.available, caller_version)
         transition = dispatch.call(asked, method, arg)
         answer = b"" if transition.failure is not None else dispatch.reply(method, transition)
         carry_out(env, transition)
@@ -73,7 +73,7 @@ def carry_out(env: ExecutionEnvironment, transition: Transition) -> Transition:
     return transition
 
 
-def world(
+def management_context(
     env: ExecutionEnvironment, caller: Principal, cycles: int = 0, caller_version: int | None = None
 ) -> ManagementContext:
     """The subnet as a management handler sees it; `caller_version` is that of a calling canister, None for users."""

@@ -132,7 +132,9 @@ def _managed(env: ExecutionEnvironment, call: Query) -> bytes | Reject:
     asking = env.subnet.canisters.get(call.sender)
     version = None if asking is None else asking.version
     try:
-        return dispatch.query(management.world(env, call.sender, caller_version=version), call.method, call.arg)
+        return dispatch.query(
+            management.management_context(env, call.sender, caller_version=version), call.method, call.arg
+        )
     except CallRejected as refused:
         return refused.reject
 

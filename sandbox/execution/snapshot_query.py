@@ -37,7 +37,7 @@ def query_snapshot(env: ExecutionEnvironment, snapshot: SnapshotState, call: Que
 
 def _load(env: ExecutionEnvironment, snapshot: SnapshotState) -> Transition:
     state = env.subnet.canisters[snapshot.canister_id]
-    world = management.world(env, next(iter(state.settings.controllers), state.id))
+    context = management.management_context(env, next(iter(state.settings.controllers), state.id))
     if snapshot.via_hooks:
-        return load_via_hooks(world, state.id, snapshot.id, HookLoad())
-    return loaded(world, state, snapshot, state)
+        return load_via_hooks(context, state.id, snapshot.id, HookLoad())
+    return loaded(context, state, snapshot, state)

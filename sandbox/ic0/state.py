@@ -30,7 +30,7 @@ class GuestTrap(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The world as one execution sees it. Times in nanoseconds since 1970, amounts in cycles."""
+    """The subnet and the caller as one execution sees them. Times in nanoseconds since 1970, amounts in cycles."""
 
     canister_id: Principal
     caller: Principal

@@ -16,22 +16,22 @@ from sandbox.principal import Principal
 from sandbox.state import NO_CHUNKS, Chunks
 
 
-def upload_chunk(world: ManagementContext, canister_id: Principal, chunk: bytes) -> Transition:
+def upload_chunk(context: ManagementContext, canister_id: Principal, chunk: bytes) -> Transition:
     """Keep a chunk; uploading it again changes nothing. The reply is its SHA-256."""
-    state = world.controlled(canister_id, itself=True)
+    state = context.controlled(canister_id, itself=True)
     chunks, digest = added(state.chunks, chunk)
     return Transition(canister=replace(state, chunks=chunks), reply={"hash": digest})
 
 
-def stored_chunks(world: ManagementContext, canister_id: Principal) -> Transition:
+def stored_chunks(context: ManagementContext, canister_id: Principal) -> Transition:
     """The hashes of all chunks, in order."""
-    state = world.controlled(canister_id, itself=True)
+    state = context.controlled(canister_id, itself=True)
     return Transition(reply=hashes(state.chunks))
 
 
-def clear_chunk_store(world: ManagementContext, canister_id: Principal) -> Transition:
+def clear_chunk_store(context: ManagementContext, canister_id: Principal) -> Transition:
     """No chunks any more."""
-    state = world.controlled(canister_id, itself=True)
+    state = context.controlled(canister_id, itself=True)
     return Transition(canister=replace(state, chunks=NO_CHUNKS))
 
 
@@ -44,11 +44,11 @@ class Assembly:
     module_hash: bytes
 
 
-def install_chunked_code(world: ManagementContext, target: InstallCode, assembly: Assembly) -> Transition:
+def install_chunked_code(context: ManagementContext, target: InstallCode, assembly: Assembly) -> Transition:
     """`install_code` of the chunks in the order given (repeats allowed); `target.module` is not looked at. Chunks that
     together are larger than any module are not put together."""
-    world.controlled(target.canister_id)
-    store = world.controlled(assembly.store, itself=True)
+    context.controlled(target.canister_id)
+    store = context.controlled(assembly.store, itself=True)
     parts = [_chunk(store.chunks, digest) for digest in assembly.parts]
     size = sum(map(len, parts))
     if size > MODULE_SIZE:
@@ -60,7 +60,7 @@ def install_chunked_code(world: ManagementContext, target: InstallCode, assembly
         raise rejects.chunk_store(
             f"Wasm module hash {list(found)} does not match given hash {list(assembly.module_hash)}"
         )
-    return install_code(world, replace(target, module=module))
+    return install_code(context, replace(target, module=module))
 
 
 def _chunk(chunks: Chunks, digest: bytes) -> bytes:

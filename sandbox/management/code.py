@@ -30,9 +30,9 @@ class InstallCode:
     persistence: str | None = None
 
 
-def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
+def install_code(context: ManagementContext, argument: InstallCode) -> Transition:
     """Install code; if a hook traps, nothing changes and the transition has the failure."""
-    state = world.controlled(argument.canister_id)
+    state = context.controlled(argument.canister_id)
     if argument.mode == "install" and state.code is not None:
         raise rejects.not_empty(state.id)
     if argument.mode == "upgrade" and state.code is None:
@@ -41,24 +41,24 @@ def install_code(world: ManagementContext, argument: InstallCode) -> Transition:
     try:
         module = prepared(state, code)
     except CallRejected as refused:
-        return _refused(world, state, code, refused)
-    check_afforded(world, state, module)
-    plan = replace(deployment(world, state, argument, module), compilation=module.compile_cost)
+        return _refused(context, state, code, refused)
+    check_afforded(context, state, module)
+    plan = replace(deployment(context, state, argument, module), compilation=module.compile_cost)
     if argument.mode == "upgrade":
-        deployed = upgrade(world.subnet.pool, world.instances, state, plan)
+        deployed = upgrade(context.subnet.pool, context.instances, state, plan)
     else:
-        deployed = install(world.subnet.pool, plan)
-    return outcome(world, state, argument, module.code, deployed)
+        deployed = install(context.subnet.pool, plan)
+    return outcome(context, state, argument, module.code, deployed)
 
 
-def _refused(world: ManagementContext, state: CanisterState, code: WasmModule, refused: CallRejected) -> Transition:
+def _refused(context: ManagementContext, state: CanisterState, code: WasmModule, refused: CallRejected) -> Transition:
     """The transition to a canister that has paid for the compilation of a module that was refused: it counts for each
     byte of the decoded module. Bytes that cannot be decoded cost nothing."""
     try:
         compilation = COMPILATION * len(decode_module(code.submitted))
     except InvalidModule:
         raise refused from None
-    fee = world.fees.execution(compilation, False)
+    fee = context.fees.execution(compilation, False)
     if not fee:
         raise refused
     assert refused.error_code is not None
@@ -69,9 +69,9 @@ def _refused(world: ManagementContext, state: CanisterState, code: WasmModule, r
     )
 
 
-def check_afforded(world: ManagementContext, state: CanisterState, module: CompiledModule) -> None:
+def check_afforded(context: ManagementContext, state: CanisterState, module: CompiledModule) -> None:
     """Check that the canister can reserve the largest fee of deploying this module; else a reject."""
-    short = _reserved(world, module.facts.is64) + world.fees.frozen(state) - state.cycles
+    short = _reserved(context, module.facts.is64) + context.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.installation_unpaid(state.id, short)
 
@@ -85,14 +85,14 @@ def prepared(state: CanisterState, code: WasmModule) -> CompiledModule:
 
 
 def deployment(
-    world: ManagementContext, state: CanisterState, argument: InstallCode, prepared: CompiledModule
+    context: ManagementContext, state: CanisterState, argument: InstallCode, prepared: CompiledModule
 ) -> Deployment:
     """The deployment of a module into the canister, with the limits and the log of this subnet."""
-    subnet, on_log = world.subnet, world.on_log
+    subnet, on_log = context.subnet, context.on_log
     return Deployment(
         prepared=prepared,
         arg=argument.arg,
-        environment=environment(world, state, state.version + 1, wasm64=prepared.facts.is64),
+        environment=environment(context, state, state.version + 1, wasm64=prepared.facts.is64),
         instructions=subnet.instruction_limits.install,
         heap_limit=state.settings.wasm_memory_limit,
         skip_pre_upgrade=argument.skip_pre_upgrade,
@@ -104,38 +104,38 @@ def deployment(
     )
 
 
-def _reserved(world: ManagementContext, wasm64: bool) -> int:
+def _reserved(context: ManagementContext, wasm64: bool) -> int:
     """Upper bound of the fee, reserved before an installation; only what is used is charged."""
-    return world.fees.execution(world.subnet.instruction_limits.install, wasm64)
+    return context.fees.execution(context.subnet.instruction_limits.install, wasm64)
 
 
 def environment(
-    world: ManagementContext, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
+    context: ManagementContext, state: CanisterState, version: int, global_timer: int = 0, *, wasm64: bool
 ) -> Environment:
     """The environment of the canister's hooks, with this version and timer."""
     return Environment(
         canister_id=state.id,
-        caller=world.caller,
-        time=world.subnet.time,
-        subnet_id=world.subnet.key.subnet_id,
-        root_key=world.subnet.key.public_key,
+        caller=context.caller,
+        time=context.subnet.time,
+        subnet_id=context.subnet.key.subnet_id,
+        root_key=context.subnet.key.public_key,
         controllers=frozenset(state.settings.controllers),
         status=state.status.value,
         version=version,
         global_timer=global_timer,
         environment_variables=state.settings.environment_variables,
-        cycles=max(state.cycles - _reserved(world, wasm64), 0),
-        frozen_cycles=world.fees.frozen(state),
-        fee_functions=world.fees.fee_functions(world.subnet.instruction_limits.update, wasm64),
+        cycles=max(state.cycles - _reserved(context, wasm64), 0),
+        frozen_cycles=context.fees.frozen(state),
+        fee_functions=context.fees.fee_functions(context.subnet.instruction_limits.update, wasm64),
     )
 
 
 def outcome(
-    world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
+    context: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
 ) -> Transition:
     """The deployment as a transition: the canister's new value, or the failure and `state`; what was executed and what
     compiling counts for are charged in any case."""
-    fee = world.fees.execution(deployed.instructions + deployed.compilation, compile_module(code).facts.is64)
+    fee = context.fees.execution(deployed.instructions + deployed.compilation, compile_module(code).facts.is64)
     state = replace(state, cycles=max(state.cycles - fee, 0)) if fee else state
     ran = Transition(
         canister=state,
@@ -146,15 +146,15 @@ def outcome(
     )
     if deployed.live is None:
         return replace(ran, failure=deployed.failure)
-    return replace(ran, canister=_new_state(world, state, argument, code, deployed), live=deployed.live)
+    return replace(ran, canister=_new_state(context, state, argument, code, deployed), live=deployed.live)
 
 
 def _new_state(
-    world: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
+    context: ManagementContext, state: CanisterState, argument: InstallCode, code: WasmModule, deployed: Deployed
 ) -> CanisterState:
     assert deployed.live is not None
-    version, now = state.version + 1, world.subnet.time
-    change = world.change(version, "code_deployment", mode=argument.mode, module_hash=code.hash)
+    version, now = state.version + 1, context.subnet.time
+    change = context.change(version, "code_deployment", mode=argument.mode, module_hash=code.hash)
     certified, timer = (state.certified_data if argument.mode == "upgrade" else b""), 0
     for execution in deployed.executions:
         certified = execution.certified_data if execution.certified_data is not None else certified

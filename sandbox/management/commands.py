@@ -61,6 +61,6 @@ def command(
     return Command(handler.__name__, caller, args)
 
 
-def decide(world: ManagementContext, command: Command) -> Transition:
+def decide(context: ManagementContext, command: Command) -> Transition:
     """Run the command's handler and return its transition."""
-    return HANDLERS[command.handler](world, *command.arguments)
+    return HANDLERS[command.handler](context, *command.arguments)

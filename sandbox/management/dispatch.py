@@ -17,24 +17,24 @@ from sandbox.management.transition import ManagementContext, Transition
 from sandbox.management.unsupported import NOT_INGRESS, UNSUPPORTED
 
 
-def call(world: ManagementContext, name: str, arg: bytes) -> Transition:
-    """An update call by the world's caller; `CallRejected` says why it was refused."""
-    method = _method(world, name)
+def call(context: ManagementContext, name: str, arg: bytes) -> Transition:
+    """Execute an update call by the caller of the context; a `CallRejected` says why it was refused."""
+    method = _method(context, name)
     argument = _argument(method, arg)
     claimed = argument.get("sender_canister_version")
-    if claimed is not None and world.caller_version is not None and claimed != world.caller_version:
-        raise rejects.wrong_sender_version(claimed, world.caller_version)
-    return method.function(replace(world, sender_version=claimed), argument)
+    if claimed is not None and context.caller_version is not None and claimed != context.caller_version:
+        raise rejects.wrong_sender_version(claimed, context.caller_version)
+    return method.function(replace(context, sender_version=claimed), argument)
 
 
-def query(world: ManagementContext, name: str, arg: bytes) -> bytes:
+def query(context: ManagementContext, name: str, arg: bytes) -> bytes:
     """The answer to a query call, of a user or of a composite query; `CallRejected` says why it was refused."""
     method = QUERIES.get(name)
     if method is None:
         if name in UNSUPPORTED:
             raise rejects.unsupported(name, UNSUPPORTED[name])
         raise rejects.unknown_query(name)
-    return reply(name, method.function(world, _argument(method, arg)))
+    return reply(name, method.function(context, _argument(method, arg)))
 
 
 def reply(name: str, transition: Transition) -> bytes:
@@ -43,16 +43,16 @@ def reply(name: str, transition: Transition) -> bytes:
     return encode(results, [transition.reply] if results else [])
 
 
-def _method(world: ManagementContext, name: str) -> Method:
+def _method(context: ManagementContext, name: str) -> Method:
     method = METHODS.get(name) or PROPOSAL.get(name)
     hidden = not method.ingress if method is not None else name in NOT_INGRESS
-    if hidden and not world.by_canister:
+    if hidden and not context.by_canister:
         raise rejects.not_by_ingress(name)
     if method is not None:
         return method
     if name in UNSUPPORTED:
         raise rejects.unsupported(name, UNSUPPORTED[name])
-    raise rejects.unknown_method(name, world.by_canister)
+    raise rejects.unknown_method(name, context.by_canister)
 
 
 def _argument(method: Method, arg: bytes) -> dict[str, Any]:

@@ -83,22 +83,22 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def edit_snapshot(world: ManagementContext, snapshot_id: bytes, edits: Edits, label: str | None = None) -> Transition:
+def edit_snapshot(context: ManagementContext, snapshot_id: bytes, edits: Edits, label: str | None = None) -> Transition:
     """Make an edited snapshot of the same canister; the reply is the `SnapshotState`. For controllers."""
-    parent, owner = locate(world, owner_id(snapshot_id), snapshot_id)
-    state = world.controlled(owner.id)
+    parent, owner = locate(context, owner_id(snapshot_id), snapshot_id)
+    state = context.controlled(owner.id)
     intact(parent)
-    _check_room(world, state)
+    _check_room(context, state)
     words = (*edits.words(), *((f"label {label!r}",) if label is not None else ()))
     if not words:
         raise rejects.edit_refused(snapshot_id, "there is nothing to edit")
-    edited = _edited(world, state, parent, edits)
-    step = Derived(parent.id, snapshot_checksum(parent), world.subnet.time, words)
+    edited = _edited(context, state, parent, edits)
+    step = Derived(parent.id, snapshot_checksum(parent), context.subnet.time, words)
     snapshot = replace(
         edited,
         id=next_id(state),
         label=checked_label(label),
-        taken_at=world.subnet.time,
+        taken_at=context.subnet.time,
         automatic=False,
         derived=(*parent.derived, step),
     )
@@ -106,19 +106,19 @@ def edit_snapshot(world: ManagementContext, snapshot_id: bytes, edits: Edits, la
     return Transition(canister=new, reply=snapshot)
 
 
-def _check_room(world: ManagementContext, state: CanisterState) -> None:
-    most = world.subnet.max_snapshots
+def _check_room(context: ManagementContext, state: CanisterState) -> None:
+    most = context.subnet.max_snapshots
     if sum(not snapshot.automatic for snapshot in state.snapshots) >= most:
         raise rejects.too_many_snapshots(state.id, most)
 
 
-def _edited(world: ManagementContext, state: CanisterState, parent: SnapshotState, edits: Edits) -> SnapshotState:
+def _edited(context: ManagementContext, state: CanisterState, parent: SnapshotState, edits: Edits) -> SnapshotState:
     module = prepared(state, code_of(parent) if edits.module is None else WasmModule.from_bytes(edits.module))
     fit = _Fit(parent, module)
     fit.check_kind(edits)
     fit.check_memories(edits)
     changed = fit.with_globals(edits.globals)
-    pool = world.subnet.pool
+    pool = context.subnet.pool
     if edits.module is not None:
         changed = _with_module(pool, changed, module.code)
     if edits.certified_data is not None:

@@ -36,42 +36,42 @@ class HookLoad:
     skip_pre_upgrade: bool = False
 
 
-def take_via_hooks(world: ManagementContext, canister_id: Principal, label: str | None = None) -> Transition:
+def take_via_hooks(context: ManagementContext, canister_id: Principal, label: str | None = None) -> Transition:
     """A new snapshot that has only stable memory, as the hook leaves it; the reply is the `SnapshotState`."""
-    state = world.controlled(canister_id)
-    kept = remaining(world, state, Take(label))
+    state = context.controlled(canister_id)
+    kept = remaining(context, state, Take(label))
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    return _taken(world, state, (intact(present(world.subnet, state, label)), state.code), kept)
+    return _taken(context, state, (intact(present(context.subnet, state, label)), state.code), kept)
 
 
 def rehearse_via_hooks(
-    world: ManagementContext, canister_id: Principal, snapshot_id: bytes | None = None
+    context: ManagementContext, canister_id: Principal, snapshot_id: bytes | None = None
 ) -> Transition:
     """What `take_via_hooks` would take now, or would have taken when a plain snapshot was; the reply is the
     `SnapshotState`. No command: it is not to be applied."""
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     if snapshot_id is not None:
-        snapshot, owner = loadable(world, canister_id, snapshot_id)
+        snapshot, owner = loadable(context, canister_id, snapshot_id)
         content = parts(state, snapshot)
-        return _taken(world, owner, (replace(snapshot, globals=content.globals), content.code), ())
+        return _taken(context, owner, (replace(snapshot, globals=content.globals), content.code), ())
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    return _taken(world, state, (intact(present(world.subnet, state, None)), state.code), ())
+    return _taken(context, state, (intact(present(context.subnet, state, None)), state.code), ())
 
 
 def _taken(
-    world: ManagementContext,
+    context: ManagementContext,
     owner: CanisterState,
     plain: tuple[SnapshotState, WasmModule],
     kept: tuple[SnapshotState, ...],
 ) -> Transition:
     """Run the hook on a copy of a plain snapshot with its module, and add the result to the `kept` snapshots."""
     snapshot, code = plain
-    saved = _saved(world, owner, snapshot, code)
+    saved = _saved(context, owner, snapshot, code)
     if saved.stable is None:
         return _failed(owner, saved, _TAKE)
-    empty = world.subnet.pool.memory().image()
+    empty = context.subnet.pool.memory().image()
     certified = [e.certified_data for e in saved.executions if e.certified_data is not None]
     snapshot = replace(
         snapshot,
@@ -96,38 +96,38 @@ def _failed(state: CanisterState, saved: HookResult, method: str) -> Transition:
     )
 
 
-def load_via_hooks(world: ManagementContext, canister_id: Principal, snapshot_id: bytes, how: HookLoad) -> Transition:
+def load_via_hooks(context: ManagementContext, canister_id: Principal, snapshot_id: bytes, how: HookLoad) -> Transition:
     """A fresh instance of the snapshot's module, or of another, over the snapshot's stable memory.
 
     Of a plain snapshot, its own module's hook is run first, on a copy. If any hook fails nothing has changed.
     """
-    state = world.controlled(canister_id)
-    snapshot, owner = loadable(world, canister_id, snapshot_id)
+    state = context.controlled(canister_id)
+    snapshot, owner = loadable(context, canister_id, snapshot_id)
     if snapshot.via_hooks or how.skip_pre_upgrade:
         saved = HookResult(snapshot.stable, None)
     else:
         content = parts(state, snapshot)
-        saved = _saved(world, owner, replace(snapshot, globals=content.globals), content.code)
+        saved = _saved(context, owner, replace(snapshot, globals=content.globals), content.code)
     if saved.stable is None:
         return _failed(state, saved, _LOAD)
     code = code_of(snapshot) if how.module is None else WasmModule.from_bytes(how.module)
     after = replace(state, certified_data=snapshot.certified_data, chunks=snapshot.chunks)
-    loaded = _restored(world, (state, after), _free(world, saved.stable, canister_id), code, how)
+    loaded = _restored(context, (state, after), _free(context, saved.stable, canister_id), code, how)
     heard = (*saved.executions, *loaded.rehearsed)
     return replace(loaded, rehearsed=heard, instructions=saved.instructions + loaded.instructions)
 
 
-def load_stable_image(world: ManagementContext, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
+def load_stable_image(context: ManagementContext, canister_id: Principal, image: Image, how: HookLoad) -> Transition:
     """As `load_via_hooks`, from a bare stable memory; certified data and chunk store stay as they are."""
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     code = state.code if how.module is None else WasmModule.from_bytes(how.module)
     if code is None:
         raise rejects.no_module(canister_id)
-    return _restored(world, (state, state), _free(world, image, canister_id), code, how)
+    return _restored(context, (state, state), _free(context, image, canister_id), code, how)
 
 
 def _restored(
-    world: ManagementContext,
+    context: ManagementContext,
     states: tuple[CanisterState, CanisterState],
     stable: Memory,
     code: WasmModule,
@@ -136,26 +136,26 @@ def _restored(
     """`states`: what the canister stays if a hook fails, and what it becomes apart from what the hooks do."""
     state, after = states
     argument, module = InstallCode(state.id, b"", how.arg, "upgrade"), prepared(state, code)
-    check_afforded(world, state, module)
-    deployed = restore(world.subnet.pool, stable, deployment(world, state, argument, module))
+    check_afforded(context, state, module)
+    deployed = restore(context.subnet.pool, stable, deployment(context, state, argument, module))
     if deployed.live is None:
         failed = HookResult(None, deployed.failure, deployed.executions, deployed.instructions)
         return _failed(state, failed, _LOAD)
-    return replace(outcome(world, after, argument, module.code, deployed), method=_LOAD)
+    return replace(outcome(context, after, argument, module.code, deployed), method=_LOAD)
 
 
-def _saved(world: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> HookResult:
+def _saved(context: ManagementContext, owner: CanisterState, snapshot: SnapshotState, code: WasmModule) -> HookResult:
     """Run the hook of a plain snapshot's module on a copy of it."""
     module = prepared(owner, code)
     if keeps_heap_to_itself(module):
         raise rejects.heap_is_not_saved(owner.id)
-    plan, pool = deployment(world, owner, InstallCode(owner.id, b""), module), world.subnet.pool
-    seen = environment(world, owner, snapshot.canister_version, snapshot.global_timer or 0, wasm64=module.facts.is64)
+    plan, pool = deployment(context, owner, InstallCode(owner.id, b""), module), context.subnet.pool
+    seen = environment(context, owner, snapshot.canister_version, snapshot.global_timer or 0, wasm64=module.facts.is64)
     source = HookSource(showing(snapshot.heap, pool), showing(snapshot.stable, pool), snapshot.globals)
     return save(source, replace(plan, environment=seen, heap_limit=0))
 
 
-def _free(world: ManagementContext, content: Readable, canister_id: Principal) -> Memory:
+def _free(context: ManagementContext, content: Readable, canister_id: Principal) -> Memory:
     """A memory that shows the content now and that the canister may live in."""
-    memory = showing(content, world.subnet.pool)
-    return memory.fork() if memory in lived_in(world, canister_id) else memory
+    memory = showing(content, context.subnet.pool)
+    return memory.fork() if memory in lived_in(context, canister_id) else memory

@@ -14,38 +14,38 @@ from sandbox.principal import Principal
 from sandbox.state import NO_CHUNKS, CanisterState, Settings, Status, Subnet
 
 
-def create_for_cycles(world: ManagementContext, settings: SettingsUpdate) -> Transition:
+def create_for_cycles(context: ManagementContext, settings: SettingsUpdate) -> Transition:
     """`create_canister`: the new canister owns the cycles of the call, less the fee."""
-    fee = world.fees.creation
-    if world.cycles < fee:
-        raise rejects.creation_fee(world.cycles, fee)
-    created = create_canister(world, settings, None, world.cycles - fee)
-    return replace(created, accepted=world.cycles)
+    fee = context.fees.creation
+    if context.cycles < fee:
+        raise rejects.creation_fee(context.cycles, fee)
+    created = create_canister(context, settings, None, context.cycles - fee)
+    return replace(created, accepted=context.cycles)
 
 
 def create_canister(
-    world: ManagementContext, settings: SettingsUpdate, specified_id: Principal | None, cycles: int
+    context: ManagementContext, settings: SettingsUpdate, specified_id: Principal | None, cycles: int
 ) -> Transition:
     """A new empty canister: running, version 0, controlled by the caller unless `settings` say otherwise, with the
     replica's limit for the heap (`dfinity/ic` `rs/config/src/execution_environment.rs`, DEFAULT_WASM_MEMORY_LIMIT).
     The reply is its id; the cycles come from nowhere, and must be enough for the settings
     (`rs/execution_environment/src/canister_manager.rs`, `validate_settings_for_canister_creation`)."""
-    subnet = world.subnet
+    subnet = context.subnet
     blank = CanisterState(
-        id=world.caller,
-        settings=Settings(controllers=(world.caller,), wasm_memory_limit=WASM_MEMORY_LIMIT_DEFAULT),
+        id=context.caller,
+        settings=Settings(controllers=(context.caller,), wasm_memory_limit=WASM_MEMORY_LIMIT_DEFAULT),
         heap=subnet.pool.memory(),
         stable=subnet.pool.memory(),
         created_at=subnet.time,
         cycles=cycles,
     )
     chosen = apply_settings(blank, settings)
-    check_allocations(world, blank, chosen)
+    check_allocations(context, blank, chosen)
     canister_id, following = _new_id(subnet, specified_id)
     state = replace(blank, id=canister_id, settings=chosen)
     variables = _hash_of_map(state.settings.environment_variables) if "environment_variables" in settings else None
     controllers = tuple(sorted(state.settings.controllers))
-    change = world.change(0, "creation", controllers=controllers, environment_variables_hash=variables)
+    change = context.change(0, "creation", controllers=controllers, environment_variables_hash=variables)
     return Transition(
         canister=replace(state, history=history(state, change), total_changes=1),
         next_canister=following,
@@ -79,44 +79,44 @@ def _taken(subnet: Subnet, canister_id: Principal) -> bool:
     return canister_id in subnet.canisters or canister_id in subnet.deleted
 
 
-def start_canister(world: ManagementContext, canister_id: Principal) -> Transition:
+def start_canister(context: ManagementContext, canister_id: Principal) -> Transition:
     """Running again; counts as a new version even if it was running."""
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     return Transition(canister=replace(state, status=Status.RUNNING, version=state.version + 1))
 
 
-def stop_canister(world: ManagementContext, canister_id: Principal) -> Transition:
+def stop_canister(context: ManagementContext, canister_id: Principal) -> Transition:
     """Stopping; stopped as soon as no call to the canister is open."""
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     status = Status.STOPPED if state.status is Status.STOPPED else Status.STOPPING
     return Transition(canister=replace(state, status=status, version=state.version + 1))
 
 
-def delete_canister(world: ManagementContext, canister_id: Principal) -> Transition:
+def delete_canister(context: ManagementContext, canister_id: Principal) -> Transition:
     """Gone with its snapshots; the id is never used again."""
-    if world.caller == canister_id:
+    if context.caller == canister_id:
         raise rejects.deletes_itself(canister_id)
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     if state.status is not Status.STOPPED:
         raise rejects.not_stopped(canister_id)
-    if world.awaited(canister_id):
+    if context.awaited(canister_id):
         raise rejects.queue_not_empty(canister_id)
     return Transition(removed=canister_id)
 
 
-def uninstall_code(world: ManagementContext, canister_id: Principal) -> Transition:
+def uninstall_code(context: ManagementContext, canister_id: Principal) -> Transition:
     """An empty canister that keeps id, controllers, cycles, settings, history, status and snapshots."""
-    return Transition(canister=uninstalled(world, world.controlled(canister_id)))
+    return Transition(canister=uninstalled(context, context.controlled(canister_id)))
 
 
-def uninstalled(world: ManagementContext, state: CanisterState) -> CanisterState:
+def uninstalled(context: ManagementContext, state: CanisterState) -> CanisterState:
     """The canister without code and all that goes with it; version + 1 and a history entry."""
-    change = world.change(state.version + 1, "code_uninstall")
+    change = context.change(state.version + 1, "code_uninstall")
     return replace(
         state,
         code=None,
-        heap=world.subnet.pool.memory(),
-        stable=world.subnet.pool.memory(),
+        heap=context.subnet.pool.memory(),
+        stable=context.subnet.pool.memory(),
         globals=b"",
         certified_data=b"",
         global_timer=0,

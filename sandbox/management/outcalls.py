@@ -18,9 +18,9 @@ from sandbox.management.transition import ManagementContext, Transition
 _UNREPLICATED = frozenset({"put", "delete", "patch"})
 
 
-def http_request(world: ManagementContext, arg: dict[str, Any], transform: FuncType) -> Transition:
+def http_request(context: ManagementContext, arg: dict[str, Any], transform: FuncType) -> Transition:
     """What the test double answers, after the caller's transform function (of type `transform`) if it names one."""
-    if world.hooks.http is None:
+    if context.hooks.http is None:
         why = "give Sandbox(http=...) a function that answers HTTP outcalls; nothing here ever reaches the network"
         raise rejects.unsupported("http_request", why)
     [method], most = arg["method"], arg["max_response_bytes"]
@@ -28,15 +28,15 @@ def http_request(world: ManagementContext, arg: dict[str, Any], transform: FuncT
     body = arg["body"] or b""
     most = limits.OUTCALL_SIZE if most is None else most
     _check(arg, method, headers, most)
-    fee = world.fees.outcall(len(body) + _size(headers), most)
-    if world.cycles < fee:
-        raise rejects.not_paid("http_request", world.cycles, fee)
+    fee = context.fees.outcall(len(body) + _size(headers), most)
+    if context.cycles < fee:
+        raise rejects.not_paid("http_request", context.cycles, fee)
     request = {"url": arg["url"], "method": method, "headers": headers, "body": arg["body"]}
-    answer = world.hooks.http({**request, "max_response_bytes": most})
+    answer = context.hooks.http({**request, "max_response_bytes": most})
     response = _response(answer)
     _check_size("response", [(h["name"], h["value"]) for h in response["headers"]], response["body"], most)
     if arg["transform"] is not None:
-        response = _transformed(world, arg["transform"], transform, response, most)
+        response = _transformed(context, arg["transform"], transform, response, most)
     return Transition(reply=response, accepted=fee)
 
 
@@ -76,15 +76,15 @@ def _response(answer: Any) -> dict[str, Any]:
 
 
 def _transformed(
-    world: ManagementContext, transform: dict[str, Any], kind: FuncType, response: dict[str, Any], most: int
+    context: ManagementContext, transform: dict[str, Any], kind: FuncType, response: dict[str, Any], most: int
 ) -> dict[str, Any]:
     function = transform["function"]
-    if function.principal != world.caller:
+    if function.principal != context.caller:
         raise _refused("the transform function must be one of the caller")
-    if world.hooks.transform is None:
+    if context.hooks.transform is None:
         raise rejects.unsupported("http_request", "transform functions cannot be run here")
     arg = encode(kind.args, [{"response": response, "context": transform["context"]}])
-    reply = world.hooks.transform(world.caller, function.method, arg)
+    reply = context.hooks.transform(context.caller, function.method, arg)
     if len(reply) > most:
         raise _refused(f"the transformed response has {len(reply)} bytes, more than {most}")
     try:

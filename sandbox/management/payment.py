@@ -21,28 +21,28 @@ Work = tuple[int, bool]
 """Instructions that count as executed, and whether at the fees of a 64-bit module."""
 
 
-def charge_work(world: ManagementContext, state: CanisterState, work: Work) -> CanisterState:
+def charge_work(context: ManagementContext, state: CanisterState, work: Work) -> CanisterState:
     """The canister after paying for `work`; a reject (IC0207) if that would freeze it."""
-    fee = world.fees.execution(*work)
-    short = fee + world.fees.frozen(state) - state.cycles
+    fee = context.fees.execution(*work)
+    short = fee + context.fees.frozen(state) - state.cycles
     if short > 0:
         raise rejects.snapshot_unpaid(state.id, short)
     return replace(state, cycles=state.cycles - fee) if fee else state
 
 
 def charge(
-    world: ManagementContext, before: CanisterState, after: CanisterState, work: Work | None = None, grown: int = 0
+    context: ManagementContext, before: CanisterState, after: CanisterState, work: Work | None = None, grown: int = 0
 ) -> CanisterState:
     """`after`, less the fee for `work`, which is paid with the cycles of `before`. `grown`: bytes of memory that the
     canister will have beyond those of `after`.
 
     A reject if that would freeze it: by the memory alone (IC0532), or by the fee (IC0207).
     """
-    frozen = world.fees.frozen(after, grown)
+    frozen = context.fees.frozen(after, grown)
     if before.cycles < frozen:
         more = max(_allocated(after, grown) - _allocated(before), 0)
         raise rejects.memory_unpaid(more, frozen - before.cycles)
-    fee = 0 if work is None else world.fees.execution(*work)
+    fee = 0 if work is None else context.fees.execution(*work)
     if before.cycles < fee + frozen:
         raise rejects.snapshot_unpaid(before.id, fee + frozen - before.cycles)
     return after if after.cycles == before.cycles - fee else replace(after, cycles=before.cycles - fee)
@@ -61,9 +61,9 @@ def creation_work(snapshot: SnapshotState) -> Work:
     return SNAPSHOT_BASE + snapshot_size(snapshot), False
 
 
-def load_work(world: ManagementContext, snapshot: SnapshotState, code: WasmModule) -> Work | None:
+def load_work(context: ManagementContext, snapshot: SnapshotState, code: WasmModule) -> Work | None:
     """The work of loading a snapshot with this module; None, without compiling it, where everything is free."""
-    return None if world.subnet.costs == "free" else (snapshot_size(snapshot), compile_module(code).facts.is64)
+    return None if context.subnet.costs == "free" else (snapshot_size(snapshot), compile_module(code).facts.is64)
 
 
 def read_work(size: int) -> Work:

@@ -14,26 +14,26 @@ from sandbox.state import SnapshotState
 from sandbox.store.checksum import snapshot_checksum
 
 
-def take_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
+def take_snapshot(context: ManagementContext, arg: dict[str, Any]) -> Transition:
     """As `snapshot_rules.take_snapshot`; by default it takes the place of the canister's earlier snapshot."""
-    taken = snapshot_rules.take_snapshot(world, arg["canister_id"], arg["label"])
+    taken = snapshot_rules.take_snapshot(context, arg["canister_id"], arg["label"])
     assert isinstance(taken.reply, SnapshotState)
     return taken.replying(_record(taken.reply))
 
 
-def load_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
-    return snapshot_rules.load_snapshot(world, arg["canister_id"], arg["snapshot_id"])
+def load_snapshot(context: ManagementContext, arg: dict[str, Any]) -> Transition:
+    return snapshot_rules.load_snapshot(context, arg["canister_id"], arg["snapshot_id"])
 
 
-def list_snapshots(world: ManagementContext, arg: dict[str, Any]) -> Transition:
-    snapshots = snapshot_rules.list_snapshots(world, arg["canister_id"])
+def list_snapshots(context: ManagementContext, arg: dict[str, Any]) -> Transition:
+    snapshots = snapshot_rules.list_snapshots(context, arg["canister_id"])
     return Transition(reply=[_record(snapshot) for snapshot in snapshots])
 
 
-def delete_snapshot(world: ManagementContext, arg: dict[str, Any]) -> Transition:
+def delete_snapshot(context: ManagementContext, arg: dict[str, Any]) -> Transition:
     snapshot_id = arg["snapshot_id"]
-    _, owner = snapshot_rules.locate(world, snapshot_rules.owner_id(snapshot_id), snapshot_id)
-    return snapshot_rules.delete_snapshot(world, owner.id, snapshot_id)
+    _, owner = snapshot_rules.locate(context, snapshot_rules.owner_id(snapshot_id), snapshot_id)
+    return snapshot_rules.delete_snapshot(context, owner.id, snapshot_id)
 
 
 def _record(snapshot: SnapshotState) -> dict[str, object]:

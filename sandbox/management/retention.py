@@ -68,19 +68,19 @@ def kept(snapshots: Sequence[SnapshotState], keep: Keep, now: int) -> tuple[Snap
     return tuple(snapshot for snapshot in snapshots if snapshot.id in staying)
 
 
-def retain_snapshots(world: ManagementContext, canister_id: Principal, keep: Keep) -> Transition:
+def retain_snapshots(context: ManagementContext, canister_id: Principal, keep: Keep) -> Transition:
     """Delete the snapshots that `keep` does not keep; the reply is their ids."""
-    state = world.controlled(canister_id)
-    staying = kept(state.snapshots, keep, world.subnet.time)
+    state = context.controlled(canister_id)
+    staying = kept(state.snapshots, keep, context.subnet.time)
     gone = tuple(snapshot.id for snapshot in state.snapshots if snapshot not in staying)
     return Transition(canister=replace(state, snapshots=staying), reply=[*gone])
 
 
-def set_policy(world: ManagementContext, canister_id: Principal | None, policy: Policy | None) -> Transition:
+def set_policy(context: ManagementContext, canister_id: Principal | None, policy: Policy | None) -> Transition:
     """Set the policy of a canister (for its controllers), or of all without one of their own (`canister_id` None, for
     the user of the sandbox). `policy` None removes it, so that the common one applies to the canister again."""
-    target = ALL_CANISTERS if canister_id is None else world.controlled(canister_id).id
-    policies = {key: value for key, value in world.subnet.policies.items() if key != target}
+    target = ALL_CANISTERS if canister_id is None else context.controlled(canister_id).id
+    policies = {key: value for key, value in context.subnet.policies.items() if key != target}
     if policy is not None:
         policies[target] = policy
     return Transition(policies=MappingProxyType(dict(sorted(policies.items()))))

@@ -29,24 +29,24 @@ _BOUNDS = {
 }
 
 
-def update_settings(world: ManagementContext, canister_id: Principal, update: SettingsUpdate) -> Transition:
+def update_settings(context: ManagementContext, canister_id: Principal, update: SettingsUpdate) -> Transition:
     """Replace the settings in `update`; version + 1; a history entry only if `controllers` is among them."""
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     version = state.version + 1
     settings = apply_settings(state, update)
-    check_allocations(world, state, settings)
+    check_allocations(context, state, settings)
     logs = newest_logs(state.logs, settings.log_memory_limit)
     new = replace(state, settings=settings, version=version, logs=logs)
     if "controllers" in update:
-        change = world.change(version, "controllers_change", controllers=tuple(sorted(settings.controllers)))
+        change = context.change(version, "controllers_change", controllers=tuple(sorted(settings.controllers)))
         new = replace(new, history=history(state, change), total_changes=state.total_changes + 1)
     return Transition(canister=new)
 
 
-def check_allocations(world: ManagementContext, state: CanisterState, settings: Settings) -> None:
+def check_allocations(context: ManagementContext, state: CanisterState, settings: Settings) -> None:
     """A reject if these settings have a larger allocation than the canister has now, and would freeze it; a longer
     freezing threshold may (`dfinity/ic` `canister_manager.rs`, `validate_canister_settings`)."""
-    short = world.fees.frozen(replace(state, settings=settings)) - state.cycles
+    short = context.fees.frozen(replace(state, settings=settings)) - state.cycles
     if short <= 0:
         return
     if settings.compute_allocation > state.settings.compute_allocation:

@@ -31,54 +31,54 @@ class KeyId:
         return cls(scheme, record["name"])
 
 
-def public_key(world: ManagementContext, method: str, arg: dict[str, Any]) -> Transition:
+def public_key(context: ManagementContext, method: str, arg: dict[str, Any]) -> Transition:
     """The public key of a canister (the caller if none is named) and its chain code."""
-    owner = arg["canister_id"] or world.caller
-    key = _derived(world, method, KeyId.of(arg["key_id"]), owner, arg["derivation_path"])
+    owner = arg["canister_id"] or context.caller
+    key = _derived(context, method, KeyId.of(arg["key_id"]), owner, arg["derivation_path"])
     return Transition(reply={"public_key": key.public, "chain_code": key.chain_code})
 
 
-def sign_with_ecdsa(world: ManagementContext, arg: dict[str, Any]) -> Transition:
+def sign_with_ecdsa(context: ManagementContext, arg: dict[str, Any]) -> Transition:
     """The signature of a 32-byte hash with the caller's key."""
     method, digest = "sign_with_ecdsa", arg["message_hash"]
     if len(digest) != 32:
         raise rejects.invalid_payload(f"{method}: message_hash must be 32 bytes long, not {len(digest)}")
-    key = _derived(world, method, KeyId.of(arg["key_id"]), world.caller, arg["derivation_path"])
-    return _signed(world, method, keys.sign_ecdsa(key, digest))
+    key = _derived(context, method, KeyId.of(arg["key_id"]), context.caller, arg["derivation_path"])
+    return _signed(context, method, keys.sign_ecdsa(key, digest))
 
 
-def sign_with_schnorr(world: ManagementContext, arg: dict[str, Any]) -> Transition:
+def sign_with_schnorr(context: ManagementContext, arg: dict[str, Any]) -> Transition:
     """The signature of a message with the caller's key; for Taproot with the tweaked key, as `aux` says."""
     method, key_id, aux = "sign_with_schnorr", KeyId.of(arg["key_id"]), arg["aux"]
-    key = _derived(world, method, key_id, world.caller, arg["derivation_path"])
+    key = _derived(context, method, key_id, context.caller, arg["derivation_path"])
     if key_id.scheme == "ed25519":
         if aux is not None:
             raise rejects.invalid_payload(f"{method}: bip341 aux is for bip340secp256k1 only, not for ed25519")
-        return _signed(world, method, keys.sign_ed25519(key, arg["message"]))
+        return _signed(context, method, keys.sign_ed25519(key, arg["message"]))
     secret = key.secret
     if aux is not None:
         root = aux["bip341"]["merkle_root_hash"]
         if len(root) not in (0, 32):
             raise rejects.invalid_payload(f"{method}: merkle_root_hash must be 0 or 32 bytes long, not {len(root)}")
         secret = keys.tweaked(secret, root)
-    return _signed(world, method, keys.sign_bip340(secret, arg["message"]))
+    return _signed(context, method, keys.sign_bip340(secret, arg["message"]))
 
 
-def _signed(world: ManagementContext, method: str, signature: bytes) -> Transition:
-    fee = world.fees.signature
-    if world.cycles < fee:
-        raise rejects.not_paid(method, world.cycles, fee)
+def _signed(context: ManagementContext, method: str, signature: bytes) -> Transition:
+    fee = context.fees.signature
+    if context.cycles < fee:
+        raise rejects.not_paid(method, context.cycles, fee)
     return Transition(reply={"signature": signature}, accepted=fee)
 
 
-def _derived(world: ManagementContext, method: str, key_id: KeyId, owner: Principal, path: list[bytes]) -> DerivedKey:
+def _derived(context: ManagementContext, method: str, key_id: KeyId, owner: Principal, path: list[bytes]) -> DerivedKey:
     if key_id.name not in KEY_NAMES:
         raise rejects.unknown_key(method, f"{_SCHEMES[key_id.scheme]}:{key_id.name}", _existing())
     if len(path) > DERIVATION_PATH:
         raise rejects.invalid_payload(
             f"Deserialize error: The number of elements exceeds maximum allowed {DERIVATION_PATH}"
         )
-    seed = f"{key_id.scheme} {key_id.name} {world.subnet.seed}"
+    seed = f"{key_id.scheme} {key_id.name} {context.subnet.seed}"
     derive = keys.ed25519_key if key_id.scheme == "ed25519" else keys.ecdsa_key
     return derive(seed, [bytes(owner), *path])
 

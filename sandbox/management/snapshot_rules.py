@@ -43,22 +43,22 @@ PLATFORM = Take(limit=SNAPSHOTS)
 
 
 def take_snapshot(
-    world: ManagementContext, canister_id: Principal, label: str | None = None, replace_id: bytes | None = None
+    context: ManagementContext, canister_id: Principal, label: str | None = None, replace_id: bytes | None = None
 ) -> Transition:
     """`take` with the sandbox's own limit; the reply is the `SnapshotState`."""
-    return take(world, canister_id, Take(label, replace_id))
+    return take(context, canister_id, Take(label, replace_id))
 
 
-def take(world: ManagementContext, canister_id: Principal, options: Take) -> Transition:
+def take(context: ManagementContext, canister_id: Principal, options: Take) -> Transition:
     """Take a snapshot of a canister with code, in any status; the reply is the `SnapshotState`."""
-    state = world.controlled(canister_id)
-    kept = remaining(world, state, options)
+    state = context.controlled(canister_id)
+    kept = remaining(context, state, options)
     if state.code is None:
         raise rejects.snapshot_of_empty(canister_id)
-    snapshot = present(world.subnet, state, options.label)
+    snapshot = present(context.subnet, state, options.label)
     new = with_snapshot(state, kept, snapshot)
-    new = uninstalled(world, new) if options.uninstall else new
-    return Transition(canister=charge(world, state, new, creation_work(snapshot)), reply=snapshot)
+    new = uninstalled(context, new) if options.uninstall else new
+    return Transition(canister=charge(context, state, new, creation_work(snapshot)), reply=snapshot)
 
 
 def present(subnet: Subnet, state: CanisterState, label: str | None) -> SnapshotState:
@@ -110,11 +110,11 @@ def next_id(state: CanisterState) -> bytes:
     return state.next_snapshot.to_bytes(SNAPSHOT_ID, "big") + bytes(state.id)
 
 
-def remaining(world: ManagementContext, state: CanisterState, options: Take) -> tuple[SnapshotState, ...]:
+def remaining(context: ManagementContext, state: CanisterState, options: Take) -> tuple[SnapshotState, ...]:
     """The snapshots that stay when one more is taken; a reject if the limit is reached."""
-    most = max(world.subnet.max_snapshots, options.limit or 1)
+    most = max(context.subnet.max_snapshots, options.limit or 1)
     if options.replace_id is not None:
-        old = own(world, state, options.replace_id)
+        old = own(context, state, options.replace_id)
         return tuple(s for s in state.snapshots if s is not old)
     others = tuple(s for s in state.snapshots if s.automatic)
     count = len(state.snapshots) - len(others)
@@ -125,19 +125,21 @@ def remaining(world: ManagementContext, state: CanisterState, options: Take) -> 
     return state.snapshots
 
 
-def load_snapshot(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
+def load_snapshot(context: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
     """The canister's module, globals, memories, chunk store and certified data are those of the snapshot."""
-    state = world.controlled(canister_id)
-    snapshot, owner = loadable(world, canister_id, snapshot_id)
-    return loaded(world, state, snapshot, owner)
+    state = context.controlled(canister_id)
+    snapshot, owner = loadable(context, canister_id, snapshot_id)
+    return loaded(context, state, snapshot, owner)
 
 
-def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Transition:
+def loaded(
+    context: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState
+) -> Transition:
     """The transition of `load_snapshot`, without its check of access."""
     if snapshot.via_hooks:
         raise rejects.only_stable_memory(snapshot.id)
-    begun = charge_work(world, state, LOAD_BASE)
-    loaded_parts, in_use, pool = parts(state, snapshot), lived_in(world, state.id), world.subnet.pool
+    begun = charge_work(context, state, LOAD_BASE)
+    loaded_parts, in_use, pool = parts(state, snapshot), lived_in(context, state.id), context.subnet.pool
     heap, heap_content = restoration(snapshot.heap, state.heap, in_use, pool)
     stable, stable_content = restoration(snapshot.stable, state.stable, in_use, pool)
     new = replace(_with_parts(state, loaded_parts), heap=heap, stable=stable)
@@ -146,31 +148,31 @@ def loaded(world: ManagementContext, state: CanisterState, snapshot: SnapshotSta
         version=state.version + 1,
         chunks=snapshot.chunks,
         certified_data=snapshot.certified_data,
-        last_installed_at=world.subnet.time,
-        history=history(state, _entry(world, state, snapshot, owner)),
+        last_installed_at=context.subnet.time,
+        history=history(state, _entry(context, state, snapshot, owner)),
         total_changes=state.total_changes + 1,
     )
     restored = tuple(
         (m, content) for m, content in ((heap, heap_content), (stable, stable_content)) if content is not None
     )
     grown = snapshot.heap.size + snapshot.stable.size - heap.size - stable.size
-    new = charge(world, begun, new, load_work(world, snapshot, loaded_parts.code), grown)
+    new = charge(context, begun, new, load_work(context, snapshot, loaded_parts.code), grown)
     return Transition(canister=new, restored=restored)
 
 
 def loadable(
-    world: ManagementContext, canister_id: Principal, snapshot_id: bytes
+    context: ManagementContext, canister_id: Principal, snapshot_id: bytes
 ) -> tuple[SnapshotState, CanisterState]:
     """A snapshot of a canister that the caller controls too, and this canister; `StateCorrupt` if it cannot be read."""
-    snapshot, owner = locate(world, canister_id, snapshot_id)
-    if world.caller not in owner.settings.controllers:
-        raise rejects.snapshot_not_yours(snapshot_id, canister_id, world.caller)
+    snapshot, owner = locate(context, canister_id, snapshot_id)
+    if context.caller not in owner.settings.controllers:
+        raise rejects.snapshot_not_yours(snapshot_id, canister_id, context.caller)
     return intact(snapshot), owner
 
 
-def lived_in(world: ManagementContext, canister_id: Principal) -> set[Memory]:
+def lived_in(context: ManagementContext, canister_id: Principal) -> set[Memory]:
     """The memories of all other canisters, which this one may not take over."""
-    return {m for c in world.subnet.canisters.values() if c.id != canister_id for m in (c.heap, c.stable)}
+    return {m for c in context.subnet.canisters.values() if c.id != canister_id for m in (c.heap, c.stable)}
 
 
 def _with_parts(state: CanisterState, content: Parts) -> CanisterState:
@@ -184,8 +186,8 @@ def _with_parts(state: CanisterState, content: Parts) -> CanisterState:
     )
 
 
-def _entry(world: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Change:
-    return world.change(
+def _entry(context: ManagementContext, state: CanisterState, snapshot: SnapshotState, owner: CanisterState) -> Change:
+    return context.change(
         state.version + 1,
         "load_snapshot",
         from_canister_id=owner.id if owner.id != state.id else None,
@@ -196,38 +198,40 @@ def _entry(world: ManagementContext, state: CanisterState, snapshot: SnapshotSta
     )
 
 
-def list_snapshots(world: ManagementContext, canister_id: Principal) -> tuple[SnapshotState, ...]:
+def list_snapshots(context: ManagementContext, canister_id: Principal) -> tuple[SnapshotState, ...]:
     """The canister's snapshots by id, oldest first; for controllers and those whom `snapshot_visibility` admits."""
-    return visible(world, canister_id).snapshots
+    return visible(context, canister_id).snapshots
 
 
-def visible(world: ManagementContext, canister_id: Principal) -> CanisterState:
+def visible(context: ManagementContext, canister_id: Principal) -> CanisterState:
     """Return the canister; a reject if the caller may not see its snapshots."""
-    state = world.canister(canister_id)
-    if not sees(state, state.settings.snapshot_visibility, world.caller):
-        raise rejects.not_controller(state, world.caller)
+    state = context.canister(canister_id)
+    if not sees(state, state.settings.snapshot_visibility, context.caller):
+        raise rejects.not_controller(state, context.caller)
     return state
 
 
-def delete_snapshot(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
+def delete_snapshot(context: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
     """Delete the snapshot; pages that only it held are freed."""
-    state = world.controlled(canister_id)
-    gone = own(world, state, snapshot_id)
+    state = context.controlled(canister_id)
+    gone = own(context, state, snapshot_id)
     new = replace(state, snapshots=tuple(s for s in state.snapshots if s is not gone))
-    return Transition(canister=charge(world, state, new))
+    return Transition(canister=charge(context, state, new))
 
 
-def own(world: ManagementContext, state: CanisterState, snapshot_id: bytes) -> SnapshotState:
+def own(context: ManagementContext, state: CanisterState, snapshot_id: bytes) -> SnapshotState:
     """The canister's own snapshot with this id."""
-    snapshot, owner = locate(world, state.id, snapshot_id)
+    snapshot, owner = locate(context, state.id, snapshot_id)
     if owner.id != state.id:
         raise rejects.snapshot_of_another(snapshot_id, state.id)
     return snapshot
 
 
-def locate(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> tuple[SnapshotState, CanisterState]:
+def locate(
+    context: ManagementContext, canister_id: Principal, snapshot_id: bytes
+) -> tuple[SnapshotState, CanisterState]:
     """A snapshot of any canister, and the canister it belongs to."""
-    owner = world.subnet.canisters.get(owner_id(snapshot_id))
+    owner = context.subnet.canisters.get(owner_id(snapshot_id))
     for snapshot in owner.snapshots if owner is not None else ():
         if snapshot.id == snapshot_id:
             assert owner is not None

@@ -32,9 +32,9 @@ _FORMATS = {"i": ("<I", "<i"), "l": ("<Q", "<q"), "f": ("<I", "<f"), "d": ("<Q",
 """`struct` formats of a global's bits and of its Candid value."""
 
 
-def read_metadata(world: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
+def read_metadata(context: ManagementContext, canister_id: Principal, snapshot_id: bytes) -> Transition:
     """Return the metadata of a snapshot."""
-    snapshot = intact(own(world, visible(world, canister_id), snapshot_id))
+    snapshot = intact(own(context, visible(context, canister_id), snapshot_id))
     timer, hook = snapshot.global_timer, snapshot.low_memory_hook
     return Transition(
         reply={
@@ -73,15 +73,17 @@ def _bits(value: dict[str, Any]) -> tuple[str, int]:
     return letter, bits
 
 
-def read_data(world: ManagementContext, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]) -> Transition:
+def read_data(
+    context: ManagementContext, canister_id: Principal, snapshot_id: bytes, kind: dict[str, Any]
+) -> Transition:
     """Return at most 2,000,000 bytes of one part, or a whole chunk."""
-    state = visible(world, canister_id)
-    snapshot = intact(own(world, state, snapshot_id))
+    state = visible(context, canister_id)
+    snapshot = intact(own(context, state, snapshot_id))
     [(part, place)] = kind.items()
     size = limits.CHUNK_SIZE if part == "wasm_chunk" else place["size"]
     if size > limits.SNAPSHOT_SLICE:
         raise rejects.slice_too_large(size)
-    payer = charge_work(world, state, read_work(size))
+    payer = charge_work(context, state, read_work(size))
     chunk = _chunk(snapshot, place["hash"]) if part == "wasm_chunk" else _slice(snapshot, part, place["offset"], size)
     return Transition(canister=payer if payer is not state else None, reply={"chunk": chunk})
 
@@ -115,7 +117,7 @@ def _part(snapshot: SnapshotState, part: str) -> tuple[int, Callable[[int, int],
     return len(module), lambda offset, size: module[offset : offset + size]
 
 
-def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[str, Any]) -> Transition:
+def upload_metadata(context: ManagementContext, canister_id: Principal, arg: dict[str, Any]) -> Transition:
     """Make a snapshot of these sizes, all zeros, without chunks."""
     timer, hook = arg["global_timer"], arg[_HOOK]
     metadata = Uploading(
@@ -127,54 +129,54 @@ def upload_metadata(world: ManagementContext, canister_id: Principal, arg: dict[
         None if timer is None else timer.get("active", 0),
         next(iter(hook)) if hook is not None else None,
     )
-    state, kept = admit(world, canister_id, metadata, arg["replace_snapshot"])
-    pool = world.subnet.pool
+    state, kept = admit(context, canister_id, metadata, arg["replace_snapshot"])
+    pool = context.subnet.pool
     module, heap, stable = (pool.memory(size).image() for size in metadata.sizes)
-    snapshot = uploaded(world, state, metadata, (module, heap, stable))
-    new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
+    snapshot = uploaded(context, state, metadata, (module, heap, stable))
+    new = charge(context, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
     return Transition(canister=new, reply={"snapshot_id": snapshot.id})
 
 
 def upload_data(
-    world: ManagementContext, canister_id: Principal, snapshot_id: bytes, arg: dict[str, Any]
+    context: ManagementContext, canister_id: Principal, snapshot_id: bytes, arg: dict[str, Any]
 ) -> Transition:
     """Write a slice of one part of an uploaded snapshot, or a chunk."""
-    state = world.controlled(canister_id)
-    snapshot = own(world, state, snapshot_id)
+    state = context.controlled(canister_id)
+    snapshot = own(context, state, snapshot_id)
     if snapshot.upload is None:
         raise rejects.snapshot_immutable()
     [(part, place)] = arg["kind"].items()
     data = arg["chunk"]
-    payer = charge_work(world, state, write_work(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
+    payer = charge_work(context, state, write_work(limits.CHUNK_SIZE if part == "wasm_chunk" else len(data)))
     if part == "wasm_chunk":
         new = replace(snapshot, chunks=added(snapshot.chunks, data)[0])
     else:
         total, _ = _part(snapshot, part)
         if place["offset"] + len(data) > total:
             raise rejects.invalid_slice(place["offset"], len(data))
-        new = _written(world, snapshot, snapshot.upload, part, (place["offset"], data))
+        new = _written(context, snapshot, snapshot.upload, part, (place["offset"], data))
     snapshots = tuple(new if s is snapshot else s for s in state.snapshots)
-    return Transition(canister=charge(world, payer, replace(payer, snapshots=snapshots)))
+    return Transition(canister=charge(context, payer, replace(payer, snapshots=snapshots)))
 
 
 def _written(
-    world: ManagementContext, snapshot: SnapshotState, upload: Upload, part: str, patch: tuple[int, bytes]
+    context: ManagementContext, snapshot: SnapshotState, upload: Upload, part: str, patch: tuple[int, bytes]
 ) -> SnapshotState:
     if part == "wasm_memory":
-        return replace(snapshot, heap=_write(world, snapshot.heap, *patch))
+        return replace(snapshot, heap=_write(context, snapshot.heap, *patch))
     if part == "stable_memory":
-        return replace(snapshot, stable=_write(world, snapshot.stable, *patch))
-    return replace(snapshot, upload=replace(upload, module=_write(world, upload.module, *patch)))
+        return replace(snapshot, stable=_write(context, snapshot.stable, *patch))
+    return replace(snapshot, upload=replace(upload, module=_write(context, upload.module, *patch)))
 
 
-def _write(world: ManagementContext, content: Readable, offset: int, data: bytes) -> Image:
+def _write(context: ManagementContext, content: Readable, offset: int, data: bytes) -> Image:
     """The content with `data` in it. Old images of the memory keep what they show."""
-    memory = showing(content, world.subnet.pool)
-    if _lived_in(world, memory):
+    memory = showing(content, context.subnet.pool)
+    if _lived_in(context, memory):
         memory = memory.fork()
     memory.write(offset, data)
     return memory.image()
 
 
-def _lived_in(world: ManagementContext, memory: Memory) -> bool:
-    return any(memory in (state.heap, state.stable) for state in world.subnet.canisters.values())
+def _lived_in(context: ManagementContext, memory: Memory) -> bool:
+    return any(memory in (state.heap, state.stable) for state in context.subnet.canisters.values())

@@ -27,19 +27,19 @@ _LOG_OVERHEAD = 32
 """Bytes that a log record takes in an answer besides its content, at most."""
 
 
-def canister_status(world: ManagementContext, canister_id: Principal) -> Transition:
+def canister_status(context: ManagementContext, canister_id: Principal) -> Transition:
     """For controllers, those whom `status_visibility` admits, and the canister itself."""
-    state = world.canister(canister_id)
-    if world.caller != canister_id and not sees(state, state.settings.status_visibility, world.caller):
-        raise rejects.status_denied(world.caller)
-    return Transition(reply=_status_record(world, state))
+    state = context.canister(canister_id)
+    if context.caller != canister_id and not sees(state, state.settings.status_visibility, context.caller):
+        raise rejects.status_denied(context.caller)
+    return Transition(reply=_status_record(context, state))
 
 
-def _status_record(world: ManagementContext, state: CanisterState) -> dict[str, Any]:
+def _status_record(context: ManagementContext, state: CanisterState) -> dict[str, Any]:
     metrics = memory_metrics(state)
     return {
         "status": {state.status.name.lower(): None},
-        "ready_for_migration": state.status is Status.STOPPED and not world.awaited(state.id),
+        "ready_for_migration": state.status is Status.STOPPED and not context.awaited(state.id),
         "version": state.version,
         "settings": to_candid(state.settings),
         "module_hash": state.code.hash if state.code else None,
@@ -47,14 +47,14 @@ def _status_record(world: ManagementContext, state: CanisterState) -> dict[str, 
         "memory_metrics": metrics,
         "cycles": state.cycles,
         "reserved_cycles": 0,
-        "idle_cycles_burned_per_day": world.fees.idle_per_day(state),
+        "idle_cycles_burned_per_day": context.fees.idle_per_day(state),
         "query_stats": dict.fromkeys(_QUERY_STATS, 0),
     }
 
 
-def canister_info(world: ManagementContext, canister_id: Principal, requested: int | None) -> Transition:
+def canister_info(context: ManagementContext, canister_id: Principal, requested: int | None) -> Transition:
     """For everybody: history (the newest `requested` entries, oldest first), module hash and controllers."""
-    state = world.canister(canister_id)
+    state = context.canister(canister_id)
     shown = state.history[-requested:] if requested else ()
     return Transition(
         reply={
@@ -84,25 +84,27 @@ def change_record(change: Change) -> dict[str, Any]:
     }
 
 
-def canister_metadata(world: ManagementContext, canister_id: Principal, name: str) -> Transition:
+def canister_metadata(context: ManagementContext, canister_id: Principal, name: str) -> Transition:
     """A public section for everybody, a private one for controllers; to others it is as if it were not there."""
-    state = world.canister(canister_id)
+    state = context.canister(canister_id)
     if state.code is None:
         raise rejects.no_metadata(canister_id, None)
     facts = compile_module(state.code).facts
     value = facts.public_metadata.get(name)
-    if value is None and world.caller in state.settings.controllers:
+    if value is None and context.caller in state.settings.controllers:
         value = facts.private_metadata.get(name)
     if value is None:
         raise rejects.no_metadata(canister_id, name)
     return Transition(reply={"value": value})
 
 
-def fetch_canister_logs(world: ManagementContext, canister_id: Principal, wanted: dict[str, Any] | None) -> Transition:
+def fetch_canister_logs(
+    context: ManagementContext, canister_id: Principal, wanted: dict[str, Any] | None
+) -> Transition:
     """For controllers and those whom `log_visibility` admits. If the records do not fit into one answer, the oldest
     are left out; with a filter (`end` is exclusive) the newest."""
-    state = world.canister(canister_id)
-    check_logs_visible(state, world.caller)
+    state = context.canister(canister_id)
+    check_logs_visible(state, context.caller)
     records = list(state.logs)
     if wanted is None:
         records = _fitting(records[::-1])[::-1]

@@ -78,51 +78,51 @@ def _install(arg: Argument, canister_id: Principal, module: bytes) -> InstallCod
     )
 
 
-def _install_code(world: ManagementContext, arg: Argument) -> Transition:
-    return install_code(world, _install(arg, arg["canister_id"], arg["wasm_module"]))
+def _install_code(context: ManagementContext, arg: Argument) -> Transition:
+    return install_code(context, _install(arg, arg["canister_id"], arg["wasm_module"]))
 
 
-def _install_chunked(world: ManagementContext, arg: Argument) -> Transition:
+def _install_chunked(context: ManagementContext, arg: Argument) -> Transition:
     target = arg["target_canister"]
     parts = tuple(item["hash"] for item in arg["chunk_hashes_list"])
     assembly = chunks.Assembly(arg["store_canister"] or target, parts, arg["wasm_module_hash"])
-    return chunks.install_chunked_code(world, _install(arg, target, b""), assembly)
+    return chunks.install_chunked_code(context, _install(arg, target, b""), assembly)
 
 
-def _create(world: ManagementContext, arg: Argument) -> Transition:
-    return _created(lifecycle.create_for_cycles(world, settings.from_candid(arg["settings"])))
+def _create(context: ManagementContext, arg: Argument) -> Transition:
+    return _created(lifecycle.create_for_cycles(context, settings.from_candid(arg["settings"])))
 
 
-def _provisional_create(world: ManagementContext, arg: Argument) -> Transition:
+def _provisional_create(context: ManagementContext, arg: Argument) -> Transition:
     given = settings.from_candid(arg["settings"])
-    return _created(subnet.provisional_create(world, given, arg["specified_id"], arg["amount"]))
+    return _created(subnet.provisional_create(context, given, arg["specified_id"], arg["amount"]))
 
 
 def _created(transition: Transition) -> Transition:
     return transition.replying({"canister_id": transition.reply})
 
 
-def _update_settings(world: ManagementContext, arg: Argument) -> Transition:
-    return settings.update_settings(world, arg["canister_id"], settings.from_candid(arg["settings"]))
+def _update_settings(context: ManagementContext, arg: Argument) -> Transition:
+    return settings.update_settings(context, arg["canister_id"], settings.from_candid(arg["settings"]))
 
 
-def _take(world: ManagementContext, arg: Argument) -> Transition:
+def _take(context: ManagementContext, arg: Argument) -> Transition:
     how = snapshot_rules.Take(
         replace_id=arg["replace_snapshot"], uninstall=bool(arg["uninstall_code"]), limit=snapshot_rules.PLATFORM.limit
     )
-    taken = snapshot_rules.take(world, arg["canister_id"], how)
+    taken = snapshot_rules.take(context, arg["canister_id"], how)
     assert isinstance(taken.reply, SnapshotState)
     return taken.replying(snapshot_rules.record(taken.reply))
 
 
-def _list(world: ManagementContext, arg: Argument) -> Transition:
+def _list(context: ManagementContext, arg: Argument) -> Transition:
     return Transition(
-        reply=[snapshot_rules.record(s) for s in snapshot_rules.list_snapshots(world, arg["canister_id"])]
+        reply=[snapshot_rules.record(s) for s in snapshot_rules.list_snapshots(context, arg["canister_id"])]
     )
 
 
-def _http_request(world: ManagementContext, arg: Argument) -> Transition:
-    return outcalls.http_request(world, arg, _transform_type())
+def _http_request(context: ManagementContext, arg: Argument) -> Transition:
+    return outcalls.http_request(context, arg, _transform_type())
 
 
 @cache
@@ -134,7 +134,7 @@ def _transform_type() -> FuncType:
 
 def _on(function: Callable[..., Transition], *fields: str) -> Callable[[ManagementContext, Argument], Transition]:
     """A row's function for a handler that takes the canister's id and these fields of the argument."""
-    return lambda world, arg: function(world, arg["canister_id"], *(arg[field] for field in fields))
+    return lambda context, arg: function(context, arg["canister_id"], *(arg[field] for field in fields))
 
 
 def _table(*methods: Method) -> dict[str, Method]:
@@ -155,7 +155,7 @@ METHODS: dict[str, Method] = _table(
     Method("canister_status", _on(status.canister_status), query=True),
     Method("delete_canister", _on(lifecycle.delete_canister)),
     Method("deposit_cycles", _on(subnet.deposit_cycles), ingress=False),
-    Method("raw_rand", lambda world, _: subnet.raw_rand(world), ingress=False),
+    Method("raw_rand", lambda context, _: subnet.raw_rand(context), ingress=False),
     Method("http_request", _http_request, ingress=False),
     Method("canister_info", _on(status.canister_info, "num_requested_changes"), ingress=False, query=True),
     Method("canister_metadata", _on(status.canister_metadata, "name"), ingress=False),
@@ -163,7 +163,7 @@ METHODS: dict[str, Method] = _table(
     Method("sign_with_ecdsa", signatures.sign_with_ecdsa, ingress=False),
     Method("schnorr_public_key", lambda w, arg: signatures.public_key(w, "schnorr_public_key", arg), ingress=False),
     Method("sign_with_schnorr", signatures.sign_with_schnorr, ingress=False),
-    Method("subnet_info", lambda world, arg: subnet.subnet_info(world, arg["subnet_id"]), ingress=False),
+    Method("subnet_info", lambda context, arg: subnet.subnet_info(context, arg["subnet_id"]), ingress=False),
     Method("provisional_create_canister_with_cycles", _provisional_create),
     Method("provisional_top_up_canister", _on(subnet.provisional_top_up, "amount")),
     Method("take_canister_snapshot", _take),

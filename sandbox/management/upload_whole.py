@@ -60,26 +60,26 @@ class NewCanister:
     cycles: int
 
 
-def upload_whole(world: ManagementContext, canister_id: Principal, metadata: Uploading, images: Images) -> Transition:
+def upload_whole(context: ManagementContext, canister_id: Principal, metadata: Uploading, images: Images) -> Transition:
     """Upload a snapshot with all its bytes; the reply is the `SnapshotState`."""
-    state, kept = admit(world, canister_id, metadata)
-    snapshot = uploaded(world, state, metadata, images)
-    new = charge(world, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
+    state, kept = admit(context, canister_id, metadata)
+    snapshot = uploaded(context, state, metadata, images)
+    new = charge(context, state, with_snapshot(state, kept, snapshot), creation_work(snapshot))
     return Transition(canister=new, reply=snapshot)
 
 
-def create_from_upload(world: ManagementContext, new: NewCanister, metadata: Uploading, images: Images) -> Transition:
+def create_from_upload(context: ManagementContext, new: NewCanister, metadata: Uploading, images: Images) -> Transition:
     """Create a canister and load the snapshot into it; it has no snapshots. The reply is its id."""
-    created = create_canister(world, new.settings, new.specified_id, new.cycles)
+    created = create_canister(context, new.settings, new.specified_id, new.cycles)
     assert created.canister is not None
     _check(created.canister, metadata)
-    snapshot = uploaded(world, created.canister, metadata, images)
+    snapshot = uploaded(context, created.canister, metadata, images)
     state = replace(created.canister, next_snapshot=1)
-    done = loaded(world, state, snapshot, state)
+    done = loaded(context, state, snapshot, state)
     return replace(done, next_canister=created.next_canister, reply=created.reply)
 
 
-def uploaded(world: ManagementContext, state: CanisterState, metadata: Uploading, images: Images) -> SnapshotState:
+def uploaded(context: ManagementContext, state: CanisterState, metadata: Uploading, images: Images) -> SnapshotState:
     """The canister's next snapshot, of these bytes."""
     chunks = NO_CHUNKS
     for chunk in metadata.chunks:
@@ -89,7 +89,7 @@ def uploaded(world: ManagementContext, state: CanisterState, metadata: Uploading
         id=next_id(state),
         canister_id=state.id,
         label=checked_label(metadata.label),
-        taken_at=world.subnet.time,
+        taken_at=context.subnet.time,
         canister_version=state.version,
         code=None,
         globals=b"",
@@ -106,12 +106,12 @@ def uploaded(world: ManagementContext, state: CanisterState, metadata: Uploading
 
 
 def admit(
-    world: ManagementContext, canister_id: Principal, metadata: Uploading, replace_id: bytes | None = None
+    context: ManagementContext, canister_id: Principal, metadata: Uploading, replace_id: bytes | None = None
 ) -> tuple[CanisterState, tuple[SnapshotState, ...]]:
     """The canister and the snapshots that it keeps; a reject if the caller may not upload this to it."""
-    state = world.controlled(canister_id)
+    state = context.controlled(canister_id)
     _check(state, metadata)
-    return state, remaining(world, state, replace(PLATFORM, replace_id=replace_id))
+    return state, remaining(context, state, replace(PLATFORM, replace_id=replace_id))
 
 
 def _check(state: CanisterState, metadata: Uploading) -> None:

@@ -122,10 +122,10 @@ class Drun:
         canister_id = Principal.from_index(self._created) if self._created else self._first
         self._created += 1
         env = self._environment()
-        world = ManagementContext(self._subnet, self._machines, _SENDER, env.on_log)
+        context = ManagementContext(self._subnet, self._machines, _SENDER, env.on_log)
         settings = {"controllers": [_SENDER, canister_id]}
         try:
-            carry_out(env, lifecycle.create_canister(world, settings, canister_id, _CYCLES))
+            carry_out(env, lifecycle.create_canister(context, settings, canister_id, _CYCLES))
         except CallRejected as refused:
             return CallResult(_ME, "create_canister", reject=refused.reject)
         return CallResult(canister_id, "create_canister", reply=identified(canister_id))
