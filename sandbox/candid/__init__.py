@@ -43,6 +43,7 @@ from sandbox.candid.equality import same_type
 from sandbox.candid.interface import Interface, field_names, load_did, parse_did, parse_type, parse_types
 from sandbox.candid.labels import field_id
 from sandbox.candid.subtyping import Verdict, explain_subtype, service_compatible, subtype
+from sandbox.candid.type_base import Env, Field, Type
 from sandbox.candid.types import (
     BLOB,
     BOOL,
@@ -63,8 +64,6 @@ from sandbox.candid.types import (
     PRINCIPAL,
     RESERVED,
     TEXT,
-    Env,
-    Field,
     FuncType,
     FutureType,
     NamedType,
@@ -72,7 +71,6 @@ from sandbox.candid.types import (
     PrimType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )

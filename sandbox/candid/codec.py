@@ -14,7 +14,7 @@ from sandbox.candid.encoder import encode_at
 from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.interface import environment, parse_types
 from sandbox.candid.lexer import Source
-from sandbox.candid.types import Type
+from sandbox.candid.type_base import Type
 from sandbox.candid.value_parser import ValueParser
 from sandbox.candid.value_typing import Typist, infer
 from sandbox.errors import CandidSyntaxError

@@ -13,7 +13,8 @@ from typing import Any
 from sandbox.candid.labels import clipped, key_id
 from sandbox.candid.nesting import Nested, Plan, height_over
 from sandbox.candid.reader import STRUCT_CODES
-from sandbox.candid.types import FLOAT32, FLOAT64, NAT8, Field, RecordType, VariantType, VecType
+from sandbox.candid.type_base import Field
+from sandbox.candid.types import FLOAT32, FLOAT64, NAT8, RecordType, VariantType, VecType
 from sandbox.candid.values import Some, Variant
 from sandbox.candid.writer import Misfit, leb, misfit, write_nat
 
@@ -38,8 +39,8 @@ def opt_writer(part: Plan) -> Plan:
     return Plan(write_deep_opt if height is None else write_opt, height)
 
 
-def vec_writer(found: VecType, part: Plan) -> Plan:
-    write, height, whole = part.function, height_over((part,)), _whole_vec(found)
+def vec_writer(candid_type: VecType, part: Plan) -> Plan:
+    write, height, whole = part.function, height_over((part,)), _whole_vec(candid_type)
 
     def write_vec(out: bytearray, value: Any) -> None:
         if whole(out, value):
@@ -66,9 +67,9 @@ def vec_writer(found: VecType, part: Plan) -> Plan:
     return Plan(write_deep_vec if height is None else write_vec, height)
 
 
-def _whole_vec(found: VecType) -> Callable[[bytearray, Any], bool]:
+def _whole_vec(candid_type: VecType) -> Callable[[bytearray, Any], bool]:
     """Writes blobs and numbers of fixed size as a whole, of anything else the length; whether that was all."""
-    element = found.inner.resolve()
+    element = candid_type.inner.resolve()
     is_blob, code = element == NAT8, STRUCT_CODES.get(element)
     plain = {int, float} if element in (FLOAT32, FLOAT64) else {int}
 
@@ -79,7 +80,7 @@ def _whole_vec(found: VecType) -> Callable[[bytearray, Any], bool]:
             out += raw
             return True
         if not isinstance(value, (list, tuple)):
-            raise misfit(str(found), value)
+            raise misfit(str(candid_type), value)
         write_nat(out, len(value))
         if code is not None and plain.issuperset(map(type, value)):
             with suppress(struct.error, OverflowError):
@@ -90,14 +91,14 @@ def _whole_vec(found: VecType) -> Callable[[bytearray, Any], bool]:
     return write_whole
 
 
-def record_writer(found: RecordType, parts: Sequence[Plan]) -> Plan:
-    steps = [(field.key, part.function) for field, part in zip(found.fields, parts, strict=True)]
-    labels, height = {field.key: field.label for field in found.fields}, height_over(parts)
-    known = _accepted_keys(found.fields)
+def record_writer(candid_type: RecordType, parts: Sequence[Plan]) -> Plan:
+    steps = [(field.key, part.function) for field, part in zip(candid_type.fields, parts, strict=True)]
+    labels, height = {field.key: field.label for field in candid_type.fields}, height_over(parts)
+    known = _accepted_keys(candid_type.fields)
 
     def write_record(out: bytearray, value: Any) -> None:
         if type(value) is not dict or value.keys() != labels.keys():
-            value = _aligned(found, known, value)
+            value = _aligned(candid_type, known, value)
         key = ""
         try:
             for key, write in steps:
@@ -108,7 +109,7 @@ def record_writer(found: RecordType, parts: Sequence[Plan]) -> Plan:
 
     def write_deep_record(out: bytearray, value: Any) -> Nested[None]:
         if type(value) is not dict or value.keys() != labels.keys():
-            value = _aligned(found, known, value)
+            value = _aligned(candid_type, known, value)
         key = ""
         try:
             for key, write in steps:
@@ -120,16 +121,16 @@ def record_writer(found: RecordType, parts: Sequence[Plan]) -> Plan:
     return Plan(write_deep_record if height is None else write_record, height)
 
 
-def variant_writer(found: VariantType, parts: Sequence[Plan]) -> Plan:
-    known, height = _accepted_keys(found.fields), height_over(parts)
+def variant_writer(candid_type: VariantType, parts: Sequence[Plan]) -> Plan:
+    known, height = _accepted_keys(candid_type.fields), height_over(parts)
     cases = {
         case.key: (leb(number), part.function)
-        for number, (case, part) in enumerate(zip(found.fields, parts, strict=True))
+        for number, (case, part) in enumerate(zip(candid_type.fields, parts, strict=True))
     }
 
     def write_variant(out: bytearray, value: Any) -> None:
-        tag, value = _tag_and_value(found, value)
-        index, write = cases[tag] if tag in cases else cases[_known_case(found, known, tag)]
+        tag, value = _tag_and_value(candid_type, value)
+        index, write = cases[tag] if tag in cases else cases[_known_case(candid_type, known, tag)]
         out += index
         try:
             write(out, value)
@@ -138,8 +139,8 @@ def variant_writer(found: VariantType, parts: Sequence[Plan]) -> Plan:
             raise
 
     def write_deep_variant(out: bytearray, value: Any) -> Nested[None]:
-        tag, value = _tag_and_value(found, value)
-        index, write = cases[tag] if tag in cases else cases[_known_case(found, known, tag)]
+        tag, value = _tag_and_value(candid_type, value)
+        index, write = cases[tag] if tag in cases else cases[_known_case(candid_type, known, tag)]
         out += index
         try:
             yield write(out, value)

@@ -41,6 +41,7 @@ from sandbox.candid.reader import (
     skip_future,
 )
 from sandbox.candid.subtyping import Comparison
+from sandbox.candid.type_base import Type
 from sandbox.candid.types import (
     EMPTY,
     INT,
@@ -54,7 +55,6 @@ from sandbox.candid.types import (
     PrimType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )
@@ -289,6 +289,6 @@ def _array_reader(code: str) -> Read:
     return read_array
 
 
-def _short(found: Type) -> str:
-    text = str(found)
+def _short(candid_type: Type) -> str:
+    text = str(candid_type)
     return text if len(text) <= 60 else text[:59] + "…"

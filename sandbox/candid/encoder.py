@@ -17,6 +17,7 @@ from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import path_text
 from sandbox.candid.message import MAGIC
 from sandbox.candid.nesting import Nested, Plan, run, then
+from sandbox.candid.type_base import Field, Type
 from sandbox.candid.types import (
     FUNC,
     FUNC_MODES,
@@ -25,13 +26,11 @@ from sandbox.candid.types import (
     SERVICE,
     VARIANT,
     VEC,
-    Field,
     FuncType,
     OptType,
     PrimType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )
@@ -69,7 +68,7 @@ def _plan(types: tuple[Type, ...]) -> tuple[bytes, list[Plan]]:
     table = _TypeTable()
     head = run(table.types(types))
     plan = _Builder().plan
-    return table.header() + head, [run(plan(found)) for found in types]
+    return table.header() + head, [run(plan(candid_type)) for candid_type in types]
 
 
 class _TypeTable:
@@ -84,18 +83,18 @@ class _TypeTable:
         write_nat(out, len(self.entries))
         return bytes(out) + b"".join(self.entries)
 
-    def reference(self, found: Type) -> Nested[bytes]:
-        found = found.resolve()
-        if isinstance(found, PrimType):
-            return sleb(found.opcode)
-        if found not in self.indexes:
-            self.indexes[found] = index = len(self.entries)
+    def reference(self, candid_type: Type) -> Nested[bytes]:
+        candid_type = candid_type.resolve()
+        if isinstance(candid_type, PrimType):
+            return sleb(candid_type.opcode)
+        if candid_type not in self.indexes:
+            self.indexes[candid_type] = index = len(self.entries)
             self.entries.append(b"")
-            self.entries[index] = yield self._entry(found)
-        return sleb(self.indexes[found])
+            self.entries[index] = yield self._entry(candid_type)
+        return sleb(self.indexes[candid_type])
 
-    def _entry(self, found: Type) -> Nested[bytes]:
-        match found:
+    def _entry(self, candid_type: Type) -> Nested[bytes]:
+        match candid_type:
             case OptType(inner):
                 return b"".join((sleb(OPT), (yield self.reference(inner))))
             case VecType(inner):
@@ -112,7 +111,7 @@ class _TypeTable:
                 for name, kind in methods:
                     entries += length_first(name.encode()) + (yield self.reference(kind))
                 return bytes(entries)
-        raise CandidTypeError(f"the type {found} cannot be encoded")
+        raise CandidTypeError(f"the type {candid_type} cannot be encoded")
 
     def _fields(self, fields: tuple[Field, ...]) -> Nested[bytes]:
         out = bytearray(leb(len(fields)))
@@ -122,8 +121,8 @@ class _TypeTable:
 
     def types(self, types: tuple[Type, ...]) -> Nested[bytes]:
         out = bytearray(leb(len(types)))
-        for found in types:
-            out += yield self.reference(found)
+        for candid_type in types:
+            out += yield self.reference(candid_type)
         return bytes(out)
 
 
@@ -133,50 +132,54 @@ class _Builder:
     def __init__(self) -> None:
         self.plans: dict[Type, Plan | None] = {}
 
-    def plan(self, found: Type) -> Nested[Plan] | Plan:
+    def plan(self, candid_type: Type) -> Nested[Plan] | Plan:
         """The writer for a type; for a type that is being built, one that looks it up when called."""
-        found = found.resolve()
-        if found not in self.plans:
-            return self._planned(found)
-        return self.plans[found] or Plan(self._forward(found), None)
+        candid_type = candid_type.resolve()
+        if candid_type not in self.plans:
+            return self._planned(candid_type)
+        return self.plans[candid_type] or Plan(self._forward(candid_type), None)
 
-    def _planned(self, found: Type) -> Nested[Plan] | Plan:
-        self.plans[found] = None
+    def _planned(self, candid_type: Type) -> Nested[Plan] | Plan:
+        self.plans[candid_type] = None
 
         def keep(plan: Plan) -> Plan:
-            self.plans[found] = plan
+            self.plans[candid_type] = plan
             return plan
 
-        return then(self._build(found), keep)
+        return then(self._build(candid_type), keep)
 
-    def _forward(self, found: Type) -> Write:
+    def _forward(self, candid_type: Type) -> Write:
         plans = self.plans
 
         def forward(out: bytearray, value: Any) -> Any:
-            plan = plans[found]
+            plan = plans[candid_type]
             assert plan is not None
             return plan.function(out, value)
 
         return forward
 
-    def _build(self, found: Type) -> Nested[Plan] | Plan:
-        match found:
+    def _build(self, candid_type: Type) -> Nested[Plan] | Plan:
+        match candid_type:
             case OptType() | VecType():
-                return self._build_inner(found)
+                return self._build_inner(candid_type)
             case RecordType() | VariantType():
-                return self._build_fields(found)
+                return self._build_fields(candid_type)
             case FuncType():
                 return Plan(write_func)
             case ServiceType():
                 return Plan(write_service)
-        return Plan(PRIMITIVE_WRITERS[found])
+        return Plan(PRIMITIVE_WRITERS[candid_type])
 
-    def _build_inner(self, found: OptType | VecType) -> Nested[Plan]:
-        part = yield self.plan(found.inner)
-        return opt_writer(part) if isinstance(found, OptType) else vec_writer(found, part)
+    def _build_inner(self, candid_type: OptType | VecType) -> Nested[Plan]:
+        part = yield self.plan(candid_type.inner)
+        return opt_writer(part) if isinstance(candid_type, OptType) else vec_writer(candid_type, part)
 
-    def _build_fields(self, found: RecordType | VariantType) -> Nested[Plan]:
+    def _build_fields(self, candid_type: RecordType | VariantType) -> Nested[Plan]:
         parts: list[Plan] = []
-        for field in found.fields:
+        for field in candid_type.fields:
             parts.append((yield self.plan(field.type)))  # noqa: PERF401 - a comprehension cannot yield
-        return record_writer(found, parts) if isinstance(found, RecordType) else variant_writer(found, parts)
+        return (
+            record_writer(candid_type, parts)
+            if isinstance(candid_type, RecordType)
+            else variant_writer(candid_type, parts)
+        )

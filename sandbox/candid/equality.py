@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.candid.types import Type, equal
+from sandbox.candid.type_base import Type, equal
 
 
 def same_type(one: Type, other: Type) -> bool:

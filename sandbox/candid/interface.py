@@ -18,14 +18,13 @@ from sandbox.candid.layout import Doc, render
 from sandbox.candid.lexer import Source
 from sandbox.candid.nesting import run
 from sandbox.candid.parser import Parser
+from sandbox.candid.type_base import Env, Type
 from sandbox.candid.types import (
-    Env,
     FuncType,
     NamedType,
     OptType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
     arguments_laid_out,
@@ -91,10 +90,10 @@ def load_did(path: Path | str) -> Interface:
 def parse_type(text: str, env: Mapping[str, Type] | None = None) -> Type:
     """Parse one type; `env` (the `types` of an interface) gives the meaning of names."""
     parser = Parser(Source(text), environment(env))
-    found = parser.type()
+    parsed = parser.type()
     parser.finish()
     parser.check_references()
-    return found
+    return parsed
 
 
 def parse_types(text: str, env: Mapping[str, Type] | None = None) -> tuple[Type, ...]:
@@ -129,13 +128,13 @@ def field_names(types: Iterable[Type]) -> frozenset[str]:
     """The field and tag names in these types and in every type they mention."""
     todo, seen, names = list(types), set[Type](), set[str]()
     while todo:
-        found = todo.pop()
-        if found in seen:
+        candid_type = todo.pop()
+        if candid_type in seen:
             continue
-        seen.add(found)
-        match found:
+        seen.add(candid_type)
+        match candid_type:
             case NamedType():
-                todo.append(found.resolve())
+                todo.append(candid_type.resolve())
             case OptType(inner) | VecType(inner):
                 todo.append(inner)
             case RecordType(fields) | VariantType(fields):
@@ -149,9 +148,9 @@ def field_names(types: Iterable[Type]) -> frozenset[str]:
 
 
 def _function(kind: Type) -> FuncType:
-    found = kind.resolve()
-    assert isinstance(found, FuncType)
-    return found
+    resolved = kind.resolve()
+    assert isinstance(resolved, FuncType)
+    return resolved
 
 
 class _Loader:
@@ -181,16 +180,16 @@ class _Loader:
         full = posixpath.normpath(posixpath.join(posixpath.dirname(parser.source.file), path))
         if full not in self.loaded:
             self.loaded[full] = self.load(self._text(parser, full, at), full)
-        found = self.loaded[full]
+        imported = self.loaded[full]
         if not wants_service:
             return ()
-        if found is None:
+        if imported is None:
             parser.fail(f'"{path}" imports itself', at)
-        if found.service is None:
+        if imported.service is None:
             parser.fail(f'"{path}" has no service to import', at)
-        if found.init_args is not None:
+        if imported.init_args is not None:
             parser.fail(f'the service of "{path}" takes arguments and cannot be imported', at)
-        return found.service.methods
+        return imported.service.methods
 
     def _text(self, parser: _FileParser, path: str, at: int) -> str:
         if self.resolve is None:

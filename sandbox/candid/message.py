@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from sandbox.candid.labels import MAX_FIELD_ID
 from sandbox.candid.reader import Malformed, Reader, read_bytes, read_int, read_nat, read_text
+from sandbox.candid.type_base import Env, Field, Type
 from sandbox.candid.types import (
     FUNC,
     FUNC_MODES,
@@ -20,15 +21,12 @@ from sandbox.candid.types import (
     SERVICE,
     VARIANT,
     VEC,
-    Env,
-    Field,
     FuncType,
     FutureType,
     NamedType,
     OptType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )

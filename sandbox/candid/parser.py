@@ -12,19 +12,17 @@ from typing import NoReturn, TypeVar
 from sandbox.candid.labels import KEYWORDS, MAX_FIELD_ID, field_id
 from sandbox.candid.lexer import Source, Token, integer, string_text, tokenize
 from sandbox.candid.nesting import Nested, run, then
+from sandbox.candid.type_base import Env, Field, Type
 from sandbox.candid.types import (
     BLOB,
     FUNC_MODES,
     NULL,
     PRIMITIVE_BY_NAME,
-    Env,
-    Field,
     FuncType,
     NamedType,
     OptType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )
@@ -74,9 +72,9 @@ class Parser:
 
     def unexpected(self, wanted: str) -> NoReturn:
         token = self.token
-        found = "the end of the text" if token.kind == "end" else token.text
-        found = found if len(found) <= 40 else found[:39] + "…"
-        self.fail(f"expected {wanted}, found {found}")
+        actual = "the end of the text" if token.kind == "end" else token.text
+        actual = actual if len(actual) <= 40 else actual[:39] + "…"
+        self.fail(f"expected {wanted}, found {actual}")
 
     def fail(self, message: str, at: int | None = None) -> NoReturn:
         raise self.source.error(message, self.token.at if at is None else at)
@@ -188,7 +186,7 @@ class Parser:
                 number, name = self.label()
                 self.expect(":")
             following = number + 1
-            return then(self.type_call(), lambda found: Field(number, found, name))
+            return then(self.type_call(), lambda parsed: Field(number, parsed, name))
 
         return RecordType(tuple((yield self.separated("{", ";", "}", field))))
 
@@ -197,7 +195,7 @@ class Parser:
             number, name = self.label()
             if not self.accept(":"):
                 return Field(number, NULL, name)
-            return then(self.type_call(), lambda found: Field(number, found, name))
+            return then(self.type_call(), lambda parsed: Field(number, parsed, name))
 
         return VariantType(tuple((yield self.separated("{", ";", "}", case))))
 
@@ -212,7 +210,7 @@ class Parser:
                     self.fail(f"the argument name {name} is used twice", at)
                 seen.add(name)
                 self.expect(":")
-            return then(self.type_call(), lambda found: (found, name))
+            return then(self.type_call(), lambda parsed: (parsed, name))
 
         pairs = yield self.separated("(", ",", ")", argument)
         return tuple(t for t, _ in pairs), tuple(name for _, name in pairs) if seen else ()
@@ -239,7 +237,7 @@ class Parser:
         name = self.name()
         self.expect(":")
         if self.sees("("):
-            return then(self._func(), lambda found: (name, found))
+            return then(self._func(), lambda parsed: (name, parsed))
         self.references.append(self.token)
         self.method_references.append(self.token)
         return name, NamedType(self.identifier(), self.env)

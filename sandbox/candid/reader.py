@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sandbox.candid.type_base import Type
 from sandbox.candid.types import (
     BOOL,
     FLOAT32,
@@ -32,7 +33,6 @@ from sandbox.candid.types import (
     PRINCIPAL,
     RESERVED,
     TEXT,
-    Type,
 )
 from sandbox.candid.values import Func
 from sandbox.errors import CandidDecodeError

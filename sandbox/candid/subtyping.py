@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sandbox.candid.interface import Interface
 from sandbox.candid.labels import name_text, path_text
+from sandbox.candid.type_base import Type
 from sandbox.candid.types import (
     EMPTY,
     INT,
@@ -24,7 +25,6 @@ from sandbox.candid.types import (
     OptType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )
@@ -183,6 +183,6 @@ def _at(path: _Path, problem: str) -> str:
     return f"{path}: {problem}" if str(path) else problem
 
 
-def _short(found: Type) -> str:
-    text = str(found)
+def _short(candid_type: Type) -> str:
+    text = str(candid_type)
     return text if len(text) <= 60 else text[:59] + "…"

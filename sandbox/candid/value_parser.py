@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.candid.lexer import Source, floating, integer, string_bytes
 from sandbox.candid.nesting import Nested, run, then
 from sandbox.candid.parser import Parser
-from sandbox.candid.types import Env
+from sandbox.candid.type_base import Env
 from sandbox.errors import PrincipalError
 from sandbox.principal import Principal
 

@@ -14,6 +14,7 @@ from sandbox.candid.guard import bounded_nesting
 from sandbox.candid.labels import name_text, number_text, quoted
 from sandbox.candid.layout import Doc, alone, braced, parenthesised, render
 from sandbox.candid.nesting import Nested, run
+from sandbox.candid.type_base import Type
 from sandbox.candid.types import (
     FLOAT32,
     FLOAT64,
@@ -25,7 +26,6 @@ from sandbox.candid.types import (
     PrimType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )
@@ -42,7 +42,9 @@ _BARE_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"\"'`\\")
 def values_text(types: tuple[Type, ...], values: Iterable[Any]) -> str:
     """`(value, value)`."""
     printer = _Printer()
-    return render(parenthesised([run(printer.doc(value, found)) for value, found in zip(values, types, strict=True)]))
+    return render(
+        parenthesised([run(printer.doc(value, candid_type)) for value, candid_type in zip(values, types, strict=True)])
+    )
 
 
 class _Printer:
@@ -51,26 +53,26 @@ class _Printer:
     def __init__(self) -> None:
         self.labels: dict[Type, list[tuple[str, str, Type]]] = {}
 
-    def doc(self, value: Any, found: Type) -> Nested[Doc] | Doc:
-        found = found.resolve()
-        match found:
+    def doc(self, value: Any, candid_type: Type) -> Nested[Doc] | Doc:
+        candid_type = candid_type.resolve()
+        match candid_type:
             case PrimType():
-                return _primitive_text(value, found)
+                return _primitive_text(value, candid_type)
             case OptType():
-                return "null" if value is None else self._opt(value, found.inner.resolve())
-            case VecType() if found.inner.resolve() == NAT8:
+                return "null" if value is None else self._opt(value, candid_type.inner.resolve())
+            case VecType() if candid_type.inner.resolve() == NAT8:
                 return f'blob "{blob_text(value)}"'
             case VecType():
-                return self._vec(value, found.inner.resolve())
+                return self._vec(value, candid_type.inner.resolve())
             case RecordType():
-                return self._record(value, found)
+                return self._record(value, candid_type)
             case VariantType():
-                return self._variant(value, found)
+                return self._variant(value, candid_type)
             case ServiceType():
                 return f'service "{value.principal}"'
             case FuncType():
                 return f'func "{value.principal}".{name_text(value.method)}'
-        return f"null : {found}"
+        return f"null : {candid_type}"
 
     def _opt(self, value: Any, inner: Type) -> Nested[Doc] | Doc:
         content = value.value if isinstance(value, Some) else value
@@ -88,39 +90,41 @@ class _Printer:
             items.append((yield self.doc(item, inner)))  # noqa: PERF401 - a comprehension cannot yield
         return ("vec ", braced(items, one_line=len(items) > MAX_BROKEN_VECTOR))
 
-    def _record(self, value: Any, found: RecordType) -> Nested[Doc]:
+    def _record(self, value: Any, candid_type: RecordType) -> Nested[Doc]:
         items: list[Doc] = []
         if isinstance(value, tuple):
-            for item, part in zip(value, found.fields, strict=True):
+            for item, part in zip(value, candid_type.fields, strict=True):
                 items.append((yield self.doc(item, part.type)))
         else:
-            for key, label, kind in self._labelled(found):
+            for key, label, kind in self._labelled(candid_type):
                 items.append((label, (yield self.doc(value[key], kind))))
         return ("record ", braced(items))
 
-    def _labelled(self, found: RecordType) -> list[tuple[str, str, Type]]:
-        if found not in self.labels:
-            self.labels[found] = [(part.key, f"{part.label} = ", part.type.resolve()) for part in found.fields]
-        return self.labels[found]
+    def _labelled(self, candid_type: RecordType) -> list[tuple[str, str, Type]]:
+        if candid_type not in self.labels:
+            self.labels[candid_type] = [
+                (part.key, f"{part.label} = ", part.type.resolve()) for part in candid_type.fields
+            ]
+        return self.labels[candid_type]
 
-    def _variant(self, value: dict[str, Any], found: VariantType) -> Nested[Doc]:
+    def _variant(self, value: dict[str, Any], candid_type: VariantType) -> Nested[Doc]:
         ((tag, content),) = value.items()
-        case = next(case for case in found.fields if case.key == tag)
+        case = next(case for case in candid_type.fields if case.key == tag)
         if case.type.resolve() == NULL:
             return ("variant ", alone(case.label))
         return ("variant ", alone((f"{case.label} = ", (yield self.doc(content, case.type)))))
 
 
-def _primitive_text(value: Any, found: Type) -> str:
-    if found == TEXT:
+def _primitive_text(value: Any, candid_type: Type) -> str:
+    if candid_type == TEXT:
         return quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) and found not in (FLOAT32, FLOAT64):
-        return f"{number_text(value)} : {found}"
+    if isinstance(value, int) and candid_type not in (FLOAT32, FLOAT64):
+        return f"{number_text(value)} : {candid_type}"
     if isinstance(value, (int, float)):
-        return f"{float_text(value, single=found == FLOAT32)} : {found}"
-    return f"null : {found}" if value is None else f'principal "{value}"'
+        return f"{float_text(value, single=candid_type == FLOAT32)} : {candid_type}"
+    return f"null : {candid_type}" if value is None else f'principal "{value}"'
 
 
 def float_text(value: float, *, single: bool = False) -> str:

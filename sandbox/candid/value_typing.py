@@ -18,6 +18,7 @@ from sandbox.candid.lexer import Source
 from sandbox.candid.nesting import Nested, run
 from sandbox.candid.reader import STRUCT_CODES
 from sandbox.candid.subtyping import subtype
+from sandbox.candid.type_base import Field, Type
 from sandbox.candid.types import (
     BLOB,
     BOOL,
@@ -31,13 +32,11 @@ from sandbox.candid.types import (
     PRINCIPAL,
     RESERVED,
     TEXT,
-    Field,
     FuncType,
     OptType,
     PrimType,
     RecordType,
     ServiceType,
-    Type,
     VariantType,
     VecType,
 )
@@ -63,61 +62,61 @@ class Typist:
     source: Source
     exact: bool
     checked: set[int] = field(default_factory=set)
-    """Where annotated literals begin that have been found to be of the type that is written behind them."""
+    """Where annotated literals begin that were checked to be of the type that is written behind them."""
 
     def arguments(self, literals: list[Literal], types: tuple[Type, ...]) -> list[Any]:
         """The Python values at these types; arguments that may be null may be missing."""
         if self.exact and len(literals) > len(types):
             raise CandidTypeError(f"expected {len(types)} arguments, got {len(literals)}")
         values: list[Any] = []
-        for number, found in enumerate(types):
+        for number, candid_type in enumerate(types):
             if number < len(literals):
-                values.append(self._argument(number, literals[number], found))
-            elif found.nullable:
+                values.append(self._argument(number, literals[number], candid_type))
+            elif candid_type.nullable:
                 values.append(None)
             else:
-                raise CandidTypeError(f"argument {number} : {found} is missing")
+                raise CandidTypeError(f"argument {number} : {candid_type} is missing")
         return values
 
-    def _argument(self, number: int, literal: Literal, found: Type) -> Any:
+    def _argument(self, number: int, literal: Literal, candid_type: Type) -> Any:
         try:
-            return run(self.value(literal, found))
+            return run(self.value(literal, candid_type))
         except _Misfit as error:
             raise CandidTypeError(f"{self.source.place(error.at)}: argument {number}: {error}") from None
 
-    def value(self, literal: Literal, found: Type) -> Any:
+    def value(self, literal: Literal, candid_type: Type) -> Any:
         """The Python value of a literal at a type, or the call for it."""
-        found = found.resolve()
+        candid_type = candid_type.resolve()
         if literal.kind == "annotated":
-            return self._annotated(literal, found)
-        match found:
+            return self._annotated(literal, candid_type)
+        match candid_type:
             case PrimType():
-                return _primitive(literal, found)
+                return _primitive(literal, candid_type)
             case OptType():
-                return None if literal.kind == "null" else self._opt(literal, found.inner)
-            case VecType() if found.inner.resolve() == NAT8 and literal.kind == "blob":
+                return None if literal.kind == "null" else self._opt(literal, candid_type.inner)
+            case VecType() if candid_type.inner.resolve() == NAT8 and literal.kind == "blob":
                 return literal.content
             case VecType() if literal.kind == "vec":
-                return self._vec(literal, found)
+                return self._vec(literal, candid_type)
             case RecordType() if literal.kind == "record":
-                return self._record(literal, found)
+                return self._record(literal, candid_type)
             case VariantType() if literal.kind == "variant":
-                return self._variant(literal, found)
+                return self._variant(literal, candid_type)
             case ServiceType() if literal.kind == "service":
                 return Service(literal.content)
             case FuncType() if literal.kind == "func":
                 return Func(*literal.content)
-        raise _unfit(literal, found)
+        raise _unfit(literal, candid_type)
 
-    def _annotated(self, literal: Literal, found: Type) -> Nested[Any]:
+    def _annotated(self, literal: Literal, candid_type: Type) -> Nested[Any]:
         inner, annotation = literal.content
-        if annotation.resolve() != found:
-            if not subtype(annotation, found):
-                raise _Misfit(f"expected {found}, got a value of type {annotation}", literal.at)
+        if annotation.resolve() != candid_type:
+            if not subtype(annotation, candid_type):
+                raise _Misfit(f"expected {candid_type}, got a value of type {annotation}", literal.at)
             if id(literal) not in self.checked:
                 yield self.value(inner, annotation)
                 self.checked.add(id(literal))
-        return (yield self.value(inner, found))
+        return (yield self.value(inner, candid_type))
 
     def _opt(self, literal: Literal, inner: Type) -> Nested[Any]:
         content = literal.content if literal.kind == "opt" else literal
@@ -131,17 +130,17 @@ class Typist:
             return None
         return Some(value) if inner.nullable else value
 
-    def _vec(self, literal: Literal, found: VecType) -> Nested[Any]:
-        inner = found.inner.resolve()
+    def _vec(self, literal: Literal, candid_type: VecType) -> Nested[Any]:
+        inner = candid_type.inner.resolve()
         values: list[Any] = []
         for item in literal.content:
             values.append((yield self.value(item, inner)))  # noqa: PERF401 - a comprehension cannot yield
         return bytes(values) if inner == NAT8 else values
 
-    def _record(self, literal: Literal, found: RecordType) -> Nested[Any]:
+    def _record(self, literal: Literal, candid_type: RecordType) -> Nested[Any]:
         given: dict[int, Member] = {member.id: member for member in literal.content}
         values: dict[str, Any] = {}
-        for part in found.fields:
+        for part in candid_type.fields:
             member = given.pop(part.id, None)
             if member is not None:
                 values[part.key] = yield self.value(member.value, part.type)
@@ -151,39 +150,39 @@ class Typist:
                 raise _Misfit(f"the field {part.label} : {part.type} is missing", literal.at)
         if self.exact and given:
             member = next(iter(given.values()))
-            known = ", ".join(part.label for part in found.fields) or "none"
+            known = ", ".join(part.label for part in candid_type.fields) or "none"
             raise _Misfit(f"unknown field {name_text(member.label)}; the fields are: {known}", member.value.at)
-        return tuple(values.values()) if found.is_tuple else values
+        return tuple(values.values()) if candid_type.is_tuple else values
 
-    def _variant(self, literal: Literal, found: VariantType) -> Nested[Any]:
+    def _variant(self, literal: Literal, candid_type: VariantType) -> Nested[Any]:
         member: Member = literal.content
-        case = next((case for case in found.fields if case.id == member.id), None)
+        case = next((case for case in candid_type.fields if case.id == member.id), None)
         if case is not None:
             return {case.key: (yield self.value(member.value, case.type))}
-        known = ", ".join(case.label for case in found.fields) or "none"
+        known = ", ".join(case.label for case in candid_type.fields) or "none"
         raise _Misfit(f"unknown variant case {name_text(member.label)}; the cases are: {known}", literal.at)
 
 
-def _primitive(literal: Literal, found: PrimType) -> Any:
+def _primitive(literal: Literal, candid_type: PrimType) -> Any:
     kind, content = literal.kind, literal.content
-    if found == RESERVED:
+    if candid_type == RESERVED:
         return None
-    if kind == _PRIMITIVE_KINDS.get(found) or (found == PRINCIPAL and kind == "service"):
+    if kind == _PRIMITIVE_KINDS.get(candid_type) or (candid_type == PRINCIPAL and kind == "service"):
         return content
-    if kind == "number" and (found == INT or (found == NAT and content >= 0)):
+    if kind == "number" and (candid_type == INT or (candid_type == NAT and content >= 0)):
         return content
-    if found in STRUCT_CODES and (kind == "number" or (kind == "float" and found in (FLOAT32, FLOAT64))):
-        layout = struct.Struct("<" + STRUCT_CODES[found])
+    if candid_type in STRUCT_CODES and (kind == "number" or (kind == "float" and candid_type in (FLOAT32, FLOAT64))):
+        layout = struct.Struct("<" + STRUCT_CODES[candid_type])
         try:
             return layout.unpack(layout.pack(content))[0]
         except (struct.error, OverflowError):
-            raise _Misfit(f"{clipped(content)} is out of the range of {found}", literal.at) from None
-    raise _unfit(literal, found)
+            raise _Misfit(f"{clipped(content)} is out of the range of {candid_type}", literal.at) from None
+    raise _unfit(literal, candid_type)
 
 
-def _unfit(literal: Literal, found: Type) -> _Misfit:
+def _unfit(literal: Literal, candid_type: Type) -> _Misfit:
     shown = f" {clipped(literal.content)}" if literal.kind in ("number", "float", "text", "bool") else ""
-    return _Misfit(f"expected {found}, got {literal.kind}{shown}", literal.at)
+    return _Misfit(f"expected {candid_type}, got {literal.kind}{shown}", literal.at)
 
 
 # Literals without a type.
@@ -241,7 +240,9 @@ class _Inference:
         return self._fields(VariantType, [member], [(yield self.type(member.value))])
 
     def _fields(self, make: Callable[[tuple[Field, ...]], Type], members: list[Member], types: list[Type]) -> Type:
-        key = tuple([(member.id, member.name, id(found)) for member, found in zip(members, types, strict=True)])
+        key = tuple(
+            [(member.id, member.name, id(candid_type)) for member, candid_type in zip(members, types, strict=True)]
+        )
         return self._once(
             make, key, lambda: make(tuple(Field(m.id, t, m.name) for m, t in zip(members, types, strict=True)))
         )

@@ -11,20 +11,8 @@ from typing import Any
 
 from sandbox.candid.labels import clipped
 from sandbox.candid.reader import STRUCT_CODES
-from sandbox.candid.types import (
-    BOOL,
-    EMPTY,
-    FLOAT32,
-    FLOAT64,
-    INT,
-    NAT,
-    NULL,
-    PRINCIPAL,
-    RESERVED,
-    TEXT,
-    PrimType,
-    Type,
-)
+from sandbox.candid.type_base import Type
+from sandbox.candid.types import BOOL, EMPTY, FLOAT32, FLOAT64, INT, NAT, NULL, PRINCIPAL, RESERVED, TEXT, PrimType
 from sandbox.candid.values import Func, Service
 from sandbox.errors import PrincipalError
 from sandbox.principal import Principal

@@ -145,38 +145,38 @@ class Generator:
         """Arguments of a method; `Uninhabited` if one of its types has no value."""
         return tuple(self.value(each) for each in function.args)
 
-    def value(self, found: Type) -> Any:
-        every = heights(found)
-        if every[found] == math.inf:
-            raise Uninhabited(f"{found} has no finite value")
-        return run(self._value(found, _DEPTH, every))
+    def value(self, candid_type: Type) -> Any:
+        every = heights(candid_type)
+        if every[candid_type] == math.inf:
+            raise Uninhabited(f"{candid_type} has no finite value")
+        return run(self._value(candid_type, _DEPTH, every))
 
-    def _value(self, found: Type, depth: int, heights: Mapping[Type, float]) -> Nested[Any]:
-        match found:
+    def _value(self, candid_type: Type, depth: int, heights: Mapping[Type, float]) -> Nested[Any]:
+        match candid_type:
             case NamedType():
-                return (yield self._value(found.resolve(), depth, heights))
+                return (yield self._value(candid_type.resolve(), depth, heights))
             case PrimType():
-                return self._primitive(found)
+                return self._primitive(candid_type)
             case OptType():
-                if depth <= 0 or heights[found.inner] == math.inf or self.random.random() < 0.25:
+                if depth <= 0 or heights[candid_type.inner] == math.inf or self.random.random() < 0.25:
                     return None
-                value = yield self._value(found.inner, depth - 1, heights)
-                return Some(value) if found.inner.nullable else value
+                value = yield self._value(candid_type.inner, depth - 1, heights)
+                return Some(value) if candid_type.inner.nullable else value
             case VecType():
-                if found == BLOB:
+                if candid_type == BLOB:
                     return self._pick(self.pool.blobs, (b"", b"\0", b"bytes"))
-                few = 0 if depth <= 0 or heights[found.inner] == math.inf else self.random.randint(0, _ITEMS)
+                few = 0 if depth <= 0 or heights[candid_type.inner] == math.inf else self.random.randint(0, _ITEMS)
                 items: list[Any] = []
                 while len(items) < few:
-                    items.append((yield self._value(found.inner, depth - 1, heights)))
+                    items.append((yield self._value(candid_type.inner, depth - 1, heights)))
                 return items
             case RecordType():
                 record = {}
-                for member in found.fields:
+                for member in candid_type.fields:
                     record[member.key] = yield self._value(member.type, depth - 1, heights)
-                return tuple(record.values()) if found.is_tuple else record
+                return tuple(record.values()) if candid_type.is_tuple else record
             case VariantType():
-                possible = [member for member in found.fields if heights[member.type] < math.inf]
+                possible = [member for member in candid_type.fields if heights[member.type] < math.inf]
                 if depth <= 0:
                     possible = [min(possible, key=lambda member: heights[member.type])]
                 member = self.random.choice(possible)
@@ -186,9 +186,9 @@ class Generator:
             case _:
                 return Func(self._pick(self.pool.principals, EDGES["principal"]), "method")
 
-    def _primitive(self, found: PrimType) -> Any:
+    def _primitive(self, candid_type: PrimType) -> Any:
         pools: dict[str, Sequence[Any]] = {"text": self.pool.texts, "principal": self.pool.principals}
-        name = found.name
+        name = candid_type.name
         if name in ("null", "reserved"):
             return None
         if not name.startswith(("nat", "int")):
@@ -205,9 +205,9 @@ class Generator:
         return self.random.choice(others)
 
 
-def heights(found: Type) -> dict[Type, float]:
+def heights(candid_type: Type) -> dict[Type, float]:
     """How deep the smallest value of each type in a type is nested; infinity where there is none."""
-    types, waiting = dict[Type, None](), [found]
+    types, waiting = dict[Type, None](), [candid_type]
     while waiting:
         each = waiting.pop()
         if each not in types:
@@ -221,12 +221,12 @@ def heights(found: Type) -> dict[Type, float]:
         heights = better
 
 
-def _height(found: Type, heights: Mapping[Type, float]) -> float:
-    match found:
+def _height(candid_type: Type, heights: Mapping[Type, float]) -> float:
+    match candid_type:
         case NamedType():
-            return heights[found.resolve()]
+            return heights[candid_type.resolve()]
         case RecordType():
-            return 1 + max((heights[member.type] for member in found.fields), default=0)
+            return 1 + max((heights[member.type] for member in candid_type.fields), default=0)
         case VariantType():
-            return 1 + min((heights[member.type] for member in found.fields), default=math.inf)
-    return math.inf if found == EMPTY else 0
+            return 1 + min((heights[member.type] for member in candid_type.fields), default=math.inf)
+    return math.inf if candid_type == EMPTY else 0

@@ -16,7 +16,7 @@ import pytest
 from sandbox.candid import Type, decode, parse_values
 from sandbox.candid.lexer import Source, string_bytes
 from sandbox.candid.parser import Parser
-from sandbox.candid.types import Env
+from sandbox.candid.type_base import Env
 from sandbox.errors import CandidError
 
 CHECKOUT = os.environ.get("CANDID_SUITE", "")

@@ -51,7 +51,7 @@ Strategy = st.SearchStrategy[Any]
 
 def inhabited(types: Sequence[Type]) -> bool:
     """Whether each of the types has a finite value."""
-    return all(heights(found)[found] < math.inf for found in types)
+    return all(heights(candid_type)[candid_type] < math.inf for candid_type in types)
 
 
 @st.composite
@@ -61,7 +61,7 @@ def arguments(draw: st.DrawFn, types: Sequence[Type], pool: Pool | None = None) 
     `pool`: values that the canister knows; a value of a fitting type is one of them as often as a new one.
     """
     drawing = _Drawing(draw, pool or Pool())
-    return tuple(drawing.value(found) for found in types)
+    return tuple(drawing.value(candid_type) for candid_type in types)
 
 
 class _Drawing:
@@ -71,20 +71,20 @@ class _Drawing:
         self.draw = draw
         self.pool = pool
 
-    def value(self, found: Type) -> Any:
+    def value(self, candid_type: Type) -> Any:
         """Return a value of a type."""
-        return run(self._value(found, _DEPTH, heights(found)))
+        return run(self._value(candid_type, _DEPTH, heights(candid_type)))
 
-    def _value(self, found: Type, depth: int, height: Mapping[Type, float]) -> Nested[Any]:
-        match found:
+    def _value(self, candid_type: Type, depth: int, height: Mapping[Type, float]) -> Nested[Any]:
+        match candid_type:
             case NamedType():
-                return (yield self._value(found.resolve(), depth, height))
+                return (yield self._value(candid_type.resolve(), depth, height))
             case OptType(inner):
                 if depth <= 0 or height[inner] == math.inf or not self.draw(st.booleans()):
                     return None
                 value = yield self._value(inner, depth - 1, height)
                 return Some(value) if inner.nullable else value
-            case VecType(inner) if found != BLOB:
+            case VecType(inner) if candid_type != BLOB:
                 most = 0 if depth <= 0 or height[inner] == math.inf else _ITEMS
                 items = []
                 for _ in range(self.draw(st.integers(0, most))):
@@ -94,16 +94,16 @@ class _Drawing:
                 record = {}
                 for member in members:
                     record[member.key] = yield self._value(member.type, depth - 1, height)
-                return tuple(record.values()) if found.is_tuple else record
+                return tuple(record.values()) if candid_type.is_tuple else record
             case VariantType(members):
                 cases = sorted((each for each in members if height[each.type] < math.inf), key=lambda c: height[c.type])
                 case = self.draw(st.sampled_from(cases if depth > 0 else cases[:1]))
                 return {case.key: (yield self._value(case.type, depth - 1, height))}
-        return self.draw(self.leaf(found))
+        return self.draw(self.leaf(candid_type))
 
-    def leaf(self, found: Type) -> Strategy:
+    def leaf(self, candid_type: Type) -> Strategy:
         """Return the strategy for a type without parts."""
-        match found:
+        match candid_type:
             case PrimType("null" | "reserved"):
                 return st.none()
             case PrimType("bool"):
@@ -113,26 +113,26 @@ class _Drawing:
             case PrimType("principal"):
                 return self.principals()
             case PrimType("float32" | "float64"):
-                return _either(st.integers(-_SMALL, _SMALL).map(float), EDGES[found.name])
+                return _either(st.integers(-_SMALL, _SMALL).map(float), EDGES[candid_type.name])
             case PrimType():
-                return self.numbers(found)
+                return self.numbers(candid_type)
             case VecType():
                 return _either(_BLOBS, self.pool.blobs)
             case ServiceType():
                 return self.principals().map(Service)
             case FuncType():
                 return self.principals().map(lambda principal: Func(principal, "method"))
-        raise AssertionError(found)
+        raise AssertionError(candid_type)
 
     def principals(self) -> Strategy:
         """Return the strategy for principals: known ones first."""
         return st.sampled_from((*self.pool.principals, *EDGES["principal"])[:_CHOICES])
 
-    def numbers(self, found: PrimType) -> Strategy:
+    def numbers(self, candid_type: PrimType) -> Strategy:
         """Return the strategy for a type of integers: one draw, so that it shrinks from known to large to small."""
-        least, most = number_limits(found.name)
+        least, most = number_limits(candid_type.name)
         small = (sign * number for number in range(_SMALL + 1) for sign in (1, -1))
-        large = (*EDGES[found.name.rstrip("0123456789")], *(1 << bits for bits in (32, 63)), (1 << 64) - 1)
+        large = (*EDGES[candid_type.name.rstrip("0123456789")], *(1 << bits for bits in (32, 63)), (1 << 64) - 1)
         limits = [int(limit) for limit in (most, least) if abs(limit) < math.inf]
         made = [*small, *(number for number in large if abs(number) >= _LARGE), *limits]
         fitting = [number for number in self.pool.numbers if least <= number <= most][: _CHOICES // 2]
