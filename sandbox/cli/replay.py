@@ -12,16 +12,15 @@ from rich.text import Text
 from sandbox.cli.app import App, Command, with_app
 from sandbox.cli.failures import FAILED
 from sandbox.engine import counting
-from sandbox.replay import Replay
-from sandbox.replay import replay as replayed
+from sandbox.replay import Replay, replay
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(cls=Command)
+@click.command("replay", cls=Command)
 @click.argument("record", type=FILE)
 @with_app
-def replay(app: App, record: Path) -> int:
+def replay_record(app: App, record: Path) -> int:
     """Repeat the steps of RECORD and report the first difference.
 
     RECORD is a file made by `Sandbox.record`. Everything happens in memory, in a new sandbox; no state directory is
@@ -32,7 +31,7 @@ def replay(app: App, record: Path) -> int:
     Exit codes: 0 all steps have the same outcome; 1 a step differs; 2 the file is damaged or not a record of this
     format.
     """
-    result = replayed(record)
+    result = replay(record)
     app.emit(_facts(result), *_lines(result))
     return FAILED if result.difference is not None else 0
 

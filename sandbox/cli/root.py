@@ -22,7 +22,7 @@ COMMANDS = {
         "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the user given with --as."
     ),
     "replay": LazyCommand(
-        "sandbox.cli.replay", "replay", "Repeat the steps of RECORD and report the first difference."
+        "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
     ),
     "snapshot": LazyCommand(
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."

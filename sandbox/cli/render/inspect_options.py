@@ -17,7 +17,7 @@ class InspectOptions:
     part: str | None
     region: str | None
     strings: bool
-    least: int
+    min_length: int
     pattern: str | None
     hexdump: tuple[int, int] | None
     picture: bool

@@ -300,7 +300,7 @@ def _picture(target: InspectionTarget, selection: InspectOptions) -> Rendered:
 
 def _strings(target: InspectionTarget, selection: InspectOptions) -> Rendered:
     name, source = _bytes(target, selection)
-    every = strings(source, selection.least, selection.regex)
+    every = strings(source, selection.min_length, selection.regex)
     texts = list(islice(every, selection.limit))
     more = next(every, None) is not None
     lines: list[RenderableType] = [Text(f"{text.offset:#010x}  {quoted(text.text)}") for text in texts]

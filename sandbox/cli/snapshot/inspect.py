@@ -56,9 +56,7 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
     click.option("--candid", is_flag=True, help="Print the Candid interface of the module."),
     click.option("--part", type=click.Choice(PARTS), help="Part that the options below read [heap]"),
     click.option("--strings", is_flag=True, help="List the texts in the part."),
-    click.option(
-        "--min-length", "least", type=click.IntRange(1), default=6, show_default=True, help="Shortest text listed."
-    ),
+    click.option("--min-length", type=click.IntRange(1), default=6, show_default=True, help="Shortest text listed."),
     click.option("--pattern", metavar="REGEX", help="List only texts that match."),
     click.option("--hexdump", type=Range(), help="Show bytes in hexadecimal."),
     click.option("--picture", is_flag=True, help="Show a map of the classes of pages."),
