@@ -23,17 +23,17 @@ Types: TypeAlias = Sequence[Type] | str
 
 
 def encode(types: Types, values: Sequence[Any]) -> bytes:
-    """The message with these values; a value that does not fit its type is a CandidTypeError with the path to it."""
+    """Return the message with these values. CandidTypeError, with the path, for a value that does not fit its type."""
     return encode_at(_types(types), values)
 
 
 def decode(types: Types, data: bytes) -> list[Any]:
-    """The values of a message as the expected types, one for each; anything else is a CandidDecodeError."""
+    """Return the values of a message at the expected types. CandidDecodeError if it does not have such values."""
     return decode_at(_types(types), data)
 
 
 def decode_untyped(data: bytes, names: Iterable[str] = ()) -> tuple[tuple[Type, ...], list[Any]]:
-    """The types that a message says it has, and its values at these.
+    """Return the types in the head of a message, and its values at these types.
 
     A message carries no field names: fields have keys such as `_1224700491_`, but for those named in `names`.
     """
@@ -42,10 +42,10 @@ def decode_untyped(data: bytes, names: Iterable[str] = ()) -> tuple[tuple[Type, 
 
 @bounded_nesting(CandidSyntaxError)
 def encode_text(text: str, types: Types | None = None, env: Mapping[str, Type] | None = None) -> bytes:
-    """The message that text such as `(1, record { a = "x" })` stands for.
+    """Return the message for text such as `(1, record { a = "x" })`.
 
     Without `types` they are taken from the text: whole numbers are `int` and others `float64` unless annotated. `env`
-    gives names in annotations their meaning. Stricter than Candid's own coercion: unknown fields are errors.
+    defines the names in annotations. The check is stricter than Candid's coercion: unknown fields are errors.
     """
     source = Source(text)
     literals = ValueParser(source, environment(env)).arguments()
@@ -55,14 +55,14 @@ def encode_text(text: str, types: Types | None = None, env: Mapping[str, Type] |
 
 @bounded_nesting(CandidSyntaxError)
 def parse_values(text: str, types: Types, env: Mapping[str, Type] | None = None, *, exact: bool = True) -> list[Any]:
-    """The Python values of Candid text; with `exact=False` they are coerced as the spec says for messages."""
+    """Return the Python values of Candid text. With `exact=False`, they are coerced by the rules for messages."""
     source = Source(text)
     literals = ValueParser(source, environment(env)).arguments()
     return Typist(source, exact).arguments(literals, _types(types))
 
 
 def decode_to_text(data: bytes, types: Types | None = None, names: Iterable[str] = ()) -> str:
-    """A message as Candid text, at the types given or else at its own (`names` as in `decode_untyped`)."""
+    """Return a message as Candid text, at `types` or at its own types (`names` as in `decode_untyped`)."""
     if types is None:
         return value_printer.values_text(*decode_as_is(data, names))
     wanted = _types(types)
@@ -70,7 +70,7 @@ def decode_to_text(data: bytes, types: Types | None = None, names: Iterable[str]
 
 
 def values_text(types: Types, values: Sequence[Any]) -> str:
-    """Python values as Candid text, in any of the forms that `encode` accepts."""
+    """Return values, in any of the forms that `encode` accepts, as Candid text."""
     return decode_to_text(encode(types, values), types)
 
 

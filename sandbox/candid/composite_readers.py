@@ -1,6 +1,6 @@
 """Readers of options, vectors, records and variants, made from the readers of their parts.
 
-Of each there are two, as `nesting.Plan` asks: one of plain calls, and a generator for values nested without bound.
+Each reader has two forms (`nesting.Plan`): plain calls, and a generator for values of unbounded nesting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sandbox.candid.values import Some
 
 
 def ignoring(skip: Plan) -> Plan:
-    """Reads a value and gives none."""
+    """Return a reader that skips a value and returns None."""
     call = skip.function
 
     def ignore(reader: Reader) -> None:
@@ -27,8 +27,9 @@ def ignoring(skip: Plan) -> Plan:
 
 
 def opt_reader(read: Plan, skip: Plan, *, is_opt: bool, ambiguous: bool) -> Plan:
-    """`is_opt`: the message has an option too, else the value alone. What does not coerce is skipped and becomes null.
-    `ambiguous`: the value may itself be null."""
+    """Return the reader of an option; a value that does not coerce is skipped and becomes null.
+
+    `is_opt`: the wire type is an option too, else the value alone. `ambiguous`: the value may itself be null."""
     call, skip_call, height = read.function, skip.function, height_over((read, skip))
 
     def read_opt(reader: Reader) -> Any:
@@ -67,7 +68,7 @@ def _is_present(reader: Reader) -> bool:
 
 
 def vec_reader(part: Plan, *, sized: bool, is_blob: bool) -> Plan:
-    """`sized`: every element takes at least one byte."""
+    """Return the reader of a vector. `sized`: every element takes at least one byte."""
     call, height = part.function, height_over((part,))
 
     def read_vec(reader: Reader) -> Any:
@@ -103,7 +104,8 @@ def _count(reader: Reader, sized: bool) -> int:
 
 
 def record_reader(parts: Sequence[tuple[Any, Plan]], blank: Any, *, is_tuple: bool) -> Plan:
-    """`parts`: the fields of the message with their keys (None: not wanted); `blank`: the record before any is read."""
+    """Return the reader of a record. `parts`: the fields of the message with their keys (None: skipped); `blank`: the
+    record before any field is read."""
     steps: list[tuple[Any, Read]] = [(key, part.function) for key, part in parts]
     cost, height = len(steps) + len(blank), height_over(part for _, part in parts)
 
@@ -142,7 +144,7 @@ def record_reader(parts: Sequence[tuple[Any, Plan]], blank: Any, *, is_tuple: bo
 
 
 def variant_reader(parts: Sequence[tuple[str, Plan]]) -> Plan:
-    """`parts`: the cases of the message with their keys."""
+    """Return the reader of a variant. `parts`: the cases of the message with their keys."""
     cases: list[tuple[str, Read]] = [(key, part.function) for key, part in parts]
     height = height_over(part for _, part in parts)
 

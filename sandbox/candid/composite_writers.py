@@ -1,6 +1,6 @@
 """Writers of options, vectors, records and variants, made from the writers of their parts.
 
-Of each there are two, as `nesting.Plan` asks: one of plain calls, and a generator for values nested without bound.
+Each writer has two forms (`nesting.Plan`): plain calls, and a generator for values of unbounded nesting.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def vec_writer(candid_type: VecType, part: Plan) -> Plan:
 
 
 def _whole_vec(candid_type: VecType) -> Callable[[bytearray, Any], bool]:
-    """Writes blobs and numbers of fixed size as a whole, of anything else the length; whether that was all."""
+    """Return a writer of blobs and vectors of numbers; for other vectors it writes the length and returns False."""
     element = candid_type.inner.resolve()
     is_blob, code = element == NAT8, STRUCT_CODES.get(element)
     plain = {int, float} if element in (FLOAT32, FLOAT64) else {int}
@@ -152,7 +152,7 @@ def variant_writer(candid_type: VariantType, parts: Sequence[Plan]) -> Plan:
 
 
 def _accepted_keys(fields: Sequence[Field]) -> dict[str | int, str]:
-    """The key of every field by its name, its number and `_number_`, the later before the earlier."""
+    """Return the key of every field by its name, its number and `_number_`; of equal ones the later counts."""
     keys: dict[str | int, str] = {field.name: field.key for field in fields if field.name is not None}
     for field in fields:
         keys[field.id] = keys[f"_{field.id}_"] = field.key
@@ -160,12 +160,12 @@ def _accepted_keys(fields: Sequence[Field]) -> dict[str | int, str]:
 
 
 def _known_key(known: Mapping[str | int, str], key: Any) -> str | None:
-    """The key of the field that is meant; where its name is not known, a name means the number that it hashes to."""
+    """Return the key of the field that a key stands for; a name that is not known stands for its hash."""
     return (known.get(key) or known.get(key_id(key))) if isinstance(key, (str, int)) else None
 
 
 def _aligned(record: RecordType, known: Mapping[str | int, str], value: Any) -> dict[str, Any]:
-    """`value` with exactly the keys of the record; fields that may be null may be missing."""
+    """Return `value` with exactly the keys of the record; missing nullable fields become None."""
     if isinstance(value, (tuple, list)):
         value = dict(enumerate(value))
     elif not isinstance(value, Mapping):

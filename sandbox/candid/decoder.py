@@ -3,8 +3,8 @@
 For each pair of a wire type and an expected type a reader is built once, which reads bytes of the first and gives a
 Python value of the second (the spec's coercion `v : t ~> v' : t'`). The readers of a message are kept by its head.
 
-A value that does not coerce raises `Mismatch`. An option around it catches that, goes back to where the value began and
-skips it; to skip a value is to decode it at its own type.
+A value that does not coerce raises `Mismatch`. An option around it catches that, returns to the start of the value and
+skips it by decoding it at its own type.
 
 Spec: dfinity/candid `spec/Candid.md`, "Coercion" and "Deserialisation".
 """
@@ -63,13 +63,13 @@ from sandbox.errors import CandidDecodeError, CandidTypeError
 
 _MAX_CACHED_HEADER = 4_096
 _FREE_PAIRS = 20_000
-"""The most pairs of types that are compared for one message, besides one for each byte of its type table."""
+"""Limit on the pairs of types that are compared for one message; each byte of its type table adds one."""
 
 Types = tuple[Type, ...]
 
 
 def decode_at(types: Sequence[Type], data: bytes) -> list[Any]:
-    """The values of a message at the expected types."""
+    """Return the values of a message at the expected types."""
     reader = Reader(bytes(data))
     with reading(reader):
         wire = read_header(reader, {})
@@ -80,7 +80,7 @@ def decode_at(types: Sequence[Type], data: bytes) -> list[Any]:
 
 
 def decode_as_is(data: bytes, names: Iterable[str] = ()) -> tuple[Types, list[Any]]:
-    """The message's own types, and its values at these; `names` gives fields their names."""
+    """Return the types in the head of a message, and its values at these; `names` are known field names."""
     reader = Reader(bytes(data))
     with reading(reader):
         wire = read_header(reader, {field_id(name): name for name in names})
@@ -93,7 +93,7 @@ def _kept_plans(header: bytes, expected: Types) -> tuple[list[Plan], list[Plan]]
 
 
 def _argument_plans(wire: Types, expected: Types, header_size: int) -> tuple[list[Plan], list[Plan]]:
-    """A reader for each expected argument, and one for each argument beyond these."""
+    """Return a reader for each expected argument, and one for each further argument of the message."""
     plan = _Builder(_FREE_PAIRS + header_size).plan
     wanted = [run(plan(wire[n], t)) if n < len(wire) else _missing_argument(t) for n, t in enumerate(expected)]
     return wanted, [run(plan(t, RESERVED)) for t in wire[len(expected) :]]
@@ -136,7 +136,7 @@ def _read_service(reader: Reader) -> Service:
 
 
 class _Builder:
-    """Builds the readers of a message, one for each pair of types."""
+    """Builder of the readers of a message, one for each pair of types."""
 
     def __init__(self, max_pairs: int) -> None:
         self.plans: dict[tuple[Type, Type], Plan | None] = {}
@@ -145,7 +145,7 @@ class _Builder:
         self.comparison = Comparison(max_pairs)
 
     def plan(self, wire: Type, expected: Type) -> Nested[Plan] | Plan:
-        """The reader for a pair; for a pair that is being built, one that looks it up when called."""
+        """Return the reader for a pair; for a pair under construction, one that looks it up when called."""
         pair = (wire.resolve(), expected.resolve())
         if pair not in self.plans:
             return self._planned(pair)
@@ -251,7 +251,7 @@ class _Builder:
         return variant_reader(parts)
 
     def _has_bytes(self, wire: Type) -> Nested[bool]:
-        """Whether a value takes at least one byte; a record that contains itself counts as taking none."""
+        """Return whether a value takes at least one byte; a record that contains itself counts as taking none."""
         wire = wire.resolve()
         if not isinstance(wire, RecordType):
             return not wire.nullable or isinstance(wire, OptType)
@@ -275,7 +275,7 @@ def _read_blob(reader: Reader) -> bytes:
 
 
 def _array_reader(code: str) -> Read:
-    """Vectors of numbers of fixed size, read at once."""
+    """Return the reader of vectors of numbers of fixed size, which reads all elements at once."""
     size = struct.calcsize("<" + code)
 
     def read_array(reader: Reader) -> list[Any]:

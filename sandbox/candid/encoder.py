@@ -50,7 +50,7 @@ from sandbox.errors import CandidTypeError
 
 @bounded_nesting(CandidTypeError)
 def encode_at(types: Sequence[Type], values: Sequence[Any]) -> bytes:
-    """The message with these values at these types."""
+    """Return the message with these values at these types."""
     if len(types) != len(values):
         raise CandidTypeError(f"expected {len(types)} arguments, got {len(values)}")
     header, plans = _plan(tuple(types))
@@ -72,7 +72,7 @@ def _plan(types: tuple[Type, ...]) -> tuple[bytes, list[Plan]]:
 
 
 class _TypeTable:
-    """Collects the composite types of a message, equal ones once."""
+    """The type table of a message: its composite types, each once."""
 
     def __init__(self) -> None:
         self.indexes: dict[Type, int] = {}
@@ -127,13 +127,13 @@ class _TypeTable:
 
 
 class _Builder:
-    """Builds writers, one for each type."""
+    """Builder of writers, one for each type."""
 
     def __init__(self) -> None:
         self.plans: dict[Type, Plan | None] = {}
 
     def plan(self, candid_type: Type) -> Nested[Plan] | Plan:
-        """The writer for a type; for a type that is being built, one that looks it up when called."""
+        """Return the writer for a type; for a type under construction, one that looks it up when called."""
         candid_type = candid_type.resolve()
         if candid_type not in self.plans:
             return self._planned(candid_type)

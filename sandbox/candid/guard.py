@@ -1,4 +1,4 @@
-"""The end of nesting: RecursionError, from `nesting.run` or the interpreter, becomes a Candid error."""
+"""Conversion of RecursionError, from `nesting.run` or the interpreter, into a Candid error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.errors import CandidError
 
 @contextmanager
 def bounded_nesting(error: type[CandidError]) -> Iterator[None]:
-    """A RecursionError of the body, or of the function so decorated, becomes an `error`."""
+    """Raise `error` in place of a RecursionError of the body or of the decorated function."""
     try:
         yield
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Interface descriptions: `.did` text, its imports, and what they define.
+"""Interface descriptions: `.did` text, its imports, and their definitions.
 
 Spec: dfinity/candid `spec/Candid.md`, "Imports" and "Interfaces".
 """
@@ -32,12 +32,12 @@ from sandbox.candid.types import (
 from sandbox.errors import CandidSyntaxError, CandidTypeError
 
 Resolve = Callable[[str], str]
-"""The text behind an import path; the path is relative to the first file."""
+"""Function from an import path, relative to the first file, to the text of that file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The type definitions of a `.did` file, its service, and the arguments that the service is installed with.
+    """The type definitions of a `.did` file, its service, and the installation arguments of the service.
 
     `service` is None for a file without one; `init_args` is None where the service takes no arguments list at all.
     """
@@ -60,7 +60,7 @@ class Interface:
         return methods[name]
 
     def field_names(self) -> frozenset[str]:
-        """Every field and tag name that occurs anywhere: a table for reading messages without types."""
+        """Return all field and tag names of the interface: a table for reading messages without types."""
         roots: list[Type] = [*self.types.values(), *(self.init_args or ())]
         return field_names(roots + ([self.service] if self.service else []))
 
@@ -75,7 +75,7 @@ class Interface:
 
 @bounded_nesting(CandidSyntaxError)
 def parse_did(text: str, resolve: Resolve | None = None, *, file: str = "") -> Interface:
-    """Parse `.did` text; `resolve` gives the texts of imported files, `file` names this one in errors."""
+    """Parse `.did` text; `resolve` returns the texts of imported files, `file` is the name in errors."""
     return _Loader(resolve).load(text, posixpath.normpath(file) if file else "")
 
 
@@ -88,7 +88,7 @@ def load_did(path: Path | str) -> Interface:
 
 @bounded_nesting(CandidSyntaxError)
 def parse_type(text: str, env: Mapping[str, Type] | None = None) -> Type:
-    """Parse one type; `env` (the `types` of an interface) gives the meaning of names."""
+    """Parse one type; `env` (the `types` of an interface) defines the names in it."""
     parser = Parser(Source(text), environment(env))
     parsed = parser.type()
     parser.finish()
@@ -125,7 +125,7 @@ def environment(types: Mapping[str, Type] | None) -> Env:
 
 
 def field_names(types: Iterable[Type]) -> frozenset[str]:
-    """The field and tag names in these types and in every type they mention."""
+    """Return the field and tag names in these types and in all types inside them."""
     todo, seen, names = list(types), set[Type](), set[str]()
     while todo:
         candid_type = todo.pop()
@@ -154,7 +154,7 @@ def _function(kind: Type) -> FuncType:
 
 
 class _Loader:
-    """Loads a file after the files that it imports, each of them once."""
+    """Loader of a file and its imports; each imported file is loaded once, before the file."""
 
     def __init__(self, resolve: Resolve | None) -> None:
         self.resolve = resolve
@@ -207,7 +207,7 @@ class _Import(NamedTuple):
 
 
 class _FileParser(Parser):
-    """Reads the definitions and the service of one file."""
+    """Parser of the definitions and the service of one file."""
 
     def __init__(self, source: Source, env: Env) -> None:
         super().__init__(source, env)
@@ -258,7 +258,7 @@ class _FileParser(Parser):
         self._check_definition(token)
 
     def actor(self, imported: list[tuple[str, Type]]) -> ServiceType | None:
-        """The service of the file with the methods that were imported into it."""
+        """Return the service of the file, with the imported methods."""
         own = self.main.resolve() if self.main else None
         if own is not None and not isinstance(own, ServiceType):
             self.fail("the main service is not a service type", self.service_at)

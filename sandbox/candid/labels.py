@@ -1,4 +1,4 @@
-"""Names and numbers as Candid writes them: field ids, identifiers, quoted text, digit groups.
+"""Names and numbers in Candid text: field ids, identifiers, quoted text, digit groups.
 
 Spec: dfinity/candid `spec/Candid.md`, "Names", "Shorthand: Symbolic Field Ids" and "Values".
 """
@@ -14,12 +14,12 @@ KEYWORDS = frozenset(
     {"import", "service", "func", "type", "opt", "vec", "record", "variant", "blob", "principal", "null"}
     | {"oneway", "query", "composite_query", "true", "false"}
 )
-"""Words that the parser never takes as a name without quotes."""
+"""Words that are names only in quotes."""
 TYPE_WORDS = frozenset(
     {"nat", "nat8", "nat16", "nat32", "nat64", "int", "int8", "int16", "int32", "int64"}
     | {"float32", "float64", "bool", "text", "reserved", "empty"}
 )
-"""Names of types: allowed as names, but printed in quotes, as other tools do."""
+"""Names of types: also allowed as other names, but printed in quotes there, as other tools do."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBERED = re.compile(r"_(0|[1-9][0-9]{0,9})_")
@@ -30,7 +30,7 @@ _PATH_ENDS = 10
 
 @lru_cache(maxsize=65_536)
 def field_id(name: str) -> int:
-    """The 32-bit id of a field or tag name."""
+    """Return the 32-bit id of a field or tag name."""
     value = 0
     for byte in name.encode("utf-8", "surrogatepass"):
         value = (value * 223 + byte) & MAX_FIELD_ID
@@ -38,7 +38,7 @@ def field_id(name: str) -> int:
 
 
 def key_id(key: str | int) -> int:
-    """The id that a key of a Python dict stands for: a number, `_number_`, or a name to be hashed."""
+    """Return the id for a key of a Python dict: a number, `_number_`, or a name to be hashed."""
     if isinstance(key, int):
         return key
     numbered = _NUMBERED.fullmatch(key)
@@ -48,7 +48,7 @@ def key_id(key: str | int) -> int:
 
 
 def quoted(text: str) -> str:
-    """`text` as a Candid string literal."""
+    """Return `text` as a Candid string literal."""
     return '"' + "".join(_ESCAPES.get(char) or _visible(char) for char in text) + '"'
 
 
@@ -57,27 +57,27 @@ def _visible(char: str) -> str:
 
 
 def name_text(name: str) -> str:
-    """`name` as an identifier where the grammar allows that, else in quotes."""
+    """Return `name` as an identifier where the grammar allows that, else in quotes."""
     plain = _IDENTIFIER.fullmatch(name) and name not in KEYWORDS and name not in TYPE_WORDS
     return name if plain else quoted(name)
 
 
 def number_text(value: int) -> str:
-    """Decimal with `_` between groups of three digits; numbers of thousands of digits in hexadecimal."""
+    """Return a number in decimal, digits grouped by `_`; beyond some thousand digits in hexadecimal."""
     if value.bit_length() > _DECIMAL_BITS:
         return f"{'-' if value < 0 else ''}{abs(value):#x}"
     return f"{value:_}"
 
 
 def path_text(labels: list[str]) -> str:
-    """The labels on the way to a part, given from the inside out; of many only the first and the last."""
+    """Return the path of a part; `labels` are from the innermost to the outermost, and the middle of many is cut."""
     if len(labels) > 2 * _PATH_ENDS:
         labels = [*labels[:_PATH_ENDS], f"...({len(labels) - 2 * _PATH_ENDS:,} levels)...", *labels[-_PATH_ENDS:]]
     return "".join(reversed(labels))
 
 
 def clipped(value: object, limit: int = 40) -> str:
-    """A short text for `value`, whatever it is, for error messages."""
+    """Return a short text for any value, for error messages."""
     if isinstance(value, int) and value.bit_length() > _DECIMAL_BITS:
         text = number_text(value)
     elif isinstance(value, (str, bytes)):

@@ -1,4 +1,4 @@
-"""Laying out nested text: on one line where it fits, else one item a line, indented by two."""
+"""Layout of nested text: on one line where it fits, else one item a line, indented by two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Doc: TypeAlias = Union[str, "Block", "tuple[Doc, ...]"]
 class Block:
     """Items between an opening and a closing mark.
 
-    `pad` surrounds the items when all stands on one line; `last` follows the last one when the block is broken;
+    `pad` surrounds the items on one line; `last` follows the last one when the block is broken;
     `one_line` forbids breaking it.
     """
 
@@ -40,22 +40,22 @@ class Block:
 
 
 def parenthesised(items: Iterable[Doc]) -> Block:
-    """`(a, b)`."""
+    """Return the block `(a, b)`."""
     return Block(("(", ",", ")"), items)
 
 
 def braced(items: Iterable[Doc], *, one_line: bool = False) -> Block:
-    """`{ a; b }`."""
+    """Return the block `{ a; b }`."""
     return Block(("{", ";", "}"), items, pad=" ", one_line=one_line)
 
 
 def alone(item: Doc) -> Block:
-    """`{ a }`: the case of a variant value, which no separator may follow."""
+    """Return the block `{ a }`: the case of a variant value, which no separator may follow."""
     return Block(("{", ";", "}"), (item,), pad=" ", last="")
 
 
 def render(doc: Doc, width: int = LINE_WIDTH) -> str:
-    """The text of `doc`; a block is broken when it would end beyond `width`, unless it begins there."""
+    """Return the text of `doc`; a block that would end beyond `width` is broken, unless it begins there."""
     out: list[str] = []
     column = 0
     todo: list[tuple[int, bool, Doc]] = [(0, False, doc)]
@@ -90,7 +90,7 @@ def _broken(block: Block, indent: int) -> list[tuple[int, bool, Doc]]:
 
 
 def _width(doc: Doc) -> int:
-    """The width of text, blocks and rows of them on one line."""
+    """Return the width of `doc` on one line."""
     width = 0
     todo: list[Doc] = [doc]
     while todo:

@@ -1,4 +1,4 @@
-"""Candid text into tokens.
+"""The lexer of Candid text.
 
 Spec: dfinity/candid `spec/Candid.md`, "Comments" and "Values" (`<id>`, `<nat>`, `<float>`, `<text>`). As in other tools
 and unlike the spec, underscores may stand anywhere behind the first digit of a number.
@@ -38,7 +38,7 @@ _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "
 
 
 class Token(NamedTuple):
-    """`kind` is name, number, float, text, mark or end; `at` is the offset in the source.
+    """A token. `kind`: name, number, float, text, mark or end; `at`: the offset in the source.
 
     The text of a string keeps its quotes, so that no string equals a mark or a keyword.
     """
@@ -49,7 +49,7 @@ class Token(NamedTuple):
 
 
 class Source:
-    """A text and the file name that its errors are reported under."""
+    """A text and its file name in errors."""
 
     __slots__ = ("file", "text")
 
@@ -58,7 +58,7 @@ class Source:
         self.file = file
 
     def place(self, at: int) -> str:
-        """`line 2, column 7`, after the file name if there is one."""
+        """Return a place such as `line 2, column 7`, after the file name if there is one."""
         line = self.text.count("\n", 0, at) + 1
         column = at - (self.text.rfind("\n", 0, at) + 1) + 1
         return f"{self.file + ': ' if self.file else ''}line {line}, column {column}"
@@ -68,7 +68,7 @@ class Source:
 
 
 def tokenize(source: Source) -> list[Token]:
-    """All tokens, ended by two of kind `end`, so that one may look one token ahead."""
+    """Return all tokens and two of kind `end`, for parsers that look one token ahead."""
     text, at = source.text, 0
     tokens: list[Token] = []
     _check_unicode(source)
@@ -103,7 +103,7 @@ def _comment_end(source: Source, start: int) -> int:
 
 
 def string_bytes(source: Source, token: Token) -> bytes:
-    """The bytes that a string literal stands for."""
+    """Return the bytes of a string literal."""
     body, out, last = token.text[1:-1], bytearray(), 0
     for escape in _ESCAPE.finditer(body):
         out += body[last : escape.start()].encode()
@@ -113,7 +113,7 @@ def string_bytes(source: Source, token: Token) -> bytes:
 
 
 def string_text(source: Source, token: Token) -> str:
-    """The text that a string literal stands for."""
+    """Return the text of a string literal."""
     if "\\" not in token.text:
         return token.text[1:-1]
     try:
@@ -138,7 +138,7 @@ def _unescaped(source: Source, escape: re.Match[str], token: Token) -> bytes:
 
 
 def integer(source: Source, token: Token) -> int:
-    """The value of a token of kind `number`."""
+    """Return the value of a token of kind `number`."""
     digits = token.text.replace("_", "")
     try:
         return int(digits, 16) if "x" in digits.lower() else int(digits)
@@ -147,7 +147,7 @@ def integer(source: Source, token: Token) -> int:
 
 
 def floating(source: Source, token: Token) -> float:
-    """The value of a token of kind `float`."""
+    """Return the value of a token of kind `float`."""
     digits = token.text.replace("_", "")
     try:
         return (

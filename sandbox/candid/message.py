@@ -39,7 +39,7 @@ Names = Mapping[int, str]
 
 
 def read_header(reader: Reader, names: Names) -> tuple[Type, ...]:
-    """The types of the arguments; `names` gives names to field ids. Leaves the reader at the first value."""
+    """Read the types of the arguments, up to the first value; `names` are field names by id."""
     if reader.data[:4] != MAGIC:
         raise Malformed("the message does not begin with DIDL")
     reader.pos = 4
@@ -49,7 +49,7 @@ def read_header(reader: Reader, names: Names) -> tuple[Type, ...]:
 
 
 class _TypeTable:
-    """Reads the table on creation, then references to it."""
+    """The type table, read on creation; later reads are references to it."""
 
     def __init__(self, reader: Reader, names: Names) -> None:
         self.reader = reader
@@ -63,7 +63,7 @@ class _TypeTable:
                 self._check_methods(definition)
 
     def count(self) -> int:
-        """A number of things of at least one byte each."""
+        """Read the number of items that follow, which take at least one byte each."""
         count = read_nat(self.reader)
         if count > self.reader.remaining:
             raise Malformed("a count goes beyond the end of the message")

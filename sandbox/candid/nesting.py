@@ -5,7 +5,7 @@
 
     run(total(tree))
 
-So nesting costs memory, not stack, and ends at one bound, whatever the caller has on the stack.
+Nesting costs memory instead of stack, and has one bound, independent of the caller's stack.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def run(call: Nested[T], limit: int = ...) -> T: ...
 @overload
 def run(call: object, limit: int = ...) -> Any: ...
 def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
-    """The result of a call that yields calls and gets their results; an error in one is raised where it was yielded.
-    Anything else that is yielded, or given, is its own result: a function that calls nothing need not be a generator.
+    """Return the result of a call that yields calls; each yield returns the result of its call, or raises its error.
 
-    RecursionError where calls are nested more than `limit` deep.
+    Any other yielded value is its own result: a function without calls need not be a generator. RecursionError if
+    calls are nested more than `limit` deep.
     """
     if not isinstance(call, GeneratorType):
         return call
@@ -68,8 +68,10 @@ def run(call: object, limit: int = MAX_TEXT_NESTING) -> Any:
 
 
 def then(call: Any, make: Callable[[Any], R]) -> Nested[R] | R:
-    """`make` of the result of a call; at once where it is a result already. Not for a call that leads back here before
-    it yields."""
+    """Return `make` applied to the result of a call; at once if that is a result already.
+
+    Not for a call that leads back here before it yields.
+    """
     return _continued(call, make) if isinstance(call, GeneratorType) else make(call)
 
 
@@ -78,10 +80,10 @@ def _continued(call: Nested[Any], make: Callable[[Any], R]) -> Nested[R]:
 
 
 class Plan(NamedTuple):
-    """How the values of a type are read or written: a function, and the levels of composite types in the type.
+    """The reader or writer of a type: a function, and the levels of composite types in the type.
 
-    Plain calls are quickest, and suffice where there are few levels. With the height None, for a recursive type or a
-    tall one, the function makes generators for `run`.
+    Plain calls are the fastest form and suffice for few levels. If the height is None, for a recursive or tall type,
+    the function makes generators for `run`.
     """
 
     function: Any
@@ -94,7 +96,7 @@ class Plan(NamedTuple):
 
 
 def height_over(parts: Iterable[Plan]) -> int | None:
-    """The height of a type with such parts."""
+    """Return the height of a type with these parts; None if it is not bounded."""
     highest = 0
     for part in parts:
         if part.height is None or part.height >= _PLAIN_HEIGHT:

@@ -1,4 +1,4 @@
-"""A cursor over tokens with what types and values have in common, and the parser of types.
+"""The parser of types, and the cursor over tokens that the parser of values shares with it.
 
 Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Syntactic Shorthands".
 """
@@ -29,13 +29,13 @@ from sandbox.candid.types import (
 from sandbox.errors import CandidTypeError
 
 MAX_ALIASES = 100
-"""How many names in a row may stand for one another until one has a definition."""
+"""Limit on the names in a chain of definitions such as `type a = b`."""
 
 _T = TypeVar("_T")
 
 
 class Parser:
-    """Reads types from a token list; `env` is where the names of types are looked up."""
+    """Parser of types; `env` defines the names of types."""
 
     def __init__(self, source: Source, env: Env | None = None) -> None:
         self.source = source
@@ -57,7 +57,7 @@ class Parser:
         return token
 
     def sees(self, *words: str, ahead: int = 0) -> bool:
-        """Whether one of these marks or keywords is next."""
+        """Return whether one of these marks or keywords is next."""
         return self.tokens[self.position + ahead].text in words
 
     def accept(self, word: str) -> bool:
@@ -85,7 +85,7 @@ class Parser:
 
     @contextmanager
     def _rejecting(self, at: int) -> Iterator[None]:
-        """A type that contradicts itself is reported where it starts."""
+        """Report an inconsistent type at its first token."""
         try:
             yield
         except CandidTypeError as error:
@@ -94,7 +94,7 @@ class Parser:
     def separated(
         self, opening: str, separator: str, closing: str, item: Callable[[], Nested[_T] | _T]
     ) -> Nested[list[_T]]:
-        """Items between marks; the last one may have a separator too."""
+        """Parse items between marks; the last one may have a separator too."""
         self.expect(opening)
         items: list[_T] = []
         while not self.accept(closing):
@@ -133,7 +133,7 @@ class Parser:
         return value
 
     def label(self) -> tuple[int, str | None]:
-        """The id of a field, and its name if that is what is written."""
+        """Parse the label of a field: its id, and its name or None for a number."""
         if self.token.kind == "number":
             return self.field_number(), None
         name = self.name()
@@ -145,14 +145,14 @@ class Parser:
         return run(self.type_call())
 
     def types(self) -> tuple[tuple[Type, ...], tuple[str | None, ...]]:
-        """`(name : type, type)`: the types and their names; no names at all where none is given."""
+        """Parse `(name : type, type)` into types and names; without any name, the names are empty."""
         return run(self._types())
 
     def service(self) -> ServiceType:
         return run(self._service())
 
     def type_call(self) -> Nested[Type] | Type:
-        """A type, for a caller that is `run`."""
+        """Parse a type, for a caller inside `run`."""
         token = self.token
         if token.kind != "name":
             self.unexpected("a type")
@@ -243,7 +243,7 @@ class Parser:
         return name, NamedType(self.identifier(), self.env)
 
     def check_references(self) -> None:
-        """Every name has a definition that ends in a type, and methods are functions."""
+        """Check that every name has a definition that ends in a type, and that methods are functions."""
         for token in self.references:
             self._check_definition(token)
         for token in self.method_references:

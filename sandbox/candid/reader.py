@@ -1,4 +1,4 @@
-"""Reading primitive values from the bytes of a message.
+"""Readers of primitive values in the bytes of a message.
 
 A `Reader` is a position in the bytes plus a bound that ends a hostile message early: `budget` (values left). Readers of
 single bytes rely on IndexError at the end of the input; `reading` turns that and its kin into CandidDecodeError with
@@ -40,7 +40,7 @@ from sandbox.principal import MAX_LENGTH, Principal
 
 FREE_VALUES = 500_000
 VALUES_PER_BYTE = 8
-"""The most values of a message: a number in all, and a number for each of its bytes. Some values take no bytes."""
+"""Limit on the values of a message: a constant, plus a number per byte. Some values take no bytes."""
 
 STRUCT_CODES: dict[Type, str] = {
     NAT8: "B", NAT16: "H", NAT32: "I", NAT64: "Q", INT8: "b", INT16: "h", INT32: "i", INT64: "q",
@@ -49,11 +49,11 @@ STRUCT_CODES: dict[Type, str] = {
 
 
 class Malformed(Exception):
-    """The bytes break the format, whatever type is expected."""
+    """Bytes that break the format, independent of the expected type."""
 
 
 class Mismatch(Exception):
-    """A well-formed value that does not coerce to the expected type; `path` is filled from the inside out."""
+    """A well-formed value that does not coerce to the expected type; `path` begins with the innermost label."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -61,7 +61,7 @@ class Mismatch(Exception):
 
 
 class Reader:
-    """A position in `data`, and what may still be spent."""
+    """A position in `data`; `budget` is the number of values that may still be read."""
 
     __slots__ = ("budget", "data", "pos")
 
@@ -85,7 +85,7 @@ Read = Callable[[Reader], Any]
 
 @contextmanager
 def reading(reader: Reader) -> Iterator[None]:
-    """Errors of the body become CandidDecodeError with the offset that was reached."""
+    """Convert errors of the body into CandidDecodeError with the offset of the reader."""
     try:
         yield
     except (IndexError, struct.error):
@@ -108,7 +108,7 @@ def read_bytes(reader: Reader, length: int) -> bytes:
 
 
 def read_nat(reader: Reader) -> int:
-    """Unsigned LEB128."""
+    """Read an unsigned LEB128 number."""
     pos = reader.pos
     byte = reader.data[pos]
     if byte < 0x80:
@@ -119,7 +119,7 @@ def read_nat(reader: Reader) -> int:
 
 
 def read_int(reader: Reader) -> int:
-    """Signed LEB128."""
+    """Read a signed LEB128 number."""
     pos = reader.pos
     byte = reader.data[pos]
     if byte < 0x80:
@@ -130,7 +130,7 @@ def read_int(reader: Reader) -> int:
 
 
 def _long_number(reader: Reader) -> tuple[int, int]:
-    """The number made of all groups of seven bits, and how many bits they are; linear in their count."""
+    """Read all groups of seven bits; return their number and the count of bits. Takes linear time."""
     data, start = reader.data, reader.pos
     end = start
     while data[end] >= 0x80:
@@ -185,7 +185,7 @@ def read_func(reader: Reader) -> Func:
 
 
 def skip_future(reader: Reader) -> None:
-    """A value of a future type: its size, a count of references, its bytes."""
+    """Skip a value of a future type: its size, a count of references, its bytes."""
     size = read_nat(reader)
     read_nat(reader)
     read_bytes(reader, size)

@@ -1,4 +1,4 @@
-"""The subtype relation, and what it means for replacing one service by another.
+"""The subtype relation of types, and the compatibility of services.
 
 Every rule reduces a pair of types to pairs of their parts, all of which must hold; so the relation is decided by a list
 of pairs still to check and a set of pairs met before (coinduction: a pair met again holds). Nothing recurses.
@@ -31,12 +31,12 @@ from sandbox.candid.types import (
 from sandbox.errors import CandidTypeError
 
 MAX_PAIRS = 200_000
-"""The most pairs of types that one comparison looks at; only types made to be slow need more."""
+"""Limit on the pairs of types in one comparison; only types that are made to be slow need more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether something holds; `reason` says where it fails, and is empty where it holds."""
+    """The result of a comparison; `reason` says where it fails, and is empty if it holds."""
 
     holds: bool
     reason: str = ""
@@ -46,7 +46,7 @@ class Verdict:
 
 
 class _Path(NamedTuple):
-    """Where a pair of parts is: the place of the whole, and the step from there, such as `.name`."""
+    """The path of a pair of parts: the path of the whole, and one step such as `.name`."""
 
     whole: _Path | None
     step: str
@@ -67,14 +67,14 @@ class _Pair(NamedTuple):
 
 
 class Comparison:
-    """Answers questions about subtypes, with one bound on the work for them all."""
+    """Subtype checks with a common limit on their work."""
 
     def __init__(self, max_pairs: int = MAX_PAIRS) -> None:
         self.pairs_left = max_pairs
         self.proven: set[tuple[Type, Type]] = set()
 
     def check(self, sub: Type, sup: Type) -> Verdict:
-        """Whether `sub` is a subtype of `sup`."""
+        """Return whether `sub` is a subtype of `sup`."""
         todo = [_Pair(_Path(None, ""), sub, sup)]
         met: set[tuple[Type, Type]] = set()
         while todo:
@@ -99,17 +99,17 @@ class _Refuted(Exception):
 
 
 def subtype(sub: Type, sup: Type) -> bool:
-    """Whether every value of `sub` can be read as `sup`."""
+    """Return whether every value of `sub` can be read as `sup`."""
     return Comparison().check(sub, sup).holds
 
 
 def explain_subtype(sub: Type, sup: Type) -> Verdict:
-    """`subtype` with the reason."""
+    """Return the result of `subtype` with its reason."""
     return Comparison().check(sub, sup)
 
 
 def service_compatible(new: Interface | ServiceType, old: Interface | ServiceType) -> Verdict:
-    """Whether clients of the `old` service can go on with the `new` one."""
+    """Return whether clients of the `old` service can use the `new` one."""
     services = [given.service if isinstance(given, Interface) else given for given in (new, old)]
     if services[1] is None:
         return Verdict(True)

@@ -38,7 +38,7 @@ class Env(Mapping[str, "Type"]):
 
 
 class Type:
-    """Base of all types; equal if what their attributes named in `_parts` hold is equal."""
+    """Base class of types; types of one class are equal if the attributes in `_parts` are equal."""
 
     __slots__ = ("_hash",)
     _parts: ClassVar[tuple[str, ...]] = ()
@@ -60,28 +60,28 @@ class Type:
         return type(self), tuple([getattr(self, item.name) for item in fields(self)])  # type: ignore[arg-type]
 
     def parts(self) -> tuple[object, ...]:
-        """All that makes this type differ from others of its class."""
+        """Return the attributes by which types of this class are compared."""
         return tuple([getattr(self, name) for name in self._parts])
 
     def inner_types(self) -> Iterable[Type]:
-        """The types that this one is made of; a name is not made of its definition."""
+        """Return the types directly inside this one; the definition of a name is not inside it."""
         return ()
 
     def resolve(self) -> Type:
-        """The type behind a name; any other type is itself."""
+        """Return the definition of a name; any other type is its own."""
         return self
 
     @property
     def nullable(self) -> bool:
-        """Whether null is a value of this type (null, reserved, options): such a field or argument may be missing."""
+        """Whether null is a value of this type (null, reserved, options). Such a field or argument may be missing."""
         return False
 
     def doc(self) -> Doc:
-        """The text of the type, ready to be laid out."""
+        """Return the text of the type for `layout.render`."""
         return run(self.laid_out())
 
     def laid_out(self) -> Nested[Doc] | Doc:
-        """`doc`, by way of the parts."""
+        """Return `doc`, or the nested call for it."""
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ class Field:
 
     @property
     def key(self) -> str:
-        """The key in a Python dict: the name, else `_id_`, as for a name that looks like that for another field."""
+        """The key in a Python dict: the name; `_id_` without one, or if it looks like the `_id_` of another field."""
         name = self.name
         return f"_{self.id}_" if name is None or (name[:1] == "_" and key_id(name) != self.id) else name
 
@@ -113,7 +113,7 @@ class Field:
 
 
 def _keep_hashes(candid_type: Type) -> None:
-    """Give a type its hash, and all that it is made of first."""
+    """Compute and store the hashes of a type and all types inside it."""
     waiting = [candid_type]
     while waiting:
         last = waiting[-1]
@@ -126,9 +126,9 @@ def _keep_hashes(candid_type: Type) -> None:
 
 
 def equal(one: Type, other: Type, *, by_name: bool = True) -> bool:
-    """Whether two types have the same parts all the way down; without `by_name`, whatever the names of definitions are.
+    """Return whether two types have the same parts at every level; without `by_name`, names of definitions may differ.
 
-    A pair that was met before holds, so that recursive types end.
+    A pair that was met before counts as equal, so that recursive types end.
     """
     waiting: list[tuple[object, object]] = [(one, other)]
     met: set[tuple[int, int]] = set()

@@ -1,8 +1,8 @@
 """Candid types: frozen, hashable values that know their own text.
 
-A recursive type is a `NamedType`, which carries the environment that its name is looked up in, so that a type can be
-used without saying where it came from. `str(t)` is text that parses to the same type. Types may be nested to any depth:
-a type keeps its hash, and neither comparing nor printing recurses.
+A recursive type is a `NamedType`, which carries the environment of its name, so that a type can be used on its own.
+`str(t)` is text that parses to the same type. Types may be nested to any depth: a type keeps its hash, and neither
+comparing nor printing recurses.
 
 Spec: dfinity/candid `spec/Candid.md`, "Core Grammar" and "Types" (opcodes).
 """
@@ -104,7 +104,7 @@ class VecType(Type):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FieldsType(Type):
-    """Labelled parts, ordered by id whatever order they are given in."""
+    """A type of labelled parts, ordered by id."""
 
     fields: tuple[Field, ...]
     _parts: ClassVar = ("fields",)
@@ -126,7 +126,7 @@ class RecordType(_FieldsType):
 
     @property
     def is_tuple(self) -> bool:
-        """Whether the labels are exactly the numbers from 0, and there are any."""
+        """Whether there are fields and their labels are exactly the numbers from 0."""
         return bool(self.fields) and all(f.id == n and f.name is None for n, f in enumerate(self.fields))
 
     def laid_out(self) -> Nested[Doc]:
@@ -169,7 +169,7 @@ class FuncType(Type):
         return "oneway" in self.modes
 
     def signature(self) -> Nested[Doc]:
-        """The type without the word `func`, as a service lists it."""
+        """Return the type without the word `func`, as in a service."""
         modes = "".join(f" {mode}" for mode in self.modes)
         args = yield arguments_laid_out(self.args, self.arg_names)
         return (args, " -> ", (yield arguments_laid_out(self.results, self.result_names)), modes)
@@ -196,7 +196,7 @@ class ServiceType(Type):
         object.__setattr__(self, "methods", ordered)
 
     def body(self) -> Nested[Doc]:
-        """The methods in braces."""
+        """Return the methods in braces."""
         items: list[Doc] = []
         for name, kind in self.methods:
             doc = yield kind.signature() if isinstance(kind, FuncType) else kind.laid_out()
@@ -235,7 +235,7 @@ class NamedType(Type):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FutureType(Type):
-    """A type of a later version of Candid: its values can be skipped, not understood."""
+    """A type of a later version of Candid: its values can be skipped, not decoded."""
 
     opcode: int
 
@@ -259,7 +259,7 @@ def _ordered(fields: tuple[Field, ...]) -> tuple[Field, ...]:
 
 
 def arguments_laid_out(types: tuple[Type, ...], names: tuple[str | None, ...] = ()) -> Nested[Doc]:
-    """`(name : type, type)`."""
+    """Return the text `(name : type, type)` of an argument list."""
     items: list[Doc] = []
     for candid_type, name in zip(types, names or (None,) * len(types), strict=True):
         doc = yield candid_type.laid_out()

@@ -1,6 +1,6 @@
-"""The parser of values: text into a tree of literals, which has no types yet.
+"""The parser of values: from text to a tree of literals without types.
 
-Spec: dfinity/candid `spec/Candid.md`, "Values". Beyond it, `inf` and `NaN` are floats, for they are printed so.
+Spec: dfinity/candid `spec/Candid.md`, "Values". Beyond it, `inf` and `NaN` are floats, because they are printed so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbox.principal import Principal
 
 @dataclass(slots=True, eq=False)
 class Literal:
-    """A value as written, at offset `at` of the source.
+    """A literal at offset `at` of the source.
 
     By `kind`, `content` is: null None, bool a bool, number an int, float a float, text a str, blob bytes, opt a
     Literal, vec a list of Literals, record a list of Members, variant a Member, principal and service a Principal,
@@ -33,7 +33,7 @@ class Literal:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A field of a record or the case of a variant; the name is None where a number or nothing is written."""
+    """A field of a record or the case of a variant; `name` is None for a numbered or unlabelled field."""
 
     id: int
     name: str | None
@@ -45,13 +45,13 @@ class Member:
 
 
 class ValueParser(Parser):
-    """Reads values; `env` gives names in annotations their meaning."""
+    """Parser of values; `env` defines the names in annotations."""
 
     def __init__(self, source: Source, env: Env | None = None) -> None:
         super().__init__(source, env)
 
     def arguments(self) -> list[Literal]:
-        """`(value, value)`, or a single value without parentheses, and nothing after it."""
+        """Parse the whole text: `(value, value)`, or a single value without parentheses."""
         if self.sees("("):
             values = run(self.separated("(", ",", ")", self.annotated))
         else:

@@ -1,6 +1,6 @@
-"""Values as text, as didc and dfx print them: numbers annotated with their types, so that the text can be read back.
+"""The text of values, as didc and dfx print it: annotated with types, so that it can be read back.
 
-Takes values in the form that the decoder gives them.
+Values are in the form that the decoder returns.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from sandbox.candid.values import Some
 from sandbox.errors import CandidTypeError
 
 MAX_BROKEN_VECTOR = 10
-"""A longer vector stands on one line."""
+"""Items of the longest vector that may be broken over lines."""
 
 _BARE_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"\"'`\\")
 
 
 @bounded_nesting(CandidTypeError)
 def values_text(types: tuple[Type, ...], values: Iterable[Any]) -> str:
-    """`(value, value)`."""
+    """Return the text `(value, value)`."""
     printer = _Printer()
     return render(
         parenthesised([run(printer.doc(value, candid_type)) for value, candid_type in zip(values, types, strict=True)])
@@ -48,7 +48,7 @@ def values_text(types: tuple[Type, ...], values: Iterable[Any]) -> str:
 
 
 class _Printer:
-    """Values as text ready to be laid out; the labels of a type are made once."""
+    """Printer of values for `layout.render`; the labels of each type are made once."""
 
     def __init__(self) -> None:
         self.labels: dict[Type, list[tuple[str, str, Type]]] = {}
@@ -128,7 +128,7 @@ def _primitive_text(value: Any, candid_type: Type) -> str:
 
 
 def float_text(value: float, *, single: bool = False) -> str:
-    """The shortest decimal that reads back as the same number."""
+    """Return the shortest decimal that reads back as the same number."""
     if math.isnan(value):
         return "NaN"
     text = _shortest_single(value) if single else repr(float(value))
@@ -144,7 +144,7 @@ def _shortest_single(value: float) -> str:
 
 
 def blob_text(raw: bytes) -> str:
-    """The inside of a blob literal: printable text as it is, anything else as bytes in hexadecimal."""
+    """Return the content of a blob literal: printable text as it is, anything else as bytes in hexadecimal."""
     if all(0x20 <= byte <= 0x7E or byte in (0x09, 0x0A, 0x0D) for byte in raw):
         return "".join(chr(byte) if byte in _BARE_BYTES else f"\\{byte:02x}" for byte in raw)
     return "".join(f"\\{byte:02x}" for byte in raw)

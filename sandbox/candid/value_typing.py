@@ -1,7 +1,7 @@
-"""Literals and types: the Python value of a literal at a type, and the type of a literal that is given none.
+"""Types of literals: the Python value of a literal at a type, and the inferred type of a literal.
 
-`Typist` follows the coercion rules of the spec. With `exact` it accepts only what fits as written: an unknown field
-or an option whose content does not fit is an error, where coercion would drop the one and make the other null.
+`Typist` follows the coercion rules of the spec. With `exact`, an unknown field or an option whose
+content does not fit is an error; coercion would drop the field and make the option null.
 
 Spec: dfinity/candid `spec/Candid.md`, "Values" and "Coercion".
 """
@@ -57,15 +57,15 @@ class _Misfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Typist:
-    """Turns the literals of a source into Python values."""
+    """Conversion of the literals of a source into Python values."""
 
     source: Source
     exact: bool
     checked: set[int] = field(default_factory=set)
-    """Where annotated literals begin that were checked to be of the type that is written behind them."""
+    """Offsets of the annotated literals that were checked against their annotation."""
 
     def arguments(self, literals: list[Literal], types: tuple[Type, ...]) -> list[Any]:
-        """The Python values at these types; arguments that may be null may be missing."""
+        """Return the Python values at these types; missing nullable arguments are None."""
         if self.exact and len(literals) > len(types):
             raise CandidTypeError(f"expected {len(types)} arguments, got {len(literals)}")
         values: list[Any] = []
@@ -85,7 +85,7 @@ class Typist:
             raise CandidTypeError(f"{self.source.place(error.at)}: argument {number}: {error}") from None
 
     def value(self, literal: Literal, candid_type: Type) -> Any:
-        """The Python value of a literal at a type, or the call for it."""
+        """Return the Python value of a literal at a type, or the nested call for it."""
         candid_type = candid_type.resolve()
         if literal.kind == "annotated":
             return self._annotated(literal, candid_type)
@@ -189,12 +189,12 @@ def _unfit(literal: Literal, candid_type: Type) -> _Misfit:
 
 
 def infer(literal: Literal, source: Source) -> Type:
-    """The type of a literal that stands alone: whole numbers are int, others float64."""
+    """Return the inferred type of a literal: whole numbers are int, others float64."""
     return run(_Inference(source).type(literal))
 
 
 class _Inference:
-    """Types of literals; equal ones are mostly one object, which makes comparing them quick."""
+    """Inference of types; equal types are mostly one object, which makes comparisons fast."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -248,7 +248,7 @@ class _Inference:
         )
 
     def _once(self, kind: Any, parts: tuple[Any, ...], make: Callable[[], Type]) -> Type:
-        """The type that was made of the same objects before, else a new one, which keeps them alive."""
+        """Return the type made of the same objects before, or a new one, which keeps them alive."""
         key = (kind, parts)
         if key not in self.made:
             self.made[key] = make()
@@ -269,7 +269,8 @@ _LONE_TYPES: dict[str, Type] = {
 
 
 def join(one: Type, other: Type) -> Nested[Type | None] | Type | None:
-    """The least type for values of both, or the call for it; None where only `reserved` or an option would do."""
+    """Return the least type for values of both, or the nested call for it; None if only `reserved`
+    or an added option fits."""
     if one in (other, EMPTY):
         return other
     if other == EMPTY:

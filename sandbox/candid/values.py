@@ -19,7 +19,7 @@ class Some(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A tag and its value: another way to write the dict `{tag: value}` when encoding."""
+    """A tag and its value: an alternative to the dict `{tag: value}` when encoding."""
 
     tag: str | int
     value: Any = None

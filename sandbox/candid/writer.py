@@ -1,4 +1,4 @@
-"""Writing primitive values, with the checks that a Python value fits.
+"""Writers of primitive values, which check that a Python value fits.
 
 Spec: dfinity/candid `spec/Candid.md`, "Memory".
 """
@@ -21,7 +21,7 @@ Write = Callable[[bytearray, Any], None]
 
 
 class Misfit(Exception):
-    """A Python value that does not fit; `path` is filled from the inside out."""
+    """A Python value that does not fit; `path` begins with the innermost label."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -29,7 +29,7 @@ class Misfit(Exception):
 
 
 def write_nat(out: bytearray, value: int) -> None:
-    """Unsigned LEB128 of a number that is known to be one."""
+    """Write a natural number, which is not checked, as unsigned LEB128."""
     if value >> 64:
         out += _long(value, value.bit_length())
         return
@@ -40,7 +40,7 @@ def write_nat(out: bytearray, value: int) -> None:
 
 
 def write_int(out: bytearray, value: int) -> None:
-    """Signed LEB128 of a number that is known to be one."""
+    """Write an integer, which is not checked, as signed LEB128."""
     if not -(1 << 63) <= value < 1 << 63:
         out += _long(value, value.bit_length() + 1)
         return
@@ -51,7 +51,7 @@ def write_int(out: bytearray, value: int) -> None:
 
 
 def _long(value: int, bits: int) -> bytes:
-    """As many groups of seven bits as `bits` need; linear in their count."""
+    """Write `bits` in groups of seven, in linear time."""
     count = -(-bits // 7)
     digits = f"{value & (1 << 7 * count) - 1:0{7 * count}b}"
     groups = [int(digits[at : at + 7], 2) | 0x80 for at in range(0, len(digits), 7)]
@@ -76,7 +76,7 @@ def length_first(raw: bytes) -> bytes:
 
 
 def misfit(expected: str, value: object) -> Misfit:
-    """`value` is not `expected`."""
+    """Return the error that `value` is not `expected`."""
     return Misfit(f"expected {expected}, got {'' if value is None else type(value).__name__ + ' '}{clipped(value)}")
 
 
@@ -128,7 +128,7 @@ def _write_null(out: bytearray, value: Any) -> None:
 
 
 def _write_reserved(out: bytearray, value: Any) -> None:
-    """Anything fits, nothing is written."""
+    """Write nothing, for any value."""
 
 
 def _write_empty(out: bytearray, value: Any) -> None:
@@ -136,7 +136,7 @@ def _write_empty(out: bytearray, value: Any) -> None:
 
 
 def principal_of(value: Any) -> Principal:
-    """A principal given as such or as text."""
+    """Return the principal for a `Principal` or its text."""
     if isinstance(value, Principal):
         return value
     if not isinstance(value, str):
@@ -169,7 +169,7 @@ def write_func(out: bytearray, value: Any) -> None:
 
 
 def _number_writer(prim: PrimType) -> Write:
-    """A number of fixed size."""
+    """Return the writer of a number of fixed size."""
     pack = struct.Struct("<" + STRUCT_CODES[prim]).pack
     name = prim.name
     is_float = prim in (FLOAT32, FLOAT64)

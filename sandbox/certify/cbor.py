@@ -1,4 +1,4 @@
-"""The seam to cbor2: what comes back is plain data, every refusal is a `CertificateError`."""
+"""CBOR through cbor2: decoded values are plain data, and every error is a `CertificateError`."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import cbor2
 from sandbox.certify.failure import CertificateError
 
 SELF_DESCRIBED = 55799
-MAX_DEPTH = 128  # what the agents' reader (serde_cbor) follows
+MAX_DEPTH = 128  # the limit of the agents' reader (serde_cbor)
 
 
 def dump(value: Any) -> bytes:
-    """The CBOR of plain data."""
+    """Encode plain data as CBOR."""
     return cbor2.dumps(value)
 
 
 def dump_tagged(value: Any) -> bytes:
-    """The CBOR of plain data behind the self-describing tag."""
+    """Encode plain data as CBOR with the self-describing tag."""
     return cbor2.dumps(cbor2.CBORTag(SELF_DESCRIBED, value))
 
 
 def load(data: bytes, what: str) -> Any:
-    """Plain data from CBOR; inside a tag cbor2 gives tuples and frozen maps. A self-describing tag is skipped.
+    """Decode CBOR to plain data; inside a tag, cbor2 returns tuples and frozen maps. A self-describing tag is skipped.
 
     Nothing may follow the value and no map may name a key twice; `what` names the thing in the error.
     """
     try:
         value, size = _decode(data)
-    except Exception as error:  # built-in readers of odd tags raise errors of their own
+    except Exception as error:  # cbor2's readers of rare tags raise other errors
         raise CertificateError(f"not a {what}: {error}") from error
     if size != len(data):
         raise CertificateError(f"not a {what}: {len(data) - size} bytes follow it")

@@ -26,7 +26,7 @@ TIME: Path = (b"time",)
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """The root subnet's word for the key of another subnet: a certificate that reveals that key and its ranges."""
+    """A delegation of the root subnet: a certificate that reveals the key and the canister ranges of another subnet."""
 
     subnet_id: Principal
     certificate: bytes
@@ -34,14 +34,14 @@ class Delegation:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that was read; it proves nothing before `verify_certificate`."""
+    """A decoded certificate; it proves nothing before `verify_certificate`."""
 
     tree: HashTree
     signature: bytes
     delegation: Delegation | None = None
 
     def lookup(self, path: Path) -> Lookup:
-        """What the certificate says about a path."""
+        """Look up a path in the tree of the certificate."""
         return lookup(self.tree, path)
 
     @property
@@ -61,14 +61,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class SignedTree:
-    """A state tree and the signature on its root hash: from here every further certificate costs only its witness."""
+    """A state tree and the signature on its root hash; each certificate from it costs only its witness."""
 
     tree: HashTree
     signature: bytes
     delegation: Delegation | None = None
 
     def certificate(self, paths: Iterable[Path]) -> bytes:
-        """The certificate (CBOR) that answers these paths, and `/time`."""
+        """Return the certificate (CBOR) that reveals these paths and `/time`."""
         fields: dict[str, Any] = {"tree": to_plain(witness(self.tree, [*paths, TIME])), "signature": self.signature}
         if self.delegation is not None:
             subnet_id, inner = bytes(self.delegation.subnet_id), self.delegation.certificate
@@ -76,27 +76,27 @@ class SignedTree:
         return cbor.dump_tagged(fields)
 
     def data_certificate(self, canister_id: Principal) -> bytes:
-        """What `ic0.data_certificate_copy` gives a canister: `/canister/<id>/certified_data` and `/time`."""
+        """Return the content of `ic0.data_certificate_copy`: a certificate of the certified data and `/time`."""
         return self.certificate([data_path(canister_id)])
 
 
 def data_path(canister_id: Principal) -> Path:
-    """Where the certified data of a canister is."""
+    """Return the path of a canister's certified data."""
     return (b"canister", bytes(canister_id), b"certified_data")
 
 
 def sign_tree(tree: HashTree, key: RootKey, delegation: Delegation | None = None) -> SignedTree:
-    """The state tree with the key's signature on its root hash."""
+    """Sign the root hash of a state tree."""
     return SignedTree(tree, key.sign(tree.digest), delegation)
 
 
 def certificate(tree: HashTree, paths: Iterable[Path], key: RootKey) -> bytes:
-    """One certificate (CBOR) of a state tree; for more than one of the same tree, keep what `sign_tree` gives."""
+    """Return one certificate (CBOR) of a state tree; for several of the same tree, use `sign_tree` once."""
     return sign_tree(tree, key).certificate(paths)
 
 
 def read_certificate(data: bytes) -> Certificate:
-    """The certificate in CBOR, tagged or not; bytes that hold none are a `CertificateError`."""
+    """Decode a certificate from CBOR, tagged or not; `CertificateError` if the bytes are none."""
     value = cbor.load(data, "certificate")
     match value:
         case {"tree": tree, "signature": bytes(signature)}:
@@ -119,11 +119,11 @@ def _delegation(value: object) -> Delegation | None:
 
 
 def verify_certificate(data: bytes, root_key: bytes, canister_id: Principal | None = None) -> Certificate:
-    """The certificate, proven by a root key (DER): `verify_cert` and `check_delegation`.
+    """Verify a certificate by a root key (DER) and return it: `verify_cert` and `check_delegation`.
 
     Raises `CertificateError` for a wrong signature, a delegation that has one itself or reveals no key, and, where
-    `canister_id` is given, a delegation to a subnet that has no range with this canister. How old the certificate is
-    stays for the caller to judge by its `time`.
+    `canister_id` is given, a delegation to a subnet that has no range with this canister. The age of the certificate is
+    not checked; see its `time`.
     """
     read = read_certificate(data)
     if read.delegation is not None:
@@ -146,7 +146,8 @@ def _delegated_key(delegation: Delegation, root_key: bytes, canister_id: Princip
 
 
 def _in_ranges(tree: HashTree, subnet_id: Principal, canister_id: Principal) -> bool:
-    """Both layouts: leaves under `/canister_ranges/<subnet>`, and the one at `/subnet/<subnet>/canister_ranges`."""
+    """Look for a canister in both layouts of ranges: the leaves under `/canister_ranges/<subnet>`, and the leaf at
+    `/subnet/<subnet>/canister_ranges`."""
     leaves: list[bytes] = []
     shards = _subtree(tree, (b"canister_ranges", bytes(subnet_id)))
     if not isinstance(shards, Missing):

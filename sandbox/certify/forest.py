@@ -1,8 +1,9 @@
-"""Building and changing hash trees: maps of label to subtree, as persistent values.
+"""Construction and changes of hash trees: maps of label to subtree, as persistent values.
 
 The specification leaves the shape of forks open. Here it follows from the set of labels alone (a treap: among the
-borders between neighbours, the one whose right label hashes highest is the topmost fork). So a map has one root
-hash however it came about, its depth is about 1.4 log2 n on average, and `put` and `remove` make that many new nodes.
+borders between neighbours, the one whose right label hashes highest is the topmost fork). The root hash
+therefore depends on the content alone, the depth is about 1.4 log2 n on average, and `put` and `remove` make that many
+new nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Content: TypeAlias = "HashTree | bytes | Mapping[bytes, Content]"
 
 
 def build(content: Content) -> HashTree:
-    """The tree of nested maps: bytes become a leaf, an empty map the empty tree, a tree stays what it is."""
+    """Return the tree of nested maps: bytes become a leaf, an empty map the empty tree; a tree is used unchanged."""
     if isinstance(content, bytes):
         return Leaf(content)
     if not isinstance(content, Mapping):
@@ -30,13 +31,13 @@ def build(content: Content) -> HashTree:
 
 
 def put(tree: HashTree, label: bytes, below: HashTree) -> HashTree:
-    """The map with this subtree under this label, whether the label was there or not."""
+    """Return the map with this subtree under this label, added or replaced."""
     left, right = _split(tree, label)
     return _join(_join(left, Labeled(label, below)), _without(right, label))
 
 
 def remove(tree: HashTree, label: bytes) -> HashTree:
-    """The map without this label; the same map where it has none."""
+    """Return the map without this label; the same map if it lacks the label."""
     left, right = _split(tree, label)
     rest = _without(right, label)
     return tree if rest is right else _join(left, rest)
@@ -54,7 +55,7 @@ def _grow(row: Sequence[Labeled], weights: Sequence[bytes], start: int, end: int
 
 
 def _first(tree: HashTree) -> bytes:
-    """The first label of a map that has items."""
+    """Return the first label of a map that has items."""
     if tree.first is None:
         raise CertificateError("a tree that is pruned or a leaf cannot be changed")
     return tree.first
@@ -67,7 +68,7 @@ def _fork(left: HashTree, right: HashTree) -> HashTree:
 
 
 def _split(tree: HashTree, label: bytes) -> tuple[HashTree, HashTree]:
-    """The items below a label, and those at or above it."""
+    """Return the items below a label, and those at or above it."""
     if isinstance(tree, Fork):
         if label > _first(tree.right):
             left, right = _split(tree.right, label)
@@ -80,14 +81,14 @@ def _split(tree: HashTree, label: bytes) -> tuple[HashTree, HashTree]:
 
 
 def _without(tree: HashTree, label: bytes) -> HashTree:
-    """The map without its first item if that has this label."""
+    """Return the map without its first item if that has this label."""
     if isinstance(tree, Empty) or _first(tree) != label:
         return tree
     return _fork(_without(tree.left, label), tree.right) if isinstance(tree, Fork) else Empty()
 
 
 def _join(left: HashTree, right: HashTree) -> HashTree:
-    """One map of two, every label of the left below every label of the right."""
+    """Return the union of two maps; every label of the left is below every label of the right."""
     if isinstance(left, Empty) or isinstance(right, Empty):
         return _fork(left, right)
     here = _weight(_first(right))

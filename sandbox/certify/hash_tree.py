@@ -1,6 +1,6 @@
 """Labelled hash trees: interface specification, "Certificate" (the tree and its digest) and "Lookup".
 
-A tree is a frozen value that carries its digest from the moment it is made, so a tree that shares most of its parts
+A tree is a frozen value with its digest, so a tree that shares most of its parts
 with an older one costs what is new. The *items* of a tree are what remains when its forks are flattened: one leaf, or
 labelled subtrees in strictly increasing order of labels (bytes), with pruned parts anywhere between.
 
@@ -95,7 +95,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """A tree that was left out; only its digest is there."""
+    """A pruned tree; only its digest is known."""
 
     digest: bytes
     first: ClassVar[None] = None
@@ -124,7 +124,7 @@ Lookup: TypeAlias = Found | Missing
 
 
 def lookup(tree: HashTree, path: Path) -> Lookup:
-    """What the tree says about a path, by the rules of `lookup_path`."""
+    """Look up a path by the rules of `lookup_path`."""
     end = subtree(tree, path)
     match end:
         case Missing():
@@ -140,7 +140,7 @@ def lookup(tree: HashTree, path: Path) -> Lookup:
 
 
 def subtree(tree: HashTree, path: Path) -> HashTree | Missing:
-    """The part under a path, or why there is none."""
+    """Return the subtree under a path, or the reason why there is none."""
     for label in path:
         below = _find(tree, label)
         if isinstance(below, Missing):
@@ -150,7 +150,7 @@ def subtree(tree: HashTree, path: Path) -> HashTree | Missing:
 
 
 def items(tree: HashTree) -> Iterator[Labeled | Leaf | Pruned]:
-    """The items of a tree in order: `flatten_forks`."""
+    """Return the items of a tree in order: `flatten_forks`."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -161,7 +161,7 @@ def items(tree: HashTree) -> Iterator[Labeled | Leaf | Pruned]:
 
 
 def items_near(tree: HashTree, label: bytes) -> list[Labeled | Leaf | Pruned]:
-    """Items in order, enough of them to say what the whole row says about a label.
+    """Return items in order, enough of them to decide about a label as the whole row does.
 
     A half is left out when an item at the edge of the other half shows that the label cannot be in it, nor next to it.
     """
@@ -182,7 +182,7 @@ def items_near(tree: HashTree, label: bytes) -> list[Labeled | Leaf | Pruned]:
 
 
 def gap(near: Sequence[Labeled | Leaf | Pruned], label: bytes) -> tuple[Labeled, ...] | None:
-    """The neighbours (none to two) that prove a label absent from a row of items, or None where nothing proves it."""
+    """Return the neighbours (none to two) that prove a label absent from a row of items; None if it is not proven."""
     for before, after in pairwise([None, *near, None]):
         low = before is None or (isinstance(before, Labeled) and before.label < label)
         high = after is None or (isinstance(after, Labeled) and label < after.label)
@@ -192,7 +192,7 @@ def gap(near: Sequence[Labeled | Leaf | Pruned], label: bytes) -> tuple[Labeled,
 
 
 def _find(tree: HashTree, label: bytes) -> HashTree | Missing:
-    """`find_label`."""
+    """Find a label: `find_label`."""
     near = items_near(tree, label)
     for item in near:
         if isinstance(item, Labeled) and item.label == label:
@@ -203,17 +203,17 @@ def _find(tree: HashTree, label: bytes) -> HashTree | Missing:
 
 
 def encode(tree: HashTree) -> bytes:
-    """The CBOR of a tree, untagged: interface specification, "Encoding of certificates"."""
+    """Encode a tree as CBOR, untagged: interface specification, "Encoding of certificates"."""
     return cbor.dump(to_plain(tree))
 
 
 def decode(data: bytes) -> HashTree:
-    """The tree in CBOR, tagged or not."""
+    """Decode a tree from CBOR, tagged or not."""
     return from_plain(cbor.load(data, "hash tree"), len(data))
 
 
 def to_plain(tree: HashTree) -> list[Any]:
-    """The nested arrays that stand for a tree in CBOR."""
+    """Return the nested arrays of a tree for CBOR."""
     match tree:
         case Empty():
             return [0]
@@ -228,7 +228,7 @@ def to_plain(tree: HashTree) -> list[Any]:
 
 
 def from_plain(value: object, most_nodes: int) -> HashTree:
-    """The well-formed tree that nested arrays stand for.
+    """Return the well-formed tree in nested arrays.
 
     `most_nodes` is at least the number of bytes they came from: shared references of CBOR can make a few bytes stand
     for any number of nodes.
@@ -258,7 +258,7 @@ def _node(value: object, depth: int, budget: Iterator[int]) -> HashTree:
 
 
 def _check_well_formed(tree: HashTree) -> None:
-    """`well_formed`: labels strictly increase, and a leaf stands alone."""
+    """Check `well_formed`: labels strictly increase, and a leaf is the only item."""
     pending = [tree]
     while pending:
         node = pending.pop()

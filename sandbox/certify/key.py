@@ -2,7 +2,7 @@
 
 Root key: BLS12-381 with signatures in G1 and keys in G2, ciphersuite BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_
 (draft-irtf-cfrg-bls-signature-04), DER as in the interface specification, "Certification". Node key: Ed25519,
-interface specification, "Query signatures". Both follow from a seed; they guard nothing and are for testing only.
+interface specification, "Query signatures". Both are derived from a seed and are for testing only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INFINITY = G2Point.identity()
 
 @dataclass(frozen=True, slots=True)
 class RootKey:
-    """The secret with which a subnet signs its state; `public_key` is DER, 133 bytes."""
+    """The key pair with which a subnet signs its state; `public_key` is DER, 133 bytes."""
 
     public_key: bytes
     subnet_id: Principal
@@ -40,18 +40,18 @@ class RootKey:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> RootKey:
-        """The same seed gives the same key in every version (a kept certificate in the tests holds us to it)."""
+        """Derive the key of a seed; it is the same in every version (checked by a stored certificate in the tests)."""
         secret = Scalar.from_be_bytes_mod_order(hashlib.sha512(b"canister-sandbox root key" + seed).digest())
         public_key = _ROOT_KEY_PREFIX + (_GENERATOR * secret).to_compressed_bytes()
         return cls(public_key, Principal.self_authenticating(public_key), secret)
 
     def sign(self, root_hash: bytes) -> bytes:
-        """The signature (48 bytes) of a state root."""
+        """Return the signature (48 bytes) of a state root."""
         return (_point(STATE_ROOT + root_hash) * self._secret).to_compressed_bytes()
 
 
 def verify(public_key: bytes, root_hash: bytes, signature: bytes) -> bool:
-    """Whether a root key (DER) signed this state root. A public key that is none is a `CertificateError`."""
+    """Return whether a root key (DER) signed this state root; `CertificateError` for an invalid public key."""
     if len(public_key) != _ROOT_KEY_SIZE or not public_key.startswith(_ROOT_KEY_PREFIX):
         raise CertificateError("not a BLS12-381 public key in DER")
     try:
@@ -73,7 +73,7 @@ def _point(message: bytes) -> G1Point:
 
 @dataclass(frozen=True, slots=True)
 class NodeKey:
-    """The key with which a node signs query answers; `public_key` is DER, 44 bytes."""
+    """The key pair with which a node signs query answers; `public_key` is DER, 44 bytes."""
 
     public_key: bytes
     node_id: Principal
@@ -81,7 +81,7 @@ class NodeKey:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> NodeKey:
-        """The same seed gives the same key in every version."""
+        """Derive the key of a seed; it is the same in every version."""
         secret = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"canister-sandbox node key" + seed).digest())
         public_key = _ED25519_PREFIX + secret.public_key().public_bytes_raw()
         return cls(public_key, Principal.self_authenticating(public_key), secret)
@@ -89,7 +89,7 @@ class NodeKey:
     def sign_query_response(
         self, response: Mapping[str, object], request_id: bytes, timestamp: int
     ) -> dict[str, object]:
-        """One entry of `signatures` for a query answer; `timestamp` in nanoseconds.
+        """Return one entry of `signatures` for a query answer; `timestamp` in nanoseconds.
 
         `response` is `{status: "replied", reply: {arg}}` or `{status: "rejected", reject_code, reject_message,
         error_code?}`; its other fields are not signed.

@@ -13,17 +13,17 @@ _MAX_DEPTH = 32
 
 
 def request_id(content: Mapping[str, object]) -> bytes:
-    """The id (32 bytes) of a request: the hash of its `content`."""
+    """Return the id (32 bytes) of a request: the hash of its `content`."""
     return hash_of_map(content)
 
 
 def hash_of_map(fields: Mapping[str, object]) -> bytes:
-    """SHA-256 over the sorted pairs of key hash and value hash. A field that is None counts as not present."""
+    """Return SHA-256 over the sorted pairs of key hash and value hash; fields that are None are left out."""
     return _hash_of_map(fields, _MAX_DEPTH)
 
 
 def hash_of_value(value: object) -> bytes:
-    """The hash of bytes, text, a natural number, a principal, or a sequence or map of these.
+    """Return the hash of bytes, text, a natural number, a principal, or a sequence or map of these.
 
     A negative number is hashed as signed LEB128; anything else, or nesting beyond 32 levels, is a `CertificateError`.
     """

@@ -32,7 +32,7 @@ CanisterRange = tuple[Principal, Principal]  # both ends belong to it
 
 @dataclass(frozen=True, slots=True)
 class CanisterFacts:
-    """What the tree says about one canister; times in nanoseconds. Without a module only the first two show."""
+    """The certified fields of one canister; times in nanoseconds. Without a module, only the first two exist."""
 
     controllers: tuple[Principal, ...] = ()
     created_at: int | None = None
@@ -44,7 +44,7 @@ class CanisterFacts:
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What the tree says about one request; `error_code` as text, such as `IC0503`."""
+    """The certified fields of one request; `error_code` as text, such as `IC0503`."""
 
     status: str
     reply: bytes | None = None
@@ -63,7 +63,7 @@ class RequestFacts:
 
 @dataclass(frozen=True, slots=True)
 class SubnetFacts:
-    """What the tree says about one subnet; keys in DER, `nodes` from node id to key, `metrics` as the CBOR served."""
+    """The certified fields of one subnet; keys in DER, `nodes` from node id to key, `metrics` as CBOR."""
 
     subnet_id: Principal
     public_key: bytes
@@ -75,7 +75,7 @@ class SubnetFacts:
 
 @dataclass(frozen=True, slots=True)
 class StateTree:
-    """The state of a subnet as a hash tree in the making; `tree()` is the whole."""
+    """The state of a subnet as the parts of a hash tree; `tree()` joins them."""
 
     time: int
     canisters: HashTree = Empty()  # noqa: RUF009 - frozen
@@ -91,7 +91,7 @@ class StateTree:
         requests: Mapping[bytes, RequestFacts],
         *subnets: SubnetFacts,
     ) -> StateTree:
-        """The state tree of these facts: one subnet, or all that a delegation covers."""
+        """Return the state tree of these facts: of one subnet, or of all that a delegation covers."""
         return cls(
             time,
             build({bytes(canister_id): canister_tree(facts) for canister_id, facts in canisters.items()}),
@@ -101,21 +101,21 @@ class StateTree:
         )
 
     def at(self, time: int) -> StateTree:
-        """The same state at another time."""
+        """Return the same state at another time."""
         return replace(self, time=time)
 
     def with_canister(self, canister_id: Principal, facts: CanisterFacts | None) -> StateTree:
-        """With these facts about a canister, or without the canister."""
+        """Return the state with these facts about a canister; None removes the canister."""
         below = None if facts is None else canister_tree(facts)
         return replace(self, canisters=_put(self.canisters, bytes(canister_id), below))
 
     def with_request(self, request_id: bytes, facts: RequestFacts | None) -> StateTree:
-        """With this status of a request, or without the request."""
+        """Return the state with this status of a request; None removes the request."""
         below = None if facts is None else request_tree(facts)
         return replace(self, requests=_put(self.requests, request_id, below))
 
     def with_subnet(self, subnet: SubnetFacts) -> StateTree:
-        """With these facts about a subnet."""
+        """Return the state with these facts about a subnet."""
         label = bytes(subnet.subnet_id)
         ranges = ranges_tree(subnet.canister_ranges)
         return replace(
@@ -123,7 +123,7 @@ class StateTree:
         )
 
     def tree(self) -> HashTree:
-        """The hash tree to sign and to cut witnesses from."""
+        """Return the hash tree, to be signed and pruned to witnesses."""
         return build(
             {
                 b"time": encode_unsigned(self.time),
@@ -140,7 +140,7 @@ def _put(tree: HashTree, label: bytes, below: HashTree | None) -> HashTree:
 
 
 def canister_tree(facts: CanisterFacts) -> HashTree:
-    """`/canister/<id>`."""
+    """Return the tree of `/canister/<id>`."""
     content: dict[bytes, Content] = {b"controllers": cbor.dump_tagged(sorted(map(bytes, facts.controllers)))}
     if facts.created_at is not None:
         content[b"canister_creation_timestamp"] = encode_unsigned(facts.created_at)
@@ -155,12 +155,12 @@ def canister_tree(facts: CanisterFacts) -> HashTree:
 
 @lru_cache(maxsize=64)
 def _metadata_tree(metadata: tuple[tuple[str, bytes], ...]) -> HashTree:
-    """Canisters with the same module share it."""
+    """Return the tree of the metadata; canisters with the same module share it."""
     return build({name.encode(): section for name, section in metadata})
 
 
 def request_tree(facts: RequestFacts) -> HashTree:
-    """`/request_status/<id>`."""
+    """Return the tree of `/request_status/<id>`."""
     content: dict[bytes, Content] = {b"status": facts.status.encode()}
     if facts.reply is not None:
         content[b"reply"] = facts.reply
@@ -174,7 +174,7 @@ def request_tree(facts: RequestFacts) -> HashTree:
 
 
 def subnet_tree(facts: SubnetFacts) -> HashTree:
-    """`/subnet/<id>`."""
+    """Return the tree of `/subnet/<id>`."""
     nodes: dict[bytes, Content] = {bytes(node_id): {b"public_key": key} for node_id, key in facts.nodes}
     content: dict[bytes, Content] = {
         b"public_key": facts.public_key,
@@ -188,7 +188,7 @@ def subnet_tree(facts: SubnetFacts) -> HashTree:
 
 
 def ranges_tree(ranges: tuple[CanisterRange, ...]) -> HashTree:
-    """`/canister_ranges/<subnet id>`."""
+    """Return the tree of `/canister_ranges/<subnet id>`."""
     ordered = sorted(ranges)
     shards = (ordered[start : start + RANGES_PER_SHARD] for start in range(0, len(ordered), RANGES_PER_SHARD))
     return build({bytes(shard[0][0]): _encoded(shard) for shard in shards})

@@ -1,8 +1,8 @@
 """Pruning: interface specification, "Certificate" ("the state tree can be pruned") and the example of "Encoding".
 
-Promises: a witness has the digest of its tree, and every path it was asked for has the same lookup in both. A path
+Promises: a witness has the digest of its tree, and every requested path has the same lookup in both. A path
 that is absent is proven so by the labels next to it, whose content stays hidden. A path to a subtree reveals all of
-it, as in the replica. A path that goes on below a leaf reveals the leaf, for nothing else proves it absent.
+it, as in the replica. A path below a leaf reveals the leaf, because nothing else proves it absent.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from sandbox.certify.hash_tree import Empty, Fork, HashTree, Labeled, Path, Prun
 
 @dataclass(slots=True)
 class _Wanted:
-    """What to reveal under one label."""
+    """The part to reveal under one label."""
 
     whole: bool = False
     below: dict[bytes, _Wanted] = field(default_factory=dict)
 
 
 def witness(tree: HashTree, paths: Iterable[Path]) -> HashTree:
-    """The tree without what the lookups of these paths do not need."""
+    """Return the tree, pruned to the parts that the lookups of these paths need."""
     wanted = _Wanted()
     for path in paths:
         here = wanted
@@ -52,7 +52,7 @@ def _reveal(tree: HashTree, wanted: _Wanted) -> HashTree:
 
 
 def _cut(tree: HashTree, labels: list[bytes], keep: dict[bytes, _Wanted]) -> HashTree:
-    """The tree with the items of these labels; others are pruned, as whole forks where possible."""
+    """Return the tree with the items of these labels; others are pruned, as whole forks where possible."""
     if isinstance(tree, Labeled) and tree.label in labels:
         return Labeled(tree.label, _reveal(tree.tree, keep[tree.label]))
     if not labels or not isinstance(tree, Fork):
@@ -75,7 +75,7 @@ def _prune(tree: HashTree) -> HashTree:
 
 
 def _without_items(tree: HashTree) -> bool:
-    """Pruning such a tree would hide nothing and spoil proofs of absence beside it."""
+    """Return whether a tree has no items: pruning it would hide nothing and break proofs of absence beside it."""
     if isinstance(tree, Fork):
         return tree.first is None and _without_items(tree.left) and _without_items(tree.right)
     return isinstance(tree, Empty)

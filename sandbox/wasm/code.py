@@ -27,7 +27,7 @@ from sandbox.wasm.reader import Reader
 
 _MAYBE_DATA_DROP: Final = re.compile(rb"\xfc[\x09\x89]")
 _EXACT_UP_TO: Final = 4
-"""Up to this multiple of the limit complexity is exact; a function beyond is refused with the count so far."""
+"""Multiple of the limit up to which complexity is exact; a function beyond it is refused with the count so far."""
 
 
 def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:

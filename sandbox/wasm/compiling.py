@@ -1,9 +1,9 @@
-"""What compiling a module costs: the size of what the replica would compile.
+"""The cost of compiling a module: the size of the code that the replica would compile.
 
-The replica counts the instructions of all bodies after its own rewrite, and two for each global. Besides what it puts
-into the bodies (`sandbox.wasm.metering`), that rewrite appends helpers, and a function for each import that has to do
-with stable memory. Source: `dfinity/ic` `rs/embedders/src/wasm_utils/instrumentation.rs` and
-`system_api_replacements.rs`, from which the numbers were read; no node was asked for them.
+The replica counts the instructions of all bodies after its own rewrite, and two for each global. Besides its changes to
+the bodies (`sandbox.wasm.metering`), that rewrite appends helpers, and a function for each import that concerns stable
+memory. Source: `dfinity/ic` `rs/embedders/src/wasm_utils/instrumentation.rs` and
+`system_api_replacements.rs`, from which the numbers were read; they are not measured on a node.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _APPENDED: Final = {
 
 
 def beside_bodies(facts: ModuleFacts) -> int:
-    """The instructions that the replica compiles besides those of the module's bodies."""
+    """Return the number of instructions that the replica compiles besides those of the module's bodies."""
     imported = {entry.name for entry in facts.imports if entry.kind is Kind.FUNCTION}
     appended = sum(size for name, size in _APPENDED.items() if name in imported)
     return _HELPERS + appended + _GLOBAL * (len(facts.globals) + _ADDED_GLOBALS)

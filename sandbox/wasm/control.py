@@ -1,7 +1,7 @@
 """The control memory: one page that the host shares with a module, outside every canister's reach.
 
-It holds the counter of instructions, what the host says about the present message, and the values of globals on their
-way in and out. Every cell is a 64-bit number, little-endian. The host writes the cells before each message.
+It holds the counter of instructions, facts about the present message, and the values of globals while they are copied
+in or out. Every cell is a 64-bit number, little-endian. The host writes the cells before each message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Cell(IntEnum):
     EARLIER = 24
     """Instructions of the earlier executions of this call context."""
     LOG_ROOM = 32
-    """Bytes that are free in the message's own log."""
+    """Free bytes in the message's own log."""
     SERIAL = 40
     """The number of the message, never 2^64 - 1 (`ic0.stable`)."""
     ACCESSIBLE = 48
@@ -36,7 +36,7 @@ class Cell(IntEnum):
 
 
 GLOBALS: Final = 1024
-"""Where the values of globals begin."""
+"""Offset at which the values of globals begin."""
 SLOT: Final = 16
 """Bytes for one global; its value is at the beginning, floats as raw bits."""
 STOPPED: Final = -(1 << 62)
@@ -49,5 +49,5 @@ def load(cell: Cell, memory: int) -> bytes:
 
 
 def store(cell: Cell, memory: int, value: bytes) -> bytes:
-    """Return the code that sets a cell to what the code `value` pushes."""
+    """Return the code that sets a cell to the value that the code `value` pushes."""
     return b"\x41\0" + value + b"\x37\x43" + bytes((memory, cell))  # i32.const 0, value, i64.store

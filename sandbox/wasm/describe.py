@@ -1,4 +1,4 @@
-"""The facts of a module as plain data, for people and JSON."""
+"""The facts of a module as plain data, for JSON and the command line."""
 
 from __future__ import annotations
 

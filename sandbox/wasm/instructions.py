@@ -73,7 +73,7 @@ REFUSED: Final = {
 }
 
 
-_LONG: Final = rb"\x80*+\x00"  # what may follow the last needed byte of an integer once that has its top bit set
+_LONG: Final = rb"\x80*+\x00"  # padding of an integer behind its last significant byte
 _LEB: Final = rb"[\x80-\xff]*+[\x00-\x7f]"
 _SHORT_TABLES: Final = b"|".join(
     rb"(?:\x%02x|\x%02x%s)(?:%s){%d}" % (count, count | 0x80, _LONG, _LEB, count + 1) for count in range(16)

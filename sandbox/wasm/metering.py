@@ -30,7 +30,7 @@ _CALL: Final = b"\x10"
 
 
 class _Kind(IntEnum):
-    """What an instruction means for the block that it stands in."""
+    """The effect of an instruction on its block."""
 
     PLAIN = 0
     ENDS = 1
@@ -134,7 +134,7 @@ _MARK: Final = 1 << 10
 
 
 class _Known(dict[bytes, int]):
-    """Weight and kind of instructions by their bytes, filled as they come."""
+    """Cache of the weight and kind of instructions, by their bytes."""
 
     def __init__(self, is64: bool) -> None:
         self._weights, self._kinds = instruction_weights(is64), _kinds(is64)
@@ -147,7 +147,7 @@ class _Known(dict[bytes, int]):
 
 
 def charge(memory: int, amount: bytes) -> bytes:
-    """Return the code that takes from the counter what the code `amount` pushes."""
+    """Return the code that subtracts from the counter the number that the code `amount` pushes."""
     return store(Cell.LEFT, memory, load(Cell.LEFT, memory) + amount + _I64_SUB)
 
 
@@ -160,7 +160,7 @@ def check(memory: int) -> bytes:
 def pay_body(memory: int, bits: int) -> bytes:
     """Return the code of an appended function that pays its argument, of 32 or 64 bits, and returns it.
 
-    More than 2^48 is as good as 2^48: beyond every limit, and no subtraction wraps.
+    More than 2^48 counts as 2^48: that is beyond every limit, and no subtraction wraps.
     """
     most = b"\x42" + encode_signed(1 << 48)
     wide = b"\x20\0" + (b"\xad" if bits == 32 else b"")  # local.get 0, i64.extend_i32_u

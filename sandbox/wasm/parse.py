@@ -1,8 +1,8 @@
-"""The reading of a module's facts (WebAssembly 2.0, chapter 5, with memory64).
+"""The reader of a module's facts (WebAssembly 2.0, chapter 5, with memory64).
 
-What a vector may hold at most is what the engine's parser takes, so that a hostile module cannot make us build larger
-lists than the engine would; the platform's own, smaller limits are in `sandbox.wasm.validation`. Function bodies are
-skipped here: `sandbox.wasm.code` reads them.
+Vectors have the limits of the engine's parser, so that a hostile module cannot require larger lists than the engine
+would build; the platform's own, smaller limits are in `sandbox.wasm.validation`. Function bodies are skipped here:
+`sandbox.wasm.code` reads them.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from sandbox.errors import InvalidModule
 
 HEADER = b"\0asm\1\0\0\0"
 NAME_SIZE = 100_000
-"""The longest string that the engine's parser takes."""
+"""Bytes of the longest string that the engine's parser accepts."""
 SECTIONS = 10_000
-"""More sections than any toolchain writes: only so that 100 MiB of empty ones cannot fill the host's memory."""
+"""Limit on sections, more than any toolchain writes, so that 100 MiB of empty ones cannot fill the host's memory."""
 
 
 class Id(IntEnum):

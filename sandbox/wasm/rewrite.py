@@ -30,7 +30,7 @@ from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Me
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
 REWRITE = 2
-"""Changes whenever the same module is rewritten to other bytes: part of the name of compiled code in the cache."""
+"""Version of the rewrite, part of the key of compiled code; increment it when the same module gets other bytes."""
 
 IMPORT_MODULE = "sandbox"
 HEAP = "heap"

@@ -1,4 +1,4 @@
-"""Small records that the facts of a module are made of.
+"""The records in the facts of a module.
 
 Value types are letters everywhere: `i` i32, `l` i64, `f` f32, `d` f64, `v` v128, `r` funcref, `x` externref.
 """
@@ -95,7 +95,7 @@ class Global:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An import. `type` is there for functions; for other kinds look into the facts' own lists."""
+    """An import. `type` is set for functions; the facts list other kinds."""
 
     module: str
     name: str
@@ -124,7 +124,7 @@ class DataSegment:
 
 @dataclass(frozen=True, slots=True)
 class ElementSegment:
-    """References for a table. `mode`: `active`, `passive` or `declarative`; `offset` is there when active."""
+    """References for a table. `mode`: `active`, `passive` or `declarative`; `offset` is set if active."""
 
     mode: str
     table: int

@@ -1,7 +1,7 @@
-"""The weights of instructions: what each counts for when the platform counts instructions, as one table.
+"""The weights of instructions in the platform's count of instructions, as one table.
 
 Source of every row: `dfinity/ic` `rs/embedders/src/wasm_utils/instrumentation.rs`, `instruction_to_cost`. Not in the
-table: what weighs 1, and what no module may contain (`instructions.REFUSED`).
+table: instructions of weight 1, and those that no module may contain (`instructions.REFUSED`).
 """
 
 from __future__ import annotations
