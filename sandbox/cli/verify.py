@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from types import FrameType
 from typing import Any
 
 import click
@@ -17,6 +15,7 @@ from rich.status import Status
 
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.failures import FAILED, INTERRUPTED
+from sandbox.cli.interrupt import interruptible
 from sandbox.cli.render import output
 from sandbox.proofs.report.files import check_writable, write_report
 from sandbox.proofs.report.machine import json_report, junit_report
@@ -114,7 +113,7 @@ def _watched(app: App, run: Run) -> Report:
     """Run in a thread, so that Ctrl-C is answered at once, also within a message of a canister."""
     failures: list[BaseException] = []
     thread = Thread(target=partial(_guarded, run, failures), daemon=True, name="scenarios")
-    with _interruptible(), _shown(app) as status:
+    with interruptible(), _shown(app) as status:
         thread.start()
         try:
             while thread.is_alive():
@@ -134,21 +133,6 @@ def _guarded(run: Run, failures: list[BaseException]) -> None:
         run.run()
     except BaseException as error:
         failures.append(error)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let the first Ctrl-C raise `KeyboardInterrupt`; a second one ends the process."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 @contextmanager

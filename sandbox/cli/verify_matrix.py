@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.calls import FILE
 from sandbox.cli.failures import FAILED, INTERRUPTED
+from sandbox.cli.interrupt import interruptible
 from sandbox.cli.render import output
 from sandbox.cli.render.matrix import render_matrix
 from sandbox.cli.verify_upgrade import REPORT, check_report
@@ -59,7 +60,7 @@ def matrix(app: App, source: Path, **options: object) -> int:
     cache = options["cache"] if isinstance(options["cache"], Path) else app.state / _CACHE
     done = [MatrixProgress(0)]
     try:
-        with _shown(app, done) as progress:
+        with interruptible(), _shown(app, done) as progress:
             report = verify_matrix(
                 source,
                 calls=_lines(options["calls"]),

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from sandbox import CallRejected, Canister, InstructionLimits, Principal, Sandbox
@@ -90,6 +91,19 @@ def test_shell_sessions(document: str, elsewhere: Path) -> None:
     for line, expected in _sessions(document):
         shown = _piped(line, environment) if "|" in line else _direct(line)
         assert fnmatch.fnmatchcase(shown, expected), f"$ {line}\n{shown}\nis not\n{expected}"
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_commands_of_continuous_integration() -> None:
+    files = {block.partition("\n")[0].removeprefix("# "): block for block in blocks(GUIDE, "yaml")}
+    Path("registry.yaml").write_text(files["registry.yaml"])
+    [hook] = yaml.safe_load(files["pre-commit.yaml"])[0]["hooks"]
+    steps = yaml.safe_load(files["upgrade.yml"])["jobs"]["upgrade"]["steps"]
+    [proof] = [step["run"] for step in steps if step.get("run", "").startswith("canister-sandbox")]
+    for line in (hook["entry"], proof):
+        result = CliRunner().invoke(root, shlex.split(line)[1:])
+        assert result.exit_code == 0, result.output
+    assert "<!DOCTYPE html>" in Path("proof.html").read_text()
 
 
 def _direct(line: str) -> str:

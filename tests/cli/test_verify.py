@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -215,26 +214,3 @@ def test_an_interrupt_within_a_message_reports_what_was_done(place: Path) -> Non
     assert [step["status"] for step in case["steps"]] == ["held", "failed", "not run", "not run"]
     assert ET.parse(place / "report.xml").getroot()[0].get("tests") == "1"
     assert sorted(os.listdir(place)) == ["long.yaml", "report.xml", "wasm"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_opens_in_a_browser_without_errors(cli: Cli, place: Path, scheme: str) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert browser, "no browser to open the page with; on Debian and Ubuntu: apt-get install -y chromium"
-    cli("verify", HELD, CAUGHT, MATRIX, "--html", "report.html", code=1)
-    log, picture = place / "log", place / "page.png"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--window-size=1280,1200"]
-    options += [f"--user-data-dir={place / 'profile'}", f"--screenshot={picture}"]
-    options += ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
-    with log.open("w") as errors:
-        subprocess.run([browser, *options, (place / "report.html").as_uri()], stderr=errors, check=True, timeout=120)
-    assert "CONSOLE" not in log.read_text()
-    from PIL import Image
-
-    image = Image.open(picture).convert("RGB")
-    assert image.size == (1280, 1200)
-    assert len(image.getcolors(1 << 24) or []) > 50
-    corner = image.getpixel((2, 2))
-    assert isinstance(corner, tuple)
-    assert (corner[0] > 200) == (scheme == "light")

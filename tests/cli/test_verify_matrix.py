@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sandbox.proofs.matrix import MatrixOptions, MatrixProgress, MatrixReport, verify_matrix
 from tests.cli.conftest import FIXTURES, Cli
 
 V1, GOOD, DROPS = (f"people_v{name}.classical" for name in ("1", "2_good", "2_drops"))
@@ -90,21 +94,20 @@ def test_what_cannot_begin_is_misuse(cli: Cli, builds: str, tmp_path: Path) -> N
     assert "does not exist" in cli("verify-matrix", str(tmp_path / "none"), code=2)
 
 
-def test_an_interrupted_run_says_what_is_kept(cli: Cli, builds: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*args: object, options: MatrixOptions, **rest: object) -> MatrixReport:
-        def progress(now: MatrixProgress) -> None:
-            options.progress(now)
-            if now.done:
-                raise KeyboardInterrupt
-
-        given = MatrixOptions(cache=options.cache, progress=progress)
-        return verify_matrix(*args, options=given, **rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("sandbox.cli.verify_matrix.verify_matrix", interrupted)
-    result = cli.run("verify-matrix", builds)
-    assert result.exit_code == 130
-    said = re.search(r"interrupted: (\d) of 9 cells are kept in (.*); the same command goes on", result.stderr)
-    assert said is not None
-    assert said[2] == str(cli.state / "matrix")
-    monkeypatch.undo()
-    assert cli.json("verify-matrix", builds)["known"] == int(said[1]) > 0
+def test_an_interrupted_run_says_what_is_kept(cli: Cli) -> None:
+    """Ctrl-C, as a terminal sends it: to the command and its workers."""
+    arguments = ["verify-matrix", str(FIXTURES.parent / "matrices" / "people.yaml"), "--full", "--jobs", "2"]
+    command = [sys.executable, "-c", "from sandbox.cli import main; main()", "--state", str(cli.state), *arguments]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    results, end = cli.state / "matrix" / "results", time.monotonic() + 120
+    while not (results.is_dir() and any(results.iterdir())):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    said = re.fullmatch(r"interrupted: (\d+) of 25 cells are kept in (.*); the same command goes on\n", errors)
+    assert said is not None, errors
+    assert (process.returncode, said[2]) == (130, str(cli.state / "matrix"))
+    kept = len(list(results.glob("*.json")))
+    assert int(said[1]) in (kept - 1, kept)  # the last one may be written and not counted yet
+    assert 0 < kept < 25

@@ -179,9 +179,9 @@ class _Run:
             for result in found:
                 results.put(self._key(places[result.old], places[result.new]), result)
                 self.cells[result.old, result.new] = result
+                self._say(done=self._progress.done + 1)
             if len(found) < len(row.news):
                 rows.appendleft(replace(row, news=row.news[len(found) :]))
-            self._say(done=self._progress.done + len(found))
 
     def _row(self, old: int, state: Blob, news: list[int], use: Workers) -> Row:
         modules = tuple(_sent(self.parts[new].module, use) for new in news)

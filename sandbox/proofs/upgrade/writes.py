@@ -74,9 +74,11 @@ def _damaged(trial: Trial, tries: Tries) -> Iterator[Finding]:
     """Yield a finding for each method with a call that succeeds and damages what is stored: with the longest value that
     the new version takes. All calls are made on one copy; only where that does harm each one is looked at."""
     assert trial.after is not None
-    known = damages(trial.after.data)
     common = [longer for longer in tries.longer if longer.short.method in trial.new.methods]
     calls = [longer.call(longest(trial, trial.new, longer)) for longer in common]
+    if not _harm(trial, calls, ()):
+        return
+    known = damages(trial.after.data)
     together = _harm(trial, calls, known)
     if not together:
         return

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,12 @@ GOOD = {
 ONE_PERSON = ("fill(1 : nat)", 'add(record { age = 0 : nat; name = ""; tags = vec {}; email = "" })')
 
 
-@pytest.mark.parametrize("old", DROPS)
+def parameters(versions: Mapping[str, str], *quick: str) -> list[Any]:
+    """The old versions as parameters, of which only these are quick."""
+    return [pytest.param(old, marks=() if old in quick else pytest.mark.slow) for old in versions]
+
+
+@pytest.mark.parametrize("old", parameters(DROPS, "people_v1.enhanced", "people_stable_rs_v1"))
 def test_lost_data_is_found_and_shown_with_one_call(old: str) -> None:
     report = verify_upgrade(fixture(old), fixture(DROPS[old]), explore=6)
     assert report.verdict == "broken"
@@ -42,7 +49,7 @@ def test_lost_data_is_found_and_shown_with_one_call(old: str) -> None:
     assert {finding.id for finding in again.findings} >= set(shown.findings)
 
 
-@pytest.mark.parametrize("old", GOOD)
+@pytest.mark.parametrize("old", parameters(GOOD, "people_v1.enhanced"))
 def test_an_upgrade_that_loses_nothing_is_safe(old: str) -> None:
     report = verify_upgrade(fixture(old), fixture(GOOD[old]), explore=4)
     assert (report.verdict, report.sequences) == ("safe", ())
