@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import ErrorCode, Principal, Sandbox
+from sandbox import ErrorCode, InstructionLimits, Principal, Sandbox
 from sandbox.api import runtime_of
 from tests.conftest import everything, rejected
 from tests.spec.conftest import BOTH
@@ -250,7 +250,9 @@ def test_a_graph_of_queries_is_at_most_six_calls_deep(deep: tuple[Guest, Guest])
     rejected(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text, a.ask_composite, nested(8))
 
 
-def test_a_graph_of_queries_has_one_budget_of_instructions(a: Guest, b: Guest) -> None:
+def test_a_graph_of_queries_has_one_budget_of_instructions() -> None:
+    sandbox = Sandbox(instruction_limits=InstructionLimits(query=20_000_000))
+    a, b = guest(sandbox), guest(sandbox)
     text = "Composite query calls exceeded the instruction limit."
     code_ = ErrorCode.QUERY_CALL_GRAPH_TOTAL_INSTRUCTION_LIMIT_EXCEEDED
     program = query(b, reply(), on_reply=reply("too late"), on_reject=reply("too late"))
