@@ -47,14 +47,14 @@ class Certificate:
     @property
     def time(self) -> int:
         """`/time` in nanoseconds; a certificate without it is a `CertificateError`."""
-        found = self.lookup(TIME)
-        if not isinstance(found, Found):
+        time_leaf = self.lookup(TIME)
+        if not isinstance(time_leaf, Found):
             raise CertificateError("the certificate has no valid time")
         try:
-            time, end = decode_unsigned(found.value, 0, len(found.value), 64)
+            time, end = decode_unsigned(time_leaf.value, 0, len(time_leaf.value), 64)
         except Leb128Error as error:
             raise CertificateError(f"the certificate has no valid time: {error}") from error
-        if end != len(found.value):
+        if end != len(time_leaf.value):
             raise CertificateError("the certificate has no valid time: bytes follow it")
         return time
 

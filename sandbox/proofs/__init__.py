@@ -1,1 +1,1 @@
-"""Proofs: what an upgrade or a rollback keeps and loses, scenarios, and the release matrix."""
+"""Proofs: the effects of an upgrade or a rollback on data, scenarios, and the release matrix."""

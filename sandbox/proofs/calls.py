@@ -1,4 +1,4 @@
-"""Calls in a text file: one a line, `method(arguments)` with Candid arguments, `alice: method(...)` to say who calls.
+"""Calls in a text file: one a line, `method(arguments)` with Candid arguments, or `alice: method(...)` with a caller.
 
 Empty lines and lines that begin with `#` are left out. A line whose brackets are not closed goes on in the next one.
 """
@@ -53,7 +53,7 @@ class Line:
 
 
 def call_of(call: Call | Line | str, interface: Interface | None, where: str) -> Call:
-    """Parse what is not a `Call` yet; `where`: its place if it knows none."""
+    """Return a call; a text or line is parsed. `where`: the place of a text, for errors."""
     if isinstance(call, Call):
         return call
     line = Line(call) if isinstance(call, str) else call
@@ -126,6 +126,6 @@ def made_call(method: str, types: Sequence[Type], values: Sequence[Any], sender:
 
 
 def _one_line(text: str) -> str:
-    """Return Candid values, in which line breaks are only between parts, as one line."""
+    """Return Candid text on one line; its line breaks are only between parts."""
     text = re.sub(r"(?<=\()\n *|[,;]\n *(?=\))", "", text)
     return re.sub(r"\n *", " ", re.sub(r";\n *(?=\})", " ", text))

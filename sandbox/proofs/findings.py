@@ -1,4 +1,4 @@
-"""The closed list of findings of an upgrade proof: id, severity, what it means, what to do."""
+"""The closed list of findings of an upgrade proof: id, severity, meaning, advice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How much a finding weighs. A note changes no verdict."""
+    """The severity of a finding. A note changes no verdict."""
 
     NOTE = 0
     RISK = 1
@@ -21,7 +21,7 @@ VERDICTS = {Severity.NOTE: "safe", Severity.RISK: "risky", Severity.BROKEN: "bro
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A kind of finding. `advice`: what its reader can do."""
+    """A kind of finding. `advice`: a remedy."""
 
     id: str
     severity: Severity
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding: its rule, a line that says why, and more lines that show it."""
+    """One finding: its rule, the reason in one line, and details in more lines."""
 
     rule: Rule
     text: str

@@ -1,8 +1,8 @@
-"""Candid values by type, drawn from pools of values worth trying; the same seed draws the same values.
+"""Random Candid values by type, partly from pools of known values; the same seed draws the same values.
 
-A pool is made of what is there: entries decoded from stable memory and the replies of queries hold the keys that a
-canister knows. A drawn value comes from the pool as often as not, and otherwise is one that programs stumble over: the
-empty text, the largest number, the anonymous principal.
+A pool holds the values of decoded stable memory and of replies to queries, so it has the keys that a canister knows.
+Half of the drawn values come from the pool; the others are often edge cases: the empty text, the largest number, the
+anonymous principal.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ EDGES: dict[str, tuple[Any, ...]] = {
     "nat": (0, 1, 7, 1000, 2**64),
     "int": (0, 1, -1, 1000, -(2**64)),
 }
-"""By the name of a primitive type; those of limited numbers follow from their limits."""
+"""Edge cases by the name of a primitive type; those of limited numbers are derived from their limits."""
 
 
 def number_limits(name: str) -> tuple[float, float]:
-    """The limits of a number type, both included."""
+    """Return the limits of a number type, both included."""
     bits = int(name.lstrip("nati") or 0)
     if name.startswith("nat"):
         return 0, 2**bits - 1 if bits else math.inf
@@ -64,7 +64,7 @@ def number_limits(name: str) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Pool:
-    """Values worth trying, in the order in which they are worth it."""
+    """Known values, the most useful first."""
 
     texts: Sequence[str] = ()
     numbers: Sequence[int] = ()
@@ -73,7 +73,7 @@ class Pool:
 
     @classmethod
     def of(cls, values: Iterable[object]) -> Pool:
-        """All leaves of these values, as `sandbox.candid` decodes them, in their order, each once."""
+        """Return the pool of all leaves of these decoded Candid values, in their order, each once."""
         leaves: dict[type, dict[Any, None]] = {str: {}, int: {}, bytes: {}, Principal: {}}
         for leaf in _leaves(values):
             if type(leaf) in leaves:
@@ -81,7 +81,7 @@ class Pool:
         return cls(tuple(leaves[str]), tuple(leaves[int]), tuple(leaves[bytes]), tuple(leaves[Principal]))
 
     def __add__(self, other: Pool) -> Pool:
-        """This pool's values, then the other's that it lacks."""
+        """Return a pool with the values of this one, then those of the other that this one lacks."""
         return Pool.of(
             value
             for pool in (self, other)
@@ -91,7 +91,7 @@ class Pool:
 
 
 def readings(data: bytes) -> Iterator[object]:
-    """What bytes of unknown type may be: a text, a number, a principal, Candid values, and the bytes themselves."""
+    """Return the possible readings of bytes of unknown type: text, number, principal, Candid values, and the bytes."""
     yield data
     if data.startswith(b"DIDL"):
         with suppress(CandidError):
@@ -135,14 +135,14 @@ class Uninhabited(ValueError):
 
 @dataclass
 class Generator:
-    """Draws values; `random` alone decides which. `known`: how often a value comes from the pool if it has one."""
+    """Generator of values from `random`. `known`: the probability of a value from the pool if that has one."""
 
     random: Random
     pool: Pool = field(default_factory=Pool)
     known: float = 0.5
 
     def arguments(self, function: FuncType) -> tuple[Any, ...]:
-        """Arguments of a method; `Uninhabited` if one of its types has no value."""
+        """Return arguments of a method; `Uninhabited` if one of its types has no value."""
         return tuple(self.value(each) for each in function.args)
 
     def value(self, candid_type: Type) -> Any:
@@ -206,7 +206,7 @@ class Generator:
 
 
 def heights(candid_type: Type) -> dict[Type, float]:
-    """How deep the smallest value of each type in a type is nested; infinity where there is none."""
+    """Return the nesting of the smallest value of each type in a type; infinity if it has no value."""
     types, waiting = dict[Type, None](), [candid_type]
     while waiting:
         each = waiting.pop()

@@ -1,14 +1,14 @@
-"""Calls made up from a Candid interface: what to call, what it changes, and the fewest calls that show something.
+"""Generated calls of a Candid interface: their arguments, their effects, and the smallest sequence with an effect.
 
-Needs hypothesis, the extra `canister-sandbox[explore]`. Knows no upgrade: a `Subject` says how to call and what
-changed.
+Needs hypothesis, the extra `canister-sandbox[explore]`. Independent of upgrades: a `Subject` makes the calls and
+reports changes.
 """
 
 from __future__ import annotations
 
 import sys
 
-if "hypothesis" not in sys.modules:  # who imports it first decides where it keeps its files: not where a command runs
+if "hypothesis" not in sys.modules:  # its files must not be in the working directory of a command
     from hypothesis.configuration import set_hypothesis_home_dir
 
     from sandbox.engine import cache

@@ -1,4 +1,4 @@
-"""Sequences of made-up calls: they are tried on a canister, and those that change its state are kept.
+"""Sequences of generated calls: they are tried on a canister, and those that change its state are collected.
 
 The values that a call returns, such as ids, are among the arguments of the calls after it.
 """
@@ -28,9 +28,9 @@ COMBINED = 40
 USERS = ("alice", "bob")
 """Names of users who are no controllers."""
 _SENDERS = (None, None, None, None, *USERS, "anonymous")
-"""Who calls: the controller more often than not."""
+"""Senders of calls; most are the controller."""
 _UPDATES_OF = 4
-"""Of so many calls one may be a query, for the values that it returns."""
+"""One call in this number may be a query, for the values that it returns."""
 _KNOWN = 60
 """The most values of a kind that are kept from replies."""
 _QUERIES = 20
@@ -43,11 +43,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Subject:
-    """A canister to try calls on. `functions`: its methods; `perform`: makes a call, None if that takes more than a try
-    may; `changes`: names what differs now from the beginning; `undone`: what happens within it is undone; `pool`:
-    values that are known from the beginning."""
+    """A canister for trying calls.
 
-    functions: Mapping[str, FuncType] = field(repr=False)  # what is shown where a draw fails
+    `functions`: its methods; `perform`: makes a call, None if that exceeds the limits of a try; `changes`: names the
+    present differences from the beginning; `undone`: a context that undoes every change inside it; `pool`: values that
+    are known from the beginning.
+    """
+
+    functions: Mapping[str, FuncType] = field(repr=False)  # shown where a draw fails
     perform: Callable[[Call], CallResult | None]
     changes: Callable[[], frozenset[str]]
     undone: Callable[[], AbstractContextManager[None]]
@@ -62,7 +65,7 @@ class Subject:
         )
 
     def values(self, call: Call, result: CallResult) -> list[Any]:
-        """Return what a call returned; nothing if the reply is not what the interface says."""
+        """Return the values of a reply; none if the reply does not match the interface."""
         try:
             return candid.decode(self.functions[call.method].results, result.reply or b"")
         except CandidError:
@@ -71,7 +74,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Calls that succeed one after the other from the beginning, what they change, and the instructions of all."""
+    """Calls that succeed in this order from the initial state, their changes, and the instructions of all."""
 
     calls: tuple[Call, ...]
     changes: frozenset[str]
@@ -85,7 +88,8 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Exploration:
-    """What was tried: the numbers of sequences and calls, and the sequences that change the state, each once."""
+    """The result of an exploration: numbers of sequences and calls, and the distinct sequences that change the
+    state."""
 
     tried: int
     calls: int
@@ -97,19 +101,19 @@ class Exploration:
 
 
 def explore(subject: Subject, count: int, number: int, progress: Callable[[int], None]) -> Exploration:
-    """Try `count` sequences; the same `number` as seed tries the same ones. `progress` gets how many were tried."""
+    """Try `count` sequences; the same `number` as seed tries the same ones. `progress` gets the number done."""
     made = 0
     kept: dict[tuple[str, ...], Sequence] = {}
     tried = 0
     updates = subject.methods(queries=False)
 
-    def attempt(sequence: tuple[Sequence, int]) -> None:
+    def attempt(result: tuple[Sequence, int]) -> None:
         nonlocal made, tried
-        found, calls = sequence
+        sequence, calls = result
         made, tried = made + calls, tried + 1
         progress(tried)
-        if found.changes:
-            kept.setdefault(tuple(call.text for call in found.calls), found)
+        if sequence.changes:
+            kept.setdefault(tuple(call.text for call in sequence.calls), sequence)
 
     if updates:
         drawn(_sequences(subject, updates), count, number, attempt)
@@ -138,7 +142,7 @@ def drawn(strategy: st.SearchStrategy[T], count: int, number: int, use: Callable
 
 @st.composite
 def _sequences(draw: st.DrawFn, subject: Subject, updates: tuple[str, ...]) -> tuple[Sequence, int]:
-    """Draw a sequence while it is made: its arguments depend on what its calls return."""
+    """Draw a sequence while its calls are made: arguments depend on the replies of earlier calls."""
     queries = subject.methods(queries=True)
     pool, calls, cost = subject.pool, list[Call](), 0
     length = draw(st.integers(1, LENGTH))

@@ -1,4 +1,4 @@
-"""The smallest sequence of calls that shows something: without the calls that do not matter, then with simpler values.
+"""Reduction of a sequence of calls with some effect: needless calls are left out, then values are made simpler.
 
 Both are bounded by the number of sequences that are looked at, never by time, so that the same seed ends the same way.
 """
@@ -21,7 +21,7 @@ from sandbox.proofs.generate import Pool
 
 Calls = tuple[Call, ...]
 BUDGET = 80
-"""Sequences that are looked at for one result, at most, besides those from which the search may start."""
+"""Limit on the sequences that are tried for one result, besides those from which the search may start."""
 _TOGETHER = 4
 """The most calls whose values are made simpler at the same time, besides one after the other."""
 _SETTINGS = settings(
@@ -31,7 +31,7 @@ _SETTINGS = settings(
 
 @dataclass
 class _Looks:
-    """Whether sequences show what is looked for, each looked at once, until the budget is used up."""
+    """A cached test of sequences for the effect, with a budget."""
 
     shows: Callable[[Calls], bool]
     left: int = BUDGET
@@ -80,7 +80,7 @@ def _without_needless(calls: Calls, looks: _Looks) -> Calls:
 
 
 def _simpler(subject: Subject, calls: Calls, places: range, looks: _Looks, number: int) -> Calls:
-    """Replace the arguments of the calls at these places, and their senders, by the simplest that will do together."""
+    """Replace the arguments and senders of the calls at these places by the simplest that still have the effect."""
     if looks.left <= 0:
         return calls
 
@@ -89,10 +89,10 @@ def _simpler(subject: Subject, calls: Calls, places: range, looks: _Looks, numbe
 
     candidates = st.tuples(*(_like(subject, calls[place]) for place in places))
     try:
-        found = find(candidates, lambda some: looks(whole(some)), settings=_SETTINGS, random=Random(number))
+        replacement = find(candidates, lambda some: looks(whole(some)), settings=_SETTINGS, random=Random(number))
     except NoSuchExample:
         return calls
-    return min(calls, whole(found), key=_size)
+    return min(calls, whole(replacement), key=_size)
 
 
 def _like(subject: Subject, call: Call) -> st.SearchStrategy[Call]:
@@ -104,5 +104,5 @@ def _like(subject: Subject, call: Call) -> st.SearchStrategy[Call]:
 
 
 def _size(calls: Calls) -> tuple[int, list[str]]:
-    """Return what the simplest sequence has the least of."""
+    """Return the size by which sequences are compared."""
     return sum(len(call.text) for call in calls), [call.text for call in calls]

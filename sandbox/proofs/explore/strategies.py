@@ -1,8 +1,8 @@
 """Hypothesis strategies for the arguments of Candid methods: small values, boundaries, and values that are known.
 
 A value shrinks to the simplest one of its type: 0, the empty text, null, the case with the simplest content. Every draw
-chooses among at most a hundred things, so that a seed draws the same values whatever modules are loaded: of larger
-ranges, hypothesis draws constants that it reads in the source of the modules around it.
+chooses among at most a hundred items, so that the values of a seed do not depend on the loaded modules: of larger
+ranges, hypothesis also draws constants in the source of loaded modules.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ITEMS = 3
 _LONG = (100, 1_000, 5_000)
 """The lengths of long texts and blobs."""
 _CHOICES = 100
-"""The most things that a draw chooses among."""
+"""The most items that a draw chooses among."""
 
 Strategy = st.SearchStrategy[Any]
 
@@ -65,7 +65,7 @@ def arguments(draw: st.DrawFn, types: Sequence[Type], pool: Pool | None = None) 
 
 
 class _Drawing:
-    """Draws values, part by part."""
+    """Drawing of a value, part by part."""
 
     def __init__(self, draw: st.DrawFn, pool: Pool) -> None:
         self.draw = draw

@@ -1,10 +1,10 @@
 """The release matrix: every past build to every later one and back, non-adjacent pairs too.
 
-- `builds`: the inputs; `sources`, `file`: where they are read from
+- `builds`: the inputs; `sources`, `file`: their readers
 - `tasks`: the work as pure functions for any executor; `cell`: the checks of one cell
 - `workers`: this process, a pool, a Dask cluster
 - `cache`: results on disk by the hash of their inputs
-- `run`: `verify_matrix`; `report`, `page`: what came of it
+- `run`: `verify_matrix`; `report`, `page`: the result
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from sandbox.state import InstructionLimits, WasmModule
 
 
 class MatrixError(SandboxError):
-    """A release matrix that cannot be made; nothing was run. The text begins with the place, where there is one."""
+    """Unusable inputs of a release matrix; nothing was run. The text begins with the place, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Build:
                 return candid.encode_text(value.text, types) if types is not None else candid.encode_text(value.text)
             return init_argument(self.code, value, self.did)
         except InvalidModule:
-            return EMPTY_ARGUMENT  # the platform refuses the module, and says why
+            return EMPTY_ARGUMENT  # the platform refuses the module with a reason
         except (CandidError, SandboxError) as error:
             raise MatrixError(f"{where}: {error}") from error
 
@@ -99,7 +99,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A finding that shall not change a verdict. `old`, `new`: names of builds; None: all."""
+    """An accepted finding, which does not change a verdict. `old`, `new`: names of builds; None: all."""
 
     id: str
     old: str | None = None
@@ -145,7 +145,7 @@ class Matrix:
             raise MatrixError(f"{error} (build {build.name})") from error
 
     def queries_of(self, build: Build) -> tuple[Call, ...]:
-        """Return the queries that a build can be asked: a method that it lacks is left out."""
+        """Return the queries that a build can be asked: those of methods that it lacks are left out."""
         asked = (call for call in self.queries if _has(build, call))
         try:
             return tuple(call_of(call, build.interface, "queries") for call in asked)
@@ -161,7 +161,7 @@ class Matrix:
 
 
 def _has(build: Build, call: Call | Line | str) -> bool:
-    """Whether a build has the method of a call; what is no call has none, and is reported when it is parsed."""
+    """Return whether a build has the method of a call; True for a text without a method, which parsing reports."""
     if build.interface is None:
         return True
     line = Line(call) if isinstance(call, str) else call

@@ -1,9 +1,9 @@
-"""Results on disk by the hash of all that they depend on: what has not changed is not run again.
+"""Results on disk by the hash of all their inputs: unchanged cells are not run again.
 
     results/KEY.json      a cell; KEY covers both modules, arguments, interfaces, calls, queries, limits, the version
     states/KEY.icsnap     the starting state of a build
 
-Files are written beside and renamed, so that a run that is killed loses the cells that it had not finished. A file that
+Files are written beside and renamed, so that a killed run loses only unfinished cells. A file that
 is damaged, or of another format, counts as absent.
 """
 
@@ -63,7 +63,7 @@ class Results:
         return self.states / f"{key}{portable.SUFFIX}"
 
     def keep_state(self, key: str, content: bytes) -> None:
-        """Keep a starting state that was made elsewhere."""
+        """Store a starting state of a remote worker."""
         put_in_place(self.state_file(key), content, wait=False)
 
     def get(self, key: str, old: str, new: str) -> CellResult | None:
@@ -75,7 +75,7 @@ class Results:
             return None
 
     def put(self, key: str, result: CellResult) -> None:
-        """Keep a result."""
+        """Store a result."""
         content = {
             "format": FORMAT,
             "instructions": result.instructions,

@@ -1,6 +1,6 @@
-"""One cell: what the upgrade from one build to another keeps and loses, by the cheaper checks of `verify_upgrade`.
+"""One cell: the upgrade from one build to another under the cheaper checks of `verify_upgrade`.
 
-Cells whose upgrades end in the same state, to the byte, are looked at once: such a state answers the same and can be
+Cells whose upgrades end in the same state, to the byte, share their checks: such a state answers the same and can be
 upgraded again in the same way, whatever it was before.
 """
 
@@ -31,7 +31,7 @@ _REMEMBERED = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check of a cell saw, in one line."""
+    """The result of one check of a cell, in one line."""
 
     name: str
     text: str
@@ -58,8 +58,10 @@ class Beginning:
 
 
 def cell(beginning: Beginning, new: Version, *, again: bool, full: bool) -> CellResult:
-    """Upgrade the canister of `beginning` to `new`, look at it, and undo it. `again`: `new` is the build that runs
-    there, and the check is that of a second upgrade."""
+    """Upgrade the canister of `beginning` to `new`, check it, and undo the upgrade.
+
+    `again`: `new` is the build that runs there, and the check is that of a second upgrade.
+    """
     trial = beginning.trial.towards(new)
     with trial.sandbox.anchor():
         if again:
@@ -98,7 +100,7 @@ def _cheaper(trial: Trial, begun: Fingerprint) -> Iterator[Check]:
 
 
 def _questions(trial: Trial) -> tuple[object, ...]:
-    """Return all on which a look at an upgraded canister depends, apart from its state."""
+    """Return all inputs of a look at an upgraded canister, apart from its state."""
     asked = tuple((call.method, call.arg, call.sender) for call in trial.queries)
     return asked, _interface(trial.old), _interface(trial.new), trial.new.argument
 
@@ -109,14 +111,14 @@ def _interface(version: Version) -> object:
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of a state: the answers by the texts of the queries, and the check of a second upgrade."""
+    """The observations of a state: the answers by the texts of the queries, and the check of a second upgrade."""
 
     answers: Mapping[str, CallResult]
     unsaved: CallRejected | None
     again: Check
 
     def named(self, trial: Trial) -> Mapping[str, CallResult]:
-        """Return the answers by the texts of a trial that asks the same."""
+        """Return the answers by the texts of a trial with the same queries."""
         return {call.text: answer for call, answer in zip(trial.queries, self.answers.values(), strict=True)}
 
     @property
@@ -126,7 +128,7 @@ class Look:
 
 
 class _Looks:
-    """The looks of this process; the oldest are forgotten first."""
+    """The looks of this process; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[object, Look] = OrderedDict()

@@ -82,7 +82,7 @@ _MATRIX: Final = Table(
 
 
 def read_file(path: Path) -> Matrix:
-    """Return the matrix in a YAML file; `ScenarioError` says what is wrong with it, and where."""
+    """Return the matrix in a YAML file; `ScenarioError` lists its errors with their places."""
     problems = Problems()
     document = problems.caught(partial(read_yaml, path))
     matrix = None if document is None else problems.caught(partial(_matrix, document))
@@ -125,11 +125,11 @@ def _build(item: Node, value: Path | dict[str, Any]) -> Build:
 
 
 def _accepted(node: Node | None, values: list[str | dict[str, str]], names: list[str]) -> list[Accepted]:
-    found = []
+    accepted_findings = []
     for item, value in zip(() if node is None else node.items, values, strict=True):
         accepted = Accepted(value) if isinstance(value, str) else Accepted(**value)
         for name in (accepted.old, accepted.new):
             if name is not None and name not in names:
                 item.wrong(f"there is no build {name!r}{nearest(name, names)}; there are: {', '.join(names)}")
-        found.append(accepted)
-    return found
+        accepted_findings.append(accepted)
+    return accepted_findings

@@ -29,7 +29,7 @@ _TIP = 5
 
 
 def matrix_page(report: MatrixReport) -> str:
-    """Return the page: the verdict, the grid, what was found, and what each cell saw."""
+    """Return the page: the verdict, the grid, the findings, and the checks of each cell."""
     numbers = [str(number) for number in range(1, len(report.builds) + 1)]
     rows: list[list[Content | Cell]] = [
         [number, old, *(_cell(report, old, new) for new in report.builds)]
@@ -61,8 +61,8 @@ def _tally(counts: Mapping[str, int]) -> str:
 
 def _cell(report: MatrixReport, old: str, new: str) -> Cell:
     verdict, result = report.verdict_of(old, new), report.cells.get((old, new))
-    found = [f"{each.id}: {each.text}" for each in (result.findings if result else ())[:_TIP]]
-    return Cell(_MARKS[verdict], _KINDS[verdict], "\n".join([f"{old} → {new}: {verdict}", *found]))
+    findings = [f"{each.id}: {each.text}" for each in (result.findings if result else ())[:_TIP]]
+    return Cell(_MARKS[verdict], _KINDS[verdict], "\n".join([f"{old} → {new}: {verdict}", *findings]))
 
 
 def _group(group: Group) -> Html:
@@ -84,7 +84,7 @@ def _problems(report: MatrixReport) -> Iterator[Html]:
 
 
 def _details(report: MatrixReport, old: str) -> Html:
-    """Return what each check saw in the cells of one old build, behind a click."""
+    """Return the results of the checks of one old build's cells, behind a click."""
     rows: list[list[Content | Cell]] = []
     for new in report.builds:
         result = report.cells.get((old, new))

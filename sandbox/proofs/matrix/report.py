@@ -1,4 +1,4 @@
-"""The result of a release matrix: a verdict for each cell and for all, and findings that are alike together."""
+"""The result of a release matrix: a verdict for each cell and for all, and groups of similar findings."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ class MatrixReport:
         return VERDICTS[max(grave, default=Severity.NOTE)]
 
     def accepted(self, finding: Finding, old: str, new: str) -> bool:
-        """Whether a finding does not count in a cell."""
+        """Return whether a finding is accepted in a cell."""
         return any(each.covers(finding.id, old, new) for each in self.accept)
 
     @property
     def counted(self) -> tuple[Kind, ...]:
-        """The kinds of cells that make the verdict."""
+        """The kinds of cells that count for the verdict."""
         return ("upgrade", "itself", "downgrade") if self.downgrades else ("upgrade", "itself")
 
     @cached_property
     def verdict(self) -> str:
         """The gravest verdict of the cells that count."""
-        found = {self.verdict_of(*pair) for pair in self.pairs(*self.counted)}
-        return next((verdict for verdict in ("broken", UNKNOWN, "risky") if verdict in found), "safe")
+        verdicts = {self.verdict_of(*pair) for pair in self.pairs(*self.counted)}
+        return next((verdict for verdict in ("broken", UNKNOWN, "risky") if verdict in verdicts), "safe")
 
     def tally(self, *kinds: Kind) -> dict[str, int]:
         """Return the number of cells of these kinds by verdict, none of which is zero."""
@@ -87,15 +87,15 @@ class MatrixReport:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The findings that are more than notes, the gravest first; those whose texts differ in counts are one."""
-        found: dict[tuple[str, str, bool], tuple[Finding, list[tuple[str, str]]]] = {}
+        """The groups of findings above notes, the gravest first; findings whose texts differ only in counts are one."""
+        cells_by_finding: dict[tuple[str, str, bool], tuple[Finding, list[tuple[str, str]]]] = {}
         for pair in self.pairs("upgrade", "itself", "downgrade"):
             result = self.cells.get(pair)
             for each in result.findings if result is not None else ():
                 if each.severity > Severity.NOTE:
                     key = (each.id, _COUNT.sub(_noun, each.text), self.accepted(each, *pair))
-                    found.setdefault(key, (each, []))[1].append(pair)
-        groups = [Group(each, key[2], tuple(pairs)) for key, (each, pairs) in found.items()]
+                    cells_by_finding.setdefault(key, (each, []))[1].append(pair)
+        groups = [Group(each, key[2], tuple(pairs)) for key, (each, pairs) in cells_by_finding.items()]
         return tuple(sorted(groups, key=lambda group: (group.accepted, -group.finding.severity)))
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from sandbox.proofs.matrix.tasks import Blob, Module, Preparation, Prepared, Row
 from sandbox.proofs.matrix.workers import Workers
 
 _SHARE = 4
-"""Tasks for each worker at least, if there are cells enough."""
+"""The fewest tasks for each worker, if there are enough cells."""
 _MANY = 32
-"""Cells from which on it pays to start processes."""
+"""The fewest cells for which starting processes is faster."""
 _WAIT = 10.0
 """Seconds to wait for another matrix that uses the cache."""
 Task = TypeVar("Task", Preparation, Row)
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class MatrixProgress:
-    """How far a matrix is: cells in all, those known from earlier runs, and those done now. `builds`: compiled and
+    """Progress of a matrix: cells in all, those known from earlier runs, and those done now. `builds`: compiled and
     filled, of `building`."""
 
     cells: int
@@ -46,9 +46,9 @@ class MatrixProgress:
 
 @dataclass(frozen=True)
 class MatrixOptions:
-    """How a matrix is run. `full`: with every check of `verify_upgrade`; `cache`: the directory of results, None for
+    """Options of a run. `full`: with every check of `verify_upgrade`; `cache`: the directory of results, None for
     one that is deleted afterwards; `jobs`: processes, 1 for this one alone, None for one for each processor if there
-    are many cells; `cluster`: `dask` or `dask://HOST:PORT`; `workers`: an executor of your own; `progress` is called as
+    are many cells; `cluster`: `dask` or `dask://HOST:PORT`; `workers`: another executor; `progress` is called as
     cells are done."""
 
     full: bool = False
@@ -72,7 +72,7 @@ def verify_matrix(
 
     `source`: a directory of `.wasm` and `.wasm.gz` files in the natural order of their names, a text file with a path
     in each line, a YAML file, or the builds, the oldest first. `calls` make the starting state of each build, `queries`
-    are asked before and after besides those that take no argument, `accept` are ids of findings that shall not change
+    are asked before and after besides those that take no argument, `accept` are ids of findings that do not change
     a verdict: all of them are added to those of `source`. `downgrades`: they count for the verdict too.
 
     `MatrixError`, `ScenarioError`: the inputs cannot be used, and nothing was run.
@@ -126,7 +126,7 @@ class _Run:
         self._progress = MatrixProgress(len(self.parts) ** 2)
 
     def perform(self, results: Results) -> None:
-        """Do what is not known yet; results are kept as they come."""
+        """Run the unknown cells; results are stored as they arrive."""
         pending = self._look_up(results)
         self.known = len(self.cells)
         self._say(known=self.known)
@@ -175,13 +175,13 @@ class _Run:
                 split = [news[at : at + each] for at in range(0, len(news), each)]
                 rows += [self._row(old, state, some, use) for some in split]
         places = {part.module.name: place for place, part in enumerate(self.parts)}
-        for row, found in _done(use, tasks.run_row, rows):
-            for result in found:
+        for row, finished in _done(use, tasks.run_row, rows):
+            for result in finished:
                 results.put(self._key(places[result.old], places[result.new]), result)
                 self.cells[result.old, result.new] = result
                 self._say(done=self._progress.done + 1)
-            if len(found) < len(row.news):
-                rows.appendleft(replace(row, news=row.news[len(found) :]))
+            if len(finished) < len(row.news):
+                rows.appendleft(replace(row, news=row.news[len(finished) :]))
 
     def _row(self, old: int, state: Blob, news: list[int], use: Workers) -> Row:
         modules = tuple(_sent(self.parts[new].module, use) for new in news)
@@ -199,7 +199,7 @@ class _Run:
             part, file = self.parts[number], results.state_file(key)
             if key in wanted and file.exists():
                 made[key] = Prepared(Blob.of(file.read_bytes()))
-            local = part.state is not None or not use.remote  # a state of one's own is on this machine
+            local = part.state is not None or not use.remote  # states that are inputs are on this machine
             start = key in wanted and key not in made
             task = replace(part, key=key, start=start, target=file if local else None)
             if start and part.state is not None and use.remote:
@@ -213,7 +213,7 @@ class _Run:
         return {key: state for key, prepared in made.items() if (state := self._kept(key, prepared, results, use))}
 
     def _kept(self, key: str, prepared: Prepared, results: Results, use: Workers) -> Blob | None:
-        """Return a starting state as it goes to the workers; None if there is none, which is noted."""
+        """Return a starting state in the form for the workers; None, with a noted problem, if there is none."""
         state, file = prepared.state, results.state_file(key)
         if state is None:
             names = [part.module.name for part, each in zip(self.parts, self.states, strict=True) if each == key]
@@ -243,7 +243,7 @@ def _part(build: Build, matrix: Matrix) -> Preparation:
 
 
 def _sent(module: Module, use: Workers) -> Module:
-    """Return a module as it goes to the workers: by its file if they can read it."""
+    """Return a module in the form for the workers: by its file if they can read it."""
     wasm = module.wasm
     return module if use.remote or wasm.file is None else replace(module, wasm=replace(wasm, content=None))
 

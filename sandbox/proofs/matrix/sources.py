@@ -1,4 +1,4 @@
-"""Where the builds of a matrix come from: a directory, a list of paths, a YAML file."""
+"""Readers of the builds of a matrix: a directory, a list of paths, a YAML file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"(\d+)")
 def read_matrix(path: Path) -> Matrix:
     """Return the matrix of a directory of modules, a YAML file, or a text file with a path in each line.
 
-    `MatrixError`, or `ScenarioError` for a YAML file, says what cannot be used, and where.
+    `MatrixError`, or `ScenarioError` for a YAML file, names the unusable input and its place.
     """
     if path.is_dir():
         return Matrix(_directory(path))

@@ -1,7 +1,7 @@
 """The work of a matrix as pure functions of picklable inputs, for any `concurrent.futures.Executor`.
 
-`prepare` compiles a build into the code cache and makes its starting state; `run_row` does cells of one old build. What
-a process keeps between tasks (opened states, versions) changes how long they take, never what they return.
+`prepare` compiles a build into the code cache and makes its starting state; `run_row` does cells of one old build.
+Opened states and versions, which a process keeps between tasks, affect the time of tasks, never their results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sandbox.state import InstructionLimits
 _OPEN = 2
 """Starting states that a process keeps open for its next tasks."""
 SECONDS = 1.0
-"""A task ends after this processor time with the cells that it has done; the rest is another task."""
+"""Processor time after which a task ends; the remaining cells become another task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A starting state, or why there is none."""
+    """A starting state, or the reason why there is none."""
 
     state: Blob | None
     problem: str | None = None

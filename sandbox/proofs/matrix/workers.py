@@ -1,4 +1,4 @@
-"""Where the tasks of a matrix run: in this process, in a pool of processes, or on a Dask cluster.
+"""Executors of the tasks of a matrix: this process, a pool of processes, or a Dask cluster.
 
 Processes are spawned: a sandbox does not survive a fork. They end when this process stops the pool or dies.
 """
@@ -90,7 +90,7 @@ def _follow(alive: Connection) -> None:
 
 @contextmanager
 def _dask(jobs: int, cluster: str) -> Iterator[Workers]:
-    """Dask distributes the tasks, and runs again those of workers that are lost."""
+    """Return a Dask cluster, which distributes the tasks and runs those of lost workers again."""
     try:
         dask: Any = import_module("distributed")
     except ImportError as error:

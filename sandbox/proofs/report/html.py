@@ -44,7 +44,7 @@ Kind = Literal["good", "warn", "bad", "plain"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MOST_CODE = 100_000
-"""Characters of a text that a page shows; the rest is cut, and said to be."""
+"""Characters of a text on a page; the rest is cut, with a remark."""
 
 
 @dataclass(frozen=True, slots=True)

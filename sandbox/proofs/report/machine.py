@@ -112,21 +112,21 @@ def _test_case(suite: ET.Element, scenario: ScenarioReport, case: CaseReport) ->
     )
     if case.status == "not run":
         ET.SubElement(test, "skipped", message="interrupted")
-    found = list(case.all_failures())
-    if found:
-        first = found[0][1]
+    failures = list(case.all_failures())
+    if failures:
+        first = failures[0][1]
         failure = ET.SubElement(test, "failure", type=_text(first.what), message=_text(_line(first)))
-        failure.text = _text("\n".join(_lines(found)))
+        failure.text = _text("\n".join(_lines(failures)))
 
 
 def _line(failure: Failure) -> str:
-    """Return a failure on one line, cut; the text of the element has the whole."""
+    """Return a failure on one line, cut; the text of the element is uncut."""
     text = str(failure)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _lines(found: list[tuple[StepReport | None, Failure]]) -> Iterator[str]:
-    for step, failure in found:
+def _lines(failures: list[tuple[StepReport | None, Failure]]) -> Iterator[str]:
+    for step, failure in failures:
         place = failure.place or ("" if step is None else step.place)
         yield f"{place} {'' if step is None else step.title}".strip()
         yield f"  {failure}"

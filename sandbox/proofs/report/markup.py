@@ -1,4 +1,4 @@
-"""HTML as a type of its own: text is escaped wherever it enters, so that nothing a canister says becomes markup."""
+"""HTML as a separate type: all other text is escaped, so that no output of a canister becomes markup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VOID = frozenset({"br", "img", "meta"})
 
 @dataclass(frozen=True, slots=True)
 class Html:
-    """A piece of HTML, as it stands in the page."""
+    """A piece of HTML for the page."""
 
     text: str
 
@@ -23,7 +23,7 @@ class Html:
 
 
 Content: TypeAlias = "Html | str | int | float | Iterable[Content] | None"
-"""What an element holds: HTML as it is, anything else as text, nothing for None, several for an iterable."""
+"""The content of an element: HTML unchanged, other values as text, nothing for None, the items of an iterable."""
 
 
 def text_of(value: object) -> str:

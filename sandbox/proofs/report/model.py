@@ -1,4 +1,4 @@
-"""The result of scenarios: one model, which the terminal, JSON, JUnit XML and the page show."""
+"""The result of scenarios: the model of the reports on the terminal, in JSON, JUnit XML and HTML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Status = Literal["held", "failed", "not run"]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that is not as expected. `what`: reply, reject, instructions, baseline heap ...; `path`: the part of
+    """A difference from an expectation. `what`: reply, reject, instructions, baseline heap ...; `path`: the part of
     the value, empty for the whole; `place`: where it is expected."""
 
     what: str
@@ -30,7 +30,7 @@ class Failure:
 
     @property
     def title(self) -> str:
-        """What, and which part of it."""
+        """`what`, and the path of the part."""
         return f"{self.what} {self.path.removeprefix('.')}" if self.path else self.what
 
 
@@ -95,7 +95,7 @@ class CaseReport:
 
     @property
     def instructions(self) -> int:
-        """Instructions of all steps."""
+        """The instructions of all steps."""
         return sum(step.instructions for step in self.steps)
 
     def all_failures(self) -> Iterator[tuple[StepReport | None, Failure]]:
@@ -108,7 +108,7 @@ class CaseReport:
 
 @dataclass(frozen=True)
 class ScenarioReport:
-    """The result of one file. `notes`: what was written, what was not compared."""
+    """The result of one file. `notes`: files written, comparisons left out."""
 
     path: str
     title: str
@@ -118,8 +118,8 @@ class ScenarioReport:
     @property
     def status(self) -> Status:
         """`failed` if a case failed; `not run` if one was not run to its end."""
-        found = {case.status for case in self.cases}
-        return "failed" if "failed" in found else "not run" if "not run" in found or not found else "held"
+        statuses = {case.status for case in self.cases}
+        return "failed" if "failed" in statuses else "not run" if "not run" in statuses or not statuses else "held"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Report:
 
     @property
     def held(self) -> bool:
-        """Whether everything was run and held."""
+        """Whether all cases were run and held."""
         return not self.interrupted and all(scenario.status == "held" for scenario in self.scenarios)
 
     def count(self, status: Status) -> int:

@@ -1,4 +1,4 @@
-"""The pages of a memory as a picture in the page itself."""
+"""The pages of a memory as an inline picture."""
 
 from __future__ import annotations
 

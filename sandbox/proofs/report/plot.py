@@ -15,7 +15,7 @@ _COLOURS = 5
 _MOST_POINTS = 400
 """Points of a curve; of more values, the greatest of each group is drawn."""
 _MOST_DOTS = 60
-"""A curve with more points has none marked."""
+"""Points of the longest curve with marked points."""
 
 Series = Sequence[float | None]
 """One value for each step; None where there is none."""
@@ -49,7 +49,7 @@ def line_plot(title: str, series: Mapping[str, Series], labels: Sequence[str] = 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """From steps and values to points of the drawing."""
+    """The mapping from steps and values to points of the drawing."""
 
     length: int
     top: float

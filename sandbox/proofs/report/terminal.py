@@ -1,4 +1,4 @@
-"""The report of scenarios for a terminal: a line for each case, and what failed, cut to a readable length."""
+"""The report of scenarios for a terminal: a line for each case, and its failures, cut to a readable length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STYLES: dict[Status, str] = {"held": "green", "failed": "bold red", "not run": 
 
 
 def terminal_report(report: Report) -> RenderableType:
-    """Return the report as something that rich prints."""
+    """Return the report as a renderable of rich."""
     lines: list[RenderableType] = []
     for scenario in report.scenarios:
         lines.extend(_scenario(scenario))
@@ -53,16 +53,16 @@ def _case_line(case: CaseReport) -> Text:
 
 
 def _failures(case: CaseReport) -> Iterator[Text]:
-    found = list(case.all_failures())
+    failures = list(case.all_failures())
     shown: StepReport | None = None
-    for step, failure in found[:_MOST_FAILURES]:
+    for step, failure in failures[:_MOST_FAILURES]:
         if step is not None and step is not shown:
             shown = step
             yield Text.assemble(f"    {failure.place or step.place} ", (step.title, "bold"))
             yield from _evidence(step)
         yield from _failure(failure)
-    if len(found) > _MOST_FAILURES:
-        yield Text(f"    and {len(found) - _MOST_FAILURES:,} more; --output json has all", "yellow")
+    if len(failures) > _MOST_FAILURES:
+        yield Text(f"    and {len(failures) - _MOST_FAILURES:,} more; --output json has all", "yellow")
 
 
 def _failure(failure: Failure) -> Iterator[Text]:
@@ -80,7 +80,7 @@ def _evidence(step: StepReport) -> Iterator[Text]:
 
 
 def _cut(text: str) -> str:
-    """Return a text that does no harm to a terminal, indented, and not too long."""
+    """Return a text without control characters, indented and cut."""
     harmless = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
     cut = harmless if len(harmless) <= _LONGEST else f"{harmless[:_LONGEST]}… ({len(text):,} characters)"
     return cut.strip().replace("\n", "\n" + " " * 18)

@@ -1,4 +1,4 @@
-"""Scenarios: files that say what is done to canisters and what must come of it.
+"""Scenarios: files with the steps to perform on canisters and the expected results.
 
 `load` reads a file completely, with every file it names, and refuses it before anything runs; `Run` carries out the
 loaded cases. Steps and expectations are rows of two tables (`step_kinds`, `expectation_kinds`): reading, running, the

@@ -1,7 +1,7 @@
-"""Baselines: what each step gave when it was last accepted, as readable YAML beside the scenario.
+"""Baselines: the accepted result of each step, as readable YAML beside the scenario.
 
-Kept are reply or reject, instructions, the sizes of memories, and hashes of the parts of each canister's state that
-changed. Counts and hashes are compared only with those that were made in the same way (`counted_by`, `hashed_by`).
+An entry has reply or reject, instructions, the sizes of memories, and hashes of the changed parts of each canister's
+state. Counts and hashes are compared only with those that were made in the same way (`counted_by`, `hashed_by`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sandbox.proofs.scenario.stage import Stage
 
 FORMAT: Final = 1
 ONLY: Final = "the only case"
-"""The key of the case of a scenario that has one alone."""
+"""The key of the only case of a scenario."""
 _LONGEST = 400
-"""Characters of a reply; of a longer one the hash is kept."""
+"""Characters of the longest reply that is stored; of a longer one the hash is stored."""
 _DIGITS = 16
 
 Entry: TypeAlias = dict[str, Any]
-"""What is kept of one step."""
+"""The entry of one step."""
 Hashes: TypeAlias = dict[str, dict[str, str]]
 """Hashes of the parts of canisters, by canister and part."""
 
@@ -51,16 +51,16 @@ class Baseline:
         return cls(counting(), hashing())
 
     def notes(self) -> tuple[str, ...]:
-        """Return what cannot be compared, and why."""
-        told = []
+        """Return remarks on comparisons that are impossible, with the reason."""
+        remarks = []
         if self.counted_by != counting():
-            told.append(
+            remarks.append(
                 f"instructions are not compared: the baseline was counted by {self.counted_by}, not by {counting()}; "
                 "--update makes a new one"
             )
         if self.hashed_by != hashing():
-            told.append("hashes of the state are not compared: another version made them; --update makes new ones")
-        return tuple(told)
+            remarks.append("hashes of the state are not compared: another version made them; --update makes new ones")
+        return tuple(remarks)
 
 
 @cache
@@ -79,36 +79,36 @@ def _root(memory: Memory) -> str:
 
 def hashes(stage: Stage) -> Hashes:
     """Return the hashes of the parts of every canister; costs the pages written since the last time."""
-    found = {}
+    by_canister = {}
     for name in stage.canisters:
         if stage.canisters[name].id not in stage.runtime.subnet.canisters:
             continue
         state = stage.state(name)
-        found[name] = {
+        by_canister[name] = {
             "module": "" if state.code is None else state.code.hash.hex()[:_DIGITS],
             "globals": blake3.blake3(state.globals).hexdigest()[:_DIGITS],
             "heap": _root(state.heap),
             "stable": _root(state.stable),
             "certified": state.certified_data.hex(),
         }
-    return found
+    return by_canister
 
 
 def entry(step: StepReport, parts: Sequence[str], before: Hashes, after: Hashes) -> Entry:
-    """Return what is kept of a step; `parts`: of `loader.BASELINE_PARTS`."""
-    kept: Entry = {"step": step.title}
+    """Return the entry of a step; `parts`: of `loader.BASELINE_PARTS`."""
+    content: Entry = {"step": step.title}
     if "reply" in parts:
-        kept |= _reply(step)
+        content |= _reply(step)
         for each in step.steps:
-            kept.setdefault("steps", []).append({"step": each.title, **_reply(each)})
+            content.setdefault("steps", []).append({"step": each.title, **_reply(each)})
     if "instructions" in parts and step.instructions:
-        kept["instructions"] = step.instructions
+        content["instructions"] = step.instructions
     if "pages" in parts:
-        kept["pages"] = {name: {"heap": heap, "stable": stable} for name, (heap, stable) in step.pages.items()}
+        content["pages"] = {name: {"heap": heap, "stable": stable} for name, (heap, stable) in step.pages.items()}
     if "state" in parts:
         changed = {name: _changed(before.get(name, {}), now) for name, now in after.items()}
-        kept["changed"] = {name: parts for name, parts in changed.items() if parts}
-    return {key: value for key, value in kept.items() if value != {}}
+        content["changed"] = {name: parts for name, parts in changed.items() if parts}
+    return {key: value for key, value in content.items() if value != {}}
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
@@ -129,27 +129,27 @@ def _digest(data: bytes) -> str:
     return f"blake3 {blake3.blake3(data).hexdigest()[:_DIGITS]}"
 
 
-def compared(kept: Entry, now: Entry, tolerance: float, baseline: Baseline) -> Iterator[Failure]:
-    """Yield what differs between a kept entry and the present one. More instructions than `tolerance` allows are a
+def compared(accepted: Entry, now: Entry, tolerance: float, baseline: Baseline) -> Iterator[Failure]:
+    """Yield the differences of an accepted entry and the present one. More instructions than `tolerance` allows are a
     failure, fewer are not (see `improved`)."""
     for key in ("reply", "reject", "steps"):
-        if kept.get(key) != now.get(key) and (key in kept or key in now):
-            yield Failure(f"baseline {key}", _shown(kept.get(key)), _shown(now.get(key)))
+        if accepted.get(key) != now.get(key) and (key in accepted or key in now):
+            yield Failure(f"baseline {key}", _shown(accepted.get(key)), _shown(now.get(key)))
     if baseline.counted_by == counting():
-        was, came = kept.get("instructions"), now.get("instructions")
+        was, came = accepted.get("instructions"), now.get("instructions")
         if was is not None and came is not None and came > was * (1 + tolerance):
             more = f"{came:,} ({came / was - 1:+.1%})" if was else f"{came:,}"
             yield Failure("baseline instructions", f"at most {was:,} + {tolerance:.1%}", more)
-    yield from _leaves("baseline pages", kept.get("pages"), now.get("pages"))
+    yield from _leaves("baseline pages", accepted.get("pages"), now.get("pages"))
     if baseline.hashed_by == hashing():
-        yield from _leaves("baseline state", kept.get("changed"), now.get("changed"), "as before the step")
+        yield from _leaves("baseline state", accepted.get("changed"), now.get("changed"), "as before the step")
 
 
-def _leaves(what: str, kept: Any, now: Any, absent: str = "none") -> Iterator[Failure]:
-    """Yield the parts of two mappings of mappings that differ. `absent`: what a part is called that one lacks."""
-    kept, now = kept or {}, now or {}
-    for name in dict.fromkeys((*kept, *now)):
-        was, came = kept.get(name) or {}, now.get(name) or {}
+def _leaves(what: str, accepted: Any, now: Any, absent: str = "none") -> Iterator[Failure]:
+    """Yield the parts of two mappings of mappings that differ. `absent`: the text for a missing part."""
+    accepted, now = accepted or {}, now or {}
+    for name in dict.fromkeys((*accepted, *now)):
+        was, came = accepted.get(name) or {}, now.get(name) or {}
         for part in dict.fromkeys((*was, *came)):
             if was.get(part) != came.get(part):
                 yield Failure(what, _shown(was.get(part, absent)), _shown(came.get(part, absent)), f"{name}.{part}")
@@ -159,9 +159,9 @@ def _shown(value: Any) -> str:
     return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def improved(kept: Entry, now: Entry, tolerance: float, baseline: Baseline) -> str | None:
-    """Return a remark if far fewer instructions were executed than kept."""
-    was, came = kept.get("instructions", 0), now.get("instructions", 0)
+def improved(accepted: Entry, now: Entry, tolerance: float, baseline: Baseline) -> str | None:
+    """Return a remark if far fewer instructions were executed than in the baseline."""
+    was, came = accepted.get("instructions", 0), now.get("instructions", 0)
     if baseline.counted_by != counting() or not was or not came or came >= was * (1 - tolerance):
         return None
     return f"fewer instructions than in the baseline: {came:,}, not {was:,} ({came / was - 1:+.1%}); --update keeps it"
@@ -174,7 +174,7 @@ _HEAD = """\
 
 
 def write(path: Path, baseline: Baseline) -> None:
-    """Replace the file, as a whole or not at all."""
+    """Replace the file atomically."""
     content = {
         "format": FORMAT,
         "counted_by": baseline.counted_by,
@@ -186,7 +186,7 @@ def write(path: Path, baseline: Baseline) -> None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes mappings without mappings in them on one line, and texts of several lines as they are."""
+    """YAML writer: flat mappings on one line, and texts of several lines as literal blocks."""
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         flat = all(isinstance(value, int | str) for value in mapping.values()) and "step" not in mapping

@@ -1,4 +1,4 @@
-"""The canisters that a scenario declares, their versions, and what they hold before the first step."""
+"""The canisters that a scenario declares, their versions, and their initial content."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def _did(node: Node) -> Path:
 
 def _id(node: Node) -> Principal:
     try:
-        found = Principal.from_text(node.text)
-        canister_index(found)
+        canister_id = Principal.from_text(node.text)
+        canister_index(canister_id)
     except (PrincipalError, ValueError) as error:
         node.wrong(f"expected the id of a canister: {error}")
-    return found
+    return canister_id
 
 
 _DID = Form("the path of a .did file", _did, {"type": "string"})
@@ -133,7 +133,7 @@ def _start(node: Node, values: dict[str, Any], versions: dict[str, Version]) -> 
 
 
 def create(stage: Stage, canister: Declared) -> None:
-    """Make a canister of a case, with what it holds at first."""
+    """Create a canister of a case with its initial content."""
     controllers = canister.controllers or None
     start, sandbox = canister.start, stage.sandbox
     if start is not None and start.kind == "snapshot":

@@ -1,4 +1,4 @@
-"""The decoded state of a canister: its structures and variables as an upgrade would find them.
+"""The decoded state of a canister: its structures and variables as an upgrade would read them.
 
 A module with `canister_pre_upgrade` saves first, on a copy that is dropped; stable memory alone is decoded otherwise.
 """
@@ -76,7 +76,7 @@ PREDICATES = Form(
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """What must hold of one structure, or of one variable."""
+    """The conditions on one structure or variable."""
 
     structure: str | None = None
     variable: str | None = None
@@ -110,7 +110,7 @@ def _predicate(node: Node) -> Predicate:
 
 
 def state_differences(stage: Stage, canister: str, predicates: list[Predicate]) -> Iterator[Difference]:
-    """Yield what does not hold of the canister's decoded state."""
+    """Yield the differences of the canister's decoded state from the conditions."""
     try:
         target = _saved(stage, canister)
         decoded, names = target.decode(WHOLE), _names(target)
@@ -240,8 +240,8 @@ def _notes(decoded: Decoded) -> str:
 
 
 def plain_value(value: Cell, levels: int = DEPTH) -> Any:
-    """Return a decoded value as plain Python values: records as mappings, tuples as lists, an option as its value. What
-    is deeper than `levels` is a text."""
+    """Return a decoded value as plain Python values: records as mappings, tuples as lists, an option as its value.
+    Parts deeper than `levels` become `...`."""
     if not levels and not isinstance(value, Scalar):
         return "..."
     inner = partial(plain_value, levels=levels - 1)

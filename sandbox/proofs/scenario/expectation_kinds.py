@@ -1,4 +1,4 @@
-"""The table of expectations: what may stand in `expect`, how it is read, and how it is checked."""
+"""The table of expectations: the keys of `expect`, their forms, and their checks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sandbox.proofs.scenario.values import VALUES, Expected, expected
 from sandbox.snapshots.diff import Diff, MemoryDiff
 
 PARTS: Final = ("module", "globals", "heap", "stable", "certified")
-"""The parts of a canister's state that a snapshot brings back."""
+"""The parts of a canister's state that a snapshot restores."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What an expectation is about. `results`: types of the reply; `replies`: whether the step has a reply."""
+    """The subject of an expectation. `results`: types of the reply; `replies`: whether the step has a reply."""
 
     node: Node
     planner: Planner
@@ -206,7 +206,7 @@ CHANGES: Final[dict[str, Callable[[Diff], str]]] = {
     "stable": lambda diff: _memory_change(diff.stable),
     "certified": lambda diff: _field_change(diff, "certified_data"),
 }
-"""What differs of each part, empty if nothing."""
+"""The differences of each part; empty if there are none."""
 
 
 def _logs(texts: list[str], _: Subject) -> Check:

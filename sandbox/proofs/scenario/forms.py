@@ -1,4 +1,4 @@
-"""Forms of values in a scenario: each reads a node, says what it expects, and has a JSON Schema.
+"""Forms of values in a scenario: each reads a node, names the expected value in errors, and has a JSON Schema.
 
 `Table` is the form of a mapping with known keys; steps, expectations and the document itself are tables.
 """
@@ -18,13 +18,13 @@ from sandbox.proofs.scenario.source import Node, nearest
 JsonSchema: TypeAlias = dict[str, Any]
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
-"""Numbers that YAML writes in its own way."""
+"""Special numbers of YAML, by their spelling there."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ns|us|ms|s|m|h|d)")
 
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a value. `expected`: what an error says was expected; `read` raises `Wrong`."""
+    """The form of a value. `expected`: the expected value in errors; `read` raises `Wrong`."""
 
     expected: str
     read: Callable[[Node], Any]
@@ -33,7 +33,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a table. `doc`: what it means, for the JSON Schema and the documentation."""
+    """A key of a table. `doc`: its meaning, for the JSON Schema and the documentation."""
 
     name: str
     form: Form
@@ -108,7 +108,7 @@ def listed(form: Form, *, single: bool = False) -> Form:
 
 
 def mapped(form: Form, what: str) -> Form:
-    """Return the form of a mapping from any names; `what`: names of what."""
+    """Return the form of a mapping from any names; `what`: the kind of names."""
 
     def read(node: Node) -> dict[str, Any]:
         if node.form != "map":

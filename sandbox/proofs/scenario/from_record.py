@@ -37,7 +37,7 @@ class _Hex(str):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes `_Hex` with its tag, and texts with `$` so that they are read back as they are."""
+    """YAML writer: `_Hex` with its tag, and `$` in texts escaped."""
 
 
 _Dumper.add_representer(_Hex, lambda dumper, value: dumper.represent_scalar("!hex", str(value)))
@@ -70,7 +70,7 @@ def write_scenario(record: Path, target: Path) -> list[Path]:
 
 
 class _Converter:
-    """Turns the steps of a record into those of a scenario."""
+    """The conversion of the steps of a record into steps of a scenario."""
 
     def __init__(self, record: Path, target: Path) -> None:
         self._record, self._target = record, target
@@ -238,7 +238,7 @@ class _Converter:
         return made | {"expect": {"reply": _text(reply, None if function is None else function.results)}}
 
     def _acting(self, caller: Principal, canister: _Canister) -> _Yaml:
-        """Return who acts, if that is not the first controller."""
+        """Return the acting principal if it is not the first controller."""
         first = canister.declared.get("controllers", [str(identity("default"))])[0]
         return {} if str(caller) == first else {"as": _sender(caller)}
 

@@ -1,4 +1,4 @@
-"""Reading a scenario: the file, those that it uses, its modules, every value of every case. Nothing is run."""
+"""The reader of scenarios: the file, files that it uses, modules, every value of every case. Nothing is run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sandbox.proofs.scenario.step_kinds import plan, step_schemas
 from sandbox.state import InstructionLimits
 
 BASELINE_PARTS: Final = ("reply", "instructions", "pages", "state")
-"""What a baseline keeps of each step: reply or reject, instructions, sizes of memories, hashes of the state."""
+"""The parts of a baseline entry: reply or reject, instructions, sizes of memories, hashes of the state."""
 TOLERANCE: Final = 0.02
 _MOST_CASES: Final = 10_000
 
@@ -106,14 +106,15 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Choices:
-    """What the command line adds. `parameters`: YAML text by name, in place of the file's; `seed`: in place of its."""
+    """The choices of the command line. `parameters`: YAML text by name, in place of the file's; `seed`: in place of
+    its."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
 
 
 def load(path: Path, choices: Choices | None = None) -> Scenario:
-    """Return the scenario in a file; `ScenarioError` lists everything that is wrong with it."""
+    """Return the scenario in a file; `ScenarioError` lists all its problems."""
     problems = Problems()
     document = problems.caught(partial(_document, path, ()))
     problems.settle()

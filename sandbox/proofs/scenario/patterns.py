@@ -1,4 +1,4 @@
-"""Patterns of values, and how a value differs from one.
+"""Patterns of values, and the differences of a value from one.
 
 A pattern is compared with the Python value that `sandbox.candid` decodes, or with plain values of decoded state.
 """
@@ -16,12 +16,12 @@ from sandbox.candid.labels import number_text
 from sandbox.principal import Principal
 
 _LEVELS = 32
-"""Levels of a value at which a difference is looked for."""
+"""Levels of a value that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A part of a value that is not as the pattern says. `path`: `.people[3].name`, empty for the whole."""
+    """A part of a value that does not match the pattern. `path`: `.people[3].name`, empty for the whole."""
 
     path: str
     expected: str
@@ -69,7 +69,7 @@ class Among:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """A text in which the regular expression is found."""
+    """A text with a match of the regular expression."""
 
     expression: re.Pattern[str]
 
@@ -86,7 +86,7 @@ Pattern = Exactly | Anything | Fields | Items | Among | Matching | Between
 
 
 def differences(pattern: Pattern, value: Any, path: str = "") -> Iterator[Difference]:
-    """Yield the parts of a value that are not as the pattern says, outermost first."""
+    """Yield the parts of a value that do not match the pattern, outermost first."""
     match pattern:
         case Exactly():
             yield from _exact(pattern.value, value, path, _LEVELS)
@@ -231,7 +231,7 @@ def pattern_text(pattern: Pattern) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as text, whole but for what is deeper than 32 levels; reports cut it where they must."""
+    """Return a value as text, without parts deeper than 32 levels; reports may cut it further."""
     return _text(value, _LEVELS)
 
 

@@ -1,6 +1,6 @@
-"""What a case knows while its steps are read: canisters, which version each has by then, labels of snapshots.
+"""The state of a case while its steps are read: canisters, their versions at that step, labels of snapshots.
 
-Everything that a step says is resolved here, before anything runs: methods, types of arguments, versions, labels.
+All references of a step are resolved here, before anything runs: methods, types of arguments, versions, labels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Check: TypeAlias = Callable[[Stage, CallResult], Iterable[Difference]]
 
 @dataclass(frozen=True)
 class Start:
-    """What a canister holds before the first step. `kind`: `snapshot` or `stable_image`."""
+    """The initial content of a canister. `kind`: `snapshot` or `stable_image`."""
 
     kind: str
     path: Path
@@ -60,9 +60,9 @@ class Expectation:
 @dataclass
 class Step:
     """One step, ready to be run once it is planned. `results`: the types of the reply, None if it is no Candid of known
-    types; `keep`: the name under which the reply is kept; `rejects`: whether a reject is expected; `tolerance`: how
-    much more than its baseline it may execute, None for the scenario's; `rounds`: of a repetition, the steps of each
-    round."""
+    types; `keep`: the name under which the reply is kept; `rejects`: whether a reject is expected; `tolerance`: the
+    allowed growth of instructions over its baseline, None for the scenario's; `rounds`: of a repetition, the steps of
+    each round."""
 
     place: Place
     title: str
@@ -79,8 +79,8 @@ class Step:
 
 @dataclass
 class Planner:
-    """The canisters of a case and what is known of them at the step that is being read. `current`: their versions;
-    `labels`: the versions in snapshots, by label and canister; `variables`: what stands for `$name`; `kept`: names of
+    """The canisters of a case and their state at the step that is being read. `current`: their versions;
+    `labels`: the versions in snapshots, by label and canister; `variables`: the values of `$name`; `kept`: names of
     replies; `refused`: whether the present step is expected to be rejected, so that it changes nothing."""
 
     canisters: Mapping[str, Declared]
@@ -92,11 +92,11 @@ class Planner:
 
     def canister(self, node: Node) -> Declared:
         """Return the canister with this name."""
-        found = self.canisters.get(node.text) if node.form == "scalar" else None
-        if found is None:
+        canister = self.canisters.get(node.text) if node.form == "scalar" else None
+        if canister is None:
             known = ", ".join(self.canisters) or "none"
             node.wrong(f"expected a canister, not {node}{nearest(node.text, self.canisters)}; there are: {known}")
-        return found
+        return canister
 
     def only(self, node: Node) -> Declared:
         """Return the canister if there is one alone."""
@@ -107,7 +107,7 @@ class Planner:
 
     def split(self, node: Node, what: str) -> tuple[Declared, str]:
         """Return the canister and the rest of a text such as `people.add`, or `add` where there is one canister.
-        `what`: what the rest names."""
+        `what`: the kind of the rest, for errors."""
         if node.form != "scalar" or node.tag == "null":
             node.expected(f"CANISTER.{what}")
         name, dot, rest = node.text.partition(".")
@@ -122,11 +122,11 @@ class Planner:
     def version(self, node: Node) -> tuple[Declared, Version]:
         """Return the canister and the version that a text such as `people.v2` names."""
         canister, name = self.split(node, "VERSION")
-        found = canister.versions.get(name)
-        if found is None:
+        version = canister.versions.get(name)
+        if version is None:
             known = ", ".join(canister.versions) or "none"
             node.wrong(f"{canister.name} has no version {name!r}{nearest(name, canister.versions)}; it has: {known}")
-        return canister, found
+        return canister, version
 
     def method(self, node: Node, canister: Declared, name: str) -> FuncType | None:
         """Return the type of a method; None if no interface is known, or a reject is expected."""
@@ -140,7 +140,7 @@ class Planner:
         return methods.get(name)
 
     def put(self, canister: Declared, version: Version | None) -> None:
-        """Note that the canister has this version from now on."""
+        """Record that the canister has this version from this step on."""
         if not self.refused:
             self.current[canister.name] = version
 
@@ -158,7 +158,7 @@ class Planner:
 
 
 def user(node: Node) -> Principal:
-    """Return the principal that a text is, or that of the user with this name."""
+    """Return the principal with this text, or that of the user with this name."""
     if node.form != "scalar" or not node.text.strip():
         node.expected("the name of a user, or a principal")
     try:

@@ -33,7 +33,7 @@ class RunOptions:
 
 @dataclass
 class Progress:
-    """Where a run is; may be read by another thread."""
+    """The progress of a run; may be read by another thread."""
 
     cases: int = 0
     case: int = 0
@@ -43,7 +43,7 @@ class Progress:
 
 
 class Run:
-    """A run of scenarios, which can be asked for its report at any time, also from another thread."""
+    """A run of scenarios; its report is available at any time, also from another thread."""
 
     def __init__(self, scenarios: Sequence[Scenario], options: RunOptions | None = None) -> None:
         self._options = options or RunOptions()
@@ -66,7 +66,7 @@ class Run:
         return self.report()
 
     def report(self, *, interrupted: bool = False) -> Report:
-        """Return the report of what is done; `interrupted`: the present case is not run to its end."""
+        """Return the report so far; `interrupted`: the present case is not run to its end."""
         reports = list(self._reports)
         present, case = self._present, self._case
         if present is not None and present[0] == len(reports):
@@ -80,8 +80,8 @@ class Run:
     def _scenario(self, scenario: Scenario, cases: Sequence[Case]) -> ScenarioReport:
         done: list[CaseReport] = []
         self._present = (len(self._reports), scenario, done)
-        kept = self._baselines[scenario.path]
-        keeper = _Keeper(scenario, None if self._options.update else kept, self._options.update)
+        baseline = self._baselines[scenario.path]
+        keeper = _Keeper(scenario, None if self._options.update else baseline, self._options.update)
         for case in cases:
             self.progress.case += 1
             self.progress.title = f"{scenario.path.name}{f' [{case.name}]' if case.name else ''}"
@@ -91,7 +91,7 @@ class Run:
         report = ScenarioReport(str(scenario.path), scenario.title, tuple(done), keeper.notes)
         if not self._options.update:
             return report
-        return replace(report, notes=(_updated(scenario, report, keeper, kept),))
+        return replace(report, notes=(_updated(scenario, report, keeper, baseline),))
 
     def _run_case(self, case: Case, steps: list[StepReport], keeper: _Keeper) -> CaseReport:
         begun = perf_counter()
@@ -131,7 +131,7 @@ def _not_run(steps: Iterable[Step]) -> tuple[StepReport, ...]:
 
 
 def _stops(step: StepReport) -> bool:
-    """Return whether later steps make no sense: one did not do what it says."""
+    """Return whether later steps are meaningless, because this one did not have its intended outcome."""
     return any(failure.what in _STOPPING for failure in step.failures)
 
 
@@ -152,7 +152,7 @@ def _maps(stage: Stage) -> Iterator[tuple[str, PageMap]]:
 
 
 def run_step(stage: Stage, step: Step) -> StepReport:
-    """Carry out a step and return what came of it."""
+    """Carry out a step and return its report."""
     begun = perf_counter()
     if step.rounds:
         report = _repeated(stage, step)
@@ -178,7 +178,7 @@ def _answer(step: Step, result: CallResult) -> Answer | None:
 
 
 def execute(stage: Stage, step: Step) -> tuple[CallResult, list[Failure]]:
-    """Carry out a step that is no repetition; return its outcome and what is not as expected."""
+    """Carry out a step that is no repetition; return its outcome and its failures."""
     stage.logs.clear()
     try:
         result = step.action(stage)
@@ -203,13 +203,15 @@ def execute(stage: Stage, step: Step) -> tuple[CallResult, list[Failure]]:
 def _unmet(stage: Stage, step: Step, result: CallResult) -> Iterator[Failure]:
     """Yield the expectations of a step that its outcome does not meet."""
     for expectation in step.expectations:
-        for found in expectation.check(stage, result):
-            yield Failure(expectation.name, found.expected, found.came, found.path, str(expectation.place))
+        for difference in expectation.check(stage, result):
+            yield Failure(
+                expectation.name, difference.expected, difference.came, difference.path, str(expectation.place)
+            )
 
 
 @dataclass
 class _Tally:
-    """What the rounds of a repetition gave, for one of its steps."""
+    """The results of one step of a repetition over all rounds."""
 
     step: Step
     counts: list[int] = field(default_factory=list)
@@ -235,7 +237,7 @@ class _Tally:
 
 
 def _repeated(stage: Stage, step: Step) -> StepReport:
-    """Carry out the rounds of a repetition, until one in which something is not as expected."""
+    """Carry out the rounds of a repetition up to the first with a failure."""
     tallies = [_Tally(each) for each in step.rounds[0]]
     failures: tuple[Failure, ...] = ()
     for number, body in enumerate(step.rounds):
@@ -244,14 +246,14 @@ def _repeated(stage: Stage, step: Step) -> StepReport:
                 inner = _repeated(stage, each)
                 tally.nested.append(inner)
                 tally.counts.append(inner.instructions)
-                found = list(inner.failures)
+                unmet = list(inner.failures)
             else:
-                tally.last, found = execute(stage, each)
+                tally.last, unmet = execute(stage, each)
                 tally.counts.append(tally.last.instructions)
-            if found:
+            if unmet:
                 tally.step = each
-                tally.failures = found
-                failures = (Failure("round", f"{len(step.rounds):,} rounds as expected", _failed(number, each, found)),)
+                tally.failures = unmet
+                failures = (Failure("round", f"{len(step.rounds):,} rounds as expected", _failed(number, each, unmet)),)
                 break
         if failures:
             break
@@ -269,55 +271,55 @@ def _repeated(stage: Stage, step: Step) -> StepReport:
     )
 
 
-def _failed(number: int, step: Step, found: Sequence[Failure]) -> str:
-    return f"round {number} (from 0), {step.title}: {found[0]}"
+def _failed(number: int, step: Step, unmet: Sequence[Failure]) -> str:
+    return f"round {number} (from 0), {step.title}: {unmet[0]}"
 
 
 # --- baselines
 
 
 class _Keeper:
-    """Keeps the entries of each case's steps, and compares them with the baseline."""
+    """The recorder of the entries of each case's steps, which compares them with the baseline."""
 
-    def __init__(self, scenario: Scenario, kept: Baseline | None, update: bool) -> None:
+    def __init__(self, scenario: Scenario, baseline: Baseline | None, update: bool) -> None:
         self._scenario = scenario
-        self._kept = kept
-        self._wanted = update or kept is not None
+        self._baseline = baseline
+        self._wanted = update or baseline is not None
         self._hashes: Hashes = {}
         self._expected: list[Entry] | None = None
         self.made: dict[str, list[Entry]] = {}
         self._entries: list[Entry] = []
         self._others: list[Failure] = []
-        self.notes: tuple[str, ...] = () if kept is None else kept.notes()
+        self.notes: tuple[str, ...] = () if baseline is None else baseline.notes()
 
     def begin(self, case: Case) -> None:
         """Begin with the first step of a case."""
         self._hashes, self._others = {}, []
         self._entries = self.made[case.name or baselines.ONLY] = []
-        self._expected = None if self._kept is None else self._kept.cases.get(case.name or baselines.ONLY)
-        if self._kept is not None and self._expected is None:
+        self._expected = None if self._baseline is None else self._baseline.cases.get(case.name or baselines.ONLY)
+        if self._baseline is not None and self._expected is None:
             self.notes = (*self.notes, f"the baseline has no case {case.name!r}; --update adds it")
 
     def step(self, report: StepReport, step: Step, stage: Stage) -> StepReport:
-        """Keep what a step gave; return its report with what differs from the baseline."""
+        """Record the entry of a step; return its report with the differences from the baseline."""
         if not self._wanted:
             return report
         before, parts = self._hashes, self._scenario.baseline
         self._hashes = baselines.hashes(stage) if "state" in parts else {}
         now = baselines.entry(report, parts, before, self._hashes)
         self._entries.append(now)
-        if self._kept is None or self._expected is None:
+        if self._baseline is None or self._expected is None:
             return report
         place = len(self._entries) - 1
-        kept = self._expected[place] if place < len(self._expected) else {}
-        if kept.get("step") != now["step"]:
-            told = kept.get("step", "no more steps")
-            self._others = [Failure(f"baseline step {place + 1}", str(told), now["step"])]
+        accepted = self._expected[place] if place < len(self._expected) else {}
+        if accepted.get("step") != now["step"]:
+            expected = accepted.get("step", "no more steps")
+            self._others = [Failure(f"baseline step {place + 1}", str(expected), now["step"])]
             self._expected = None
             return report
         tolerance = self._scenario.tolerance if step.tolerance is None else step.tolerance
-        failures = tuple(baselines.compared(kept, now, tolerance, self._kept))
-        remark = baselines.improved(kept, now, tolerance, self._kept)
+        failures = tuple(baselines.compared(accepted, now, tolerance, self._baseline))
+        remark = baselines.improved(accepted, now, tolerance, self._baseline)
         return replace(
             report,
             status="failed" if failures else report.status,
@@ -326,23 +328,23 @@ class _Keeper:
         )
 
     def end(self) -> tuple[Failure, ...]:
-        """Return what differs from the baseline in the whole case."""
+        """Return the differences from the baseline that concern the whole case."""
         if self._expected is not None and len(self._expected) > len(self._entries):
-            told = str(self._expected[len(self._entries)].get("step"))
-            self._others.append(Failure(f"baseline step {len(self._entries) + 1}", told, "no more steps"))
+            expected = str(self._expected[len(self._entries)].get("step"))
+            self._others.append(Failure(f"baseline step {len(self._entries) + 1}", expected, "no more steps"))
         return tuple(self._others)
 
 
-def _updated(scenario: Scenario, report: ScenarioReport, keeper: _Keeper, kept: Baseline | None) -> str:
-    """Write the baseline of a scenario, and return what was done. Cases that were not run stay, unless counts or hashes
-    are made in another way."""
+def _updated(scenario: Scenario, report: ScenarioReport, keeper: _Keeper, baseline: Baseline | None) -> str:
+    """Write the baseline of a scenario, and return a remark on it. Cases that were not run stay, unless counts or
+    hashes are made in another way."""
     path = scenario.baseline_path
     if report.status != "held":
         return f"{path} was not written: something failed"
     made = Baseline.empty()
-    if kept is not None and (kept.counted_by, kept.hashed_by) == (counting(), baselines.hashing()):
+    if baseline is not None and (baseline.counted_by, baseline.hashed_by) == (counting(), baselines.hashing()):
         known = {case.name or baselines.ONLY for case in scenario.cases}
-        made.cases = {name: steps for name, steps in kept.cases.items() if name in known}
+        made.cases = {name: steps for name, steps in baseline.cases.items() if name in known}
     made.cases |= keeper.made
     try:
         baselines.write(path, made)

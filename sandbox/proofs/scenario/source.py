@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a file: where, and what was expected there."""
+    """One problem of a file: its place and the expected content."""
 
     place: Place
     text: str
@@ -49,7 +49,7 @@ class Problem:
 
 
 class ScenarioError(SandboxError):
-    """A scenario or one of its files cannot be used; nothing was run. `problems`: all of them, by place."""
+    """A scenario or one of its files cannot be used; nothing was run. `problems`: all problems, by place."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -98,7 +98,7 @@ class Node:
         raise Wrong(self.place, text)
 
     def expected(self, what: str) -> NoReturn:
-        """Raise the problem that something else stands here."""
+        """Raise the problem of an unexpected node."""
         self.wrong(f"expected {what}, not {self}")
 
 
@@ -133,7 +133,7 @@ def read_yaml(path: Path) -> Node:
 
 
 def parse_yaml(raw: bytes, path: Path) -> Node:
-    """Return the document in `raw`, whose places are said to be in `path`."""
+    """Return the document in `raw`; its places are in `path`."""
     try:
         composed = yaml.compose(io.BytesIO(raw), _LOADER)
     except yaml.MarkedYAMLError as error:
@@ -148,7 +148,7 @@ def parse_yaml(raw: bytes, path: Path) -> Node:
 
 
 class _Converter:
-    """From the nodes of pyyaml to `Node`; anchors are followed."""
+    """Conversion of pyyaml's nodes to `Node`; anchors are followed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -193,7 +193,7 @@ class _Converter:
 
 
 Variables = Mapping[str, Node]
-"""What stands for `$name`, by name."""
+"""The values of variables `$name`, by name."""
 
 
 def filled(node: Node, variables: Variables) -> Node:

@@ -1,4 +1,4 @@
-"""The sandbox in which a case runs, its canisters by name, and what the steps left behind."""
+"""The sandbox of a running case, its canisters by name, and the results of its steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.principal import Principal
 from sandbox.state import CanisterState, InstructionLimits, WasmModule
 
 _SNAPSHOTS = 1_000_000
-"""Snapshots of a canister: a case takes as many as it says."""
+"""Limit on the snapshots of a canister, high enough for every case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Size:
 
 
 class Stage:
-    """A sandbox with the canisters of a scenario. `labels`: snapshot ids by label and canister; `logs`: what canisters
-    printed since the step began; `kept`: values of replies by the names under which they were kept."""
+    """A sandbox with the canisters of a scenario. `labels`: snapshot ids by label and canister; `logs`: prints of
+    canisters since the step began; `kept`: values of replies by the names under which they were kept."""
 
     def __init__(self, rules: Rules) -> None:
         self.sandbox = Sandbox(

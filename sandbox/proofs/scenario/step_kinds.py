@@ -1,4 +1,4 @@
-"""The table of steps: what may stand in `steps`, how each is read, and what it does."""
+"""The table of steps: the kinds of steps, their forms, and their actions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ INDEX = "index"
 
 @dataclass(frozen=True)
 class Draft:
-    """A step as read, for its kind. `main`: what stands behind the kind's name; `keys`: values of the other keys."""
+    """A step as read, for its kind. `main`: the value of the kind's key; `keys`: values of the other keys."""
 
     kind: StepKind
     node: Node
@@ -63,8 +63,8 @@ class Draft:
 
 @dataclass(frozen=True)
 class StepKind:
-    """A row of the table. `main`: the form of what stands behind the name; `keys`: the other keys; `senders`: whether
-    `as` may say who acts."""
+    """A row of the table. `main`: the form of the value of its key; `keys`: the other keys; `senders`: whether `as` may
+    name the sender."""
 
     name: str
     main: Form
@@ -347,7 +347,7 @@ _KINDS: Final = {kind.name: kind for kind in STEPS}
 
 
 def plan(node: Node, planner: Planner) -> Step:
-    """Return the step that a node says, and note in the planner what it changes."""
+    """Return the step of a node, and record its changes in the planner."""
     if node.form != "map":
         node.expected(f"a step, a mapping with one of {', '.join(_KINDS)}")
     kind = _kind(node)

@@ -102,7 +102,7 @@ class Expected:
 
 
 def expected(node: Node, types: Sequence[Type] | None) -> Expected:
-    """Return what a reply is compared with."""
+    """Return the expected message of a reply."""
     if node.tag == "!hex":
         return Expected(None, raw=_hex(node))
     known = None if types is None else tuple(types)
@@ -147,7 +147,7 @@ def pattern_of(node: Node, kind: Type) -> Pattern:
 
 
 def _decoded(value: Any, kind: Type, node: Node) -> Any:
-    """Return a value as decoding a message gives it."""
+    """Return a value in the form that decoding a message returns."""
     try:
         return candid.decode([kind], candid.encode([kind], [value]))[0]
     except CandidError as error:

@@ -1,4 +1,4 @@
-"""The proof of an upgrade: what it keeps and loses, and whether there is a way back."""
+"""The proof of an upgrade: kept and lost data, and the ways back."""
 
 from __future__ import annotations
 

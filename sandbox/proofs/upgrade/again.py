@@ -1,7 +1,7 @@
 """A second upgrade: the new version over its own result.
 
-A module of Motoko with an explicit migration function expects the variables of the version before it: that it cannot be
-installed twice is meant. What it keeps must survive the next upgrade all the same, so its pre_upgrade must run.
+A module of Motoko with an explicit migration function expects the variables of the version before it, so a failure of
+its second installation is intended. Its data must still survive the next upgrade, so its pre_upgrade must run.
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ from sandbox.proofs.upgrade.trial import Trial
 from sandbox.snapshots.diff import compare
 
 _OF_THE_CANISTER = ("global_timer", "low_memory_hook")
-"""What a load leaves as it is."""
+"""The parts that a load does not change."""
 
 
 def check_snapshot(trial: Trial, snapshot: Snapshot) -> Check:
-    """Load the snapshot taken before the upgrade into the upgraded canister, compare every byte with what was there
-    then, and ask again. The canister's version goes up by a load, so a query that answers it answers differently."""
+    """Load the snapshot taken before the upgrade into the upgraded canister, compare every byte with the state before,
+    and repeat the queries. The canister's version goes up by a load, so a query that answers it answers differently."""
     with trial.sandbox.anchor():
         trial.canister.load_snapshot(snapshot)
         difference = compare(trial.before.unhooked, plain_data(trial.sandbox, trial.canister))

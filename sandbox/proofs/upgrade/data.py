@@ -1,4 +1,4 @@
-"""The data: whether each entry, field and value of the old version is there after the upgrade."""
+"""The check of data: whether each entry, field and value of the old version exists after the upgrade."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def facts(losses: Losses) -> dict[str, object]:
 
 
 def lost_data(rule: str, losses: Losses) -> Iterator[Finding]:
-    """Yield a finding of the rule for each place at which values are gone."""
+    """Yield a finding of the rule for each place with lost values."""
     for group in losses.lost:
         yield finding(rule, f"{_of_all(group, losses)}: {group.place} gone", group.examples)
 
@@ -91,7 +91,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def changed_data(rule: str, losses: Losses) -> Iterator[Finding]:
-    """Yield a finding of the rule for each place at which values are others now."""
+    """Yield a finding of the rule for each place with changed values."""
     for group in losses.changed:
         yield finding(rule, f"{counted(group.changed, 'value')} changed: {group.place}", group.examples)
 

@@ -1,4 +1,4 @@
-"""A proof with data that is made up: calls that change the old version's state, then the checks on what they made.
+"""A proof with generated data: calls that change the old version's state, then the checks on the resulting state.
 
 First the richest state that the calls make together, then smaller ones. A finding that an empty canister does not have
 is shown with the smallest sequence of calls that brings it about.
@@ -41,22 +41,22 @@ NAME = "explore"
 _STATE_CHECKS = ("state", "hooks", "data", "queries", "second upgrade", "downgrade", "writes")
 """Checks whose findings depend on the data."""
 _OF_THE_PROOF = ("data-unreadable",)
-"""Findings that say what could not be looked at: no calls are looked for that bring them about."""
+"""Findings about parts that could not be checked; no calls are searched for them."""
 _SMALLER = 8
-"""Smaller states that are checked after the rich one, at most."""
+"""Limit on the smaller states that are checked after the rich one."""
 _STARTS = 20
 """Sequences from which the smallest one is looked for, at most, before the rich one."""
 _EVERY = 5
 """Sequences from one message about the progress to the next."""
 
 Checks = Callable[[Trial, Callable[[str], None], Container[str] | None], Iterable[Check]]
-"""Makes the checks with these names, or all, of a trial, and tells a callback which begins."""
+"""Function that makes the checks of a trial, all or by name, and calls back with the name of each as it begins."""
 
 
 @dataclass
 class ExploredProof:
-    """A proof of one upgrade with made-up calls. `trial`: the canister at its starting point; `checks`: makes checks
-    of a trial; `count`: sequences to try; `seed`: decides which; `progress`: gets what begins."""
+    """A proof of one upgrade with generated calls. `trial`: the canister at its starting point; `checks`: makes checks
+    of a trial; `count`: sequences to try; `seed`: selects them; `progress`: gets the name of each part as it begins."""
 
     trial: Trial
     checks: Checks
@@ -66,22 +66,22 @@ class ExploredProof:
 
     @cached_property
     def subject(self) -> Subject:
-        """The canister at its starting point, to try calls on."""
+        """The canister at its starting point, for trying calls."""
         return subject_of(self.trial)
 
     def prove(self) -> tuple[tuple[Check, ...], tuple[Smallest, ...]]:
         """Return the checks, the one of this name last, and the smallest sequences."""
-        found = explore(self.subject, self.count, self.seed, self._tried)
-        calls = combine(self.subject, found)
+        exploration = explore(self.subject, self.count, self.seed, self._tried)
+        calls = combine(self.subject, exploration)
         asked = useful_queries(self.subject, calls, self.seed)
         queries = {call.text: call for call in (*self.trial.queries, *asked)}
         self.trial = replace(self.trial, queries=tuple(queries.values()))
         checks = self._looked_at(calls, None)
         known = {finding.id for check in checks for finding in check.findings}
         self.progress("smaller states")
-        more = self._of_smaller_states(found, known)
-        every = (*checks, _summary(self, found, calls, more))
-        return every, self._smallest(every, found, calls)
+        more = self._of_smaller_states(exploration, known)
+        every = (*checks, _summary(self, exploration, calls, more))
+        return every, self._smallest(every, exploration, calls)
 
     def _tried(self, number: int) -> None:
         if number % _EVERY == 1:
@@ -95,10 +95,10 @@ class ExploredProof:
             trial = replace(self.trial, calls=(*self.trial.calls, *calls))
             return tuple(self.checks(trial, self.progress if names is None else lambda name: None, names))
 
-    def _of_smaller_states(self, found: Exploration, known: set[str]) -> tuple[Finding, ...]:
+    def _of_smaller_states(self, exploration: Exploration, known: set[str]) -> tuple[Finding, ...]:
         """Return the findings of kinds that are not known from the rich state, each kind once."""
         by_changes: dict[frozenset[str], Sequence] = {}
-        for sequence in found.by_size():
+        for sequence in exploration.by_size():
             by_changes.setdefault(sequence.changes, sequence)
         more: dict[str, Finding] = {}
         for sequence in list(by_changes.values())[:_SMALLER]:
@@ -108,7 +108,9 @@ class ExploredProof:
                         more.setdefault(finding.id, finding)
         return tuple(more.values())
 
-    def _smallest(self, checks: tuple[Check, ...], found: Exploration, calls: tuple[Call, ...]) -> tuple[Smallest, ...]:
+    def _smallest(
+        self, checks: tuple[Check, ...], exploration: Exploration, calls: tuple[Call, ...]
+    ) -> tuple[Smallest, ...]:
         """Return the smallest sequence for each kind of finding, the gravest first, that depends on the data."""
         where = {each.id: check.name for check in reversed(checks) for each in check.findings}
         every = [each for check in checks for each in check.findings]
@@ -116,7 +118,7 @@ class ExploredProof:
         without = self._ids((), _STATE_CHECKS)
         sorts = (each.id for each in sorted(grave, key=lambda each: -each.severity))
         kinds = [kind for kind in dict.fromkeys(sorts) if where[kind] in (*_STATE_CHECKS, NAME) and kind not in without]
-        starts = [*(sequence.calls for sequence in found.by_size()[:_STARTS]), calls]
+        starts = [*(sequence.calls for sequence in exploration.by_size()[:_STARTS]), calls]
         shown: list[Smallest] = []
         for kind in kinds:
             if any(kind in each.findings for each in shown):
@@ -137,21 +139,23 @@ class ExploredProof:
         return frozenset(each.id for check in self._looked_at(calls, names) for each in check.findings)
 
 
-def _summary(proof: ExploredProof, found: Exploration, calls: tuple[Call, ...], more: tuple[Finding, ...]) -> Check:
-    """Return what was tried as a check, with the findings of smaller states."""
+def _summary(
+    proof: ExploredProof, exploration: Exploration, calls: tuple[Call, ...], more: tuple[Finding, ...]
+) -> Check:
+    """Return the exploration as a check, with the findings of smaller states."""
     facts = {
-        "tried": {"sequences": found.tried, "calls": found.calls},
-        "kept": len(found.sequences),
+        "tried": {"sequences": exploration.tried, "calls": exploration.calls},
+        "kept": len(exploration.sequences),
         "made": [call.text for call in calls],
         "seed": proof.seed,
         "instructions": INSTRUCTIONS,
     }
-    if not found.tried:
+    if not exploration.tried:
         return Check(NAME, "the old version has no update method that can be called", (), facts, done=False)
     text = (
-        f"{found.tried:,} sequences of {found.calls:,} calls with seed {proof.seed}, of which {len(found.sequences):,} "
+        f"{exploration.tried:,} sequences of {exploration.calls:,} calls with seed {proof.seed}, of which "
+        f"{len(exploration.sequences):,} change the state; {len(calls):,} calls made the state above"
     )
-    text += f"change the state; {len(calls):,} calls made the state above"
     return Check(NAME, text, more, facts)
 
 
@@ -176,8 +180,8 @@ def subject_of(trial: Trial) -> Subject:
 
 
 def _changes(trial: Trial, begin: Observation) -> frozenset[str]:
-    """Return the names of what differs from the beginning: places of decoded data, or memories if nothing is decoded,
-    and queries that answer differently."""
+    """Return the names of the differences from the beginning: places of decoded data, or memories if nothing is
+    decoded, and queries with another answer."""
     queries = plain_queries(trial.old)
     now = observe(trial.sandbox, trial.canister, trial.old, queries)
     named = {group.place for group in compare_data(trial, begin.data, now.data).groups}

@@ -1,4 +1,5 @@
-"""Growth: whether the hooks would fit their limit with more data, from what they take with none and with this."""
+"""Growth: whether the hooks would fit their limit with more data, estimated from their cost without and with the
+data."""
 
 from __future__ import annotations
 

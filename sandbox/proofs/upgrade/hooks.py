@@ -1,4 +1,4 @@
-"""The hooks of an upgrade: whether they run, and how much of their limits they need."""
+"""The check of hooks: whether they run, and the share of their limits that they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFUSED = {ErrorCode.CANISTER_CONTRACT_VIOLATION, ErrorCode.CANISTER_INVALID_WA
 
 
 def check(trial: Trial) -> Check:
-    """Upgrade the canister to the new version, and say what its hooks took."""
+    """Upgrade the canister to the new version, and report the instructions of its hooks."""
     try:
         trial.upgraded = trial.upgrade(trial.new)
     except CallRejected as rejected:
@@ -58,7 +58,7 @@ def _failure(rejected: CallRejected, measures: tuple[HookMeasure, ...]) -> Findi
 
 
 def reason(rejected: CallRejected) -> str:
-    """Return what a reject says in one line."""
+    """Return the message of a reject in one line."""
     return why(rejected.message)
 
 

@@ -1,4 +1,4 @@
-"""The Candid interface: whether clients of the old version can go on with the new one, method by method."""
+"""The check of the Candid interface: whether clients of the old version can use the new one, method by method."""
 
 from __future__ import annotations
 

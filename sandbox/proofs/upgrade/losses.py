@@ -1,7 +1,7 @@
-"""Losses between two states: differences entry by entry, grouped by their place, with what only moved taken out.
+"""Losses between two states: differences entry by entry, grouped by their place, without values that only moved.
 
 A place is a path with its indices left out, such as `people[].email` or `memory 0 .email` (in every entry of a map). A
-value that is gone at one place and has appeared at another, as often, has moved: the migration put it elsewhere.
+value that disappears at one place and appears as often at another has moved: the migration put it elsewhere.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Group:
     now: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     moved: bool = False
-    """Whether every value that was here is elsewhere now."""
+    """Whether every value from here is elsewhere now."""
 
     def note(self, where: str, before: Node | None, after: Node | None) -> None:
         """Count one difference."""
@@ -79,8 +79,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Losses:
-    """The groups of differences, and what could not be compared: the structure and why. `counts`: entries before and
-    after of every structure that differs."""
+    """The groups of differences, and the structures that could not be compared, with reasons. `counts`: entries before
+    and after of every structure that differs."""
 
     groups: tuple[Group, ...]
     problems: tuple[str, ...]
@@ -88,22 +88,22 @@ class Losses:
 
     @property
     def lost(self) -> list[Group]:
-        """Groups whose values are gone."""
+        """Groups of lost values."""
         return [group for group in self.groups if group.lost and not group.moved]
 
     @property
     def changed(self) -> list[Group]:
-        """Groups whose values are others now."""
+        """Groups of changed values."""
         return [group for group in self.groups if group.changed and not group.lost and not group.moved]
 
     @property
     def moved(self) -> list[Group]:
-        """Groups whose values are elsewhere now, all of them."""
+        """Groups whose values have all moved elsewhere."""
         return [group for group in self.groups if group.moved]
 
     @property
     def added(self) -> list[Group]:
-        """Groups in which nothing was before."""
+        """Groups without values before."""
         return [group for group in self.groups if not (group.lost or group.changed)]
 
 
@@ -112,7 +112,7 @@ NO_LOSSES = Losses((), (), {})
 
 def find_losses(old: InspectionTarget, new: InspectionTarget, names: Mapping[int, str]) -> Losses:
     """Group the differences of the data structures of two states. `names`: field names of Candid values by field id;
-    others are looked for in the data of the two modules."""
+    others are taken from the data of the two modules."""
     groups: dict[str, Group] = {}
     problems = []
     structures = compare_structures(old, new) if compare_memories(old.stable, new.stable) else ()
@@ -215,7 +215,7 @@ class _Entries:
 
 
 def leaves(node: Node | None) -> Iterator[str]:
-    """Yield the parts of a value that have no parts, as texts without their types: `5`, `a`, `#tag`."""
+    """Yield the innermost parts of a value, as texts without their types: `5`, `a`, `#tag`."""
     waiting: list[Node] = [] if node is None else [node]
     while waiting:
         part = waiting.pop()

@@ -1,4 +1,4 @@
-"""What can be seen of a canister at one moment: its decoded data, and its answers to queries. Nothing changes."""
+"""Observations of a canister at one moment: its decoded data, and its answers to queries. Nothing changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sandbox.state.messages import EMPTY_CANDID
 class Observation:
     """The state as pre_upgrade saves it, and the answer to each query by the text of its call.
 
-    `data`: the state without running a hook if pre_upgrade fails, and `unsaved` is why it failed. `unhooked`: the state
+    `data`: the state without running a hook if pre_upgrade fails, and `unsaved` is the reason. `unhooked`: the state
     before pre_upgrade.
     """
 
@@ -44,7 +44,7 @@ class Observation:
 
     @cached_property
     def overwritten(self) -> tuple[Part, ...]:
-        """Stable structures with entries that pre_upgrade writes over: what it leaves begins otherwise."""
+        """Stable structures with entries that pre_upgrade overwrites."""
         if self.decoded.layout == LAYOUT:
             return ()
         before = decode_data(self.unhooked)
@@ -65,7 +65,7 @@ def plain_data(sandbox: Sandbox, canister: Canister) -> InspectionTarget:
 
 
 def saved_data(sandbox: Sandbox, canister: Canister) -> tuple[InspectionTarget, CallRejected | None]:
-    """Return the state that pre_upgrade leaves in stable memory, or the plain state and why pre_upgrade failed."""
+    """Return the state that pre_upgrade leaves in stable memory, or the plain state and the failure of pre_upgrade."""
     with sandbox.anchor():
         try:
             return sandbox.snapshots.inspect(canister.take_snapshot(via_hooks=True)), None
@@ -98,16 +98,16 @@ def _asks_nothing(function: FuncType) -> bool:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a canister's code can observe of it at one moment, by hashes: states with equal fingerprints answer every
-    call in the same way. `trees`: of heap and stable memory; while they live, a later fingerprint costs the pages
-    written since."""
+    """Hashes of all state that a canister's code can observe: states with equal fingerprints answer every call in the
+    same way. `trees`: of heap and stable memory; while they live, a later fingerprint costs the pages written since."""
 
     seen: tuple[object, ...]
     trees: tuple[tuple[Image, Tree], ...] = field(compare=False, repr=False)
 
 
 def fingerprint(canister: Canister, since: Fingerprint | None = None) -> Fingerprint:
-    """Return the fingerprint of a canister with a module. `since`: an earlier one, from which the hashing goes on."""
+    """Return the fingerprint of a canister with a module. `since`: an earlier one, whose hashes of unchanged pages are
+    reused."""
     for image, known in () if since is None else since.trees:
         remember(image, known)
     runtime = runtime_of(canister)

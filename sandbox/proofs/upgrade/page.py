@@ -37,7 +37,7 @@ _KINDS: Mapping[Severity | None, Kind] = {
 
 
 def upgrade_page(report: UpgradeReport) -> str:
-    """Return the page: the verdict, the checks, what was found, and what each check saw."""
+    """Return the page: the verdict, the checks, the findings, and the details of each check."""
     return page(
         f"{report.old} → {report.new}",
         element("p", badge(report.verdict, _VERDICTS[report.verdict]), " ", report.why),
@@ -50,7 +50,7 @@ def upgrade_page(report: UpgradeReport) -> str:
 
 
 def _sequences(report: UpgradeReport) -> Iterator[Html]:
-    """Yield the calls that bring findings about."""
+    """Yield the calls that cause findings."""
     lines = [
         part for each in report.sequences for part in (paragraph(", ".join(each.findings)), code("\n".join(each.lines)))
     ]
@@ -152,7 +152,7 @@ _SECTIONS: Mapping[str, Callable[[Check], Iterator[Html]]] = {
     "queries": _queries,
     "growth": _growth,
 }
-"""Checks with a section of their own."""
+"""Checks with a separate section."""
 
 
 def _cut(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Values that a canister knows: keys and values decoded from stable memory, and what its queries answer."""
+"""Values that a canister knows: keys and values decoded from stable memory, and answers of its queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS = 8
 _READ = 200
 """Entries of a structure from which they are chosen."""
 _LONGEST = 1024
-"""Bytes of a cell that gives values."""
+"""Bytes of the longest cell that gives values."""
 _Item = TypeVar("_Item")
 
 
@@ -35,7 +35,7 @@ def known_values(version: Version, seen: Observation) -> Pool:
 
 def _rows(part: Part) -> Sequence[Row]:
     rows: list[Row] = []
-    with suppress(InspectError):  # the entries before the damage are there
+    with suppress(InspectError):  # entries before the damage are yielded
         rows.extend(islice(part.rows(), _READ))
     return _some(rows)
 
@@ -71,7 +71,7 @@ def _scalars(node: Node) -> Iterator[object]:
 
 
 def _replies(version: Version, seen: Observation) -> Iterator[object]:
-    """Yield what the queries answered; of a list some items."""
+    """Yield the answers of the queries; of a list some items."""
     if version.interface is None:
         return
     for result in seen.answers.values():
@@ -81,6 +81,6 @@ def _replies(version: Version, seen: Observation) -> Iterator[object]:
         try:
             replies = candid.decode(function.results, result.reply)
         except CandidError:
-            continue  # the canister answers what its interface does not say
+            continue  # the reply does not match the interface
         for reply in replies:
             yield _some(reply) if isinstance(reply, list) else reply

@@ -1,4 +1,4 @@
-"""Queries: the same questions before and after the upgrade, with the eyes of a client of the old interface."""
+"""The check of queries: the same queries before and after the upgrade, for a client of the old interface."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _row(trial: Trial, call: Call) -> dict[str, object]:
 
 
 def differences(trial: Trial, before: Observation, after: Observation) -> Iterator[Finding]:
-    """Yield a finding for each query whose answer is another one; a missing method is a matter of the interface."""
+    """Yield a finding for each query with another answer; missing methods belong to the check of the interface."""
     for call in trial.queries:
         was, now = before.answers[call.text], after.answers[call.text]
         if was.reject is not None or call.method not in trial.new.methods:
@@ -52,7 +52,8 @@ def differences(trial: Trial, before: Observation, after: Observation) -> Iterat
 
 
 def same_answer(version: Version, call: Call, was: CallResult, now: CallResult) -> bool:
-    """Whether two answers are equal for a client that knows the interface of `version`, or else by their bytes."""
+    """Return whether two answers are equal for a client with the interface of `version`, or without one by their
+    bytes."""
     if was.reply == now.reply:
         return True
     if version.interface is None or was.reply is None or now.reply is None:

@@ -1,4 +1,4 @@
-"""The result of an upgrade proof: a verdict, and what each check saw."""
+"""The result of an upgrade proof: a verdict, and the result of each check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.snapshots.diff.picture import FateMap
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of a proof. `name`: what was checked; `text`: what was seen, in one line; `facts`: the same for
+    """One check of a proof. `name`: the subject; `text`: the result, in one line; `facts`: the same for
     programs; `done`: False if it could not be made, and then `text` says why; `maps`: pages of memories that differ, by
     title."""
 
@@ -31,7 +31,7 @@ class Check:
 
 
 SAVE_HINT = "saved as FILE, they are the beginning of a proof with --calls FILE"
-"""What the calls of a smallest sequence are good for."""
+"""The use of the calls of a smallest sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Smallest:
 @dataclass(frozen=True)
 class UpgradeReport:
     """The proof of one upgrade. `accepted`: ids of findings that count as notes; `sequences`: with `explore`, the calls
-    that bring findings about."""
+    that cause findings."""
 
     old: str
     new: str
@@ -73,7 +73,7 @@ class UpgradeReport:
 
     @property
     def why(self) -> str:
-        """One line: the gravest finding, or what was proved."""
+        """The reason for the verdict in one line: the gravest finding, or the proved properties."""
         for finding in self.findings:
             if finding.severity > Severity.NOTE and finding.id not in self.accepted:
                 return f"{finding.rule.title}: {finding.text}"

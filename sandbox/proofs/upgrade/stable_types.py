@@ -1,4 +1,4 @@
-"""The stable types of Motoko: what the compiler says of the change, beside what the runtime did.
+"""The check of Motoko's stable types by the rules of the compiler, besides the behaviour of the runtime.
 
 Under enhanced persistence the runtime accepts the loss of a variable where the new version declares another one whose
 label hashes to a lower number (`snapshots.diff.stable_runtime`); the compiler never does.
@@ -22,7 +22,7 @@ _NAME = "stable types"
 
 
 def applies(trial: Trial) -> bool:
-    """Whether a version is a program of Motoko."""
+    """Return whether a version is a program of Motoko."""
     return any(version.stable_types is not None for version in (trial.old, trial.new))
 
 
@@ -47,7 +47,8 @@ def check(trial: Trial) -> Check:
 
 
 def has_migration(version: Version) -> bool:
-    """Whether a module of Motoko has migration functions, which expect the variables of the version before it."""
+    """Return whether a module of Motoko has migration functions, which expect the variables of the version before
+    it."""
     try:
         signature = parse_signature(version.stable_types or "")
     except InspectError:

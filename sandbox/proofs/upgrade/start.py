@@ -25,9 +25,9 @@ from sandbox.state import InstructionLimits, WasmModule
 from sandbox.wasm import decode_module
 
 OWNER = identity("default")
-"""The controller of the canister, who makes the calls that name no other caller."""
+"""The controller of the canister, and the caller of calls without a named caller."""
 _SNAPSHOTS = 1_000
-"""As many snapshots as a proof may have at a time."""
+"""Limit on the snapshots of a canister in a proof."""
 
 
 class ProofError(SandboxError):
@@ -126,7 +126,7 @@ class Start:
 
 
 def _is_image(path: Path) -> bool:
-    """Whether a file is no snapshot, hence the bytes of a stable memory."""
+    """Return whether a file is no snapshot and hence the bytes of a stable memory."""
     try:
         portable.opened(path).close()
     except SnapshotFileError:
@@ -138,9 +138,9 @@ def _is_image(path: Path) -> bool:
 
 def _check_module(present: bytes, old: Version, where: str) -> None:
     if decode_module(present) != decode_module(old.wasm):
-        found = WasmModule.from_bytes(present).hash.hex()
+        actual = WasmModule.from_bytes(present).hash.hex()
         raise ProofError(
-            f"{where} is a state of the module {found[:12]}..., and the old version {old.name} is "
+            f"{where} is a state of the module {actual[:12]}..., and the old version {old.name} is "
             f"{old.code.hash.hex()[:12]}...: give the module that wrote the state"
         )
 

@@ -1,4 +1,4 @@
-"""Texts of calls, answers and rejects, as reports show them."""
+"""Texts of calls, answers and rejects in reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def cut(text: str, most: int = _MOST) -> str:
 
 
 def why(message: str) -> str:
-    """Return what a reject says in one line, without the canister's name, its backtrace and the platform's help."""
+    """Return the message of a reject in one line, without the canister's name, its backtrace and the platform's
+    help."""
     lines = message.partition("\nCanister Backtrace:")[0].splitlines()
     if len(lines) > 1 and (DOCUMENTATION in lines[-1] or lines[-1] == TOOLCHAIN):
         lines.pop()

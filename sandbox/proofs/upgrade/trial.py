@@ -1,4 +1,4 @@
-"""One trial: the canister at its starting point, and what the checks have seen of it so far."""
+"""One trial: the canister at its starting point, and the observations of its checks so far."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sandbox.proofs.upgrade.start import OWNER, Version
 class Trial:
     """A canister that is about to be upgraded from `old` to `new`, in a sandbox of its own.
 
-    `queries` are asked before and after. `upgraded`: the result of the upgrade, or the reject; `after`: what is seen
+    `queries` are asked before and after. `upgraded`: the result of the upgrade, or the reject; `after`: the observation
     then; `losses`: how the data differ. Checks undo what they change.
     """
 
@@ -38,7 +38,7 @@ class Trial:
 
     @cached_property
     def before(self) -> Observation:
-        """What is seen before the upgrade; first asked for then."""
+        """The observation before the upgrade, made on first access."""
         return observe(self.sandbox, self.canister, self.old, self.queries)
 
     @cached_property
@@ -53,7 +53,8 @@ class Trial:
         return runtime_of(self.canister).subnet.instruction_limits.install
 
     def towards(self, new: Version) -> Trial:
-        """Return the trial of an upgrade to another version from the same state; what is seen before it is kept."""
+        """Return the trial of an upgrade to another version from the same state; the observation before it is
+        reused."""
         other = replace(self, new=new, upgraded=None, after=None, losses=None)
         other.__dict__["before"] = self.before
         return other
@@ -63,8 +64,8 @@ class Trial:
         return self.canister.upgrade(version.wasm, version.argument, sender=OWNER)
 
     def observe(self, version: Version) -> Observation:
-        """Look at the canister, which runs `version` now. What the old version rejects is not asked again: there is
-        nothing to compare, and it may have run into its instruction limit."""
+        """Observe the canister, which runs `version` now. Queries that the old version rejects are not repeated: there
+        is nothing to compare, and they may have reached the instruction limit."""
         known = self.before.answers
         asked = [query for query in self.queries if known[query.text].reject is None]
         seen = observe(self.sandbox, self.canister, version, asked)

@@ -1,5 +1,5 @@
-"""Update calls to try on copies: for each method some over keys and values that the canister knows, and the longest
-texts and blobs that it takes. No structure can be written from outside, so the canister's own methods write.
+"""Update calls that are tried on copies: for each method some with keys and values that the canister knows, and the
+longest texts and blobs that it takes. No structure can be written from outside, so the canister's own methods write.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _MOST = 1 << 16
 _PLACES = 4
 """Texts and blobs in the arguments of one method that are made longer, one at a time."""
 INSTRUCTIONS = 100_000_000
-"""What one message of a try may execute. A call that needs more than half of it is not compared."""
+"""Instructions that one message of a try may execute. A call that needs more than half of it is not compared."""
 _SHORT = 50_000_000
 """Instructions of a query that is asked again after writes."""
 _ENDLESS = 2
-"""Calls of a method that come to that limit, after which it is not tried any more."""
+"""Calls of a method that may reach that limit before the method is no longer tried."""
 _ROUNDS = 20
 
 Path = tuple[str | int, ...]
-"""Where in the arguments a value is."""
+"""The path of a value in the arguments."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Longer:
 
 @dataclass
 class Tries:
-    """What the old version does with update calls, each on a copy of its own, before the upgrade."""
+    """The results of update calls of the old version, each on a separate copy, before the upgrade."""
 
     tries: list[Try] = field(default_factory=list)
     longer: list[Longer] = field(default_factory=list)
     methods: int = 0
     """The update methods that were tried."""
     sequence: list[Call] = field(default_factory=list)
-    """One call of each method, made one after the other, not on copies of their own."""
+    """One call of each method, made one after the other on the same copy."""
     after: Observation | None = None
-    """What is seen after the sequence."""
+    """The observation after the sequence."""
 
 
 def try_old(trial: Trial) -> Tries:
-    """Call every update method of the old version; nothing stays changed."""
+    """Call every update method of the old version; all changes are undone."""
     tries, interface = Tries(), trial.old.interface
     if interface is None:
         return tries
@@ -109,7 +109,7 @@ def _make_sequence(trial: Trial, tries: Tries) -> None:
 
 
 def short_queries(trial: Trial) -> list[Call]:
-    """Return the queries that are asked again after writes: those that the old version answers soon."""
+    """Return the queries that are repeated after writes: those that the old version answers within the limit."""
     answers = trial.before.answers
     return [
         query
@@ -165,7 +165,7 @@ def attempt(trial: Trial, version: Version, call: Call) -> CallResult | None:
 
 
 def make(trial: Trial, version: Version, call: Call) -> CallResult | None:
-    """Make a call that stays; None as for `attempt`."""
+    """Make a call whose effects stay; None as for `attempt`."""
     try:
         result = perform(trial.canister, version, call, _ROUNDS)
     except (StillWaiting, RequestTooLarge):
@@ -176,7 +176,7 @@ def make(trial: Trial, version: Version, call: Call) -> CallResult | None:
 
 @contextmanager
 def limited(trial: Trial, *kinds: str) -> Iterator[None]:
-    """Let messages of these kinds (fields of `InstructionLimits`) execute only what a try may."""
+    """Limit messages of these kinds (fields of `InstructionLimits`) to the instructions of a try."""
     runtime = runtime_of(trial.canister)
     limits = runtime.subnet.instruction_limits
     few = {kind: min(getattr(limits, kind), INSTRUCTIONS) for kind in kinds}
@@ -188,7 +188,7 @@ def limited(trial: Trial, *kinds: str) -> Iterator[None]:
 
 
 def longest(trial: Trial, version: Version, longer: Longer) -> int:
-    """Return the longest size with which a version takes a call, at most `_MOST`; 0 if it takes none."""
+    """Return the longest size with which a version accepts a call, at most `_MOST`; 0 if it takes none."""
 
     def takes(size: int) -> bool:
         result = attempt(trial, version, longer.call(size))
@@ -198,7 +198,7 @@ def longest(trial: Trial, version: Version, longer: Longer) -> int:
 
 
 def most(takes: Callable[[int], bool], limit: int) -> int:
-    """Return the greatest number up to a limit that is taken, where all smaller ones are taken, too."""
+    """Return the greatest accepted number up to a limit, where all smaller ones are accepted, too."""
     if takes(limit):
         return limit
     taken, size = 0, 1
@@ -230,7 +230,7 @@ def _places(value: Any) -> Iterator[tuple[Path, str | bytes]]:
 
 
 def lengthened(value: Any, path: Path, size: int) -> Any:
-    """Return a value whose text or blob at a path has this many bytes: the first of what it was, then filling."""
+    """Return a value whose text or blob at a path has this many bytes: the beginning of the old one, then filling."""
     match value:
         case str():
             short = value.encode()[:size].decode(errors="ignore")

@@ -32,18 +32,18 @@ def verify_upgrade(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> UpgradeReport:
-    """Prove what an upgrade from `old` to `new` keeps and loses, and whether there is a way back.
+    """Prove the effects of an upgrade from `old` to `new` on data, interface and cost, and the ways back.
 
     `old`, `new`: modules as bytes or files, or `Version` to add arguments and interfaces. `state`: the data to begin
     with, an `.icsnap` file, a snapshot directory of dfx or icp-cli, or an image of stable memory; without it a canister
     just installed. `calls`: made on the old version first, as text such as `put("a", 5)`. `queries`: asked before and
-    after, besides those that take no argument. `accept`: ids of findings that shall not change the verdict. `limits`:
+    after, besides those that take no argument. `accept`: ids of findings that do not change the verdict. `limits`:
     other instruction limits than the platform's. Everything happens in a sandbox of its own; nothing outside changes.
 
-    `explore`: the number of sequences of at most eight calls that are made up from the interface of `old` and tried on
-    it; the proof goes on from the state that they make. `report.sequences` are the fewest calls that bring findings
-    about. The same `seed` makes up the same calls. While they are tried, a message may execute 100 million
-    instructions. Needs the extra `canister-sandbox[explore]`.
+    `explore`: the number of sequences of at most eight generated calls that are tried on `old`; the proof goes on from
+    the state that they make. `report.sequences` are the fewest calls that cause findings. The same `seed` generates the
+    same calls. While they are tried, a message may execute 100 million instructions. Needs the extra
+    `canister-sandbox[explore]`.
 
     `ProofError`, `SnapshotFileError`: the proof cannot begin; `CallRejected`: the old version cannot be installed, or
     one of the calls fails.
@@ -146,7 +146,7 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 
 
 def _start(trial: Trial) -> Check:
-    """Say what there is to lose."""
+    """Return a check that reports the data before the upgrade."""
     decoded, status = trial.before.decoded, trial.canister.status()
     entries = sum(part.count or 0 for part in decoded.parts)
     sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"

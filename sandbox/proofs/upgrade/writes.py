@@ -1,4 +1,4 @@
-"""Writes: the same update calls on copies of the canister before and after the upgrade, and what they leave.
+"""The check of writes: the same update calls on copies before and after the upgrade, and their effects.
 
 Structures that a new version reads well may be dead at the first write, or be damaged by it: a key that is longer than
 the new version allows, a value for which the old layout has no room, a Candid value that the new type cannot replace.
@@ -26,8 +26,8 @@ _NAME = "writes"
 
 
 def check(trial: Trial, tries: Tries) -> Check:
-    """Make on the upgraded canister the calls that the old version takes, and longer ones that only the new takes. That
-    a method is missing is a matter of the interface."""
+    """Make on the upgraded canister the calls that the old version takes, and longer ones that only the new takes.
+    Missing methods belong to the check of the interface."""
     common = [each for each in tries.tries if trial.new.methods.get(each.call.method) == "update"]
     if not common:
         what = f"none of {tries.methods} update methods took a call" if tries.methods else "no update method is known"
@@ -59,7 +59,7 @@ def _failed(results: _Results) -> Iterator[Finding]:
 
 
 def _different(trial: Trial, results: _Results) -> Iterator[Finding]:
-    """Yield a finding for each method whose reply is another one."""
+    """Yield a finding for each method with another reply."""
     reported = set()
     for each, now in results:
         if now is None or now.reject is not None or each.call.method in reported:
@@ -71,8 +71,8 @@ def _different(trial: Trial, results: _Results) -> Iterator[Finding]:
 
 
 def _damaged(trial: Trial, tries: Tries) -> Iterator[Finding]:
-    """Yield a finding for each method with a call that succeeds and damages what is stored: with the longest value that
-    the new version takes. All calls are made on one copy; only where that does harm each one is looked at."""
+    """Yield a finding for each method with a call that succeeds and damages stored data, also with the longest value
+    that the new version takes. All calls are made on one copy first, and one by one only if that does harm."""
     assert trial.after is not None
     common = [longer for longer in tries.longer if longer.short.method in trial.new.methods]
     calls = [longer.call(longest(trial, trial.new, longer)) for longer in common]
@@ -93,8 +93,8 @@ def _damaged(trial: Trial, tries: Tries) -> Iterator[Finding]:
 
 
 def _sequence(trial: Trial, tries: Tries) -> Iterator[Finding]:
-    """Make one call of each method, and compare what is there with what the old version has after the same calls: a
-    structure may be lost when it is touched for the first time, and not in the upgrade."""
+    """Make one call of each method, and compare the data with those of the old version after the same calls: a
+    structure may be lost at its first use, and not in the upgrade."""
     assert tries.after is not None
     with trial.sandbox.anchor():
         results = [make(trial, trial.new, call) for call in tries.sequence]
@@ -114,14 +114,14 @@ def _sequence(trial: Trial, tries: Tries) -> Iterator[Finding]:
 
 
 def _stayed(trial: Trial, query: Call) -> bool:
-    """Whether the upgrade alone leaves the answer as it is."""
+    """Return whether the upgrade alone does not change the answer."""
     assert trial.after is not None
     was, now = trial.before.answers[query.text], trial.after.answers[query.text]
     return was.reject is None and now.reject is None and same_answer(trial.old, query, was, now)
 
 
 def _harm(trial: Trial, calls: Collection[Call], known: Collection[str]) -> list[str]:
-    """Return what calls damage: structures that no decoder understands any more, queries that fail. `known`: names of
+    """Return the damage by calls: structures that become undecodable, queries that fail. `known`: names of
     structures that were damaged before."""
     assert trial.after is not None
     with trial.sandbox.anchor():
@@ -137,7 +137,7 @@ def _harm(trial: Trial, calls: Collection[Call], known: Collection[str]) -> list
 
 
 def damages(data: InspectionTarget) -> dict[str, str]:
-    """Return by the name of a structure what its decoder says is unreadable or contradictory in it."""
-    found = {part.name: (part.problem, *part.checked.damages) for part in decode_data(data).parts}
-    said = {name: [text for text in texts if text is not None] for name, texts in found.items()}
+    """Return the first problem that its decoder reports, by the name of each damaged structure."""
+    problems = {part.name: (part.problem, *part.checked.damages) for part in decode_data(data).parts}
+    said = {name: [text for text in texts if text is not None] for name, texts in problems.items()}
     return {name: texts[0] for name, texts in said.items() if texts}
