@@ -21,7 +21,7 @@ ANSWER = {"status": 200, "headers": [{"name": "x", "value": "y"}], "body": b"hel
 
 
 class Outside:
-    """A world with one page; remembers what it was asked."""
+    """A server with one page; records the requests."""
 
     def __init__(self, answer: Mapping[str, Any] = OK) -> None:
         self.answer = answer

@@ -103,7 +103,7 @@ class Exploration:
 def explore(subject: Subject, count: int, number: int, progress: Callable[[int], None]) -> Exploration:
     """Try `count` sequences; the same `number` as seed tries the same ones. `progress` gets the number done."""
     made = 0
-    kept: dict[tuple[str, ...], Sequence] = {}
+    distinct: dict[tuple[str, ...], Sequence] = {}
     tried = 0
     updates = subject.methods(queries=False)
 
@@ -113,11 +113,11 @@ def explore(subject: Subject, count: int, number: int, progress: Callable[[int],
         made, tried = made + calls, tried + 1
         progress(tried)
         if sequence.changes:
-            kept.setdefault(tuple(call.text for call in sequence.calls), sequence)
+            distinct.setdefault(tuple(call.text for call in sequence.calls), sequence)
 
     if updates:
         drawn(_sequences(subject, updates), count, number, attempt)
-    return Exploration(tried, made, tuple(kept.values()))
+    return Exploration(tried, made, tuple(distinct.values()))
 
 
 def drawn(strategy: st.SearchStrategy[T], count: int, number: int, use: Callable[[T], None]) -> None:

@@ -106,21 +106,21 @@ class Node:
 class Problems:
     """The problems of a file and the files that it uses, gathered while it is read."""
 
-    found: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     def caught(self, read: Callable[[], T]) -> T | None:
-        """Return the result of `read`; None after noting its problem."""
+        """Return the result of `read`; None if it raises a problem, which is recorded."""
         try:
             return read()
         except Wrong as wrong:
-            if wrong.problem not in self.found:
-                self.found.append(wrong.problem)
+            if wrong.problem not in self.problems:
+                self.problems.append(wrong.problem)
             return None
 
     def settle(self) -> None:
         """Raise `ScenarioError` if there is any problem."""
-        if self.found:
-            raise ScenarioError(sorted(self.found, key=lambda p: (str(p.place.file), p.place.line, p.place.column)))
+        if self.problems:
+            raise ScenarioError(sorted(self.problems, key=lambda p: (str(p.place.file), p.place.line, p.place.column)))
 
 
 def read_yaml(path: Path) -> Node:

@@ -71,7 +71,7 @@ def _different(trial: Trial, results: _Results) -> Iterator[Finding]:
 
 
 def _damaged(trial: Trial, tries: Tries) -> Iterator[Finding]:
-    """Yield a finding for each method with a call that succeeds and damages stored data, also with the longest value
+    """Yield a finding for each method with a call that succeeds and damages stored data: a call with the longest value
     that the new version takes. All calls are made on one copy first, and one by one only if that does harm."""
     assert trial.after is not None
     common = [longer for longer in tries.longer if longer.short.method in trial.new.methods]
