@@ -14,8 +14,8 @@ Doc: TypeAlias = Union[str, "Block", "tuple[Doc, ...]"]
 class Block:
     """Items between an opening and a closing mark.
 
-    `pad` surrounds the items on one line; `last` follows the last one when the block is broken;
-    `one_line` forbids breaking it.
+    `pad` surrounds the items on one line; `last` follows the last one when the block is broken; `one_line` forbids
+    breaking it.
     """
 
     __slots__ = ("closing", "items", "last", "one_line", "opening", "pad", "separator", "width")

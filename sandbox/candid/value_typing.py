@@ -1,7 +1,7 @@
 """Types of literals: the Python value of a literal at a type, and the inferred type of a literal.
 
-`Typist` follows the coercion rules of the spec. With `exact`, an unknown field or an option whose
-content does not fit is an error; coercion would drop the field and make the option null.
+`Typist` follows the coercion rules of the spec. With `exact`, an unknown field or an option whose content does not fit
+is an error; coercion would drop the field and make the option null.
 
 Spec: dfinity/candid `spec/Candid.md`, "Values" and "Coercion".
 """
@@ -269,8 +269,8 @@ _LONE_TYPES: dict[str, Type] = {
 
 
 def join(one: Type, other: Type) -> Nested[Type | None] | Type | None:
-    """Return the least type for values of both, or the nested call for it; None if only `reserved`
-    or an added option fits."""
+    """Return the least type for values of both, or the nested call for it; None if only `reserved` or an added option
+    fits."""
     if one in (other, EMPTY):
         return other
     if other == EMPTY:

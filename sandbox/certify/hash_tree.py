@@ -1,8 +1,8 @@
 """Labelled hash trees: interface specification, "Certificate" (the tree and its digest) and "Lookup".
 
-A tree is a frozen value with its digest, so a tree that shares most of its parts
-with an older one costs what is new. The *items* of a tree are what remains when its forks are flattened: one leaf, or
-labelled subtrees in strictly increasing order of labels (bytes), with pruned parts anywhere between.
+A tree is a frozen value with its digest, so a tree that shares most of its parts with an older one costs only its new
+parts. The *items* of a tree are what remains when its forks are flattened: one leaf, or labelled subtrees in strictly
+increasing order of labels (bytes), with pruned parts anywhere between.
 
 Promises: `lookup` answers as the specification's `lookup_path` on every well-formed tree, in time that follows the
 depth of the tree and not its size; `decode` gives only well-formed trees and raises nothing but `CertificateError`.

@@ -3,8 +3,8 @@
     results/KEY.json      a cell; KEY covers both modules, arguments, interfaces, calls, queries, limits, the version
     states/KEY.icsnap     the starting state of a build
 
-Files are written beside and renamed, so that a killed run loses only unfinished cells. A file that
-is damaged, or of another format, counts as absent.
+Files are written beside and renamed, so that a killed run loses only unfinished cells. A file that is damaged, or of
+another format, counts as absent.
 """
 
 from __future__ import annotations
