@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -94,6 +95,8 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
         raise Misuse(f"the proof cannot begin: {rejected.message}") from rejected
     except (ProofError, CallFileError) as error:
         raise Misuse(str(error)) from error
+    if state is not None and state != Path(str(source)):
+        report = replace(report, start=report.start.replace(str(state), f"snapshot {source}"))
     facts, parts = render_upgrade(report)
     if isinstance(html, Path):
         write_report(html, upgrade_page(report))

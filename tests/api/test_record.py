@@ -128,11 +128,11 @@ def test_snapshots_via_hooks_and_stable_images_replay(path: Path, tmp_path: Path
 
 
 def test_every_command_can_be_recorded() -> None:
-    """What handlers take, beside the world, is made of values that a record can hold."""
+    """What handlers take, beside the context, is made of values that a record can hold."""
     blobs: dict[bytes, bytes] = {}
     for handler in HANDLERS.values():
         for name, kind in get_type_hints(handler).items():
-            if isinstance(kind, type) and is_dataclass(kind) and name not in ("world", "return"):
+            if isinstance(kind, type) and is_dataclass(kind) and name not in ("context", "return"):
                 assert kind.__name__ in CLASSES, handler.__name__
     memory = Pool().memory(5 << 20)
     memory.write((1 << 20) - 2, b"over the edge")

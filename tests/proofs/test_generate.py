@@ -52,6 +52,7 @@ def test_a_record_that_contains_itself_has_no_value() -> None:
         Generator(Random(0)).arguments(function)
 
 
+@pytest.mark.slow
 def test_types_may_be_nested_deeper_than_the_stack() -> None:
     deep = parse_type("record { " * 3000 + "nat8" + " }" * 3000)
     assert len(encode((deep,), [Generator(Random(1)).value(deep)])) > 3000

@@ -37,6 +37,7 @@ def large_change(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.slow
 def test_killed_at_any_file_operation_the_checks_are_those_of_the_bytes(tmp_path: Path) -> None:
     live = live_state(tmp_path / "first")
     reference = tmp_path / "reference"

@@ -39,7 +39,7 @@ def check(trial: Trial) -> Check:
         findings: list[Finding] = list(lost_data("not-idempotent-loses" if migrates else "next-upgrade-loses", losses))
         if not findings:
             findings += changed_data("next-upgrade-changes", losses)
-            findings += differences(trial, trial.after, again)
+            findings += differences(trial, trial.after, again, " after a second upgrade")
     return Check(_NAME, f"succeeds: {summary(losses)}", tuple(findings), facts(losses))
 
 

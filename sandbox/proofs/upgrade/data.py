@@ -45,7 +45,7 @@ def summary(losses: Losses) -> str:
     counts = {
         "lost": sum(group.lost or group.changed for group in losses.lost),
         "changed": sum(group.changed for group in losses.changed),
-        "moved": sum(group.lost + group.changed for group in losses.moved),
+        "moved or reshaped": sum(group.lost + group.reshaped for group in losses.moved),
         "added": sum(group.added for group in losses.added),
     }
     said = [f"{count:,} {word}" for word, count in counts.items() if count]
@@ -61,6 +61,7 @@ def facts(losses: Losses) -> dict[str, object]:
                 "lost": group.lost,
                 "changed": group.changed,
                 "added": group.added,
+                "reshaped": group.reshaped,
                 "moved": group.moved,
                 "examples": group.examples,
             }
@@ -78,7 +79,7 @@ def lost_data(rule: str, losses: Losses) -> Iterator[Finding]:
 
 def _of_all(group: Group, losses: Losses) -> str:
     before = losses.counts[group.structure][0]
-    if before is not None and before >= group.lost > 1:
+    if group.keyed and before is not None and before >= group.lost > 1:
         return f"{group.lost:,} of {before:,} entries"
     return counted(group.lost, "value")
 

@@ -44,6 +44,9 @@ _ID = re.compile(r"\._(\d{1,10})_")
 """A field without a name in a path."""
 _EXAMPLES = 3
 _NULL = Scalar(None, "null")
+_PLAIN = frozenset({"true", "false", "null", ""})
+_DIGITS = 4
+"""Digits of a number that does not turn up by chance."""
 _SAMPLE = 32
 """Keys from which their format is guessed."""
 _TEXT = 120
@@ -52,28 +55,41 @@ _TEXT = 120
 
 @dataclass
 class Group:
-    """The differences at one place. `was`, `now`: the values there before and after, by their texts."""
+    """The differences at one place: values lost, changed, added, and `reshaped`, that is the same ones in another form,
+    such as `7` and `opt 7`. `left`, `arrived`: the lost values, and those that were not there before, by their texts.
+    `keyed`: whether the place is within the entries of a map or list."""
 
     place: str
     structure: str
+    keyed: bool = False
     lost: int = 0
     changed: int = 0
     added: int = 0
-    was: Counter[str] = field(default_factory=Counter)
-    now: Counter[str] = field(default_factory=Counter)
+    reshaped: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+    arrived: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     moved: bool = False
-    """Whether every value from here is elsewhere now."""
+    """Whether every lost value is elsewhere now."""
 
     def note(self, where: str, before: Node | None, after: Node | None) -> None:
         """Count one difference."""
         gone, new = after is None or after == _NULL, before is None or before == _NULL
-        self.lost += gone
-        self.added += new
-        self.changed += not (gone or new)
-        self.was.update(leaves(before))
-        self.now.update(leaves(after))
-        if before is not None and not new and len(self.examples) < _EXAMPLES:
+        if gone and new:
+            return
+        was, now = Counter(leaves(before)), Counter(leaves(after))
+        self.arrived += now - was
+        if gone:
+            self.lost += 1
+            self.left += was
+        elif new:
+            self.added += 1
+        elif was <= now:
+            self.reshaped += 1
+        else:
+            self.changed += 1
+        if not new and len(self.examples) < _EXAMPLES:
+            assert before is not None
             self.examples.append(f"{where}: {_short(before)} → {'gone' if after is None else _short(after)}")
 
 
@@ -94,17 +110,17 @@ class Losses:
     @property
     def changed(self) -> list[Group]:
         """Groups of changed values."""
-        return [group for group in self.groups if group.changed and not group.lost and not group.moved]
+        return [group for group in self.groups if group.changed and group not in self.lost]
 
     @property
     def moved(self) -> list[Group]:
-        """Groups whose values have all moved elsewhere."""
-        return [group for group in self.groups if group.moved]
+        """Groups whose values are all there, elsewhere or in another form."""
+        return [group for group in self.groups if (group.moved or group.reshaped) and not group.changed]
 
     @property
     def added(self) -> list[Group]:
         """Groups without values before."""
-        return [group for group in self.groups if not (group.lost or group.changed)]
+        return [group for group in self.groups if not (group.lost or group.changed or group.reshaped)]
 
 
 NO_LOSSES = Losses((), (), {})
@@ -120,15 +136,24 @@ def find_losses(old: InspectionTarget, new: InspectionTarget, names: Mapping[int
         problems += [f"{structure.name}: {structure.problem}"] if structure.problem is not None else []
         problems += [f"{structure.name}: {damage}" for damage in structure.damages]
         for place, where, before, after in _Entries(structure, names):
-            groups.setdefault(place, Group(place, structure.name)).note(where, before, after)
+            keyed = structure.entries[0].key.__class__ is not str
+            groups.setdefault(place, Group(place, structure.name, keyed)).note(where, before, after)
     arrived = Counter[str]()
     for group in groups.values():
-        arrived.update(group.now)
+        arrived += group.arrived
     for group in groups.values():
-        group.moved = bool(group.lost or group.changed) and group.was <= arrived
+        group.moved = bool(group.lost) and _is_elsewhere(group, arrived, groups.values())
     _name_fields(groups.values(), (old, new))
     counts = {structure.name: structure.counts for structure in structures}
     return Losses(tuple(groups.values()), tuple(problems), counts)
+
+
+def _is_elsewhere(group: Group, arrived: Counter[str], groups: Iterable[Group]) -> bool:
+    """Return whether all values that left a place have arrived somewhere. Values such as `true` or `3` are anywhere:
+    they count only if exactly these have arrived at one place."""
+    if all(value in _PLAIN or (value.isdigit() and len(value) < _DIGITS) for value in group.left):
+        return any(group.left == other.arrived for other in groups)
+    return group.left <= arrived
 
 
 def _name_fields(groups: Iterable[Group], states: Iterable[InspectionTarget]) -> None:

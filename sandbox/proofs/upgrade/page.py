@@ -110,21 +110,21 @@ def _hooks(check: Check) -> Iterator[Html]:
 
 def _data(check: Check) -> Iterator[Html]:
     places = check.facts["places"]
-    names = ["place", "lost", "changed", "added", "moved"]
+    names = ["place", "lost", "changed", "added", "reshaped", "moved"]
     lines = [_place(place) for place in places]
-    content: list[Html] = [table(names, lines, right=names[1:4])] if lines else [paragraph(check.text)]
+    content: list[Html] = [table(names, lines, right=names[1:])] if lines else [paragraph(check.text)]
     content += [page_map(title, pages, STYLE) for title, pages in check.maps.items()]
     yield section("Data", *content)
 
 
 def _place(place: Mapping[str, Any]) -> list[Cell | str]:
     lost, changed = place["lost"], place["changed"]
-    grave = not place["moved"]
     return [
         place["place"],
-        Cell(f"{lost:,}", "bad") if lost and grave else f"{lost:,}",
-        Cell(f"{changed:,}", "warn") if changed and grave else f"{changed:,}",
+        Cell(f"{lost:,}", "bad") if lost and not place["moved"] else f"{lost:,}",
+        Cell(f"{changed:,}", "warn") if changed else f"{changed:,}",
         f"{place['added']:,}",
+        f"{place['reshaped']:,}",
         "yes" if place["moved"] else "",
     ]
 

@@ -38,17 +38,18 @@ def _row(trial: Trial, call: Call) -> dict[str, object]:
     }
 
 
-def differences(trial: Trial, before: Observation, after: Observation) -> Iterator[Finding]:
-    """Yield a finding for each query with another answer; missing methods belong to the check of the interface."""
+def differences(trial: Trial, before: Observation, after: Observation, when: str = "") -> Iterator[Finding]:
+    """Yield a finding for each query with another answer; missing methods belong to the check of the interface. `when`:
+    added to the name of the query."""
     for call in trial.queries:
         was, now = before.answers[call.text], after.answers[call.text]
         if was.reject is not None or call.method not in trial.new.methods:
             continue
         if now.reject is not None:
-            yield finding("query-fails", f"{call.text}: {why(now.reject.message)}", now.backtrace)
+            yield finding("query-fails", f"{call.text}{when}: {why(now.reject.message)}", now.backtrace)
         elif not same_answer(trial.old, call, was, now):
             old, new = shown(trial.old, call, was), shown(trial.new, call, now)
-            yield finding("query-differs", call.text, (f"before  {cut(old)}", f"after   {cut(new)}"))
+            yield finding("query-differs", f"{call.text}{when}", (f"before  {cut(old)}", f"after   {cut(new)}"))
 
 
 def same_answer(version: Version, call: Call, was: CallResult, now: CallResult) -> bool:

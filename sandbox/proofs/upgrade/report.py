@@ -77,6 +77,9 @@ class UpgradeReport:
         for finding in self.findings:
             if finding.severity > Severity.NOTE and finding.id not in self.accepted:
                 return f"{finding.rule.title}: {finding.text}"
+        accepted = sorted({each.id for each in self.findings if each.severity > Severity.NOTE})
+        if accepted:
+            return f"nothing was lost but what was accepted ({', '.join(accepted)})"
         return "nothing was lost in what was looked at"
 
     def check(self, name: str) -> Check | None:

@@ -70,6 +70,22 @@ def test_values_that_are_elsewhere_now_are_not_lost(old: tuple[str, object], new
 @pytest.mark.parametrize(
     ("old", "new", "finding"),
     [
+        (("(vec text)", ["one", "two"]), ("(vec text)", ["two", "one"]), "data-changed"),
+        (
+            ("(vec record { text; nat })", [("ann", 500), ("bob", 700)]),
+            ("(vec record { text; nat })", [("ann", 700), ("bob", 500)]),
+            "data-changed",
+        ),
+        (
+            ("(record { a : nat; b : nat })", {"a": 5, "b": 9}),
+            ("(record { a : nat; b : nat })", {"a": 9, "b": 5}),
+            "data-changed",
+        ),
+        (
+            ("(record { a : bool; b : nat })", {"a": True, "b": 1}),
+            ("(record { b : nat; c : vec bool })", {"b": 1, "c": [True, False]}),
+            "data-lost",
+        ),
         (("(vec text)", ["one", "two"]), ("(vec text)", ["one"]), "data-lost"),
         (("(vec text)", ["one", "one"]), ("(vec text)", ["one"]), "data-lost"),
         (("(opt text)", "one"), ("(opt text)", None), "data-lost"),
