@@ -7,6 +7,7 @@ if [ ! -x .venv/bin/python ]; then
         candidate=
     done
     [ -n "$candidate" ] || { echo "Python 3.11 or newer is needed (set PYTHON=/path/to/python)" >&2; exit 2; }
+    echo "making .venv with $("$candidate" --version); this takes about a minute" >&2
     "$candidate" -m venv .venv
 fi
 if ! cmp -s pyproject.toml .venv/installed-from.toml; then

@@ -132,7 +132,7 @@ RULES = {
             "query-differs",
             _RISK,
             "A query answers differently after the upgrade",
-            "Check that the new version means it. Answers about versions, memory or cycles may differ.",
+            "Check that this is meant. Answers about versions, memory, cycles or transient variables may differ.",
         ),
         Rule(
             "write-fails",

@@ -95,7 +95,7 @@ class MatrixReport:
                 if each.severity > Severity.NOTE:
                     key = (each.id, _COUNT.sub(_noun, each.text), self.accepted(each, *pair))
                     cells_by_finding.setdefault(key, (each, []))[1].append(pair)
-        groups = [Group(each, key[2], tuple(pairs)) for key, (each, pairs) in cells_by_finding.items()]
+        groups = [Group(each, key[2], tuple(dict.fromkeys(pairs))) for key, (each, pairs) in cells_by_finding.items()]
         return tuple(sorted(groups, key=lambda group: (group.accepted, -group.finding.severity)))
 
     def to_dict(self) -> dict[str, Any]:

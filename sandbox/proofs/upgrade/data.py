@@ -31,7 +31,7 @@ def check(trial: Trial) -> Check:
     text = f"{counted(entries, 'entry')} in {counted(len(parts), 'structure')}: {summary(losses)}"
     if not parts:
         text = " ".join(decoded.notes) or "no structure was decoded"
-    maps = {"stable memory": FateMap(stable)} if stable.before or stable.after else {}
+    maps = {"stable memory as pre_upgrade leaves it": FateMap(stable)} if stable.before or stable.after else {}
     return Check("data", text, tuple(findings), facts(losses), maps=maps)
 
 

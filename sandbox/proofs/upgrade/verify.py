@@ -116,9 +116,10 @@ def checks(trial: Trial, progress: Progress = _silent, names: Container[str] | N
         progress("writes before")
         tried = tries.try_old(trial)
     progress("hooks")
-    yield hooks.check(trial)
+    ran = hooks.check(trial)
     if wanted("stable types") and stable_types.applies(trial):
         yield stable_types.check(trial)
+    yield ran
     if isinstance(trial.upgraded, CallRejected):
         return
     progress("state after")
