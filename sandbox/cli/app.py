@@ -46,13 +46,13 @@ class App(SharedOptions):
 
     @contextmanager
     def working(self) -> Iterator[Callable[[str], None]]:
-        """Yield a function that shows the present step on a terminal; elsewhere it does nothing."""
+        """Yield a function that shows a text, the present step, on a terminal; elsewhere it does nothing."""
         target = output.console(stderr=True)
         if self.json or not target.is_terminal:
             yield lambda text: None
             return
         with target.status("") as status:
-            yield lambda text: status.update(f"{text} ...")
+            yield status.update
 
     @contextmanager
     def session(

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import click
-from rich.status import Status
 
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.failures import FAILED, INTERRUPTED
 from sandbox.cli.interrupt import interruptible
-from sandbox.cli.render import output
 from sandbox.proofs.report.files import check_writable, write_report
 from sandbox.proofs.report.machine import json_report, junit_report
 from sandbox.proofs.report.model import Report
@@ -113,14 +109,13 @@ def _watched(app: App, run: Run) -> Report:
     """Run in a thread, so that Ctrl-C is answered at once, also within a message of a canister."""
     failures: list[BaseException] = []
     thread = Thread(target=partial(_guarded, run, failures), daemon=True, name="scenarios")
-    with interruptible(), _shown(app) as status:
+    with interruptible(), app.working() as show:
         thread.start()
         try:
             while thread.is_alive():
                 thread.join(_POLL)
-                if status is not None:
-                    progress = run.progress
-                    status.update(f"case {progress.case:,} of {progress.cases:,}, {progress.title}: {progress.step}")
+                progress = run.progress
+                show(f"case {progress.case:,} of {progress.cases:,}, {progress.title}: {progress.step}")
         except KeyboardInterrupt:
             return run.report(interrupted=True)
     if failures:
@@ -133,14 +128,3 @@ def _guarded(run: Run, failures: list[BaseException]) -> None:
         run.run()
     except BaseException as error:
         failures.append(error)
-
-
-@contextmanager
-def _shown(app: App) -> Iterator[Status | None]:
-    """Show the progress on a terminal; None elsewhere."""
-    target = output.console(stderr=True)
-    if app.json or not target.is_terminal:
-        yield None
-        return
-    with target.status("") as status:
-        yield status

@@ -89,7 +89,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
                 accept=accept,
                 explore=explore if isinstance(explore, int) else 0,
                 seed=seed if isinstance(seed, int) else 0,
-                progress=progress,
+                progress=lambda name: progress(f"{name} ..."),
             )
     except CallRejected as rejected:
         raise Misuse(f"the proof cannot begin: {rejected.message}") from rejected
