@@ -170,6 +170,7 @@ class Linker:
     def __init__(self, address: int) -> None:
         self.address = address
         self._delete = weakref.finalize(self, _linker_delete, address)
+        self._delete.atexit = False
 
     @classmethod
     def empty(cls, engine: wasmtime.Engine) -> Linker:

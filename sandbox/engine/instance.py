@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import wasmtime
 
-from sandbox.engine import bindings, stack
+from sandbox.engine import bindings, shutdown, stack
 from sandbox.engine.metering import Meter
 from sandbox.engine.runtime import Compiled, LinearMemory, Runtime
 from sandbox.engine.traps import EngineTrap, Frame, HostFailure, TrapKind
@@ -181,9 +181,11 @@ class Instance:
         running = _running
         outer, running.context = running.context, self.context
         try:
+            shutdown.enter(self.context)
             error, trap = bindings.call(self._context, function, self._words, arguments)
         finally:
             running.context = outer
+            shutdown.leave(outer)
         if error or trap or self._raised:
             self._raise(error, trap)
 

@@ -24,6 +24,7 @@ class PlainMemory:
         self.size = 0
         self.capacity = capacity
         self.close = weakref.finalize(self, host.unmap, self.base, length)
+        self.close.atexit = False
         if not self.grow(size):
             raise MemoryError(f"no memory of {size} bytes")
 

@@ -61,6 +61,7 @@ class BaseView:
         length = max(capacity + self._guard, PAGE)
         base = host.reserve(length)
         self._unmap = weakref.finalize(self, host.unmap, base, length)
+        self._unmap.atexit = False
         mapped = self.size if store.shared else min(self.size, memory.size)
         if mapped:
             host.map_private(base, mapped, store.fd, store.origin)

@@ -6,7 +6,9 @@ This is what the calls of the sandbox are measured against.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,8 @@ class BareCounter:
         self.reply, self.stable = bytearray(), bytearray()
         self.memory: wasmtime.Memory | None = None
         wanted: list[Any] = compiled.imports
-        imports = [wasmtime.Func(self.store, i.type, self._host(i)) for i in wanted]
+        host = partial(BareCounter._host, weakref.proxy(self))  # wasmtime keeps a function as long as its store lives
+        imports = [wasmtime.Func(self.store, i.type, host(i)) for i in wanted]
         self.exports: dict[str, Any] = dict(wasmtime.Instance(self.store, compiled, imports).exports(self.store))
         self.memory = next(e for e in self.exports.values() if isinstance(e, wasmtime.Memory))
         self.exports["canister_init"](self.store)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+import weakref
+from functools import lru_cache, partial
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ class Companion:
         self.store = wasmtime.Store(engine())
         self.failure: int | None = None
         one = wasmtime.FuncType([wasmtime.ValType.i32()], [])
-        fail = wasmtime.Func(self.store, one, self.fail)
+        fail = wasmtime.Func(self.store, one, partial(Companion.fail, weakref.proxy(self)))  # which must not keep it
         self.control = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))
         imports: list[Any] = [fail, self.control]
         self.exports: Any = wasmtime.Instance(self.store, module((pointer64, heap)), imports).exports(self.store)
