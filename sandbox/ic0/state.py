@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sandbox.engine.guest import GuestMemory
 from sandbox.engine.metering import Meter
@@ -90,6 +91,13 @@ class Rejected:
     message: str
 
 
+class ReplyHolder(Protocol):
+    """Where a reply is put together without the host (`control`)."""
+
+    def take_reply(self, x: Execution) -> None:
+        """Move the reply so far to the execution, which goes on with it."""
+
+
 class Execution:
     """One running execution: input, guest memory, effects so far."""
 
@@ -102,6 +110,7 @@ class Execution:
         "calls",
         "certificate",
         "certified_data",
+        "control",
         "env",
         "global_timer",
         "heap",
@@ -146,6 +155,7 @@ class Execution:
         # the guest, set by `canister` when the instance is there
         self.heap: GuestMemory | None = None
         self.meter: Meter | None = None
+        self.control: ReplyHolder | None = None
         self.on_log: Callable[[str], None] | None = None
         # effects
         self.reply_data = bytearray()
