@@ -91,7 +91,7 @@ class ControlMemory:
     def __init__(self, base: int, calls: Collection[str]) -> None:
         self._bytes = memoryview((ctypes.c_ubyte * WASM_PAGE).from_address(base)).cast("B")
         self._wants_controllers = "is_controller" in calls
-        self._known: frozenset[Principal] = frozenset()
+        self._known: Collection[Principal] = ()
         """The controllers that stand in the memory."""
 
     def give(self, x: Execution) -> None:
@@ -141,8 +141,8 @@ class ControlMemory:
         self._bytes[place : place + len(content)] = content
         return len(content)
 
-    def _controllers(self, controllers: frozenset[Principal]) -> int:
-        if controllers != self._known:
+    def _controllers(self, controllers: Collection[Principal]) -> int:
+        if controllers is not self._known:
             slots = b"".join(bytes(c).ljust(SLOT - 1, b"\0") + bytes((len(bytes(c)),)) for c in controllers)
             self._bytes[Place.CONTROLLERS : Place.CONTROLLERS + len(slots)] = slots
             self._known = controllers

@@ -8,7 +8,7 @@ them after a trap.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,15 +29,18 @@ class GuestTrap(Exception):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Environment:
-    """The subnet and the caller as one execution sees them. Times in nanoseconds since 1970, amounts in cycles."""
+    """The subnet and the caller as one execution sees them. Times in nanoseconds since 1970, amounts in cycles.
+
+    Not frozen, because one is made for each execution: a frozen record costs three times as much.
+    """
 
     canister_id: Principal
     caller: Principal
     time: int
     subnet_id: Principal = field(default_factory=Principal.management)
-    controllers: frozenset[Principal] = frozenset()
+    controllers: Collection[Principal] = ()
     status: int = 1
     version: int = 0
     global_timer: int = 0
