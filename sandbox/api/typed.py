@@ -92,4 +92,4 @@ def decode_results(function: FuncType, reply: bytes) -> Any:
 
 def is_query(function: FuncType) -> bool:
     """Whether a call of the method is a query call by its interface."""
-    return bool({"query", "composite_query"} & set(function.modes))
+    return "query" in function.modes or "composite_query" in function.modes

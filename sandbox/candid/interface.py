@@ -53,11 +53,11 @@ class Interface:
 
     def method(self, name: str) -> FuncType:
         """The type of one method; an unknown name is a CandidTypeError that lists the known ones."""
-        methods = self.methods
-        if name not in methods:
-            known = ", ".join(map(name_text, methods)) or "none"
-            raise CandidTypeError(f"the service has no method {name_text(name)}; it has: {known}")
-        return methods[name]
+        for known, kind in self.service.methods if self.service else ():
+            if known == name:
+                return _function(kind)
+        names = ", ".join(map(name_text, self.methods)) or "none"
+        raise CandidTypeError(f"the service has no method {name_text(name)}; it has: {names}")
 
     def field_names(self) -> frozenset[str]:
         """Return all field and tag names of the interface: a table for reading messages without types."""

@@ -36,6 +36,7 @@ from sandbox.record.watch import Outcome, Step
 FORMAT = 1
 _LINE = b"canister-sandbox record "
 _FRAME = struct.Struct(">I8s")
+_OUTCOME = tuple(field.name for field in fields(Outcome))
 _ENCODED = ("answer", "submitted", "outcalls")
 """Fields of an outcome that may hold long bytes."""
 _MOST = 1 << 31
@@ -95,7 +96,7 @@ class Writer:
 
     def outcome(self, outcome: Outcome) -> None:
         """Write the outcome of the last step."""
-        content = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
+        content = {name: getattr(outcome, name) for name in _OUTCOME}
         try:
             content |= {name: values.encode(content[name], self._blob) for name in _ENCODED}
             self._frame("outcome", content)

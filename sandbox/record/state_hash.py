@@ -32,6 +32,8 @@ initial values (2: they have a limit for the heap)."""
 
 _LEFT_OUT = frozenset({"pool", "results", "submissions", "certified", "canisters", "savepoints"})
 """Fields of `Subnet` that no canister sees, or that say nothing new; canisters count one by one."""
+_CHANGING = frozenset({"heap", "stable"})
+"""Fields of a canister whose value is a handle to bytes that change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class _Known:
     images: tuple[Image, Image]
     snapshots: dict[int, bytes]
     """Checksums by `id()` of the snapshots, which `state` keeps alive."""
+    plain: dict[str, Any]
+    """What was hashed, by field: the same value as in `state` is not made plain again."""
 
 
 class StateHash:
@@ -109,29 +113,43 @@ def _hashed(state: CanisterState, before: _Known | None) -> _Known:
     images = (state.heap.image(), state.stable.image())
     known = {} if before is None else before.snapshots
     snapshots = {id(s): known.get(id(s)) or snapshot_checksum(s) for s in state.snapshots}
-    record = {name: getattr(state, name) for name in _names(CanisterState)}
-    record |= {"snapshots": list(snapshots.values()), "chunks": sorted(state.chunks)}  # a chunk's name is its SHA-256
-    return _Known(state, _hash("canister", _plain(record)), images, snapshots)
+    plain: dict[str, Any] = {}
+    for name in _names(CanisterState):
+        value = getattr(state, name)
+        if name == "snapshots":
+            plain[name] = list(snapshots.values())
+        elif name == "chunks":
+            plain[name] = _plain(sorted(value))  # a chunk's name is its SHA-256
+        elif before is not None and name not in _CHANGING and value is getattr(before.state, name):
+            plain[name] = before.plain[name]
+        else:
+            plain[name] = _plain(value)
+    return _Known(state, _hash("canister", sorted(map(list, plain.items()))), images, snapshots, plain)
 
 
 def _plain(value: Any) -> Any:
     """Return a value as CBOR-ready values, equal for equal values."""
-    kind = type(value)
-    if kind in _AS_IS:
-        return value
-    if kind is tuple or kind is list or kind is RevertibleQueue:
-        return [_plain(item) for item in value]
-    plain = _LEAVES.get(kind)
-    if plain is not None:
-        return plain(value)
-    if isinstance(value, Enum):
-        return value.value
+    kind: Any = type(value)
+    return value if kind in _AS_IS else _plainer(kind)(value)
+
+
+@cache
+def _plainer(kind: Any) -> Callable[[Any], Any]:
+    """Return the function that makes values of one type plain."""
+    if kind in _LEAVES:
+        return _LEAVES[kind]
+    if kind in (tuple, list, RevertibleQueue):
+        return lambda value: [_plain(item) for item in value]
+    if issubclass(kind, Enum):
+        return lambda value: value.value
+    name = kind.__name__
     if is_dataclass(kind):
-        return [kind.__name__, *[_plain(getattr(value, name)) for name in _names(kind)]]
-    if isinstance(value, Mapping):
-        return [[_plain(key), _plain(value[key])] for key in sorted(value)]
+        names = tuple(field.name for field in fields(kind))
+        return lambda value: [name, *[_plain(getattr(value, field)) for field in names]]
+    if issubclass(kind, Mapping):
+        return lambda value: [[_plain(key), _plain(value[key])] for key in sorted(value)]
     assert kind is frozenset, kind
-    return [_plain(item) for item in sorted(value)]
+    return lambda value: [_plain(item) for item in sorted(value)]
 
 
 _AS_IS = frozenset({int, str, bytes, bool, type(None)})

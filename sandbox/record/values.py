@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from sandbox.errors import RecordError
@@ -85,16 +86,21 @@ def encode(value: Any, blob: Callable[[bytes, bytes], None]) -> Any:
         return value
     if isinstance(value, Principal):
         return ["p", bytes(value)]
+    name = type(value).__name__
+    if CLASSES.get(name) is type(value):
+        return ["r", name, {field: encode(getattr(value, field), blob) for field in _fields(name)}]
     if isinstance(value, tuple | list):
         return ["t" if isinstance(value, tuple) else "l", *(encode(item, blob) for item in value)]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return ["d", {key: encode(item, blob) for key, item in value.items()}]
     if isinstance(value, Image | Stored):
-        value = Sparse.of(value)
-    kind = type(value)
-    if is_dataclass(kind) and CLASSES.get(kind.__name__) is kind:
-        return ["r", kind.__name__, {field.name: encode(getattr(value, field.name), blob) for field in fields(kind)}]
-    raise RecordError(f"{value!r} cannot be recorded: no input of the platform has a {kind.__name__} in it")
+        return encode(Sparse.of(value), blob)
+    raise RecordError(f"{value!r} cannot be recorded: no input of the platform has a {name} in it")
+
+
+@cache
+def _fields(name: str) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(CLASSES[name]))
 
 
 def _bytes(value: bytes, blob: Callable[[bytes, bytes], None]) -> Any:

@@ -12,7 +12,7 @@ from sandbox.execution import CallResult, ExecutionEnvironment, Input, Managed, 
 from sandbox.management.transition import Http, HttpRequest
 from sandbox.principal import Principal
 from sandbox.record.state_hash import StateHash, rest_hash
-from sandbox.state import SnapshotState, Subnet
+from sandbox.state import SnapshotState, Subnet, evolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def watched(watcher: Watcher, env: ExecutionEnvironment, step: Input) -> Any:
         value, failure = None, error
     answer, own = _failed(failure) if failure is not None else _answered(value)
     outcome = watcher.outcome(env.subnet, answer, env, own)
-    watcher.after(replace(outcome, outcalls=outcalls))
+    watcher.after(evolve(outcome, outcalls=outcalls))
     if failure is not None:
         raise failure
     return value
