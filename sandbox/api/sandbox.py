@@ -201,7 +201,7 @@ class Sandbox:
     # --- who and what
 
     def identity(self, name: str) -> Principal:
-        """The principal of user `name`: always the same."""
+        """The principal of user `name`: always the same; the text of a principal is that principal."""
         return identity(name)
 
     @property

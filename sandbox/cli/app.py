@@ -113,13 +113,7 @@ class Session:
 
     def who(self, text: str) -> Principal:
         """A principal given as such, or by the name of a canister, or else as the name of a user."""
-        named = self.names.get(text)
-        if named is not None:
-            return named
-        try:
-            return Principal.from_text(text)
-        except PrincipalError:
-            return user(text)
+        return self.names.get(text) or user(text)
 
     def title(self, canister_id: Principal) -> str:
         """`name (id)`, or the id."""
@@ -133,10 +127,11 @@ class Session:
 
 
 def user(name: str) -> Principal:
-    """Return the principal of the user with this name. Misuse if the name is empty or blank."""
-    if not name.strip():
-        raise Misuse("the name of a user cannot be empty")
-    return identity(name)
+    """Return the principal with this text, or that of the user with this name. Misuse as for `identity`."""
+    try:
+        return identity(name)
+    except PrincipalError as error:
+        raise Misuse(str(error)) from None
 
 
 def with_app(function: F) -> F:

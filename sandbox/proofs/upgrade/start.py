@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api.canister import Canister
-from sandbox.api.identity import identity
+from sandbox.api.identity import identity, principal_of
 from sandbox.api.runtime import GENESIS
 from sandbox.api.sandbox import Sandbox
 from sandbox.api.typed import deployment_argument, interface_of, metadata
 from sandbox.candid import Interface
 from sandbox.canister.module import compile_module
-from sandbox.errors import InvalidModule, PrincipalError, SandboxError, SnapshotFileError
+from sandbox.errors import InvalidModule, SandboxError, SnapshotFileError
 from sandbox.execution import CallResult
 from sandbox.limits import ROUNDS
 from sandbox.principal import Principal
@@ -156,11 +156,4 @@ def perform(canister: Canister, version: Version, call: Call, max_rounds: int = 
 
 
 def _principal(sender: Principal | str | None) -> Principal:
-    if sender is None:
-        return OWNER
-    if isinstance(sender, Principal):
-        return sender
-    try:
-        return Principal.from_text(sender)
-    except PrincipalError:
-        return identity(sender)
+    return OWNER if sender is None else principal_of(sender)
