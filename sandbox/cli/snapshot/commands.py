@@ -190,7 +190,7 @@ def _row(session: Session, snapshot: Snapshot) -> tuple[object, ...]:
         session.names.of(snapshot.canister_id) or snapshot.canister_id,
         output.one_line(snapshot.label or ""),
         ("stable memory" if snapshot.via_hooks else "everything") + (", edited" if snapshot.derived else ""),
-        snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
+        output.date(snapshot.taken_on),
         len(snapshot.open_calls),
         output.size(snapshot.total_size),
         snapshot.checksum[:16] if snapshot.damage is None else Text("damaged", "bold red"),

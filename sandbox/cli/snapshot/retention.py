@@ -169,7 +169,7 @@ def _retained_text(done: Retained, dry_run: bool) -> Any:
 
 
 def _cells(snapshot: Snapshot) -> tuple[str, str, str]:
-    return snapshot.id.hex(), output.one_line(snapshot.label or ""), snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S")
+    return snapshot.id.hex(), output.one_line(snapshot.label or ""), output.date(snapshot.taken_on)
 
 
 @click.command(cls=Command)

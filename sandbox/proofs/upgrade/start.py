@@ -10,7 +10,6 @@ from typing import Any
 
 from sandbox.api.canister import Canister
 from sandbox.api.identity import identity, principal_of
-from sandbox.api.runtime import GENESIS
 from sandbox.api.sandbox import Sandbox
 from sandbox.api.typed import deployment_argument, interface_of, metadata
 from sandbox.candid import Interface
@@ -115,7 +114,6 @@ class Start:
         with portable.opened(self.state) as content:
             about = content.fields
             _check_module(content.module.read(0, content.module.size), old, content.where)
-        sandbox.set_time(max(about.taken_at, GENESIS))
         if not about.via_hooks:
             return sandbox.snapshots.create_canister(self.state, [OWNER], about.canister_id)
         canister = sandbox.create_canister([OWNER], about.canister_id)
