@@ -15,7 +15,6 @@ from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
 from sandbox.cli.snapshot.transfer import create_from, keep_time_option
 from sandbox.cli.state import recover
-from sandbox.errors import StillWaiting
 from sandbox.principal import Principal
 from sandbox.wasm import decode_module, read_facts
 
@@ -152,16 +151,10 @@ def _simple(name: str, done: str, text: str) -> click.Command:
 
     @with_app
     def run(app: App, canister: str) -> None:
-        unfinished = None
         with app.session() as session:
             target = session.canister(canister)
             title = session.title(target.id)
-            try:
-                getattr(target, name)(app.sender)
-            except StillWaiting as waiting:  # the state of the wait is saved, then the error is raised
-                unfinished = waiting
-        if unfinished is not None:
-            raise unfinished
+            getattr(target, name)(app.sender)
         app.emit({"canister_id": target.id, "done": done}, Text.assemble((f"{done} ", "green"), title))
 
     return Command(name, callback=run, params=[click.Argument(["canister"], metavar="CANISTER")], help=text)

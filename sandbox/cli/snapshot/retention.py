@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -20,18 +19,18 @@ from sandbox.cli.snapshot.transfer import bar
 from sandbox.cli.snapshot.verify_file import verified_file
 from sandbox.state import Keep, Policy
 from sandbox.store import Pruned
+from sandbox.units import nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months"}
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def duration(text: str) -> int:
     """Return a time such as `45s`, `30m`, `12h`, `7d` or `2w` in seconds."""
-    match = re.fullmatch(r"(\d{1,12})([smhdw])", text)
-    if match is None:
+    seconds, rest = divmod(nanoseconds(text) or -1, 1_000_000_000)
+    if seconds < 0 or rest:
         raise click.BadParameter(f"{text!r} is not a time such as 45s, 30m, 12h, 7d or 2w")
-    return int(match[1]) * _UNITS[match[2]]
+    return seconds
 
 
 def keep_options(command: F) -> F:
