@@ -77,7 +77,7 @@ def verify(app: App, which: tuple[str, ...], everything: bool, every: bool) -> N
             results = list(session.sandbox.snapshots.verify_all(ids, progress, every=every))
             files = [verified_file(path, progress) for path in paths.values() if path is not None]
         rows = [_verified_row(session, item) for item in results]
-    headers = ("id", "canister", "label", "read", "result")
+    headers = ("id", "canister", "label", "read", "content id", "result")
     listed: list[Any] = [output.Listing(headers, rows, ("read",))] if rows else []
     listed += [item.text for item in files]
     details = [Text(f"  {item.id.hex()} {d.part}: {d.why}", "dim") for item in results for d in item.differences]
@@ -96,6 +96,7 @@ def _verified_facts(item: Verified) -> dict[str, Any]:
         "differs": item.differs,
         "differences": [{"part": d.part, "why": d.why} for d in item.differences],
         "checksum": item.checksum,
+        "content_id": item.content_id,
         "bytes_read": item.bytes_read,
     }
 
@@ -104,7 +105,14 @@ def _verified_row(session: Session, item: Verified) -> tuple[object, ...]:
     parts = ", ".join(d.part for d in item.differences)
     result = Text("intact", "green") if item.intact else Text(f"differs: {parts}", "bold red")
     name = session.names.of(item.canister_id) or item.canister_id
-    return item.id.hex(), name, output.one_line(item.label or ""), output.size(item.bytes_read), result
+    return (
+        item.id.hex(),
+        name,
+        output.one_line(item.label or ""),
+        output.size(item.bytes_read),
+        (item.content_id or "")[:16],
+        result,
+    )
 
 
 @click.command(cls=Command)
