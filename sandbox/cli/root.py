@@ -24,6 +24,7 @@ COMMANDS = {
     "replay": LazyCommand(
         "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
     ),
+    "serve": LazyCommand("sandbox.cli.serve", "serve", "Serve the state to agents and tools, as a replica does."),
     "snapshot": LazyCommand(
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
