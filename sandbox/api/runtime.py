@@ -213,12 +213,13 @@ class SubnetRuntime:
     def update(
         self, canister_id: Principal, method: str, arg: bytes, sender: Sender = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
-        """Execute an update call to its answer: `Sandbox.update`."""
+        """Execute an update call to its answer: `Sandbox.update`. Calls nothing after `perform`: an exception that came
+        there would find the call done."""
         result: CallResult = self.perform(Update(canister_id, method, arg, sender_principal(sender), max_rounds))
         return result
 
     def query(self, canister_id: Principal, method: str, arg: bytes, sender: Sender = None) -> CallResult:
-        """Execute a query call: `Sandbox.query`."""
+        """Execute a query call: `Sandbox.query`; as `update`."""
         result: CallResult = self.perform(Query(canister_id, method, arg, sender_principal(sender)))
         return result
 
