@@ -43,6 +43,8 @@ from sandbox.store import StateDirectory
 GENESIS = 1_620_328_630_000_000_000
 """Time at which a new sandbox begins: 6 May 2021, 19:17:10 UTC, as in the platform's own test environments."""
 
+_NO_HOOKS = Hooks()
+
 OnLog = Callable[[Principal, str], None]
 OnStep = Callable[[Input, ExecutionEnvironment], None]
 
@@ -231,7 +233,8 @@ class SubnetRuntime:
 
     def environment(self) -> ExecutionEnvironment:
         """The environment in which the subnet executes messages."""
-        return ExecutionEnvironment(self.subnet, self.instances, self.on_log, Hooks(http=self.http))
+        hooks = _NO_HOOKS if self.http is None else Hooks(http=self.http)
+        return ExecutionEnvironment(self.subnet, self.instances, self.on_log, hooks)
 
     @exclusive
     def management_context(self, caller: Principal) -> ManagementContext:

@@ -109,20 +109,14 @@ class CanisterInstance:
         tracked = execution.mode_bit & _TRACKED
         self._before = written_pages(self.heap) if tracked and not self.clean else {}
         self.clean, self._heap_written = False, None
-        meter = self.meter
-        if meter[Cell.ACCESSED] == meter[Cell.SERIAL]:
-            self._stable_touched = True
-        meter[Cell.SERIAL] += 1
-        meter[Cell.ACCESSIBLE] = meter[Cell.MODIFIABLE] = stable_api.page_limit(execution.mode_bit)
-        meter[Cell.EARLIER] = execution.env.call_context_instructions
-        meter[Cell.LOG_ROOM] = LOG_CAPACITY
-        meter[Cell.REFUSED] = -1
         self.limited.limit, self.limited.peak = heap_limit, 0
         execution.heap = self.guest if self.prepared.facts.memory else None
-        execution.meter = meter
+        execution.meter = self.meter
         self.instance.context.subject = execution
         self._facts.give(execution)
-        meter.start(instructions)
+        earlier, pages = execution.env.call_context_instructions, stable_api.page_limit(execution.mode_bit)
+        if self.meter.start(instructions, earlier, LOG_CAPACITY, pages):
+            self._stable_touched = True
 
     def end(self, execution: Execution) -> None:
         """Move what the system calls of the message left to its execution."""

@@ -35,11 +35,19 @@ class Meter:
     def __setitem__(self, cell: Cell, value: int) -> None:
         self._cells[cell >> 3] = value
 
-    def start(self, limit: int) -> None:
-        """Let the guest execute `limit` instructions from now on."""
+    def start(self, limit: int, earlier: int, log_room: int, pages: int) -> bool:
+        """Begin the next message: let the guest execute `limit` instructions and access `pages` of stable memory.
+
+        `earlier`: instructions of the earlier executions of its call context; `log_room`: bytes free in its log.
+        Return True if the message before accessed stable memory.
+        """
         cells = self._cells
         cells[0] = cells[2] = limit
-        cells[1] = 0
+        cells[1], cells[3], cells[4], cells[9] = 0, earlier, log_room, -1
+        serial = cells[5]
+        cells[5], cells[6], cells[7] = serial + 1, pages, pages
+        accessed: bool = cells[8] == serial
+        return accessed
 
     def used(self) -> int:
         """Return the instructions executed since `start`: more than the limit where no check came in time."""

@@ -53,7 +53,8 @@ def _execute(env: ExecutionEnvironment, message: Message) -> None:
 def _is_management(env: ExecutionEnvironment, message: Ingress | Request) -> bool:
     """Whether the management canister is called: the subnet's own id is another name of it (`dfinity/ic`
     `rs/execution_environment/src/execution_environment.rs`)."""
-    return message.canister_id in (_MANAGEMENT, env.subnet.key.subnet_id)
+    name = message.canister_id
+    return name == _MANAGEMENT or name == env.subnet.key.subnet_id
 
 
 def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:

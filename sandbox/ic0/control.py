@@ -80,6 +80,8 @@ _ABSENT: Final = (1 << 64) - 1
 _GIVEN: Final = Struct(f"<19Q8x{SLOT}s{SLOT}s{SLOT}s")  # all of `Fact` in order; caller, own id, subnet's id
 _LEFT: Final = Struct("<5Q")  # from `TIMER` to `REPLY_SIZE`
 _REPLY: Final = Struct("<2Qq")  # `REPLIED`, `REPLY_SIZE`, `REPLY_LEFT`
+_MODE, _TIMER, _REPLIED = int(Fact.MODE), int(Fact.TIMER), int(Fact.REPLIED)
+_ARGUMENT, _REPLY_PLACE = int(Place.ARGUMENT), int(Place.REPLY)
 _REPLY_CALLBACKS: Final = int(RY | CRY)
 
 
@@ -99,7 +101,7 @@ class ControlMemory:
         env, arg, memory = x.env, x.arg, self._bytes
         size, method, reject = len(arg), 0, 0
         if size <= ARGUMENT_ROOM:
-            memory[Place.ARGUMENT : Place.ARGUMENT + size] = arg
+            memory[_ARGUMENT : _ARGUMENT + size] = arg
         else:
             size = _ABSENT
         if x.inspected_method:
@@ -109,7 +111,7 @@ class ControlMemory:
         caller, own, subnet = bytes(env.caller), bytes(env.canister_id), bytes(env.subnet_id)
         _GIVEN.pack_into(
             memory,
-            Fact.MODE,
+            _MODE,
             x.mode_bit,
             env.time,
             env.status,
@@ -150,7 +152,7 @@ class ControlMemory:
 
     def take(self, x: Execution) -> None:
         """Move the effects to the execution, which has ended."""
-        timer, timer_set, certified, replied, _ = _LEFT.unpack_from(self._bytes, Fact.TIMER)
+        timer, timer_set, certified, replied, _ = _LEFT.unpack_from(self._bytes, _TIMER)
         if timer_set:
             x.global_timer = timer
         if certified != _ABSENT:
@@ -160,12 +162,12 @@ class ControlMemory:
 
     def take_reply(self, x: Execution) -> None:
         """Move the reply so far to the execution: from now on the host alone goes on with the response."""
-        replied, size, left = _REPLY.unpack_from(self._bytes, Fact.REPLIED)
+        replied, size, left = _REPLY.unpack_from(self._bytes, _REPLIED)
         if left < 0 and not replied:
             return
-        content = bytes(self._bytes[Place.REPLY : Place.REPLY + size])
+        content = bytes(self._bytes[_REPLY_PLACE : _REPLY_PLACE + size])
         if replied:
             x.response = Replied(content)
         else:
             x.reply_data += content
-        _REPLY.pack_into(self._bytes, Fact.REPLIED, 0, 0, -1)
+        _REPLY.pack_into(self._bytes, _REPLIED, 0, 0, -1)
