@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandbox import Canister, Sandbox
 from scripts.benchmarks import guests
-from scripts.benchmarks.measure import once
+from scripts.benchmarks.measure import Operation, alone, once
 from scripts.benchmarks.row import Row, alone_within
 
 _FEW, _MANY = 100, 1_000
@@ -22,9 +22,18 @@ def growth(seconds: float) -> Iterator[Row]:
 
 
 def _on_disk(path: Path, count: int, seconds: float) -> Iterator[Row]:
-    """Open a state directory of `count` canisters."""
+    """Save a state directory of `count` canisters after one has changed, and open it."""
     with Sandbox.open(path) as sandbox:
-        _counters(sandbox, count)
+        canister = _counters(sandbox, count)[0]
+
+        def change() -> None:
+            canister.update("inc")
+
+        sandbox.save()
+        change()
+        sandbox.save()
+        saved = alone(Operation(sandbox.save, change), seconds)
+        yield alone_within(f"save, one canister of {count:,} changed", saved, 0.01 if count == _MANY else None)
     opened: list[Sandbox] = []
     yield alone_within(
         f"open a state directory of {count:,} canisters",
