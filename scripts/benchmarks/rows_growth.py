@@ -11,7 +11,7 @@ from scripts.benchmarks import guests
 from scripts.benchmarks.measure import Operation, alone, once
 from scripts.benchmarks.row import Row, alone_within
 
-_FEW, _MANY = 100, 1_000
+_FEW, _MANY, _IDLE = 100, 1_000, 5_000
 
 
 def growth(seconds: float) -> Iterator[Row]:
@@ -19,6 +19,12 @@ def growth(seconds: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as place:
         for count in (_FEW, _MANY):
             yield from _on_disk(Path(place, str(count)), count, seconds)
+
+    for count in (_FEW, _IDLE):
+        sandbox = Sandbox()
+        for _ in range(count):
+            guests.small(sandbox)
+        yield alone_within(f"tick() with {count:,} canisters, nothing due", alone(sandbox.tick, seconds), 0.0002)
 
 
 def _on_disk(path: Path, count: int, seconds: float) -> Iterator[Row]:
