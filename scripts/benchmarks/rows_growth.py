@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 from sandbox import Canister, Sandbox
 from scripts.benchmarks import guests
-from scripts.benchmarks.measure import Operation, alone, once
-from scripts.benchmarks.row import Row, alone_within
+from scripts.benchmarks.measure import Action, Operation, alone, compare, once
+from scripts.benchmarks.row import Row, alone_within, versus
 
-_FEW, _MANY, _IDLE = 100, 1_000, 5_000
+_FEW, _MORE, _MANY, _IDLE = 100, 400, 1_000, 5_000
 
 
 def growth(seconds: float) -> Iterator[Row]:
@@ -20,11 +21,26 @@ def growth(seconds: float) -> Iterator[Row]:
         for count in (_FEW, _MANY):
             yield from _on_disk(Path(place, str(count)), count, seconds)
 
+    yield _in_turn(seconds)
     for count in (_FEW, _IDLE):
         sandbox = Sandbox()
         for _ in range(count):
             guests.small(sandbox)
         yield alone_within(f"tick() with {count:,} canisters, nothing due", alone(sandbox.tick, seconds), 0.0002)
+
+
+def _in_turn(seconds: float) -> Row:
+    """Updates of canisters in turn, of which instances stay."""
+    few, more = (_counters(Sandbox(), count) for count in (_FEW, _MORE))
+
+    def updates(canisters: list[Canister]) -> Action:
+        each = cycle(canisters)
+        for canister in canisters:
+            canister.update("inc")
+        return lambda: next(each).update("inc")
+
+    found = compare(updates(more), updates(few), seconds)
+    return versus(f"an update of {_MORE:,} canisters in turn", found, f"of {_FEW:,}", 1.3)
 
 
 def _on_disk(path: Path, count: int, seconds: float) -> Iterator[Row]:
