@@ -65,6 +65,12 @@ def counter(sandbox: Sandbox) -> Canister:
     return _installed(sandbox, COUNTER.read_bytes())
 
 
+def build(number: int) -> bytes:
+    """The Motoko counter with a custom section: a module of its own for every number."""
+    name = f"build {number}".encode()
+    return COUNTER.read_bytes() + bytes([0, len(name) + 1, len(name)]) + name
+
+
 def small(sandbox: Sandbox) -> Canister:
     """A guest with one page of heap that does nothing."""
     return _installed(sandbox, _binary(_SMALL))

@@ -10,7 +10,8 @@ from pathlib import Path
 from sandbox import Canister, Sandbox
 from scripts.benchmarks import guests
 from scripts.benchmarks.measure import Action, Operation, alone, compare, once
-from scripts.benchmarks.row import Row, alone_within, versus
+from scripts.benchmarks.row import Row, alone_within, memory, versus
+from scripts.benchmarks.rows_system import private_memory
 
 _FEW, _MORE, _MANY, _IDLE = 100, 400, 1_000, 5_000
 
@@ -22,6 +23,7 @@ def growth(seconds: float) -> Iterator[Row]:
             yield from _on_disk(Path(place, str(count)), count, seconds)
 
     yield _in_turn(seconds)
+    yield from _builds()
     for count in (_FEW, _IDLE):
         sandbox = Sandbox()
         for _ in range(count):
@@ -41,6 +43,16 @@ def _in_turn(seconds: float) -> Row:
 
     found = compare(updates(more), updates(few), seconds)
     return versus(f"an update of {_MORE:,} canisters in turn", found, f"of {_FEW:,}", 1.3)
+
+
+def _builds() -> Iterator[Row]:
+    """Builds of one canister, one after the other: what a process keeps of them."""
+    for count in (_FEW, _MORE):
+        canister = Sandbox().create_canister()
+        before = private_memory()
+        for number in range(count):
+            canister.install(guests.build(count * _MANY + number), mode="reinstall")
+        yield memory(f"{count:,} builds of one canister: private memory", private_memory() - before, 256 * guests.MIB)
 
 
 def _on_disk(path: Path, count: int, seconds: float) -> Iterator[Row]:
