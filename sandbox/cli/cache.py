@@ -12,7 +12,7 @@ from sandbox.engine import cache as code
 
 @click.group(cls=Group)
 def cache() -> None:
-    """Show or delete the machine code of modules that is kept on disk.
+    """Show or delete the compiled code that is kept on disk.
 
     It is in ~/.cache/canister-sandbox/code, or where CANISTER_SANDBOX_CACHE says. It takes at most 1 GiB, or
     CANISTER_SANDBOX_CACHE_LIMIT MiB: what was not used for longest is deleted first.

@@ -56,8 +56,15 @@ def joined(maps: Sequence[bytes]) -> Encoded:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the CBOR of a value that may contain encoded parts."""
-    return cbor2.dumps(value, default=_insert)
+    """Return the CBOR of a value; maps in it may contain encoded parts.
+
+    `cbor2.dumps` could take them too, with `default`, but then imports `email`, `fractions` and more for other types.
+    """
+    if isinstance(value, Encoded):
+        return value.data
+    if isinstance(value, dict):
+        return _head(_MAP, len(value)) + b"".join([cbor2.dumps(key) + dumps(item) for key, item in value.items()])
+    return cbor2.dumps(value)
 
 
 def _head(kind: int, count: int) -> bytes:
@@ -66,9 +73,3 @@ def _head(kind: int, count: int) -> bytes:
         return bytes([kind | count])
     size = next(size for size in (1, 2, 4, 8) if count < 1 << 8 * size)
     return bytes([kind | 23 + size.bit_length()]) + count.to_bytes(size, "big")
-
-
-def _insert(encoder: cbor2.CBOREncoder, value: Any) -> None:
-    if not isinstance(value, Encoded):
-        raise TypeError(f"the manifest cannot hold {value!r}")
-    encoder.write(value.data)
