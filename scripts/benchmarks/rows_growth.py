@@ -24,6 +24,9 @@ def growth(seconds: float) -> Iterator[Row]:
 
     yield _in_turn(seconds)
     yield from _builds()
+    for count in (_FEW, _MANY):
+        yield from _snapshots(count)
+        yield _anchor(count * 9, seconds)
     for count in (_FEW, _IDLE):
         sandbox = Sandbox()
         for _ in range(count):
@@ -43,6 +46,33 @@ def _in_turn(seconds: float) -> Row:
 
     found = compare(updates(more), updates(few), seconds)
     return versus(f"an update of {_MORE:,} canisters in turn", found, f"of {_FEW:,}", 1.3)
+
+
+def _snapshots(count: int) -> Iterator[Row]:
+    """Snapshots of one canister, a message between each."""
+    sandbox = Sandbox(max_snapshots=count)
+    canister = guests.counter(sandbox)
+    taken = []
+    for _ in range(count):
+        taken.append(canister.take_snapshot())
+        canister.update("inc")
+    yield alone_within(f"the first state hash with {count:,} snapshots", once(sandbox.state_hash))
+    yield alone_within(f"load the oldest of {count:,} snapshots", once(lambda: canister.load_snapshot(taken[0].id)))
+
+
+def _anchor(count: int, seconds: float) -> Row:
+    """An empty anchor beside answered calls."""
+    sandbox = Sandbox()
+    canister = guests.small(sandbox)
+    for number in range(count):
+        sandbox.submit(canister, "nothing", number.to_bytes(4, "big"))
+    sandbox.run_until_idle()
+
+    def empty() -> None:
+        with sandbox.anchor():
+            pass
+
+    return alone_within(f"an empty anchor, {count:,} calls answered", alone(empty, seconds), 0.0001)
 
 
 def _builds() -> Iterator[Row]:
