@@ -47,6 +47,22 @@ def test_a_save_costs_what_has_changed(tmp_path: Path) -> None:
     assert each < 40, "calls for a canister that has not changed; encoding it takes 150"
 
 
+def test_a_save_asks_for_no_file_that_an_earlier_one_has_deleted(tmp_path: Path) -> None:
+    def saving(reinstalls: int) -> int:
+        with Sandbox.open(tmp_path / str(reinstalls)) as sandbox:
+            canister = sandbox.create_canister()
+            for _ in range(reinstalls):
+                canister.install(MODULE, mode="reinstall")
+            sandbox.save()
+            canister.update("put")
+            sandbox.save()
+            canister.update("put")
+            return operations(sandbox.save)
+
+    saving(1)
+    assert saving(60) <= saving(30) + 10, "both have the longest history that a canister keeps"
+
+
 def test_a_save_encodes_the_canisters_that_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[CanisterState] = []
     original = records.encode_canister
