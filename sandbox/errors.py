@@ -8,7 +8,7 @@
     │   ├── CandidTypeError       a value does not fit a type; with the path to the field
     │   └── CandidDecodeError     bytes that do not decode; with the offset
     ├── CertificateError      (in `certify`) not a certificate, or one that does not prove the required facts
-    ├── InspectError          (in `snapshots.inspect`) bytes that are not a structure of the expected format
+    ├── InspectError          bytes that are not a structure of the expected format
     ├── PrincipalError        text or bytes that are not a principal
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it
@@ -193,6 +193,10 @@ class CandidTypeError(CandidError):
 
 class CandidDecodeError(CandidError):
     """Bytes that do not decode."""
+
+
+class InspectError(SandboxError):
+    """The error of malformed bytes; the text says what and where."""
 
 
 class PrincipalError(SandboxError, ValueError):

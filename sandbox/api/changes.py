@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sandbox.api.gate import exclusive
 from sandbox.api.runtime import SubnetRuntime
 from sandbox.principal import Principal
-from sandbox.snapshots.diff import Diff, compare
-from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
+
+if TYPE_CHECKING:
+    from sandbox.snapshots.diff import Diff
+    from sandbox.snapshots.inspect.target import InspectionTarget
 
 
 class Changes:
@@ -27,6 +29,8 @@ class Changes:
     @exclusive
     def diff(self) -> Diff:
         """From the state at the beginning to the one at the end of the `with`, or the present one."""
+        from sandbox.snapshots.diff import compare  # imported late: most programs compare nothing
+
         if self._after is None:
             return compare(self._before, self._present())
         if self._diff is None:
@@ -34,6 +38,8 @@ class Changes:
         return self._diff
 
     def _present(self) -> InspectionTarget:
+        from sandbox.snapshots.inspect.target import inspection_target
+
         return inspection_target(self._runtime.state_of(self._canister_id))
 
     def __enter__(self) -> Self:

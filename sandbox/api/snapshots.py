@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.api.canister import Canister
 from sandbox.api.gate import exclusive
@@ -16,9 +17,11 @@ from sandbox.api.snapshot_transfer import SnapshotFiles
 from sandbox.errors import AmbiguousName, PrincipalError, UnknownName
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
-from sandbox.snapshots.diff import Diff, compare
-from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target
 from sandbox.state import CanisterState, SnapshotState
+
+if TYPE_CHECKING:
+    from sandbox.snapshots.diff import Diff
+    from sandbox.snapshots.inspect.target import InspectionTarget
 
 Source = Snapshot | Canister | Principal | bytes | str | Path
 """A snapshot, or its id or label; a canister, or its id or name; a file or a directory."""
@@ -34,7 +37,7 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
     @exclusive
     def inspect(self, snapshot_id: SnapshotLike, sender: Sender = None) -> InspectionTarget:
         """What the snapshot holds, read without running its code: see `sandbox.snapshots.inspect`."""
-        return inspection_target(self._snapshot(snapshot_id, sender))
+        return _target(self._snapshot(snapshot_id, sender))
 
     @exclusive
     def inspect_via_hooks(self, source: Source, sender: Sender = None) -> InspectionTarget:
@@ -46,8 +49,8 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
         if isinstance(found, Path):
             raise ValueError(f"{found} is a file: upload it, so that there is a canister whose hook can run")
         if isinstance(found, SnapshotState) and found.via_hooks:
-            return inspection_target(found)
-        return inspection_target(self._runtime.rehearse_via_hooks(found, sender))
+            return _target(found)
+        return _target(self._runtime.rehearse_via_hooks(found, sender))
 
     @exclusive
     def diff(self, old: Source, new: Source | None = None, sender: Sender = None) -> Diff:
@@ -56,6 +59,8 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
 
         Costs what was written between two states of one memory; else what differs, once all pages were hashed.
         """
+        from sandbox.snapshots.diff import compare
+
         before = self._opened(old, sender)
         if new is None:
             new = _canister_of(before)
@@ -63,7 +68,7 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
 
     def _opened(self, source: Source, sender: Sender) -> InspectionTarget:
         found = self._resolved(source, sender)
-        return inspection_target(portable.opened(found) if isinstance(found, Path) else found)
+        return _target(portable.opened(found) if isinstance(found, Path) else found)
 
     def _resolved(self, source: Source, sender: Sender) -> SnapshotState | CanisterState | Path:
         if isinstance(source, Principal | Canister):
@@ -78,6 +83,12 @@ class SnapshotManager(SnapshotLifecycle, SnapshotFiles, SnapshotKeeping, Snapsho
             except PrincipalError:
                 raise UnknownName(f"{error}, nor a canister") from None
         return found if isinstance(found, Path) else self._snapshot(found, sender)
+
+
+def _target(found: SnapshotState | CanisterState | portable.Content) -> InspectionTarget:
+    from sandbox.snapshots.inspect.target import inspection_target  # imported late: most programs inspect nothing
+
+    return inspection_target(found)
 
 
 def _canister_of(snapshot: InspectionTarget) -> Principal:

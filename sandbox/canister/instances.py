@@ -26,7 +26,14 @@ from sandbox.principal import Principal
 from sandbox.state import CanisterState
 from sandbox.wasm import Cell
 
-_KEPT = 128
+_KEPT = 256 << 20
+"""Bytes of the instances that a sandbox keeps: about 1,600 small ones. Fewer, and canisters that are called in turn get
+a new instance each time, which takes five times an update; many more, and the mappings (8 for each instance, of 65,530
+that Linux allows a process) and the address space (18 GiB each, of 128 TiB) run out."""
+_OWN = 160 << 10
+"""Bytes of an instance besides page tables of what its memories hold: measured, with what the engine allocates."""
+_TABLES = 512
+"""Bytes of a memory for which page tables take one byte."""
 _TRACKED = int(TRACKED)
 
 
@@ -80,6 +87,8 @@ class CanisterInstance:
         self.guest = engine.GuestMemory(heap)
         self.globals: bytes | None = None
         """The known values of the instance's globals; None if they must be loaded first."""
+        self.footprint = _OWN + (heap.size + stable.size) // _TABLES
+        """Bytes of this process that the instance takes, roughly, as of its making."""
         self.clean = False
         """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
         touched, self._control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
@@ -215,10 +224,13 @@ class CanisterInstance:
 
 
 class InstanceCache:
-    """The instances of one sandbox, most recently used last; at most a fixed number stay."""
+    """The instances of one sandbox, most recently used last; those stay that together take at most `kept` bytes,
+    and always the last one."""
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
+        self._total = 0
+        """The footprints of all; too large after an interruption, until it exceeds `kept`."""
         self._live: OrderedDict[Principal, CanisterInstance] = OrderedDict()
         self.used: set[Principal] = set()
         """Canisters of which an instance was used, since it was last emptied."""
@@ -245,15 +257,19 @@ class InstanceCache:
         self.used.add(canister_id)
         if self._live.get(canister_id, live) is not live:
             self.drop(canister_id)
-        self._live[canister_id] = live
+        if canister_id not in self._live:
+            self._total += live.footprint
+            self._live[canister_id] = live
         self._live.move_to_end(canister_id)
-        while len(self._live) > self._kept:
+        if self._total > self._kept:
+            self._total = sum(other.footprint for other in self._live.values())
+        while self._total > self._kept and len(self._live) > 1:
             self.drop(next(iter(self._live)))
 
     def take(self, state: CanisterState) -> CanisterInstance:
         """As `open`, for the caller alone: until it is given back, others get instances of their own."""
         live = self.open(state)
-        del self._live[state.id]
+        self._remove(state.id)
         return live
 
     def give_back(self, canister_id: Principal, live: CanisterInstance) -> None:
@@ -265,7 +281,8 @@ class InstanceCache:
 
     def release(self, canister_id: Principal, successor: CanisterInstance) -> None:
         """Free the canister's instance, and those of its views that `successor` has not taken over."""
-        live = self._live.pop(canister_id)
+        live = self._remove(canister_id)
+        assert live is not None
         live.instance.close()
         for view, taken in ((live.heap, successor.heap), (live.stable, successor.stable)):
             if view is not taken:
@@ -279,9 +296,15 @@ class InstanceCache:
 
     def drop(self, canister_id: Principal) -> None:
         """Free the canister's instance and views, if there are any."""
-        live = self._live.pop(canister_id, None)
+        live = self._remove(canister_id)
         if live is not None:
             live.close()
+
+    def _remove(self, canister_id: Principal) -> CanisterInstance | None:
+        live = self._live.pop(canister_id, None)
+        if live is not None:
+            self._total -= live.footprint
+        return live
 
     def drop_used(self) -> None:
         """Free the instances used since `used` was emptied, in any state that an interruption left."""

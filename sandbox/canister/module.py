@@ -6,19 +6,24 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from sandbox import engine, wasm
 from sandbox.ic0 import stable, table, thunks
 from sandbox.limits import COMPILATION, WASM_PAGE
 from sandbox.state import WasmModule
 
-_KEPT = 64
+_KEPT = 128 << 20
+"""Bytes of modules and their machine code that are kept for canisters to come; what has an instance is there anyway."""
 _IMPORTS = {row.name: (row.params, row.results) for row in table.SYSTEM_API}
-_prepared: OrderedDict[bytes, CompiledModule] = OrderedDict()
+_recent: OrderedDict[bytes, CompiledModule] = OrderedDict()
+"""The modules that were used last, in order of use."""
+_alive: WeakValueDictionary[bytes, CompiledModule] = WeakValueDictionary()
+"""All modules that something in this process uses."""
 _order = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class CompiledModule:
     """A module that passed every rule of the platform; shared by all canisters that run it."""
 
@@ -47,6 +52,11 @@ class CompiledModule:
         return COMPILATION * self.compiled.size
 
     @property
+    def footprint(self) -> int:
+        """Bytes of this process that the module takes, roughly."""
+        return self.compiled.code_bytes + len(self.code.submitted)
+
+    @property
     def heap_minimum(self) -> int:
         """Bytes that the heap has at least."""
         return self.facts.memory.minimum * WASM_PAGE if self.facts.memory else 0
@@ -57,20 +67,33 @@ def compile_module(code: WasmModule) -> CompiledModule:
 
     Canisters that run the same module share its bytes if their states hold `code` of the result.
     """
-    known = _prepared.get(code.hash) or _prepare(code)
-    with _order:
-        known = _prepared.setdefault(code.hash, known)
-        _prepared.move_to_end(code.hash)
-        if len(_prepared) > _KEPT:
-            _prepared.popitem(last=False)
+    known = _recent.get(code.hash)
+    if known is None:
+        known = _alive.get(code.hash) or _prepare(code)
+        with _order:
+            known = _alive.setdefault(code.hash, known)
+            _recent[code.hash] = known
+            _trim()
+    else:
+        with _order:
+            _recent[code.hash] = known
+            _recent.move_to_end(code.hash)
     return known
+
+
+def _trim() -> None:
+    """Forget the modules least recently used, but for the last one, until the others take at most `_KEPT` bytes."""
+    total = sum(module.footprint for module in _recent.values())
+    while total > _KEPT and len(_recent) > 1:
+        total -= _recent.popitem(last=False)[1].footprint
 
 
 def _forked() -> None:
     """Code of the parent's engine is not for the child's."""
     global _order
     _order = threading.Lock()
-    _prepared.clear()
+    _recent.clear()
+    _alive.clear()
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -78,7 +101,7 @@ os.register_at_fork(after_in_child=_forked)
 
 def facts_of(code: WasmModule) -> wasm.ModuleFacts:
     """The facts of a module that was installed; compiles nothing."""
-    known = _prepared.get(code.hash)
+    known = _alive.get(code.hash)
     return wasm.read_facts(wasm.decode_module(code.submitted)) if known is None else known.facts
 
 

@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from sandbox.api import Canister, Sandbox, runtime_of
 from sandbox.api.identity import identity
-from sandbox.api.names import Names
-from sandbox.api.resolver import resolve_canister
 from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
 from sandbox.errors import CallRejected, PrincipalError, StateWarning, StillWaiting
 from sandbox.principal import Principal
+
+if TYPE_CHECKING:
+    from sandbox.api import Canister, Sandbox
+    from sandbox.api.names import Names
 
 __all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "user", "with_app"]
 
@@ -63,6 +64,8 @@ class App(SharedOptions):
         It is saved at the end, also after a reject, whose log records stay, and where calls wait for more rounds than
         were allowed. After any other exception it is not saved. Without `save` it is opened read-only.
         """
+        from sandbox.api import runtime_of
+
         answer: CallRejected | StillWaiting | None = None
         with closing(self._open(create, not save, max_snapshots)) as sandbox:
             names = runtime_of(sandbox).names
@@ -80,6 +83,8 @@ class App(SharedOptions):
             raise answer
 
     def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
+        from sandbox.api import Sandbox  # imported late: it brings the engine, which `identity` does not need
+
         if not create and not self.state.exists():
             return Sandbox()
         with warnings.catch_warnings(record=True, category=StateWarning) as seen:
@@ -102,6 +107,9 @@ class Session:
 
     def principal(self, text: str) -> Principal:
         """The id of a canister given by name or id; whether it exists is the platform's to say."""
+        from sandbox.api import runtime_of
+        from sandbox.api.resolver import resolve_canister
+
         try:
             return resolve_canister(runtime_of(self.sandbox), text)
         except PrincipalError as error:

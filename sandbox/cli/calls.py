@@ -13,12 +13,12 @@ from rich.text import Text
 
 from sandbox import candid
 from sandbox.api import Canister
+from sandbox.api.changes import Changes
 from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
-from sandbox.cli.render.diff import DiffOptions, render_diff
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
 from sandbox.state import WasmModule
@@ -141,8 +141,14 @@ def _perform(app: App, canister: str, request: Request, as_query: bool | None, d
             raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
         changes = target.changes() if diff and isinstance(target, Canister) else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-        changed = None if changes is None else render_diff(changes.diff, DiffOptions())
+        changed = None if changes is None else _shown(changes)
     emit(app, result, request, interface, changed)
+
+
+def _shown(changes: Changes) -> output.Rendered:
+    from sandbox.cli.render.diff import DiffOptions, render_diff  # imported late: it brings pictures
+
+    return render_diff(changes.diff, DiffOptions())
 
 
 def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | Management, candid.Interface | None]:

@@ -12,13 +12,13 @@ from sandbox.cli.render import output
 from sandbox.errors import (
     CallRejected,
     CandidDecodeError,
+    InspectError,
     InvalidModule,
     RequestTooLarge,
     SandboxError,
     SnapshotFileCorrupt,
     StillWaiting,
 )
-from sandbox.snapshots.inspect import InspectError
 
 FAILED, MISUSE, INTERRUPTED = 1, 2, 130
 

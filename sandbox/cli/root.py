@@ -15,6 +15,7 @@ from sandbox import __version__
 from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
 
 COMMANDS = {
+    "cache": LazyCommand("sandbox.cli.cache", "cache", "Show or delete the compiled code that is kept on disk."),
     "canister": LazyCommand("sandbox.cli.canister", "canister", "Create, install, call and manage canisters."),
     "demo": LazyCommand("sandbox.cli.demo", "demo", "Run three real canisters, break them, and restore every byte."),
     "drun": LazyCommand("sandbox.cli.drun", "drun", "Run the drun script SCRIPT on a subnet of its own."),

@@ -15,11 +15,11 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-import cffi  # type: ignore[import-untyped]
 import wasmtime
+from _cffi_backend import FFI  # type: ignore[import-untyped]
 from wasmtime import _bindings as raw
 
 from sandbox.errors import EngineError
@@ -55,7 +55,16 @@ Slots = Any
 
 
 def installed_version() -> str:
-    """Return the version of the `wasmtime` package."""
+    """Return the version of the `wasmtime` package: from the name of its metadata, which are beside it.
+
+    `importlib.metadata`, which finds them anywhere, is imported only otherwise: it brings the package `email`.
+    """
+    beside = [path.name.split("-")[1] for path in Path(wasmtime.__file__).parents[1].glob("wasmtime-*.dist-info")]
+    if len(beside) == 1:
+        return beside[0].removesuffix(".dist")
+
+    from importlib.metadata import version
+
     return version("wasmtime")
 
 
@@ -78,7 +87,8 @@ def _prototype(name: str, restype: Any, *argtypes: Any) -> Any:
     return function
 
 
-_ffi = cffi.FFI()
+_ffi = FFI()
+"""Reads types with a parser in C; `cffi.FFI` would import one in Python, at every start."""
 _FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _NO_FINALIZER = _FINALIZER()
 

@@ -4,18 +4,41 @@ The directory must belong to the user and be writable by no other; so must each 
 a link. A file is header, BLAKE3 of its name and the rest, the rest; anything else is treated as absent, also an intact
 file under the name of another. Writers write beside and rename, so that processes may share the directory and a kill
 leaves nothing half-written under a final name.
+
+The files together take at most `limit()` bytes, give or take what processes that run at the same time have just
+written: the least recently used go first. A file's time of modification says when it was last used. Files that are not
+entries of this cache stay.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import blake3
 
-from sandbox.errors import of_system
+from sandbox.errors import StateError, of_system
+from sandbox.limits import GIB, MIB
+
+_LIMIT: Final = GIB
+"""The default of `limit()`: machine code of about 500 canisters of 200 KB."""
+_LIMIT_VARIABLE: Final = "CANISTER_SANDBOX_CACHE_LIMIT"
+_OFTEN: Final = 16
+"""A process looks at the whole directory at its first addition, and after additions of this part of the limit."""
+_NAME: Final = re.compile(r"[0-9a-f]{64}-.+")
+_NEW: Final = ".new-"
+_ABANDONED: Final = 3600
+"""Seconds after which a file that was not finished belongs to no running process."""
+_unlooked: dict[Path, int] = {}
+"""Bytes that this process has added to a directory since it looked at the whole."""
 
 _HEADER = b"canister-sandbox code 2\n"
 _DIGEST = 32
@@ -28,6 +51,74 @@ def directory() -> Path:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "canister-sandbox" / "code"
+
+
+def limit() -> int:
+    """Return the bytes that the cache may take: `$CANISTER_SANDBOX_CACHE_LIMIT` MiB, or 1 GiB; 0: nothing is kept.
+
+    `StateError` if the variable is no number of MiB.
+    """
+    chosen = os.environ.get(_LIMIT_VARIABLE)
+    if not chosen:
+        return _LIMIT
+    if not (chosen.isascii() and chosen.isdigit()):
+        raise StateError(f"{_LIMIT_VARIABLE} is a number of MiB, not {chosen!r}")
+    return int(chosen) * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of the cache: its size in bytes, and when it was last used, in seconds since 1970."""
+
+    path: Path
+    size: int
+    used: float
+
+
+def entries(where: Path) -> list[Entry]:
+    """Return the entries of a directory, least recently used first; none if it is not the user's own."""
+    return sorted((entry for entry in _files(where) if _NAME.fullmatch(entry.path.name)), key=lambda entry: entry.used)
+
+
+def trim(where: Path, most: int) -> list[Entry]:
+    """Delete the least recently used entries until the others take at most `most` bytes; return those deleted."""
+    present, gone = entries(where), []
+    size = sum(entry.size for entry in present)
+    for entry in present:
+        if size <= most:
+            break
+        if _delete(entry.path):
+            gone.append(entry)
+        size -= entry.size
+    old = time.time() - _ABANDONED
+    for entry in _files(where):
+        if entry.path.name.startswith(_NEW) and entry.used < old:
+            _delete(entry.path)
+    return gone
+
+
+def _files(where: Path) -> Iterator[Entry]:
+    """Yield the regular files in a directory of the user's own."""
+    try:
+        if not _is_ours(os.stat(where)):
+            return
+        with os.scandir(where) as listing:
+            for file in listing:
+                with suppress(FileNotFoundError):  # another process has deleted it
+                    status = file.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield Entry(where / file.name, status.st_size, status.st_mtime)
+    except OSError as error:
+        of_system(error)
+
+
+def _delete(file: Path) -> bool:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        of_system(error)
+        return False
+    return True
 
 
 def load(where: Path, name: str) -> bytes | None:
@@ -45,6 +136,8 @@ def load(where: Path, name: str) -> bytes | None:
             return None
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read()
+        with suppress(OSError):  # a directory that cannot be written
+            os.utime(descriptor)
     except OSError as error:
         of_system(error)
         return None
@@ -58,12 +151,14 @@ def load(where: Path, name: str) -> bytes | None:
 
 
 def store(where: Path, name: str, code: bytes) -> None:
-    """Store `code`. Does nothing if the directory cannot be written or is not the user's own: it is only a cache."""
+    """Store `code`, and keep the directory within `limit()`. Does nothing if the directory cannot be written or is not
+    the user's own: it is only a cache."""
+    most = limit()
     try:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_ours(os.stat(where)):
             return
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=where)
+        descriptor, temporary = tempfile.mkstemp(prefix=_NEW, dir=where)
         try:
             with open(descriptor, "wb") as file:
                 file.write(_HEADER + _digest(name, code))
@@ -74,6 +169,12 @@ def store(where: Path, name: str, code: bytes) -> None:
             raise
     except OSError as error:
         of_system(error)
+        return
+    added = _unlooked.get(where, most) + len(code)
+    if added > most // _OFTEN:
+        trim(where, most)
+        added = 0
+    _unlooked[where] = added
 
 
 def _digest(name: str, code: bytes) -> bytes:

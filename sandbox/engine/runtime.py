@@ -54,6 +54,8 @@ class Compiled:
     """(module, name) of every import, in order."""
     size: int = 0
     """What the maker of the code said about its size."""
+    code_bytes: int = 0
+    """Bytes of machine code, with what belongs to it."""
 
 
 class Runtime:
@@ -103,8 +105,9 @@ class Runtime:
                 module = stack.call(lambda: wasmtime.Module(self.engine, wasm))
             except wasmtime.WasmtimeError as error:
                 raise InvalidModule(f"Wasmtime failed to compile the module: {str(error).strip()}") from error
-            cache.store(directory, name, size.to_bytes(_SIZE, "little") + bytes(module.serialize()))
-        return Compiled(module, tuple((i.module, i.name or "") for i in module.imports), size)
+            stored = size.to_bytes(_SIZE, "little") + bytes(module.serialize())
+            cache.store(directory, name, stored)
+        return Compiled(module, tuple((i.module, i.name or "") for i in module.imports), size, len(stored or b""))
 
     @lru_cache(maxsize=256)  # noqa: B019 -- there is one runtime in a process
     def compile_text(self, text: str) -> Compiled:

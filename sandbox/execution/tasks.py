@@ -25,8 +25,11 @@ def due(env: ExecutionEnvironment, heartbeats: bool = True) -> list[Task]:
     """The tasks to be run now, by canister id: low-memory hooks that had to wait, a heartbeat of every canister that
     has one, and due timers; none of a canister that cannot pay for it."""
     tasks: list[Task] = []
-    for canister_id in sorted(env.subnet.canisters):
-        state = env.subnet.canisters[canister_id]
+    canisters = env.subnet.canisters
+    for canister_id in sorted(canisters.waking):
+        state = canisters[canister_id]
+        if _sleeps(state):
+            canisters.waking.discard(canister_id)
         if not _runs(state):
             continue
         kinds = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(env, state, kind)]
@@ -40,12 +43,17 @@ def next_timer(env: ExecutionEnvironment) -> int | None:
     return min(
         (
             state.global_timer
-            for state in env.subnet.canisters.values()
+            for state in map(env.subnet.canisters.__getitem__, env.subnet.canisters.waking)
             if state.global_timer > 0 and _runs(state) and _exports(state, "global_timer")
             if cannot_pay(env, state, state.id) is None
         ),
         default=None,
     )
+
+
+def _sleeps(state: CanisterState) -> bool:
+    """Whether a canister has no task until its state changes in one of these fields."""
+    return not (state.global_timer or state.low_memory_hook == READY or _exports(state, "heartbeat"))
 
 
 def _runs(state: CanisterState) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
@@ -13,6 +13,7 @@ from sandbox.memory.store import Store
 class BaseMemory:
     """The committed bytes of one memory, to be read.
 
+    `name`: the name by which `Pool.open` opens the memory again; empty for a memory that is not on disk.
     `size` is a multiple of the host's page size. `generation` changes with every change of the bytes or the size.
     `damage`: the reason why the bytes must not be used, None if they may be. `owner`: the number of the process to
     which the memory belongs, if this process was forked from it; None otherwise.
@@ -20,6 +21,7 @@ class BaseMemory:
 
     def __init__(self, store: Store, size: int, strategy: Strategy) -> None:
         self.store = store
+        self.name: Final = store.name
         self.size = size
         self.strategy = strategy
         self.generation = 0
@@ -31,11 +33,6 @@ class BaseMemory:
     def writable(self) -> bool:
         """False if the bytes cannot change: they are in a file that was opened for reading only."""
         return self.store.writable
-
-    @property
-    def name(self) -> str:
-        """The name by which `Pool.open` opens the memory again; empty for a memory that is not on disk."""
-        return self.store.name
 
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of the committed bytes [offset, offset + length); ValueError if they are not all inside."""

@@ -18,6 +18,9 @@ from sandbox.memory.host import PAGE, ZEROS, Run
 from sandbox.memory.store import Store
 from sandbox.memory.undo_pages import UndoPages
 
+_FEW = 256
+"""Pages up to which they are looked for one by one."""
+
 PagesSince = tuple[dict[int, bytes], int]
 """The answer of `History.since`: old pages by number, and the low-water mark of the size."""
 
@@ -45,7 +48,7 @@ class BaseImage:
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of the bytes [offset, offset + length); ValueError if they are not all inside."""
         self.memory.check(offset, length, self.size)
-        return self._merged(self._history.since(self), offset, length)
+        return self._merged(self._history.among(self, [(offset, length)]), offset, length)
 
     def extents(self) -> list[Run]:
         """Return where data is, as ascending runs of bytes; everything else is zero."""
@@ -71,13 +74,15 @@ class BaseImage:
         """Return the bytes of ascending runs, one after another."""
         memory = self.memory
         memory.check()
-        pages, low_water = self._history.since(self)
+        since = pages, low_water = self._history.among(self, runs)
         first, end = (runs[0][0], sum(runs[-1])) if runs else (0, 0)
         if not pages and first >= 0 and end <= min(self.size, memory.size, low_water):
             data = bytearray(sum([length for _, length in runs]))
             if host.read_into(memory.store.fd, memoryview(data), runs, memory.store.origin):
                 return data
-        return bytearray().join([self.read(*run) for run in runs])
+        for run in runs:
+            memory.check(*run, self.size)
+        return bytearray().join([self._merged(since, *run) for run in runs])
 
     def same_as(self, other: BaseImage) -> bool:
         """Return True if both are of one memory and nothing was written between them. Compares no bytes."""
@@ -228,8 +233,28 @@ class History(Generic[AnyImage]):
                     limit = delta.low_water // PAGE
                     merged = {page: old for page, old in merged.items() if page < limit}
                 merged.update(delta.pages)
-                low_water, top = min(low_water, delta.low_water), max(top, delta.size)
+                low_water, top = min(low_water, delta.low_water), max(min(top, delta.low_water), delta.size)
             return merged, low_water
+
+    def among(self, image: BaseImage, runs: Sequence[Run]) -> PagesSince:
+        """As `since`, for the pages of `runs`; of others, some may be missing. Of few pages in a long chain, each is
+        looked for in the deltas one after the other: the oldest that has it holds the image's bytes."""
+        if sum(length for _, length in runs) > _FEW * PAGE:
+            return self.since(image)
+        with self._section:
+            chain = self.deltas[self.deltas.index(image._delta) :]
+            if len(chain) == 1:
+                return chain[0].pages, chain[0].low_water
+            wanted = {page for start, length in runs for page in range(start // PAGE, -(-(start + length) // PAGE))}
+            found: dict[int, bytes] = {}
+            for delta in chain:
+                here = delta.pages.keys() & wanted
+                found.update((page, delta.pages[page]) for page in here)
+                limit = delta.low_water // PAGE  # pages past it were zero or absent before newer deltas
+                wanted = {page for page in wanted if page < limit and page not in here}
+                if not wanted:
+                    break
+            return found, min([image.size, *[delta.low_water for delta in chain]])
 
     def is_latest(self, image: BaseImage) -> bool:
         """Return True if nothing was written since the image was taken."""

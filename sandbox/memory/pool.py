@@ -223,6 +223,7 @@ class Pool:
                 (directory / name).unlink()
         except OSError as error:
             raise host.failure(error, "deleting", str(directory / name)) from error
+        self._known.discard(name)
 
     def _create(self, unmarked: bool) -> Memory:
         self._check()

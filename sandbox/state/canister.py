@@ -54,7 +54,7 @@ class LogRecord:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class CanisterState:
     """The state of a canister. `heap` and `stable` are handles: their committed bytes belong to the newest value that
     holds them; an older value is restored through an image or a mark of the memory pool."""

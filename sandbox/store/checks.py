@@ -29,6 +29,7 @@ from sandbox.store.page_checks import (
     CHECK,
     NONE,
     Checked,
+    CheckRecord,
     all_checks,
     contradicting,
     cut_table,
@@ -45,8 +46,8 @@ _AT_ONCE: Final = 16 << 20
 _NAMED: Final = 5
 """The most damaged pages that an error names."""
 
-CheckRecord = dict[str, list[Any]]
-"""The checks of all memories as a manifest has them, by name (`Checked.dump`)."""
+CheckRecords = dict[str, CheckRecord]
+"""The checks of all memories as a manifest has them, by name."""
 
 
 def damage(part: str, pages: Sequence[int]) -> str:
@@ -193,22 +194,26 @@ class Checks:
         assert journal is not None
         return journal
 
-    def renew(self, memories: Iterable[Memory], changed: Callable[[Memory], bool]) -> CheckRecord:
+    def renew(self, memories: Iterable[Memory], saved: Mapping[str, int]) -> CheckRecords:
         """Sync memories to the disk and return their present checks, for the manifest. They take effect with
-        `saved`."""
-        self._following, record = {}, {}
+        `saved`. `saved`: the generations that memories had in the last save, by name."""
+        following: dict[str, Checked] = {}
+        record: CheckRecords = {}
+        self._following = following
         for memory in memories:
-            name, known = memory.name, self._known.get(memory.name)
+            name = memory.name
+            known = self._known.get(name)
             if memory.closed:
-                dumped = self._record.get(name) if known is None else known.dump()
-                if dumped is not None:
-                    record[name] = dumped
+                if known is not None:
+                    record[name] = known.record
+                elif name in self._record:
+                    record[name] = CheckRecord(self._record[name])
                 continue
-            if known is None or changed(memory):
+            if known is None or saved.get(name) != memory.generation:
                 known = self._whole(memory) if known is None else self._changed(memory, known)
                 known = replace(known, seal=sealed(self._directory / name))
-            self._following[name] = known
-            record[name] = known.dump()
+            following[name] = known
+            record[name] = known.record
         return record
 
     def saved(self, record: Mapping[str, list[Any]]) -> None:
@@ -268,7 +273,7 @@ class _Unread:
 
 def table_names(record: Mapping[str, list[Any]]) -> set[str]:
     """Return the names of the tables in the manifest's record of checks."""
-    return {table for _, _, table, *_ in record.values() if table}
+    return {checks[2] for checks in record.values() if checks[2]}
 
 
 def _contradiction(memory: Memory, known: Checked, part: str) -> str | None:

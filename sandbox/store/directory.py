@@ -21,19 +21,23 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sandbox import fork
 from sandbox.errors import StateCorrupt, StateError, of_system
 from sandbox.memory import Image, Journal, Memory, Pool
 from sandbox.memory.host import sync
 from sandbox.pagestore.prune import Pruned
-from sandbox.state import SnapshotState, Subnet, WasmModule
+from sandbox.principal import Principal
+from sandbox.state import CanisterState, SnapshotState, Subnet, WasmModule
 from sandbox.store import state_manifest
 from sandbox.store.base_trees import BaseTrees
-from sandbox.store.checks import CheckRecord, Checks, table_names
+from sandbox.store.checks import CheckRecords, Checks, table_names
+from sandbox.store.encodings import Encoded, Encodings, array, joined
 from sandbox.store.lock import locked, unlock
-from sandbox.store.records import Sources, decode_subnet, encode_subnet, memory_part
+from sandbox.store.records import Sources, States, decode_subnet, encode_canister, encode_subnet, memory_part
 from sandbox.store.repository import Entry, Repository, memories
 from sandbox.store.reserve import Reserve
 
@@ -74,6 +78,7 @@ class StateDirectory:
         self.checks = Checks(self.pool, self._record.get("checks", {}))
         self._kept: dict[bytes, tuple[SnapshotState, Entry]] = {}
         self._packed: int = self._record.get("packed", 0)
+        self._encodings = Encodings()
         self._reserve = Reserve(path / "manifest.reserve")
         fork.own(self)
 
@@ -82,12 +87,12 @@ class StateDirectory:
         if self._record:
             sources = Sources(self.checks.open, self.repository.module, self._snapshot)
             decode_subnet(self._record["subnet"], subnet, sources)
-            self._bases.load(self._record.get("bases", {}), _memories(subnet))
-            self._modules = {code.hash.hex() for code in _codes(subnet)}
+        needed = _Needed.by(subnet)
+        self._bases.load(self._record.get("bases", {}), needed.memories)
         if not self.read_only:
-            self.pool.prune(_names(subnet) | self.checks.tables, self._record.get("dropped", ()))
+            self.pool.prune(needed.names | self.checks.tables, self._record.get("dropped", ()))
             self._reserve.spend(lambda: self.pool.begin_journal(self._journal(self.generation)))
-        self._note_generations(subnet)
+        self._note(needed)
         self._record = {}
 
     def _snapshot(self, name: str) -> SnapshotState:
@@ -107,45 +112,56 @@ class StateDirectory:
         self.checks.prove(lambda name: _part(subnet, name))
         known = {entry.name for _, entry in self._kept.values()}
         self._keep_snapshots(subnet)
+        needed = _Needed.by(subnet)
         try:
-            manifest, checks = self._reserve.spend(lambda: self._put_manifest(subnet))
+            manifest, checks = self._reserve.spend(lambda: self._put_manifest(subnet, needed))
         except BaseException as error:
             self.settle()
             if isinstance(error, OSError):
                 of_system(error)
                 raise StateError(f"{self.path} cannot be saved: {error}") from error
             raise
-        self._modules = {code.hash.hex() for code in _codes(subnet)}
-        self._note_generations(subnet)
+        self._note(needed)
         self.checks.saved(checks)
         try:
-            self._clear_away(subnet, manifest)
+            self._clear_away(needed, manifest)
             self._forget_snapshots(known)
         except OSError as error:
             of_system(error)
             raise StateError(f"{self.path} was saved, but could not be cleared up: {error}") from error
         self._reserve.keep(2 * len(manifest) + _SPARE)
 
-    def _put_manifest(self, subnet: Subnet) -> tuple[bytes, CheckRecord]:
+    def _put_manifest(self, subnet: Subnet, needed: _Needed) -> tuple[bytes, CheckRecords]:
         """Save up to and including the rename of the manifest; return its bytes and its checks of the memories."""
         self.settle()
         following = self.pool.prepare_journal(self._journal(self.generation + 1))
         self._following = self.generation + 1, following
-        codes = list(_codes(subnet))
-        self._modules |= {code.hash.hex() for code in codes}  # from the rename on they are needed
-        checks = self._sync_memories(subnet)
-        for code in codes:
+        self._modules |= needed.modules  # from the rename on they are needed
+        checks = self.checks.renew(needed.memories, self._saved)
+        sync(self.path / "memories")
+        for code in needed.codes:
             self.repository.keep_module(code)
         record = {
             "generation": self.generation + 1,
-            "subnet": encode_subnet(subnet, lambda snapshot: self._kept[snapshot.id][1].name),
-            "bases": self._bases.dump(_memories(subnet)),
+            "subnet": encode_subnet(subnet, self._encode_canisters),
+            "bases": self._bases.dump(needed.memories),
             "packed": self._packed,
             "packs": self.repository.objects.names,
-            "dropped": self.pool.unneeded(_names(subnet) | table_names(checks)),
-            "checks": checks,
+            "dropped": self.pool.unneeded(needed.names | table_names(checks)),
+            "checks": self._encode_checks(checks),
         }
-        return state_manifest.write(self.path, record), checks
+        manifest = state_manifest.write(self.path, record)
+        self._encodings.end()
+        return manifest, checks
+
+    def _encode_canisters(self, states: States) -> Encoded:
+        def record(_: Principal, state: CanisterState) -> dict[str, Any]:
+            return encode_canister(state, lambda snapshot: self._kept[snapshot.id][1].name)
+
+        return array(self._encodings.of(states, record))
+
+    def _encode_checks(self, checks: CheckRecords) -> Encoded:
+        return joined(self._encodings.of(checks.items(), lambda name, record: {name: record}))
 
     def settle(self) -> None:
         """Finish an interrupted save: after the rename of the manifest it has happened, before it has not.
@@ -163,13 +179,13 @@ class StateDirectory:
             following.discard()
         self._following = None
 
-    def _clear_away(self, subnet: Subnet, manifest: bytes) -> None:
+    def _clear_away(self, needed: _Needed, manifest: bytes) -> None:
         """After the rename: write the copy, delete memories no longer needed, switch to the new journal."""
         assert self._following is not None
         try:
             sync(self.path)
             self._reserve.spend(lambda: state_manifest.write_copy(self.path, manifest))
-            self.pool.prune(_names(subnet) | self.checks.tables)
+            self.pool.prune(needed.names | self.checks.tables)
         finally:
             self._switch(*self._following)
             self._following = None
@@ -282,15 +298,27 @@ class StateDirectory:
     def _journal(self, generation: int) -> Path:
         return state_manifest.journal(self.path, generation)
 
-    # --- saving
+    def _note(self, needed: _Needed) -> None:
+        """Note what the last save needs, and the generations of its memories."""
+        self._modules = needed.modules
+        self._saved = {memory.name: memory.generation for memory in needed.memories}
 
-    def _sync_memories(self, subnet: Subnet) -> CheckRecord:
-        checks = self.checks.renew(_memories(subnet), lambda memory: self._saved.get(memory.name) != memory.generation)
-        sync(self.path / "memories")
-        return checks
 
-    def _note_generations(self, subnet: Subnet) -> None:
-        self._saved = {memory.name: memory.generation for memory in _memories(subnet)}
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    """The memories of all canisters and their names; all modules and chunks of modules, and their SHA-256 as text."""
+
+    memories: list[Memory]
+    names: set[str]
+    codes: list[WasmModule]
+    modules: set[str]
+
+    @classmethod
+    def by(cls, subnet: Subnet) -> _Needed:
+        """Return what the present state of a subnet needs."""
+        memories, codes = _memories(subnet), _codes(subnet)
+        names = {memory.name for memory in memories}
+        return cls(memories, names, codes, {digest.hex() for digest in {code.hash for code in codes}})
 
 
 def _memories(subnet: Subnet) -> list[Memory]:
@@ -314,12 +342,9 @@ def _part(subnet: Subnet, name: str) -> str:
     return next((memory_part(k, s.id) for k, s in parts if getattr(s, k).name == name), f"the memory {name}")
 
 
-def _names(subnet: Subnet) -> set[str]:
-    return {memory.name for memory in _memories(subnet)}
-
-
 def _codes(subnet: Subnet) -> list[WasmModule]:
-    """Return the modules of the canisters and the chunks in their chunk stores."""
+    """Return the modules of the canisters, each once, and the chunks in their chunk stores."""
     states = subnet.canisters.values()
-    codes = [state.code for state in states if state.code is not None]
-    return codes + [WasmModule(chunk, digest) for state in states for digest, chunk in state.chunks.items()]
+    codes = {state.code.hash: state.code for state in states if state.code is not None}
+    chunks = (WasmModule(chunk, digest) for state in states if state.chunks for digest, chunk in state.chunks.items())
+    return [*codes.values(), *chunks]

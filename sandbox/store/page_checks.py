@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from blake3 import blake3
@@ -20,7 +21,12 @@ _ROW: Final = 256
 """Checks that are read from a table at once."""
 
 
-@dataclass(frozen=True, slots=True)
+class CheckRecord(list[Any]):
+    """The checks of a memory as the manifest has them: of `Checked`, the size, the seal, the name of the table, its
+    seal, the pages of `recent` and their checks, joined."""
+
+
+@dataclass(frozen=True)
 class Checked:
     """The checks of a memory as of a save. `recent`: by page; all of them without a `table`, else the newer ones."""
 
@@ -56,10 +62,11 @@ class Checked:
                 pages = range(offset // PAGE, (offset + length) // PAGE)
                 yield from unequal(pages, checks_of(memory.read(offset, length)), self.of(pages))
 
-    def dump(self) -> list[Any]:
-        """Return the checks as the manifest has them."""
+    @cached_property
+    def record(self) -> CheckRecord:
         table = "" if self.table is None else self.table.name
-        return [self.size, self.seal, table, self.table_seal, [*self.recent], b"".join(self.recent.values())]
+        recent = self.recent
+        return CheckRecord([self.size, self.seal, table, self.table_seal, [*recent], b"".join(recent.values())])
 
 
 def checks_of(data: bytes | memoryview) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +31,7 @@ from sandbox.state import (
     WasmModule,
 )
 from sandbox.store.cbor_records import from_cbor, to_cbor
+from sandbox.store.encodings import Encoded
 
 _PLAIN = (
     "version",
@@ -58,12 +60,13 @@ class Sources:
     snapshot: Callable[[str], SnapshotState]
 
 
+States = list[tuple[Principal, CanisterState]]
 Name = Callable[[SnapshotState], str]
 """The name of a snapshot's manifest."""
 
 
-def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
-    """Return everything except snapshots and the bytes of memories and modules."""
+def encode_subnet(subnet: Subnet, canisters: Callable[[States], Encoded]) -> dict[str, Any]:
+    """Return everything except snapshots and the bytes of memories and modules; `canisters` encodes those sorted."""
     return {
         **{field: getattr(subnet, field) for field in (*_SUBNET, *_ADDED)},
         "deleted": sorted(bytes(p) for p in subnet.deleted),
@@ -73,7 +76,7 @@ def encode_subnet(subnet: Subnet, name: Name) -> dict[str, Any]:
         "stops": [[bytes(canister_id), to_cbor(waiting)] for canister_id, waiting in subnet.stops.items()],
         "submissions": [[request_id, to_cbor(s)] for request_id, s in subnet.submissions.items()],
         "policies": [[bytes(canister_id), to_cbor(policy)] for canister_id, policy in subnet.policies.items()],
-        "canisters": [encode_canister(subnet.canisters[key], name) for key in sorted(subnet.canisters)],
+        "canisters": canisters(sorted(subnet.canisters.items(), key=itemgetter(0))),
     }
 
 

@@ -25,6 +25,7 @@ import cbor2
 from sandbox.errors import StateCorrupt, of_system
 from sandbox.pagestore.durable_files import put_in_place
 from sandbox.pagestore.envelope import FileKind, unwrap, wrap
+from sandbox.store import encodings
 
 KIND: Final = FileKind(b"canister-sandbox state ", "the manifest of a state directory", (1, 2))
 _FILE, _COPY = "manifest", "manifest.copy"
@@ -72,7 +73,7 @@ def present(path: Path) -> StateRecord | None:
 
 def write(path: Path, record: StateRecord) -> bytes:
     """Replace the manifest atomically; return its bytes, for `write_copy` once the directory is synced."""
-    content, _ = wrap(KIND, cbor2.dumps(record))
+    content, _ = wrap(KIND, encodings.dumps(record))
     put_in_place(path / _FILE, content)
     return content
 

@@ -13,15 +13,15 @@ from typing import Final
 from sandbox import limits
 from sandbox.errors import InvalidModule
 from sandbox.wasm.instructions import (
-    BODY,
-    CHUNK,
     DATA_DROP,
     HEAVIEST_BYTE,
-    ONE,
     REFUSED,
-    RUN,
     WEIGHTS,
+    instruction_chunk,
+    instruction_run,
+    one_instruction,
     step,
+    whole_body,
 )
 from sandbox.wasm.reader import Reader
 
@@ -35,7 +35,7 @@ def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:
 
     The index in the texts counts defined functions, as the replica does.
     """
-    take = BODY.match
+    take = whole_body().match
     for index, (start, end) in enumerate(bodies):
         match = take(wasm, start, end)
         if match is None or match.end() != end:
@@ -47,7 +47,7 @@ def check_bodies(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> None:
 def _check_instructions(index: int, wasm: bytes, start: int, end: int) -> None:
     reader = behind_locals(wasm, start, end)
     while reader.at < end:
-        run = RUN.match(wasm, reader.at, end)
+        run = instruction_run().match(wasm, reader.at, end)
         reader.at = run.end() if run else reader.at
         if reader.at < end and (code := step(reader)) in REFUSED:
             raise InvalidModule(
@@ -93,14 +93,14 @@ def uses_data_drop(wasm: bytes, bodies: Sequence[tuple[int, int]]) -> bool:
 
 def split(wasm: bytes, start: int, end: int) -> list[bytes]:
     """Return the instructions at `start:end`, which must be valid, one by one."""
-    instructions: list[bytes] = ONE.findall(wasm, start, end)
+    instructions: list[bytes] = one_instruction().findall(wasm, start, end)
     if sum(map(len, instructions)) == end - start:
         return instructions
     instructions, reader = [], Reader(wasm, start, end)
     while reader.at < end:
-        run = RUN.match(wasm, reader.at, end)
+        run = instruction_run().match(wasm, reader.at, end)
         if run is not None:
-            instructions += ONE.findall(wasm, reader.at, run.end())
+            instructions += one_instruction().findall(wasm, reader.at, run.end())
             reader.at = run.end()
         if (at := reader.at) < end:
             step(reader)
@@ -112,12 +112,12 @@ def _counts(wasm: bytes, start: int, end: int) -> Iterator[Counter[tuple[int, in
     """Yield the number of occurrences of each instruction, one stretch of the body after the other."""
     reader = behind_locals(wasm, start, end)
     while reader.at < end:
-        chunk = CHUNK.match(wasm, reader.at, end)
+        chunk = instruction_chunk().match(wasm, reader.at, end)
         if chunk is None:
             yield Counter((step(reader),))
             continue
         counts: Counter[tuple[int, int]] = Counter()
-        for spelling, count in Counter(ONE.findall(wasm, reader.at, chunk.end())).items():
+        for spelling, count in Counter(one_instruction().findall(wasm, reader.at, chunk.end())).items():
             prefixed = spelling[0] == 0xFC
             counts[spelling[0], spelling[1] & 0x7F if prefixed else 0] += count
         reader.at = chunk.end()

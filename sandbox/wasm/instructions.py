@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from sandbox.wasm.reader import Reader, malformed
@@ -109,7 +110,6 @@ def _alternatives() -> Iterator[bytes]:
 
 
 INSTRUCTION: Final = b"|".join(_alternatives())
-ONE: Final = re.compile(INSTRUCTION, re.DOTALL)
 MENDED: Final = sys.version_info >= (3, 11, 5)
 """Before, possessive repetition of groups matched wrongly (github.com/python/cpython/issues/106052)."""
 
@@ -121,11 +121,28 @@ def repeated(group: bytes, least: int = 0, most: int | None = None, possessive: 
     return rb"(?:%s){%d,2048}" % (group, least)
 
 
-RUN: Final = re.compile(repeated(INSTRUCTION), re.DOTALL)
-CHUNK: Final = re.compile(repeated(INSTRUCTION, 1, 65536), re.DOTALL)
-"""A run of bounded length."""
-BODY: Final = re.compile(rb"(?:%s)%s" % (_LOCALS, repeated(INSTRUCTION)), re.DOTALL)
-"""Locals in up to 15 groups and a run."""
+@cache
+def one_instruction() -> re.Pattern[bytes]:
+    """The expression of one instruction. Expressions are compiled when they are first used: it takes 10 ms each."""
+    return re.compile(INSTRUCTION, re.DOTALL)
+
+
+@cache
+def instruction_run() -> re.Pattern[bytes]:
+    """The expression of a run of instructions."""
+    return re.compile(repeated(INSTRUCTION), re.DOTALL)
+
+
+@cache
+def instruction_chunk() -> re.Pattern[bytes]:
+    """The expression of a run of bounded length."""
+    return re.compile(repeated(INSTRUCTION, 1, 65536), re.DOTALL)
+
+
+@cache
+def whole_body() -> re.Pattern[bytes]:
+    """The expression of locals in up to 15 groups and a run."""
+    return re.compile(rb"(?:%s)%s" % (_LOCALS, repeated(INSTRUCTION)), re.DOTALL)
 
 
 def _immediates() -> dict[tuple[int, int], str]:

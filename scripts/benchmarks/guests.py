@@ -54,6 +54,8 @@ _STABLE = """(module
       (call $write (i64.extend_i32_u (local.get $i)) (i64.const 0) (i64.const 8))
       (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4096))) (i32.const 4096000))))
     (call $reply)))"""
+_SMALL = """(module (import "ic0" "msg_reply" (func $reply)) (memory 1)
+  (func (export "canister_update nothing") (call $reply)))"""
 WRITES = 1_000_000
 SPREAD = 1_000
 
@@ -61,6 +63,17 @@ SPREAD = 1_000
 def counter(sandbox: Sandbox) -> Canister:
     """The Motoko counter, wasm64."""
     return _installed(sandbox, COUNTER.read_bytes())
+
+
+def build(number: int) -> bytes:
+    """The Motoko counter with a custom section: a module of its own for every number."""
+    name = f"build {number}".encode()
+    return COUNTER.read_bytes() + bytes([0, len(name) + 1, len(name)]) + name
+
+
+def small(sandbox: Sandbox) -> Canister:
+    """A guest with one page of heap that does nothing."""
+    return _installed(sandbox, _binary(_SMALL))
 
 
 def heap(sandbox: Sandbox, size: int) -> Canister:

@@ -63,20 +63,20 @@ def many(_: float) -> Iterator[Row]:
     sandbox = Sandbox()
     warm = guests.counter(sandbox)
     warm.update("inc")
-    before = _private_memory()
+    before = private_memory()
     canisters = [guests.counter(sandbox) for _ in range(_ALIVE)]
     for canister in canisters:
         canister.update("inc")
-    alive = _private_memory() - before
+    alive = private_memory() - before
     yield memory("a canister with its instance: private memory", alive / _ALIVE, _IDLE)
-    before = _private_memory()
+    before = private_memory()
     canisters = []
     timing = once(lambda: canisters.extend(guests.counter(sandbox) for _ in range(_MANY)))
     yield alone_within(f"{_MANY:,} canisters: create and install, each", divided(timing, _MANY))
-    installed = _private_memory() - before
+    installed = private_memory() - before
     timing = once(lambda: [canister.update("inc") for canister in canisters])
     yield alone_within(f"{_MANY:,} canisters: an update, each", divided(timing, _MANY), note="most have no instance")
-    idle = _private_memory() - before
+    idle = private_memory() - before
     note = f"{installed / _MANY / 1024:,.0f} KiB before the update; most have no instance"
     yield memory(f"{_MANY:,} canisters: private memory, each", idle / _MANY, _IDLE, note)
     yield memory(f"{_MANY:,} canisters: committed state, each", _committed() / (_MANY + _ALIVE + 1), note=_HELD)
@@ -104,7 +104,7 @@ def _certified_anew(canister: Canister) -> Action:
     return run
 
 
-def _private_memory() -> int:
+def private_memory() -> int:
     """Bytes of this process that are nobody else's."""
     text = Path("/proc/self/smaps_rollup").read_text()
     found = re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", text, re.MULTILINE)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sandbox import Sandbox
-from sandbox.memory import Pool, Run
+from sandbox.api import runtime_of
+from sandbox.canister.instances import CanisterInstance
+from sandbox.canister.module import CompiledModule
+from sandbox.memory import Pool, Run, View
 from sandbox.memory.dirty import STRATEGIES
 from sandbox.memory.store import Store
 from tests.conftest import wat
@@ -43,3 +46,53 @@ def test_the_first_update_after_a_load_searches_no_more_than_any_other(monkeypat
     searches = 0
     assert canister.update("count").reply == b"\1"
     assert searches == usual > 0
+
+
+def made(monkeypatch: pytest.MonkeyPatch) -> list[CanisterInstance]:
+    """All instances that are made from now on."""
+    instances: list[CanisterInstance] = []
+    original = CanisterInstance.__init__
+
+    def noted(self: CanisterInstance, prepared: CompiledModule, heap: View, stable: View) -> None:
+        instances.append(self)
+        original(self, prepared, heap, stable)
+
+    monkeypatch.setattr(CanisterInstance, "__init__", noted)
+    return instances
+
+
+def test_canisters_that_are_called_in_turn_keep_their_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = Sandbox()
+    canisters = [sandbox.create_canister() for _ in range(150)]
+    for canister in canisters:
+        canister.install(wat(COUNTING))
+        canister.update("count")
+    instances = made(monkeypatch)
+    for expected in (b"\2", b"\3"):
+        assert all(canister.update("count").reply == expected for canister in canisters)
+    assert not instances
+
+
+def test_instances_are_kept_as_far_as_their_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = Sandbox()
+    canisters = [sandbox.create_canister() for _ in range(3)]
+    for canister in canisters:
+        canister.install(wat(COUNTING))
+    runtime = runtime_of(sandbox)
+    one = runtime.instances.open(runtime.state_of(canisters[0].id)).footprint
+    runtime.instances.clear()
+    monkeypatch.setattr(runtime.instances, "_kept", 2 * one)
+    instances = made(monkeypatch)
+
+    def new(*numbers: int) -> int:
+        before = len(instances)
+        for number in numbers:
+            canisters[number].update("count")
+        return len(instances) - before
+
+    assert new(0, 1, 0, 1) == 2
+    assert new(2) == 1
+    assert new(1, 2) == 0, "the least recently used one went"
+    assert new(0) == 1
+    monkeypatch.setattr(runtime.instances, "_kept", 1)
+    assert new(0, 0, 0) <= 1, "the last one always stays"

@@ -7,12 +7,15 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 import sandbox.cli
+from sandbox import Sandbox
 from sandbox.cli.root import COMMANDS, root
+from tests.conftest import FIXTURES
 
 LOADED = """
 import json, sys
@@ -45,7 +48,20 @@ def test_help_imports_click_alone(option: str) -> None:
 
 
 def test_a_command_imports_what_it_needs() -> None:
-    assert {"rich", "sandbox.cli.app", "sandbox.api"} <= modules_after("identity")
+    loaded = modules_after("identity")
+    assert {"rich", "sandbox.cli.app", "sandbox.api.identity"} <= loaded
+    assert not {"wasmtime", "cbor2", "zstandard", "PIL", "sandbox.engine", "sandbox.state"} & loaded
+
+
+def test_a_call_imports_no_inspection_and_no_parser_of_c(tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path / "state")]
+    with Sandbox.open(tmp_path / "state") as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(FIXTURES / "counter.classical.wasm")
+    loaded = modules_after(*state, "canister", "call", str(canister.id), "inc")
+    assert "sandbox.engine" in loaded
+    unneeded = {"sandbox.snapshots.inspect", "sandbox.snapshots.diff", "sandbox.proofs", "PIL", "rich.progress"}
+    assert not (unneeded | {"pycparser", "cffi", "importlib.metadata", "email"}) & loaded
 
 
 def test_table_of_commands_agrees_with_the_commands() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.engine import EngineTrap, Instance, Library, Runtime, bindings, cache, runtime
 from sandbox.engine.runtime import Compiled
-from sandbox.errors import EngineError
+from sandbox.errors import EngineError, StateError
 from tests.conftest import fixture, wat
 
 MODULE = wat('(module (func (export "x") (nop)))')
@@ -249,3 +249,74 @@ def test_the_name_of_an_entry_says_engine_and_configuration(where: Path, monkeyp
     monkeypatch.setattr(runtime(), "version", "another")
     runtime().compile(MODULE, where)
     assert len(list(where.iterdir())) == 2
+
+
+def stored(where: Path, number: int, size: int = 1_000) -> Path:
+    """An entry that was last used `number` minutes after the first one could be."""
+    name = f"{number:064x}-code"
+    cache.store(where, name, bytes(size))
+    long_ago = time.time() - 10_000 + 60 * number
+    os.utime(where / name, (long_ago, long_ago))
+    return where / name
+
+
+def test_the_least_recently_used_entries_go_first(where: Path) -> None:
+    first, second, third, fourth = (stored(where, number) for number in range(4))
+    assert cache.load(where, first.name) == bytes(1_000)
+    other, unfinished, recent = where / "notes.txt", where / ".new-old", where / ".new-now"
+    for file in (other, unfinished, recent):
+        file.write_bytes(bytes(5_000))
+    os.utime(unfinished, (0, 0))
+    assert [entry.path for entry in cache.entries(where)] == [second, third, fourth, first]
+    size = first.stat().st_size
+    assert [entry.path for entry in cache.trim(where, 2 * size)] == [second, third]
+    assert sorted(where.iterdir()) == sorted([first, fourth, other, recent])
+    assert cache.trim(where, 2 * size) == []
+    assert [entry.path for entry in cache.trim(where, 0)] == [fourth, first]
+
+
+def test_the_cache_stays_within_its_limit(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANISTER_SANDBOX_CACHE_LIMIT", "1")
+    for number in range(30):
+        stored(where, number, 100_000)
+        assert sum(entry.size for entry in cache.entries(where)) <= 1.1 * (1 << 20)
+    assert [entry.path.name for entry in cache.entries(where)][-1] == f"{29:064x}-code"
+    monkeypatch.setenv("CANISTER_SANDBOX_CACHE_LIMIT", "0")
+    cache.store(where, f"{40:064x}-code", b"code")
+    assert cache.entries(where) == []
+    compile_in(where)
+
+
+@pytest.mark.parametrize("text", ["1 GiB", "-1", "much"])
+def test_a_limit_that_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANISTER_SANDBOX_CACHE_LIMIT", text)
+    with pytest.raises(StateError, match="a number of MiB"):
+        cache.limit()
+
+
+def test_a_directory_of_others_is_neither_listed_nor_trimmed(where: Path) -> None:
+    file = stored(where, 1)
+    where.chmod(0o777)
+    assert cache.entries(where) == []
+    assert cache.trim(where, 0) == []
+    assert file.exists()
+
+
+_FILLER = """
+import os, sys
+from pathlib import Path
+from sandbox.engine import cache
+for number in range(200):
+    name = f"{os.getpid() * 1000 + number:064x}-code"
+    cache.store(Path(sys.argv[1]), name, bytes(50_000))
+    assert cache.load(Path(sys.argv[1]), name) in (None, bytes(50_000))
+"""
+
+
+def test_processes_may_fill_the_cache_together(where: Path) -> None:
+    environment = {**os.environ, "CANISTER_SANDBOX_CACHE_LIMIT": "1"}
+    run = [sys.executable, "-c", _FILLER, str(where)]
+    fillers = [subprocess.Popen(run, env=environment) for _ in range(2)]
+    assert [filler.wait(60) for filler in fillers] == [0, 0]
+    assert sum(entry.size for entry in cache.entries(where)) <= 1.3 * (1 << 20)
+    assert cache.entries(where)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.memory import PAGE, Memory, Pool
+from tests.conftest import operations
 
 
 def saved(memory: Memory) -> int:
@@ -224,3 +227,34 @@ def test_a_memory_closed_since_the_mark_stays_closed(pool: Pool) -> None:
     memory.close()
     mark.undo()
     assert other.read(0, 1) == b"\0"
+
+
+def test_few_pages_of_an_old_image_cost_what_was_written_to_them(pool: Pool) -> None:
+    def reading(count: int) -> int:
+        memory = pool.memory(64 * PAGE)
+        images = []
+        for number in range(count):
+            memory.write(0, bytes([number % 251 + 1]))
+            memory.write((number % 50 + 1) * PAGE, b"x")
+            images.append(memory.image())
+        assert all(image.read(0, 1) == bytes([n % 251 + 1]) for n, image in enumerate(images))
+        return operations(lambda: images[0].together([(0, PAGE)]))
+
+    assert reading(300) <= reading(30) + 5
+
+
+@given(st.lists(st.tuples(st.sampled_from(["write", "size", "image"]), st.integers(0, 5), st.integers(1, 255))))
+def test_pages_read_one_by_one_are_those_read_together(steps: list[tuple[str, int, int]]) -> None:
+    memory = Pool().memory(3 * PAGE)
+    taken = []
+    for kind, place, value in steps:
+        if kind == "write" and place * PAGE < memory.size:
+            memory.write(place * PAGE + value, bytes([value]))
+        elif kind == "size":
+            memory.resize(place * PAGE)
+        elif kind == "image":
+            taken.append((memory.image(), memory.read(0, memory.size)))
+    for image, expected in taken:
+        pages = [image.read(start, PAGE) for start in range(0, image.size, PAGE)]
+        assert b"".join(pages) == expected == b"".join(bytes(data) for _, data in image.pieces([(0, image.size)]))
+        assert image.together([(start, PAGE) for start in range(0, image.size, PAGE)]) == expected

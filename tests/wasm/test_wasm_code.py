@@ -14,7 +14,16 @@ from sandbox.codec.leb128 import encode_unsigned
 from sandbox.errors import InvalidModule
 from sandbox.wasm import read_facts
 from sandbox.wasm.code import behind_locals, check_bodies, uses_data_drop, weigh
-from sandbox.wasm.instructions import IMMEDIATES, INSTRUCTION, MENDED, ONE, REFUSED, RUN, repeated, step
+from sandbox.wasm.instructions import (
+    IMMEDIATES,
+    INSTRUCTION,
+    MENDED,
+    REFUSED,
+    instruction_run,
+    one_instruction,
+    repeated,
+    step,
+)
 from sandbox.wasm.reader import HEADER, Id, Reader
 from sandbox.wasm.writer import section, vector
 from tests.conftest import fixture
@@ -125,7 +134,7 @@ def test_runs_and_the_exact_reader_agree_on_every_instruction() -> None:
         reader = Reader(instruction, 0, len(instruction))
         assert step(reader) == key
         assert reader.at == len(instruction)
-        match = ONE.match(instruction)
+        match = one_instruction().match(instruction)
         assert (match is not None and match.end() == len(instruction)) == (key not in REFUSED), key
 
 
@@ -174,17 +183,17 @@ def test_runs_and_the_exact_reader_agree_on_real_modules(possessive: bool) -> No
 def test_runs_take_integers_longer_than_they_need_to_be(spelling: bytes) -> None:
     reader = Reader(spelling, 0, len(spelling))
     step(reader)
-    match = ONE.match(spelling)
+    match = one_instruction().match(spelling)
     assert match is not None
     assert match.end() == reader.at
 
 
 @given(st.binary(max_size=40))
 def test_runs_and_the_exact_reader_agree_on_any_bytes(data: bytes) -> None:
-    end = RUN.match(data).end()  # type: ignore[union-attr]
+    end = instruction_run().match(data).end()  # type: ignore[union-attr]
     reader = Reader(data, 0, end)
     while reader.at < end:
-        token = ONE.match(data, reader.at)
+        token = one_instruction().match(data, reader.at)
         step(reader)
         assert token is not None
         assert token.end() == reader.at

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.text import Text
 
 from sandbox.api import Canister
@@ -107,6 +106,15 @@ def _time_noted(app: App, session: Session) -> Iterator[None]:
 @contextmanager
 def bar(app: App, title: str) -> Iterator[portable.Progress | None]:
     """Show a progress bar on standard error; None if that is no terminal, or with `--output json`."""
+    from rich.progress import (  # imported late: most commands transfer nothing
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     target = output.console(stderr=True)
     if app.json or not target.is_terminal:
         yield None

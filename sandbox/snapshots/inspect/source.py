@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sandbox.errors import SandboxError
+from sandbox.errors import InspectError as InspectError
 
 Run = tuple[int, int]
 """Offset and length."""
@@ -22,10 +22,6 @@ MOST_NAMED = 100
 """The most damages that are noted for one structure."""
 _SAID = 3
 """The most damages that an error names."""
-
-
-class InspectError(SandboxError):
-    """The error of malformed bytes; the text says what and where."""
 
 
 class Damages(list[str]):
