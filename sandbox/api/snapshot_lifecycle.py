@@ -194,7 +194,7 @@ def _hook_load(
     module = _module_bytes(wasm)
     if module is not None:
         code = WasmModule.from_bytes(module)
-    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did), skip_pre_upgrade)
+    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did, "upgrade"), skip_pre_upgrade)
 
 
 def _module_bytes(wasm: bytes | str | Path | None) -> bytes | None:

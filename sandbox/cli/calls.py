@@ -14,7 +14,7 @@ from rich.text import Text
 from sandbox import candid
 from sandbox.api import Canister
 from sandbox.api.management import Management
-from sandbox.api.typed import EMPTY_ARGUMENT, init_types
+from sandbox.api.typed import EMPTY_ARGUMENT, deployment_argument, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
@@ -67,7 +67,8 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
     wasm = file.read_bytes()
     with app.session() as session:
         target = session.canister(canister)
-        argument = init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
+        request = Request("", options["arg"], options["arg_file"], options["did"], raw=False)
+        argument = init_argument(wasm, request, mode)
         if mode == "upgrade":
             upgrade_options = {"skip_pre_upgrade": skip}
             upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
@@ -84,10 +85,11 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
     )
 
 
-def init_argument(wasm: bytes, request: Request) -> bytes:
-    """Encode an installation argument with the types that the module declares."""
+def init_argument(wasm: bytes, request: Request, mode: str | None = None) -> bytes:
+    """Encode an installation argument with the types that the module declares; `CandidTypeError` if there is none and
+    the module expects one in this mode."""
     if request.argument is None and request.file is None:
-        return EMPTY_ARGUMENT
+        return deployment_argument(None, lambda: WasmModule.from_bytes(wasm), request.did, mode)
     try:
         types = init_types(WasmModule.from_bytes(wasm), request.did)
     except InvalidModule:

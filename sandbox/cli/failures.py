@@ -84,6 +84,7 @@ def _reject_facts(error: CallRejected) -> dict[str, Any]:
         "reject_name": error.reject_code.name,
         "error_code": None if error.error_code is None else str(error.error_code),
         "backtrace": [],
+        "notes": list(getattr(error, "__notes__", ())),
     }
     result = error.result
     if result is not None:
@@ -97,6 +98,7 @@ def _reject_text(failure: Report) -> list[Text]:
         ("rejected: ", "bold red"), (f"{failure.facts['reject_name']} ({failure.facts['reject_code']}){code}", "bold")
     )
     parts = [head, Text(failure.message.rstrip())]
+    parts += [Text(note) for note in failure.facts["notes"]]
     trace = failure.facts["backtrace"]
     if trace and "Canister Backtrace:" not in failure.message:
         parts.append(Text("\n".join(("Canister Backtrace:", *trace))))

@@ -57,6 +57,10 @@ def test_take_as_json_and_list(people: Cli) -> None:
         "content",
         "id",
     ]
+    assert facts["content_id"] == people.json("snapshot", "verify", "--all")[0]["content_id"]
+    difference = people.json("snapshot", "diff", "x")
+    assert difference["a"]["content_id"] == difference["b"]["content_id"] == facts["content_id"]
+    assert f"content id {facts['content_id']}" in people("snapshot", "diff", "x")
     assert row.split()[:3] == [facts["id"], "people", "x"]
 
 
