@@ -51,5 +51,6 @@ def test_a_refused_upgrade_names_the_variables_that_do_not_fit() -> None:
             canister.upgrade(fixture("shop_v2_retypes.enhanced"))
         [note] = caught.value.__notes__
         assert note == (
-            "Stable variables that do not fit: feeBps : Nat -> Text; people[].email dropped (?Text); records[]#_9_ dropped"
+            "Stable variables that do not fit: feeBps : Nat -> Text; "
+            "people[].email dropped (?Text); records[]#_9_ dropped"
         )

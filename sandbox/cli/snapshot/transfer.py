@@ -15,7 +15,7 @@ from sandbox.api import Canister
 from sandbox.cli.app import App, Command, Session, canister_argument, with_app
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import snapshot_facts
-from sandbox.cli.snapshot.selector import resolve_snapshot
+from sandbox.cli.snapshot.selector import note_same_label, resolve_snapshot
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import FORMATS, SUFFIX
 from sandbox.snapshots.portable.files import part_of
@@ -80,6 +80,7 @@ def upload(app: App, canister: str, path: Path, keep_time: bool) -> None:
             made = session.sandbox.snapshots.upload(target.id, path, app.sender, progress, keep_time)
         facts = snapshot_facts(made)
         title = session.title(target.id)
+        note_same_label(app, session, made)
     app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
 
 
