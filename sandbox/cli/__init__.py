@@ -5,17 +5,16 @@ Exit codes: 0 done; 1 the check failed or the canister rejected; 2 misuse, or a 
 
 from __future__ import annotations
 
-import signal
-
+from sandbox.cli import interrupt
 from sandbox.cli.root import root
 
 
 def main() -> None:
-    """Run the command line, as the entry point of the process.
+    """Run the command line in this process.
 
-    An interrupt ends the process at once, also within a message of a canister. The state is then as before the command.
+    Ctrl-C ends the process at once, also within a message of a canister, and says what holds.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    interrupt.watch()
     root()
 
 

@@ -17,16 +17,23 @@ from sandbox.api import Canister, Sandbox, runtime_of
 from sandbox.api.identity import identity
 from sandbox.api.names import Names
 from sandbox.api.resolver import resolve_canister
+from sandbox.cli.interrupt import saying
 from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
+from sandbox.cli.render.life import Life
 from sandbox.errors import CallRejected, PrincipalError, StateWarning, StillWaiting
 from sandbox.principal import Principal
 
 __all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "user", "with_app"]
 
 
+_SAVING = "the state was being saved; it is the one before the command or the one after it, as a whole"
+
+
 class App(SharedOptions):
     """The shared options of one run, with access to the state and the terminal."""
+
+    life: Life | None = None
 
     @property
     def sender(self) -> Principal:
@@ -48,6 +55,7 @@ class App(SharedOptions):
     def working(self) -> Iterator[Callable[[str], None]]:
         """Yield a function that shows a text, the present step, on a terminal; elsewhere it does nothing."""
         target = output.console(stderr=True)
+        self.quiet()
         if self.json or not target.is_terminal:
             yield lambda text: None
             return
@@ -70,14 +78,31 @@ class App(SharedOptions):
             session = Session(self, sandbox, names)
             sandbox.on_log = session.print_log
             try:
-                yield session
+                with self._alive():
+                    yield session
             except (CallRejected, StillWaiting) as error:
                 answer = error
             if save:
-                sandbox.save()
-                names.save()
+                with saying(_SAVING), self._alive("saving"):
+                    sandbox.save()
+                    names.save()
         if answer is not None:
             raise answer
+
+    def quiet(self) -> None:
+        """Show no sign of life from now on: the command shows or asks something itself."""
+        if self.life is not None:
+            self.life.end()
+
+    @contextmanager
+    def _alive(self, text: str | None = None) -> Iterator[None]:
+        """Show on a terminal that work goes on, once it takes longer than a second; `text`: what, the command without."""
+        if self.json or not output.console(stderr=True).is_terminal:
+            yield
+            return
+        path = click.get_current_context().command_path.partition(" ")[2]
+        with Life(text or path) as self.life:
+            yield
 
     def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
         if not create and not self.state.exists():

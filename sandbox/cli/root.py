@@ -6,12 +6,12 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import click
 
 from sandbox import __version__
+from sandbox.cli.interrupt import wants_json
 from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
 
 COMMANDS = {
@@ -72,7 +72,7 @@ class Root(LazyGroup):
         except click.exceptions.Exit as error:
             code = error.exit_code
         except BaseException as error:
-            code = _show_failure(error, json=shared.json or _wants_json(arguments))
+            code = _show_failure(error, json=shared.json or wants_json(arguments))
             if code is None:
                 raise
         sys.exit(code if isinstance(code, int) else 0)
@@ -94,11 +94,6 @@ def _check_text(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             raise Misuse(f"{argument!r} is not UTF-8")
-
-
-def _wants_json(arguments: Sequence[str]) -> bool:
-    """Return whether JSON is requested, for errors in the options themselves."""
-    return "--output=json" in arguments or ("--output", "json") in pairwise(arguments)
 
 
 @click.group(

@@ -13,6 +13,7 @@ from sandbox.api import Snapshot
 from sandbox.api.snapshot_retention import Retained, Verified
 from sandbox.cli.app import App, Command, Misuse, Session, canister_argument, with_app
 from sandbox.cli.failures import FAILED
+from sandbox.cli.interrupt import saying
 from sandbox.cli.render import output
 from sandbox.cli.snapshot.selector import resolve_file, resolve_snapshot
 from sandbox.cli.snapshot.transfer import bar
@@ -153,7 +154,8 @@ def retain(app: App, canister: str, dry_run: bool, pruning: bool, **options: Any
         pruned = None
         if pruning and not dry_run:
             session.sandbox.save()
-            pruned = session.sandbox.snapshots.prune()
+            with saying("the snapshots are deleted; `snapshot prune` goes on"):
+                pruned = session.sandbox.snapshots.prune()
     facts: dict[str, Any] = {
         "kept": [{**_short(s), "reasons": reasons} for s, reasons in done.kept],
         "removed": [_short(s) for s in done.removed],

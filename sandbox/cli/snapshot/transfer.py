@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sandbox.api import Canister
 from sandbox.cli.app import App, Command, Session, canister_argument, with_app
+from sandbox.cli.interrupt import saying
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import snapshot_facts
 from sandbox.cli.snapshot.selector import note_same_label, resolve_snapshot
@@ -44,7 +45,7 @@ def download(app: App, which: str, path: Path, form: str | None) -> None:
     chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
     with app.session(save=False) as session:
         snapshot = resolve_snapshot(session, which)
-        with bar(app, "downloading") as progress, _interruption(app, path):
+        with bar(app, "downloading") as progress, _interruption(path):
             session.sandbox.snapshots.download(snapshot.id, path, chosen, app.sender, progress)
         title = session.title(snapshot.canister_id)
     unreadable = _unreadable_globals(path) if chosen == "dir" else ()
@@ -76,7 +77,7 @@ def upload(app: App, canister: str, path: Path, keep_time: bool) -> None:
     """
     with app.session() as session:
         target = session.canister(canister)
-        with _time_noted(app, session), bar(app, "uploading") as progress:
+        with _time_noted(app, session), saying("run it again to go on"), bar(app, "uploading") as progress:
             made = session.sandbox.snapshots.upload(target.id, path, app.sender, progress, keep_time)
         facts = snapshot_facts(made)
         title = session.title(target.id)
@@ -108,6 +109,7 @@ def _time_noted(app: App, session: Session) -> Iterator[None]:
 @contextmanager
 def bar(app: App, title: str) -> Iterator[portable.Progress | None]:
     """Show a progress bar on standard error; None if that is no terminal, or with `--output json`."""
+    app.quiet()
     target = output.console(stderr=True)
     if app.json or not target.is_terminal:
         yield None
@@ -118,12 +120,6 @@ def bar(app: App, title: str) -> Iterator[portable.Progress | None]:
         yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
-@contextmanager
-def _interruption(app: App, path: Path) -> Iterator[None]:
-    """Print the name of the partial file of a download that is interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if part_of(path).exists():
-            app.note(f"{part_of(path)} is kept: the same command continues")
-        raise
+def _interruption(path: Path) -> AbstractContextManager[None]:
+    """Let Ctrl-C name the partial file of a download."""
+    return saying(f"{part_of(path)} is kept; run it again to go on")
