@@ -96,7 +96,7 @@ class App(SharedOptions):
 
     @contextmanager
     def _alive(self, text: str | None = None) -> Iterator[None]:
-        """Show on a terminal that work goes on, once it takes longer than a second; `text`: what, the command without."""
+        """Show on a terminal that work of more than a second goes on; `text`: what, the command without."""
         if self.json or not output.console(stderr=True).is_terminal:
             yield
             return
