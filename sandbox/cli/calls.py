@@ -44,6 +44,16 @@ class Request:
             raise Misuse("give the argument or --arg-file, not both")
         return read_text(self.file) if self.file else self.argument or "()"
 
+    def encoded(self, types: tuple[candid.Type, ...] | None) -> bytes:
+        """Return the argument at these types, or at those that its text has.
+
+        As in dfx, a single text parameter takes the argument of the command as it is, without quotes.
+        """
+        bare = self.argument is not None and self.file is None and self.argument[:1] not in ("(", '"')
+        if bare and types is not None and len(types) == 1 and candid.same_type(types[0], candid.TEXT):
+            return candid.encode(types, [self.argument])
+        return candid.encode_text(self.text(), types)
+
 
 @click.command(cls=Command)
 @canister_argument
@@ -94,7 +104,7 @@ def init_argument(wasm: bytes, request: Request, mode: str | None = None) -> byt
         types = init_types(WasmModule.from_bytes(wasm), request.did)
     except InvalidModule:
         return EMPTY_ARGUMENT  # the platform refuses the module, and says why
-    return candid.encode_text(request.text(), types) if types else candid.encode_text(request.text())
+    return request.encoded(types or None)
 
 
 def _call_options(function: F) -> F:
@@ -119,8 +129,8 @@ def _call_options(function: F) -> F:
 def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
     """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
-    CANISTER may be the management canister, aaaaa-aa. A method that the interface declares as a query is called as a
-    query.
+    A single argument needs no parentheses, and a single text no quotes. CANISTER may be the management canister,
+    aaaaa-aa. A method that the interface declares as a query is called as a query.
     """
     _perform(app, canister, Request(**options), as_query=False if update else None, diff=diff)
 
@@ -198,9 +208,7 @@ def _argument(request: Request, function: candid.FuncType | None) -> bytes:
             return bytes.fromhex(request.text() if request.argument or request.file else "")
         except ValueError as error:
             raise Misuse(f"the argument is not hexadecimal: {error}") from None
-    if function is None:
-        return candid.encode_text(request.text())
-    return candid.encode_text(request.text(), function.args)
+    return request.encoded(None if function is None else function.args)
 
 
 def _with_methods(error: CallRejected, interface: candid.Interface | None) -> CallRejected:

@@ -51,6 +51,27 @@ def test_reply_as_json(people: Cli) -> None:
     assert people.json("canister", "call", "people", "get", "(1)")["reply"] == [None]
 
 
+def test_a_bare_word_is_a_single_text(with_canister: Make, tmp_path: Path) -> None:
+    cli = with_canister("greeter", "greeter.classical", "--arg", 'record { greeting = "Hi"; owner = null }')
+    for argument, name in (
+        ("everyone", "everyone"),
+        ("every one", "every one"),
+        ("12", "12"),
+        ("a(b)", "a(b)"),
+        ("", ""),
+        ('"quoted"', "quoted"),
+        ('("in parentheses")', "in parentheses"),
+    ):
+        assert f"Hi, {name}!" in cli("canister", "call", "greeter", "greet", argument)
+        assert f"Hi, {name}!" in cli("canister", "query", "greeter", "peek", argument)
+    assert "expected" in cli("canister", "call", "greeter", "greet", "(everyone)", code=2)
+
+
+def test_a_bare_word_for_no_text_is_misuse(people: Cli) -> None:
+    assert people("canister", "call", "people", "fill", "2") == "(2 : nat)\n"
+    assert "expected a value" in people("canister", "call", "people", "fill", "two", code=2)
+
+
 def test_query_changes_nothing_and_update_of_a_query_neither(with_canister: Make) -> None:
     cli = with_canister("c", "counter.enhanced")
     assert cli("canister", "query", "c", "inc_in_query") == "(1 : nat)\n"
