@@ -88,7 +88,7 @@ class Canister:
             raise ValueError(f"mode is install, reinstall or upgrade, not {mode!r}")
         if wasm_memory_persistence not in (None, "keep", "replace"):
             raise ValueError(f"wasm_memory_persistence is keep or replace, not {wasm_memory_persistence!r}")
-        module = Path(wasm).read_bytes() if isinstance(wasm, str | Path) else bytes(wasm)
+        module = typed.module_bytes(wasm)
         request = code.InstallCode(
             canister_id=self.id,
             module=module,

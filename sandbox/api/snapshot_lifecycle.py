@@ -199,4 +199,4 @@ def _hook_load(
 
 def _module_bytes(wasm: bytes | str | Path | None) -> bytes | None:
     """The bytes of a module given as such or as a file."""
-    return Path(wasm).read_bytes() if isinstance(wasm, str | Path) else wasm
+    return None if wasm is None else typed.module_bytes(wasm)

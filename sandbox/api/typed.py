@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
 from sandbox.canister.module import compile_module
-from sandbox.errors import CandidDecodeError, CandidError, CandidTypeError, InvalidModule, SandboxError
+from sandbox.errors import CandidDecodeError, CandidError, CandidTypeError, InvalidModule, SandboxError, of_system
 from sandbox.state import WasmModule
 from sandbox.state.messages import EMPTY_CANDID
 
@@ -32,6 +32,17 @@ def _embedded(code: WasmModule) -> Interface:
     if text is None:
         raise SandboxError("the module has no candid:service section; give its interface with did=")
     return parse_did(text.decode())
+
+
+def module_bytes(wasm: bytes | str | Path) -> bytes:
+    """The bytes of a module given as such or as a file; `SandboxError` if the file cannot be read."""
+    if not isinstance(wasm, str | Path):
+        return bytes(wasm)
+    try:
+        return Path(wasm).read_bytes()
+    except OSError as error:
+        of_system(error)
+        raise SandboxError(f"the module {wasm} cannot be read: {error.strerror}") from error
 
 
 def metadata(code: WasmModule, name: str) -> bytes | None:

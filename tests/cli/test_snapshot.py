@@ -87,7 +87,7 @@ def test_delete(people: Cli) -> None:
 
 def test_delete_by_label(people: Cli) -> None:
     ids = [people.json("snapshot", "take", "people", "--keep", "9", "--label", label)["id"] for label in "aab"]
-    assert "give an id" in people("snapshot", "delete", "a", code=2)
+    assert "CANISTER:NUMBER or an id" in people("snapshot", "delete", "a", code=2)
     assert people.json("snapshot", "delete", "b") == {"deleted": ids[2]}
     people("snapshot", "delete", ids[0])
     people("snapshot", "delete", "a")
