@@ -18,7 +18,7 @@ from sandbox.api.identity import identity
 from sandbox.api.names import Names
 from sandbox.api.resolver import resolve_canister
 from sandbox.cli.interrupt import saying
-from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
+from sandbox.cli.options import DEFAULT_STATE, Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
 from sandbox.cli.render.life import Life
 from sandbox.errors import CallRejected, PrincipalError, StateWarning, StillWaiting
@@ -106,6 +106,8 @@ class App(SharedOptions):
 
     def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
         if not create and not self.state.exists():
+            if self.state != DEFAULT_STATE:
+                self.note(f"there is no state directory {self.state}")
             return Sandbox()
         with warnings.catch_warnings(record=True, category=StateWarning) as seen:
             warnings.simplefilter("always", StateWarning)

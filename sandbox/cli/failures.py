@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sandbox.cli.options import hint_for
 from sandbox.cli.render import output
 from sandbox.errors import (
     CallRejected,
@@ -54,7 +55,8 @@ def report(error: BaseException) -> Report | None:
         ):
             return Report(FAILED, "failed", str(error))
         case click.UsageError():
-            hint = f"\n{error.ctx.command_path} --help shows the usage" if error.ctx else ""
+            other = hint_for(error.option_name) if isinstance(error, click.NoSuchOption) else ""
+            hint = other + f"\n{error.ctx.command_path} --help shows the usage" if error.ctx else other
             return Report(MISUSE, "misuse", error.format_message() + hint)
         case click.ClickException():
             return Report(error.exit_code, "failed" if error.exit_code == FAILED else "misuse", error.format_message())

@@ -17,6 +17,11 @@ from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
 COMMANDS = {
     "canister": LazyCommand("sandbox.cli.canister", "canister", "Create, install, call and manage canisters."),
     "demo": LazyCommand("sandbox.cli.demo", "demo", "Run three real canisters, break them, and restore every byte."),
+    "deploy": LazyCommand(
+        "sandbox.cli.deploy",
+        "deploy",
+        "Create CANISTER if there is none, and install the module FILE or upgrade to it.",
+    ),
     "drun": LazyCommand("sandbox.cli.drun", "drun", "Run the drun script SCRIPT on a subnet of its own."),
     "identity": LazyCommand(
         "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the user given with --as."
@@ -99,7 +104,7 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 @click.group(
     cls=Root,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog="--state, --as, --output and --lock-timeout may stand anywhere. Exit codes: 0 done, 1 the check failed or "
     "the canister rejected, 2 misuse.",
 )
