@@ -150,7 +150,7 @@ class Session:
     def print_log(self, canister_id: Principal, text: str) -> None:
         if not self.app.json:
             name = self.names.of(canister_id) or str(canister_id)
-            output.show(Text(f"[{name}] {text}", "dim"), stderr=True)
+            output.show(Text(f"[{name}] {output.cut(text)}", "dim"), stderr=True)
 
 
 def user(name: str) -> Principal:

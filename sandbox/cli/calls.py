@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | M
     if session.principal(name) == Management.id:
         return session.sandbox.management, session.sandbox.management.interface
     target = session.canister(name)
-    return target, interface_of(target.metadata("candid:service"), did)
+    return target, interface_of(session.app, target.metadata("candid:service"), did)
 
 
 def asked(request: Request, interface: candid.Interface | None, ask: Callable[[bytes], CallResult]) -> CallResult:
@@ -195,11 +196,21 @@ def emit(
     app.emit(facts, *parts)
 
 
-def interface_of(metadata: bytes | None, did: Path | None) -> candid.Interface | None:
-    """Return the interface in the file, or else the one in the module's `candid:service` metadata."""
-    if did is not None:
-        return candid.load_did(did)
-    return None if metadata is None else candid.parse_did(metadata.decode("utf-8", "replace"))
+def interface_of(app: App, metadata: bytes | None, did: Path | None) -> candid.Interface | None:
+    """Return the interface in the file, or else the one in the module's `candid:service` metadata.
+
+    A warning is printed if clients of the file's interface cannot use that of the module.
+    """
+    if did is None:
+        return None if metadata is None else candid.parse_did(metadata.decode("utf-8", "replace"))
+    given = candid.load_did(did)
+    if metadata is not None and not app.json:
+        with suppress(CandidError):
+            verdict = candid.service_compatible(candid.parse_did(metadata.decode("utf-8", "replace")), given)
+            if not verdict:
+                text = f"{did} does not agree with the interface of the module: {verdict.reason}"
+                output.show(Text.assemble(("warning: ", "bold yellow"), text), stderr=True)
+    return given
 
 
 def _argument(request: Request, function: candid.FuncType | None) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import Any
 
 import click
@@ -22,6 +24,8 @@ from sandbox.errors import (
 from sandbox.snapshots.inspect import InspectError
 
 FAILED, MISUSE, INTERRUPTED = 1, 2, 130
+_SHORT = 200
+"""Characters of a printed text that a reject repeats."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,22 @@ def _reject_facts(error: CallRejected) -> dict[str, Any]:
     return facts
 
 
+def _once(message: str, logs: Iterable[str]) -> str:
+    """Leave out of a message the long texts that the canister has printed, which are on the terminal already."""
+    for log in logs:
+        at = message.find(log[:_SHORT]) if len(log) > _SHORT else -1
+        if at >= 0:
+            end = at + len(commonprefix([message[at:], log]))  # noqa: RUF071 - characters are meant
+            message = f"{message[: at + _SHORT]}… (as printed above){message[end:]}"
+    return message
+
+
 def _reject_text(failure: Report) -> list[Text]:
     code = f" {failure.facts['error_code']}" if failure.facts["error_code"] else ""
     head = Text.assemble(
         ("rejected: ", "bold red"), (f"{failure.facts['reject_name']} ({failure.facts['reject_code']}){code}", "bold")
     )
-    parts = [head, Text(failure.message.rstrip())]
+    parts = [head, Text(output.cut(_once(failure.message.rstrip(), failure.facts.get("logs", ()))))]
     parts += [Text(note) for note in failure.facts["notes"]]
     trace = failure.facts["backtrace"]
     if trace and "Canister Backtrace:" not in failure.message:

@@ -198,3 +198,37 @@ def test_the_management_canister_is_called_like_any_other(with_canister: Make) -
 
 def _escaped(digits: str) -> str:
     return "".join(f"\\{digits[k : k + 2]}" for k in range(0, len(digits), 2))
+
+
+LONG = "panicked at src/lib.rs: " + "x" * 40_000
+PANICS = bytes(
+    wasmtime.wat2wasm(f"""(module
+  (import "ic0" "debug_print" (func $print (param i32 i32)))
+  (import "ic0" "trap" (func $trap (param i32 i32)))
+  (memory 1)
+  (data (i32.const 0) "{LONG}")
+  (func (export "canister_update panic")
+    (call $print (i32.const 0) (i32.const {len(LONG)})) (call $trap (i32.const 0) (i32.const {len(LONG)}))))""")
+)
+
+
+def test_a_long_panic_is_printed_once_and_cut_and_whole_in_json(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "panics.wasm").write_bytes(PANICS)
+    cli("canister", "create", "c")
+    cli("canister", "install", "c", str(tmp_path / "panics.wasm"))
+    shown = cli("canister", "call", "c", "panic", code=1)
+    assert len(shown) < 4_000
+    assert shown.count("x" * 1_000) == 1
+    assert "more characters; --output json has all)" in shown
+    error = cli.json("canister", "call", "c", "panic", code=1)["error"]
+    assert LONG[:8_000] in error["message"], "the platform cuts it"
+    assert LONG.startswith(error["logs"][0][:30_000])
+    assert len(error["logs"][0]) >= 30_000
+
+
+def test_an_interface_that_does_not_agree_with_the_module_warns(people: Cli, tmp_path: Path) -> None:
+    (tmp_path / "other.did").write_text("service : { size : () -> (text) query }")
+    warned = people.run("canister", "call", "people", "size", "--did", str(tmp_path / "other.did")).stderr
+    assert "other.did does not agree with the interface of the module: " in warned
+    (tmp_path / "same.did").write_text("service : { size : () -> (nat) query }")
+    assert people.run("canister", "call", "people", "size", "--did", str(tmp_path / "same.did")).stderr == ""

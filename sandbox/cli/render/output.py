@@ -27,6 +27,9 @@ from sandbox.principal import Principal
 _PIPE_WIDTH = 100_000
 """Width of the console in a pipe, in columns: no line is wrapped or cut."""
 
+_MOST = 2_000
+"""Longest text of a canister that is printed, in characters."""
+
 _LABEL = 60
 """Longest label within a line, in characters."""
 
@@ -230,6 +233,12 @@ def _write_json(out: list[str], value: Any, level: int) -> Nested[None]:
             out.append(before + key + _SCALARS.get(type(part), _JSON.encode)(part))
         before = "," + line
     out.append(last + closing)
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text that is too long for a terminal, with the number of characters left out."""
+    left = len(text) - _MOST
+    return text if left <= 0 else f"{text[:_MOST]}… ({left:,} more characters; --output json has all)"
 
 
 def visible(text: str) -> str:

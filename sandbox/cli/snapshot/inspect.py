@@ -169,7 +169,7 @@ def query(app: App, which: str, **options: Any) -> None:
         else:
             source = resolve_snapshot(session, which).id
             service = snapshots.inspect(source, app.sender).metadata.get("candid:service")
-        interface = calls.interface_of(service, request.did)
+        interface = calls.interface_of(app, service, request.did)
         result = calls.asked(
             request, interface, lambda argument: snapshots.query(source, request.method, argument, app.sender)
         )
