@@ -126,14 +126,23 @@ def _call_options(function: F) -> F:
 @click.command(cls=Command)
 @click.option("--update", is_flag=True, help="Make an update call, even if the interface declares METHOD as a query.")
 @click.option("--diff", is_flag=True, help="Show the changes of the call in CANISTER.")
+@click.option(
+    "--map",
+    "png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --diff: write a map of the pages that differ to a PNG file.",
+)
 @_call_options
-def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
+def call(app: App, canister: str, update: bool, diff: bool, png: Path | None, **options: Any) -> None:
     """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
     A single argument needs no parentheses, and a single text no quotes. CANISTER may be the management canister,
     aaaaa-aa. A method that the interface declares as a query is called as a query.
     """
-    _perform(app, canister, Request(**options), as_query=False if update else None, diff=diff)
+    if png is not None and not diff:
+        raise Misuse("--map requires --diff")
+    shown = DiffOptions(png=png) if diff else None
+    _perform(app, canister, Request(**options), as_query=False if update else None, diff=shown)
 
 
 @click.command(cls=Command)
@@ -143,18 +152,18 @@ def query(app: App, canister: str, **options: Any) -> None:
     _perform(app, canister, Request(**options), as_query=True)
 
 
-def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: bool = False) -> None:
+def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: DiffOptions | None = None) -> None:
     with app.session(save=as_query is not True) as session:
         target, interface = _callee(session, canister, request.did)
         function = interface.methods.get(request.method) if interface else None
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
-        if diff and isinstance(target, Management):
+        if diff is not None and isinstance(target, Management):
             raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
-        changes = target.changes() if diff and isinstance(target, Canister) else None
+        changes = target.changes() if diff is not None and isinstance(target, Canister) else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-        changed = None if changes is None else render_diff(changes.diff, DiffOptions())
+        changed = None if changes is None or diff is None else render_diff(changes.diff, diff)
     emit(app, result, request, interface, changed)
 
 
