@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sandbox.api import Canister, runtime_of
 from sandbox.api.names import problem_with
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, Misuse, Session, with_app
 from sandbox.cli.calls import DID_HELP, FILE, Request, init_argument
 from sandbox.cli.render.diff import DiffOptions, render_diff
@@ -27,7 +28,7 @@ _WOULD = {
 
 
 @click.command(cls=Command)
-@click.argument("name", metavar="CANISTER")
+@click.argument("name", metavar="CANISTER", shell_complete=completion.canisters)
 @click.argument("file", type=FILE)
 @click.option(
     "--mode",

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from sandbox.cli import completion
+
 DEFAULT_STATE = Path(".canister-sandbox")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -179,4 +181,4 @@ class LazyGroup(Group):
 
 def canister_argument(function: F) -> F:
     """Add the argument CANISTER: a name or an id."""
-    return click.argument("canister", metavar="CANISTER")(function)
+    return click.argument("canister", metavar="CANISTER", shell_complete=completion.canisters)(function)

@@ -10,6 +10,7 @@ import click
 from rich.text import Text
 
 from sandbox.api import Canister, Snapshot
+from sandbox.cli import completion
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import calls_facts, snapshot_facts
@@ -85,7 +86,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
 
 @snapshot.command()
 @canister_argument
-@click.argument("which", metavar="[SNAPSHOT]", required=False)
+@click.argument("which", metavar="[SNAPSHOT]", required=False, shell_complete=completion.snapshots)
 @hook_options
 @_NO_STOP
 @with_app
@@ -124,7 +125,7 @@ def load(app: App, canister: str, which: str | None, no_stop: bool, **options: A
 
 
 @snapshot.command(name="list")
-@click.argument("canister", metavar="[CANISTER]", required=False)
+@click.argument("canister", metavar="[CANISTER]", required=False, shell_complete=completion.canisters)
 @with_app
 def list_(app: App, canister: str | None) -> None:
     """List the snapshots of CANISTER, or of all canisters.
@@ -144,7 +145,7 @@ def list_(app: App, canister: str | None) -> None:
 
 
 @snapshot.command()
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @with_app
 def delete(app: App, which: str) -> None:
     """Delete SNAPSHOT, an id or a label."""

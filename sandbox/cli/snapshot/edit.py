@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, with_app
 from sandbox.cli.calls import FILE
 from sandbox.cli.render import output
@@ -69,7 +70,7 @@ _HEX = Form("HEX", "00ff", bytes.fromhex)
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @click.option(
     "--patch", "patches", type=_PATCH, multiple=True, help="Overwrite bytes of a memory, such as stable:0x40:00ff."
 )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sandbox.api import runtime_of
-from sandbox.cli import calls
+from sandbox.cli import calls, completion
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.failures import FAILED
 from sandbox.cli.render import inspection
@@ -78,7 +78,7 @@ def _options(function: F) -> F:
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @_options
 @click.option(
     "--stable-image", is_flag=True, help="Read SNAPSHOT as a file with the bytes of a stable memory, raw or gzip."
@@ -143,7 +143,7 @@ def _is_principal(text: str) -> bool:
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @click.argument("method")
 @click.argument("argument", metavar="[CANDID]", required=False)
 @click.option("--arg-file", "file", type=calls.FILE, help="File with the argument in Candid.")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sandbox.api import Snapshot
 from sandbox.api.snapshot_retention import Retained, Verified
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, Misuse, Session, canister_argument, with_app
 from sandbox.cli.failures import FAILED
 from sandbox.cli.interrupt import saying
@@ -56,7 +57,7 @@ def _keep(options: dict[str, Any]) -> Keep | None:
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="[SNAPSHOT]...", nargs=-1)
+@click.argument("which", metavar="[SNAPSHOT]...", nargs=-1, shell_complete=completion.snapshots)
 @click.option("--all", "everything", is_flag=True, help="Verify all snapshots of all canisters.")
 @click.option("--every", is_flag=True, help="Name every part that differs, not only the first.")
 @with_app
@@ -182,7 +183,7 @@ def _cells(snapshot: Snapshot) -> tuple[str, str, str]:
 
 
 @click.command(cls=Command)
-@click.argument("canister", metavar="[CANISTER]", required=False)
+@click.argument("canister", metavar="[CANISTER]", required=False, shell_complete=completion.canisters)
 @click.option(
     "--at-install/--not-at-install", default=None, help="Take one after the first installation of a module [yes]"
 )

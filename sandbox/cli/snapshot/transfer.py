@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.text import Text
 
 from sandbox.api import Canister
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, Session, canister_argument, with_app
 from sandbox.cli.interrupt import saying
 from sandbox.cli.render import output
@@ -27,7 +28,7 @@ keep_time_option = click.option(
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.option(
     "--format",
