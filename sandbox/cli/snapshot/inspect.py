@@ -48,7 +48,11 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
         "--region", metavar="N", help="Select one structure: show its entries, or use its bytes for the options below."
     ),
     click.option(
-        "--limit", type=click.IntRange(1), default=20, show_default=True, help="Most entries, items and texts shown."
+        "--limit",
+        type=click.IntRange(1),
+        default=20,
+        show_default=True,
+        help="Most entries, items, texts and bytes of a blob shown.",
     ),
     click.option("--key-form", type=_FORM, help="Format of keys [guessed from their bytes]"),
     click.option("--value-form", type=_FORM, help="Format of values [guessed from their bytes]"),
