@@ -9,6 +9,7 @@ from sandbox.api import typed
 from sandbox.api.attempt import whole
 from sandbox.api.changes import Changes
 from sandbox.api.creation import SettingsValues, setting_values
+from sandbox.api.explain import explain_upgrade
 from sandbox.api.gate import exclusive
 from sandbox.api.identity import Sender, sender_principal
 from sandbox.api.records import CanisterStatus, RawState, Snapshot, raw_state
@@ -17,7 +18,7 @@ from sandbox.api.resolver import SnapshotLike, resolve_snapshot
 from sandbox.api.runtime import SubnetRuntime
 from sandbox.api.snapshot_lifecycle import SnapshotLifecycle
 from sandbox.canister.module import compile_module
-from sandbox.errors import StateCorrupt
+from sandbox.errors import CallRejected, StateCorrupt
 from sandbox.execution import CallResult, UntilStopped
 from sandbox.limits import ROUNDS
 from sandbox.management import code, lifecycle, settings
@@ -79,23 +80,30 @@ class Canister:
     ) -> CallResult:
         """Install, reinstall or upgrade to `wasm` (bytes or a file, gzip allowed).
 
-        `arg`: Candid bytes, or a value (a tuple: several) of the types that the interface declares. The result carries
-        the instructions of all hooks, and what compiling counted for.
+        `arg`: Candid bytes, or a value (a tuple: several) of the types that the interface declares; `CandidTypeError`
+        says what is expected where there is none. The result carries the instructions of all hooks, and what compiling
+        counted for.
         """
         if mode not in ("install", "reinstall", "upgrade"):
             raise ValueError(f"mode is install, reinstall or upgrade, not {mode!r}")
         if wasm_memory_persistence not in (None, "keep", "replace"):
             raise ValueError(f"wasm_memory_persistence is keep or replace, not {wasm_memory_persistence!r}")
-        module = Path(wasm).read_bytes() if isinstance(wasm, str | Path) else bytes(wasm)
+        module = typed.module_bytes(wasm)
         request = code.InstallCode(
             canister_id=self.id,
             module=module,
-            arg=typed.deployment_argument(arg, lambda: WasmModule.from_bytes(module), self.did),
+            arg=typed.deployment_argument(arg, lambda: WasmModule.from_bytes(module), self.did, mode),
             mode=mode,
             skip_pre_upgrade=skip_pre_upgrade,
             persistence=wasm_memory_persistence,
         )
-        done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
+        before = self._state.code
+        try:
+            done = self._runtime.manage(command(code.install_code, self._manager(sender), request))
+        except CallRejected as error:
+            if mode == "upgrade" and before is not None:
+                explain_upgrade(error, before, WasmModule.from_bytes(module))
+            raise
         return CallResult(
             self.id,
             "",

@@ -21,12 +21,12 @@ M = TypeVar("M", bound=Callable[..., Any])
 class Gate:
     """Entered for every operation, `with gate:`; a thread that is inside may enter again.
 
-    `SandboxError` for another thread while one is inside, and for ever in a forked child. An exception that interrupts
-    entering or leaving may leave the gate claimed: the next thread that comes looks whether the claimant still runs
-    code of this package, and takes the gate over if not.
+    `SandboxError` for another thread while one is inside, and for ever in a forked child and once it is shut. An
+    exception that interrupts entering or leaving may leave the gate claimed: the next thread that comes looks whether
+    the claimant still runs code of this package, and takes the gate over if not.
     """
 
-    __slots__ = ("__weakref__", "_process", "claim", "depth")
+    __slots__ = ("__weakref__", "_process", "claim", "depth", "is_shut")
 
     def __init__(self) -> None:
         self.claim: dict[str, int] = {}
@@ -34,6 +34,7 @@ class Gate:
         a call that a signal could interrupt."""
         self.depth = 0
         """How often the thread inside has entered."""
+        self.is_shut = False
         self._process: int | None = None
         fork.own(self)
 
@@ -60,10 +61,17 @@ class Gate:
         self._process = process
         self.claim, self.depth = {_OWNER: _NOBODY}, _NEVER
 
+    def shut(self) -> None:
+        """Refuse everything from now on: the sandbox is closed."""
+        self.is_shut = True
+        self.claim, self.depth = {_OWNER: _NOBODY}, _NEVER
+
     def _take_over(self, me: int) -> None:
         """Claim the gate in place of a thread that an exception threw out of it; else `SandboxError`."""
         if self._process is not None:
             raise SandboxError(f"this sandbox belongs to process {self._process}: make or open one in this process")
+        if self.is_shut:
+            raise SandboxError("this sandbox is closed")
         owner = self.claim.get(_OWNER, me)
         if owner != me and _runs_here(owner):
             names = [thread.name for thread in threading.enumerate() if thread.ident == owner]

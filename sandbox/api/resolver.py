@@ -2,8 +2,9 @@
 
 A canister: a `Canister`, its `Principal`, the text of its id, or its name.
 A snapshot: a `Snapshot`, the bytes of its id, and as text its id in hexadecimal, its label, `latest`, or the first
-digits of its id, at least 4, if no other id begins so; in this order. Where a canister is given too, label and `latest`
-are those of its own snapshots.
+digits of its id, at least 4, if no other id begins so; in this order. Where a canister is given too, these are those of
+its own snapshots, before others', and so is the number of one, from 0 on. Everywhere, `CANISTER:LABEL`,
+`CANISTER:latest` and `CANISTER:NUMBER` are those of the canister with this name or id.
 A file or a directory, where one makes sense: a `Path`, or a text to which a file exists, before all else, or which only
 a file can have (it ends in `.icsnap` or has a slash) after all else.
 """
@@ -18,6 +19,7 @@ from typing import Protocol
 from sandbox.api.records import Snapshot
 from sandbox.api.runtime import SubnetRuntime
 from sandbox.errors import AmbiguousName, PrincipalError, UnknownName
+from sandbox.limits import SNAPSHOT_ID
 from sandbox.principal import Principal
 from sandbox.snapshots import portable
 from sandbox.state import SnapshotState
@@ -88,12 +90,20 @@ def resolve_snapshot(
         return _only(labelled, f"several snapshots are labelled {snapshot!r}")
     if snapshot == LATEST and candidates:
         return _only(_latest(candidates), "several canisters have a snapshot of the latest time")
+    numbered = [state.id for state in candidates if owner is not None and str(number_of(state.id)) == snapshot]
+    if numbered:
+        return numbered[0]
     if len(digits) >= _SHORTEST:
         beginning = [state for state in every if state.id.hex().startswith(digits)]
+        beginning = [state for state in beginning if owner == state.canister_id] or beginning
         if beginning:
             return _only(beginning, f"several ids begin with {snapshot!r}")
     if _is_id(digits):
         return bytes.fromhex(digits)
+    name, colon, rest = snapshot.partition(":")
+    named = _existing(runtime, name) if colon else None
+    if named is not None:
+        return resolve_snapshot(runtime, rest, named, expected)
     raise UnknownName(f"{snapshot!r} is neither {expected} (there is {list_snapshots(every)})")
 
 
@@ -109,6 +119,20 @@ def resolve_source(runtime: SubnetRuntime, source: SnapshotLike | Path) -> bytes
         if isinstance(source, str) and (source.endswith(portable.SUFFIX) or "/" in source):
             return Path(source)
         raise
+
+
+def number_of(snapshot_id: bytes) -> int:
+    """The number of a snapshot among all that its canister ever had, from 0 on."""
+    return int.from_bytes(snapshot_id[:SNAPSHOT_ID], "big")
+
+
+def _existing(runtime: SubnetRuntime, canister: str) -> Principal | None:
+    """The id of the canister with this name or id, if there is one."""
+    try:
+        canister_id = resolve_canister(runtime, canister)
+    except PrincipalError:
+        return None
+    return canister_id if canister_id in runtime.canister_ids() else None
 
 
 def list_snapshots(snapshots: Iterable[SnapshotState | Snapshot]) -> str:
@@ -130,7 +154,7 @@ def _latest(snapshots: list[SnapshotState]) -> list[SnapshotState]:
 
 def _only(snapshots: list[SnapshotState], problem: str) -> bytes:
     if len(snapshots) > 1:
-        raise AmbiguousName(f"{problem}; give an id: {list_snapshots(snapshots)}")
+        raise AmbiguousName(f"{problem}; give CANISTER:LABEL, CANISTER:NUMBER or an id: {list_snapshots(snapshots)}")
     return snapshots[0].id
 
 

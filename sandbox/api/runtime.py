@@ -143,7 +143,7 @@ class SubnetRuntime:
 
     def close(self) -> None:
         """Free everything, without saving, and end the record. Does nothing in a forked child."""
-        if self.gate.foreign:
+        if self.gate.foreign or self.gate.is_shut:
             return
         with self.gate:
             if self.attempts.watcher is not None:
@@ -152,6 +152,7 @@ class SubnetRuntime:
             self._state.canisters.clear()
             if self.directory is not None:
                 self.directory.close()
+        self.gate.shut()
 
     # --- inputs
 

@@ -177,7 +177,7 @@ class Sandbox:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None and not self._runtime.read_only:
+            if kind is None and not (self._runtime.read_only or self._runtime.gate.is_shut):
                 self.save()
         finally:
             self.close()

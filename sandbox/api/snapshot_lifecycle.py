@@ -194,9 +194,9 @@ def _hook_load(
     module = _module_bytes(wasm)
     if module is not None:
         code = WasmModule.from_bytes(module)
-    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did), skip_pre_upgrade)
+    return hook_path.HookLoad(module, typed.deployment_argument(arg, lambda: code, did, "upgrade"), skip_pre_upgrade)
 
 
 def _module_bytes(wasm: bytes | str | Path | None) -> bytes | None:
     """The bytes of a module given as such or as a file."""
-    return Path(wasm).read_bytes() if isinstance(wasm, str | Path) else wasm
+    return None if wasm is None else typed.module_bytes(wasm)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
 from sandbox.canister.module import compile_module
-from sandbox.errors import InvalidModule, SandboxError
+from sandbox.errors import CandidDecodeError, CandidError, CandidTypeError, InvalidModule, SandboxError, of_system
 from sandbox.state import WasmModule
 from sandbox.state.messages import EMPTY_CANDID
 
@@ -32,6 +32,17 @@ def _embedded(code: WasmModule) -> Interface:
     if text is None:
         raise SandboxError("the module has no candid:service section; give its interface with did=")
     return parse_did(text.decode())
+
+
+def module_bytes(wasm: bytes | str | Path) -> bytes:
+    """The bytes of a module given as such or as a file; `SandboxError` if the file cannot be read."""
+    if not isinstance(wasm, str | Path):
+        return bytes(wasm)
+    try:
+        return Path(wasm).read_bytes()
+    except OSError as error:
+        of_system(error)
+        raise SandboxError(f"the module {wasm} cannot be read: {error.strerror}") from error
 
 
 def metadata(code: WasmModule, name: str) -> bytes | None:
@@ -63,18 +74,39 @@ def init_argument(code: WasmModule, arg: Any, did: str | Path | None = None) -> 
     return encode(types, list(arg) if isinstance(arg, tuple) else [arg])
 
 
-def deployment_argument(arg: Any, code: Callable[[], WasmModule | None], did: str | Path | None = None) -> bytes:
+def deployment_argument(
+    arg: Any, code: Callable[[], WasmModule | None], did: str | Path | None = None, mode: str | None = None
+) -> bytes:
     """Bytes of an argument for code that is about to run: bytes as they are, None as no values, else by its types.
-    No values for a module that the platform refuses, which its deployment says, or where there is none."""
-    if arg is None:
-        return EMPTY_ARGUMENT
+    No values for a module that the platform refuses, which its deployment says, or where there is none. With a `mode`
+    of deployment, None is refused where the code expects an argument then."""
     if isinstance(arg, bytes | bytearray | memoryview):
         return bytes(arg)
     with suppress(InvalidModule):
-        known = code()
-        if known is not None:
+        known = code() if arg is not None or mode is not None else None
+        if known is not None and arg is not None:
             return init_argument(known, arg, did)
+        if known is not None and mode is not None:
+            _check_no_argument(known, did, mode)
     return EMPTY_ARGUMENT
+
+
+def _check_no_argument(code: WasmModule, did: str | Path | None, mode: str) -> None:
+    """`CandidTypeError` if no argument is not enough. For an upgrade only Motoko's modules say what they expect: the
+    argument of the installation again."""
+    if mode == "upgrade" and metadata(code, "motoko:stable-types") is None:
+        return
+    try:
+        types = init_types(code, did)
+    except CandidError:
+        return
+    try:
+        decode(types or (), EMPTY_ARGUMENT)
+    except CandidDecodeError:
+        expected = ", ".join(map(str, types or ()))
+        raise CandidTypeError(
+            f"the module expects an argument, ({expected}): give it with arg= (--arg on the command line)"
+        ) from None
 
 
 def encode_arguments(function: FuncType, values: tuple[Any, ...]) -> bytes:

@@ -6,8 +6,8 @@ Exit codes: 0 done; 1 the check failed or the canister rejected; 2 misuse, or a 
 from __future__ import annotations
 
 import gc
-import signal
 
+from sandbox.cli import interrupt
 from sandbox.cli.root import root
 
 _ALLOCATIONS = 50_000
@@ -16,12 +16,12 @@ command's time is search."""
 
 
 def main() -> None:
-    """Run the command line, as the entry point of the process.
+    """Run the command line in this process.
 
-    An interrupt ends the process at once, also within a message of a canister. The state is then as before the command.
+    Ctrl-C ends the process at once, also within a message of a canister, and says what holds.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(_ALLOCATIONS)
+    interrupt.watch()
     root()
 
 

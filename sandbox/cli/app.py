@@ -14,8 +14,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox.api.identity import identity
-from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
+from sandbox.cli.interrupt import saying
+from sandbox.cli.options import DEFAULT_STATE, Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
+from sandbox.cli.render.life import Life
 from sandbox.errors import CallRejected, PrincipalError, StateWarning, StillWaiting
 from sandbox.principal import Principal
 
@@ -26,8 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "user", "with_app"]
 
 
+_SAVING = "the state was being saved; it is the one before the command or the one after it, as a whole"
+
+
 class App(SharedOptions):
     """The shared options of one run, with access to the state and the terminal."""
+
+    life: Life | None = None
 
     @property
     def sender(self) -> Principal:
@@ -49,6 +56,7 @@ class App(SharedOptions):
     def working(self) -> Iterator[Callable[[str], None]]:
         """Yield a function that shows a text, the present step, on a terminal; elsewhere it does nothing."""
         target = output.console(stderr=True)
+        self.quiet()
         if self.json or not target.is_terminal:
             yield lambda text: None
             return
@@ -73,19 +81,38 @@ class App(SharedOptions):
             session = Session(self, sandbox, names)
             sandbox.on_log = session.print_log
             try:
-                yield session
+                with self._alive():
+                    yield session
             except (CallRejected, StillWaiting) as error:
                 answer = error
             if save:
-                sandbox.save()
-                names.save()
+                with saying(_SAVING), self._alive("saving"):
+                    sandbox.save()
+                    names.save()
         if answer is not None:
             raise answer
+
+    def quiet(self) -> None:
+        """Show no sign of life from now on: the command shows or asks something itself."""
+        if self.life is not None:
+            self.life.end()
+
+    @contextmanager
+    def _alive(self, text: str | None = None) -> Iterator[None]:
+        """Show on a terminal that work of more than a second goes on; `text`: what, the command without."""
+        if self.json or not output.console(stderr=True).is_terminal:
+            yield
+            return
+        path = click.get_current_context().command_path.partition(" ")[2]
+        with Life(text or path) as self.life:
+            yield
 
     def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
         from sandbox.api import Sandbox  # imported late: it brings the engine, which `identity` does not need
 
         if not create and not self.state.exists():
+            if self.state != DEFAULT_STATE:
+                self.note(f"there is no state directory {self.state}")
             return Sandbox()
         with warnings.catch_warnings(record=True, category=StateWarning) as seen:
             warnings.simplefilter("always", StateWarning)
@@ -131,7 +158,7 @@ class Session:
     def print_log(self, canister_id: Principal, text: str) -> None:
         if not self.app.json:
             name = self.names.of(canister_id) or str(canister_id)
-            output.show(Text(f"[{name}] {text}", "dim"), stderr=True)
+            output.show(Text(f"[{name}] {output.cut(text)}", "dim"), stderr=True)
 
 
 def user(name: str) -> Principal:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import RenderableType
@@ -15,13 +16,16 @@ from sandbox import candid
 from sandbox.api import Canister
 from sandbox.api.changes import Changes
 from sandbox.api.management import Management
-from sandbox.api.typed import EMPTY_ARGUMENT, init_types
+from sandbox.api.typed import EMPTY_ARGUMENT, deployment_argument, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
 from sandbox.state import WasmModule
+
+if TYPE_CHECKING:
+    from sandbox.cli.render.diff import DiffOptions
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 DID_HELP = "File with the Candid interface [the metadata candid:service of the module]"
@@ -43,6 +47,16 @@ class Request:
         if self.argument is not None and self.file is not None:
             raise Misuse("give the argument or --arg-file, not both")
         return read_text(self.file) if self.file else self.argument or "()"
+
+    def encoded(self, types: tuple[candid.Type, ...] | None) -> bytes:
+        """Return the argument at these types, or at those that its text has.
+
+        As in dfx, a single text parameter takes the argument of the command as it is, without quotes.
+        """
+        bare = self.argument is not None and self.file is None and self.argument[:1] not in ("(", '"')
+        if bare and types is not None and len(types) == 1 and candid.same_type(types[0], candid.TEXT):
+            return candid.encode(types, [self.argument])
+        return candid.encode_text(self.text(), types)
 
 
 @click.command(cls=Command)
@@ -67,7 +81,8 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
     wasm = file.read_bytes()
     with app.session() as session:
         target = session.canister(canister)
-        argument = init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
+        request = Request("", options["arg"], options["arg_file"], options["did"], raw=False)
+        argument = init_argument(wasm, request, mode)
         if mode == "upgrade":
             upgrade_options = {"skip_pre_upgrade": skip}
             upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
@@ -84,15 +99,16 @@ def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> N
     )
 
 
-def init_argument(wasm: bytes, request: Request) -> bytes:
-    """Encode an installation argument with the types that the module declares."""
+def init_argument(wasm: bytes, request: Request, mode: str | None = None) -> bytes:
+    """Encode an installation argument with the types that the module declares; `CandidTypeError` if there is none and
+    the module expects one in this mode."""
     if request.argument is None and request.file is None:
-        return EMPTY_ARGUMENT
+        return deployment_argument(None, lambda: WasmModule.from_bytes(wasm), request.did, mode)
     try:
         types = init_types(WasmModule.from_bytes(wasm), request.did)
     except InvalidModule:
         return EMPTY_ARGUMENT  # the platform refuses the module, and says why
-    return candid.encode_text(request.text(), types) if types else candid.encode_text(request.text())
+    return request.encoded(types or None)
 
 
 def _call_options(function: F) -> F:
@@ -113,14 +129,25 @@ def _call_options(function: F) -> F:
 @click.command(cls=Command)
 @click.option("--update", is_flag=True, help="Make an update call, even if the interface declares METHOD as a query.")
 @click.option("--diff", is_flag=True, help="Show the changes of the call in CANISTER.")
+@click.option(
+    "--map",
+    "png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --diff: write a map of the pages that differ to a PNG file.",
+)
 @_call_options
-def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
+def call(app: App, canister: str, update: bool, diff: bool, png: Path | None, **options: Any) -> None:
     """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
-    CANISTER may be the management canister, aaaaa-aa. A method that the interface declares as a query is called as a
-    query.
+    A single argument needs no parentheses, and a single text no quotes. CANISTER may be the management canister,
+    aaaaa-aa. A method that the interface declares as a query is called as a query.
     """
-    _perform(app, canister, Request(**options), as_query=False if update else None, diff=diff)
+    if png is not None and not diff:
+        raise Misuse("--map requires --diff")
+    from sandbox.cli.render.diff import DiffOptions  # imported late: it brings pictures
+
+    shown = DiffOptions(png=png) if diff else None
+    _perform(app, canister, Request(**options), as_query=False if update else None, diff=shown)
 
 
 @click.command(cls=Command)
@@ -130,25 +157,25 @@ def query(app: App, canister: str, **options: Any) -> None:
     _perform(app, canister, Request(**options), as_query=True)
 
 
-def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: bool = False) -> None:
+def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: DiffOptions | None = None) -> None:
     with app.session(save=as_query is not True) as session:
         target, interface = _callee(session, canister, request.did)
         function = interface.methods.get(request.method) if interface else None
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
-        if diff and isinstance(target, Management):
+        if diff is not None and isinstance(target, Management):
             raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
-        changes = target.changes() if diff and isinstance(target, Canister) else None
+        changes = target.changes() if diff is not None and isinstance(target, Canister) else None
         result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-        changed = None if changes is None else _shown(changes)
+        changed = None if changes is None or diff is None else _shown(changes, diff)
     emit(app, result, request, interface, changed)
 
 
-def _shown(changes: Changes) -> output.Rendered:
-    from sandbox.cli.render.diff import DiffOptions, render_diff  # imported late: it brings pictures
+def _shown(changes: Changes, options: DiffOptions) -> output.Rendered:
+    from sandbox.cli.render.diff import render_diff  # imported late: it brings pictures
 
-    return render_diff(changes.diff, DiffOptions())
+    return render_diff(changes.diff, options)
 
 
 def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | Management, candid.Interface | None]:
@@ -156,7 +183,7 @@ def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | M
     if session.principal(name) == Management.id:
         return session.sandbox.management, session.sandbox.management.interface
     target = session.canister(name)
-    return target, interface_of(target.metadata("candid:service"), did)
+    return target, interface_of(session.app, target.metadata("candid:service"), did)
 
 
 def asked(request: Request, interface: candid.Interface | None, ask: Callable[[bytes], CallResult]) -> CallResult:
@@ -189,11 +216,21 @@ def emit(
     app.emit(facts, *parts)
 
 
-def interface_of(metadata: bytes | None, did: Path | None) -> candid.Interface | None:
-    """Return the interface in the file, or else the one in the module's `candid:service` metadata."""
-    if did is not None:
-        return candid.load_did(did)
-    return None if metadata is None else candid.parse_did(metadata.decode("utf-8", "replace"))
+def interface_of(app: App, metadata: bytes | None, did: Path | None) -> candid.Interface | None:
+    """Return the interface in the file, or else the one in the module's `candid:service` metadata.
+
+    A warning is printed if clients of the file's interface cannot use that of the module.
+    """
+    if did is None:
+        return None if metadata is None else candid.parse_did(metadata.decode("utf-8", "replace"))
+    given = candid.load_did(did)
+    if metadata is not None and not app.json:
+        with suppress(CandidError):
+            verdict = candid.service_compatible(candid.parse_did(metadata.decode("utf-8", "replace")), given)
+            if not verdict:
+                text = f"{did} does not agree with the interface of the module: {verdict.reason}"
+                output.show(Text.assemble(("warning: ", "bold yellow"), text), stderr=True)
+    return given
 
 
 def _argument(request: Request, function: candid.FuncType | None) -> bytes:
@@ -202,9 +239,7 @@ def _argument(request: Request, function: candid.FuncType | None) -> bytes:
             return bytes.fromhex(request.text() if request.argument or request.file else "")
         except ValueError as error:
             raise Misuse(f"the argument is not hexadecimal: {error}") from None
-    if function is None:
-        return candid.encode_text(request.text())
-    return candid.encode_text(request.text(), function.args)
+    return request.encoded(None if function is None else function.args)
 
 
 def _with_methods(error: CallRejected, interface: candid.Interface | None) -> CallRejected:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import Any
 
 import click
 from rich.text import Text
 
+from sandbox.cli.options import hint_for
 from sandbox.cli.render import output
 from sandbox.errors import (
     CallRejected,
@@ -21,6 +24,8 @@ from sandbox.errors import (
 )
 
 FAILED, MISUSE, INTERRUPTED = 1, 2, 130
+_SHORT = 200
+"""Characters of a printed text that a reject repeats."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ def report(error: BaseException) -> Report | None:
         ):
             return Report(FAILED, "failed", str(error))
         case click.UsageError():
-            hint = f"\n{error.ctx.command_path} --help shows the usage" if error.ctx else ""
+            other = hint_for(error.option_name) if isinstance(error, click.NoSuchOption) else ""
+            hint = other + f"\n{error.ctx.command_path} --help shows the usage" if error.ctx else other
             return Report(MISUSE, "misuse", error.format_message() + hint)
         case click.ClickException():
             return Report(error.exit_code, "failed" if error.exit_code == FAILED else "misuse", error.format_message())
@@ -84,6 +90,7 @@ def _reject_facts(error: CallRejected) -> dict[str, Any]:
         "reject_name": error.reject_code.name,
         "error_code": None if error.error_code is None else str(error.error_code),
         "backtrace": [],
+        "notes": list(getattr(error, "__notes__", ())),
     }
     result = error.result
     if result is not None:
@@ -91,12 +98,23 @@ def _reject_facts(error: CallRejected) -> dict[str, Any]:
     return facts
 
 
+def _once(message: str, logs: Iterable[str]) -> str:
+    """Leave out of a message the long texts that the canister has printed, which are on the terminal already."""
+    for log in logs:
+        at = message.find(log[:_SHORT]) if len(log) > _SHORT else -1
+        if at >= 0:
+            end = at + len(commonprefix([message[at:], log]))  # noqa: RUF071 - characters are meant
+            message = f"{message[: at + _SHORT]}… (as printed above){message[end:]}"
+    return message
+
+
 def _reject_text(failure: Report) -> list[Text]:
     code = f" {failure.facts['error_code']}" if failure.facts["error_code"] else ""
     head = Text.assemble(
         ("rejected: ", "bold red"), (f"{failure.facts['reject_name']} ({failure.facts['reject_code']}){code}", "bold")
     )
-    parts = [head, Text(failure.message.rstrip())]
+    parts = [head, Text(output.cut(_once(failure.message.rstrip(), failure.facts.get("logs", ()))))]
+    parts += [Text(note) for note in failure.facts["notes"]]
     trace = failure.facts["backtrace"]
     if trace and "Canister Backtrace:" not in failure.message:
         parts.append(Text("\n".join(("Canister Backtrace:", *trace))))

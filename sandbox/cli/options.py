@@ -13,6 +13,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from sandbox.cli import completion
+
 DEFAULT_STATE = Path(".canister-sandbox")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,6 +80,48 @@ def _shared(*, hidden: bool) -> list[click.Parameter]:
 _HIDDEN = _shared(hidden=True)
 
 
+OTHER_WORDS = {
+    "upgrade": "canister install CANISTER FILE --mode upgrade, or deploy CANISTER FILE",
+    "install": "canister install, or deploy",
+    "create": "canister create, or snapshot take",
+    "call": "canister call",
+    "query": "canister query",
+    "status": "canister status",
+    "restore": "snapshot load",
+    "load": "snapshot load",
+    "take": "snapshot take",
+    "update-settings": "canister settings",
+    "install-code": "canister install",
+    "uninstall-code": "canister uninstall",
+    "deploy": "deploy",
+    "advance": "time advance",
+    "--json": "--output json",
+    "--identity": "--as",
+}
+"""Words that other tools have for commands and options, and ours."""
+
+
+def hint_for(word: str) -> str:
+    """Return a line with our word for one of other tools, empty if there is none."""
+    known = OTHER_WORDS.get(word)
+    return "" if known is None else f"\nhere it is: {known}"
+
+
+class Quantity(click.ParamType[int]):
+    """A number with a unit, read by `parse`; a plain number is in the smallest unit."""
+
+    def __init__(self, name: str, example: str, parse: Callable[[str], int | None]) -> None:
+        self.name = name
+        self._example = example
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number = value if isinstance(value, int) else self._parse(value)
+        if number is None:
+            raise click.BadParameter(f"{value!r} is not {self.name}, such as {self._example}", ctx, param)
+        return number
+
+
 class Command(click.Command):
     """A command that understands the shared options too, except where an option of its own has the same name."""
 
@@ -92,6 +136,14 @@ class Group(click.Group):
 
     command_class = Command
     group_class: type | None = type
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(error.format_message() + hint_for(args[0]), error.ctx) from None
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *(_HIDDEN if ctx.parent else _shared(hidden=False))]
@@ -129,4 +181,4 @@ class LazyGroup(Group):
 
 def canister_argument(function: F) -> F:
     """Add the argument CANISTER: a name or an id."""
-    return click.argument("canister", metavar="CANISTER")(function)
+    return click.argument("canister", metavar="CANISTER", shell_complete=completion.canisters)(function)

@@ -6,18 +6,23 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import click
 
 from sandbox import __version__
+from sandbox.cli.interrupt import wants_json
 from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
 
 COMMANDS = {
     "cache": LazyCommand("sandbox.cli.cache", "cache", "Show or delete the compiled code that is kept on disk."),
     "canister": LazyCommand("sandbox.cli.canister", "canister", "Create, install, call and manage canisters."),
     "demo": LazyCommand("sandbox.cli.demo", "demo", "Run three real canisters, break them, and restore every byte."),
+    "deploy": LazyCommand(
+        "sandbox.cli.deploy",
+        "deploy",
+        "Create CANISTER if there is none, and install the module FILE or upgrade to it.",
+    ),
     "drun": LazyCommand("sandbox.cli.drun", "drun", "Run the drun script SCRIPT on a subnet of its own."),
     "identity": LazyCommand(
         "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the user given with --as."
@@ -74,7 +79,7 @@ class Root(LazyGroup):
         except click.exceptions.Exit as error:
             code = error.exit_code
         except BaseException as error:
-            code = _show_failure(error, json=shared.json or _wants_json(arguments))
+            code = _show_failure(error, json=shared.json or wants_json(arguments))
             if code is None:
                 raise
         sys.exit(code if isinstance(code, int) else 0)
@@ -98,14 +103,9 @@ def _check_text(arguments: Sequence[str]) -> None:
             raise Misuse(f"{argument!r} is not UTF-8")
 
 
-def _wants_json(arguments: Sequence[str]) -> bool:
-    """Return whether JSON is requested, for errors in the options themselves."""
-    return "--output=json" in arguments or ("--output", "json") in pairwise(arguments)
-
-
 @click.group(
     cls=Root,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog="--state, --as, --output and --lock-timeout may stand anywhere. Exit codes: 0 done, 1 the check failed or "
     "the canister rejected, 2 misuse.",
 )

@@ -84,7 +84,7 @@ def recover(app: App, canister: str, which: str | None, accept_damage: bool) -> 
             texts = [Text.assemble(("accepted ", "bold red"), damage) for damage in accepted]
             texts = texts or [Text(f"the memory of {title} is not damaged")]
         else:
-            wanted = None if which is None else resolve_snapshot(session, which).id
+            wanted = None if which is None else resolve_snapshot(session, which, owner=target.id).id
             taken = target.recover(wanted, app.sender)
             facts = {"canister_id": target.id, "snapshot_id": taken.id, "label": taken.label}
             label = f" {taken.label}" if taken.label else ""

@@ -71,6 +71,27 @@ def test_a_snapshot_is_given_in_five_ways(sandbox: Sandbox, canister: Canister) 
     assert [s.id for s in canister.list_snapshots()] == [snapshot.id]
 
 
+def test_short_names_mean_the_snapshots_of_one_canister(sandbox: Sandbox, canister: Canister) -> None:
+    other = sandbox.create_canister(name="other")
+    other.install(fixture("counter.classical"))
+    own = [canister.take_snapshot("one"), canister.take_snapshot("two")]
+    others = [other.take_snapshot("one"), other.take_snapshot("7:8")]
+    for made, name in ((own, "counter"), (others, str(other.id))):
+        for number, snapshot in enumerate(made):
+            for text in (f"{name}:{number}", f"{name}:{snapshot.label}", f"{name}:{snapshot.id.hex()[:16]}"):
+                assert sandbox.snapshots.verify(text).id == snapshot.id
+        assert sandbox.snapshots.verify(f"{name}:latest").id == made[-1].id
+    assert sandbox.snapshots.verify("7:8").id == others[1].id
+    canister.load_snapshot("1")
+    canister.load_snapshot(own[0].id.hex()[:16])
+    other.load_snapshot("counter:two", sandbox.identity("default"))
+    with pytest.raises(AmbiguousName, match="CANISTER:LABEL"):
+        sandbox.snapshots.verify("one")
+    for text in ("counter:2", "nobody:1", "counter:", ":1", "1"):
+        with pytest.raises(UnknownName):
+            sandbox.snapshots.verify(text)
+
+
 def test_what_names_no_snapshot_is_said_with_what_there_is(sandbox: Sandbox, canister: Canister) -> None:
     canister.take_snapshot("one")
     for text in ("zz", "é", "", "0123"):

@@ -51,6 +51,27 @@ def test_reply_as_json(people: Cli) -> None:
     assert people.json("canister", "call", "people", "get", "(1)")["reply"] == [None]
 
 
+def test_a_bare_word_is_a_single_text(with_canister: Make, tmp_path: Path) -> None:
+    cli = with_canister("greeter", "greeter.classical", "--arg", 'record { greeting = "Hi"; owner = null }')
+    for argument, name in (
+        ("everyone", "everyone"),
+        ("every one", "every one"),
+        ("12", "12"),
+        ("a(b)", "a(b)"),
+        ("", ""),
+        ('"quoted"', "quoted"),
+        ('("in parentheses")', "in parentheses"),
+    ):
+        assert f"Hi, {name}!" in cli("canister", "call", "greeter", "greet", argument)
+        assert f"Hi, {name}!" in cli("canister", "query", "greeter", "peek", argument)
+    assert "expected" in cli("canister", "call", "greeter", "greet", "(everyone)", code=2)
+
+
+def test_a_bare_word_for_no_text_is_misuse(people: Cli) -> None:
+    assert people("canister", "call", "people", "fill", "2") == "(2 : nat)\n"
+    assert "expected a value" in people("canister", "call", "people", "fill", "two", code=2)
+
+
 def test_query_changes_nothing_and_update_of_a_query_neither(with_canister: Make) -> None:
     cli = with_canister("c", "counter.enhanced")
     assert cli("canister", "query", "c", "inc_in_query") == "(1 : nat)\n"
@@ -177,3 +198,37 @@ def test_the_management_canister_is_called_like_any_other(with_canister: Make) -
 
 def _escaped(digits: str) -> str:
     return "".join(f"\\{digits[k : k + 2]}" for k in range(0, len(digits), 2))
+
+
+LONG = "panicked at src/lib.rs: " + "x" * 40_000
+PANICS = bytes(
+    wasmtime.wat2wasm(f"""(module
+  (import "ic0" "debug_print" (func $print (param i32 i32)))
+  (import "ic0" "trap" (func $trap (param i32 i32)))
+  (memory 1)
+  (data (i32.const 0) "{LONG}")
+  (func (export "canister_update panic")
+    (call $print (i32.const 0) (i32.const {len(LONG)})) (call $trap (i32.const 0) (i32.const {len(LONG)}))))""")
+)
+
+
+def test_a_long_panic_is_printed_once_and_cut_and_whole_in_json(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "panics.wasm").write_bytes(PANICS)
+    cli("canister", "create", "c")
+    cli("canister", "install", "c", str(tmp_path / "panics.wasm"))
+    shown = cli("canister", "call", "c", "panic", code=1)
+    assert len(shown) < 4_000
+    assert shown.count("x" * 1_000) == 1
+    assert "more characters; --output json has all)" in shown
+    error = cli.json("canister", "call", "c", "panic", code=1)["error"]
+    assert LONG[:8_000] in error["message"], "the platform cuts it"
+    assert LONG.startswith(error["logs"][0][:30_000])
+    assert len(error["logs"][0]) >= 30_000
+
+
+def test_an_interface_that_does_not_agree_with_the_module_warns(people: Cli, tmp_path: Path) -> None:
+    (tmp_path / "other.did").write_text("service : { size : () -> (text) query }")
+    warned = people.run("canister", "call", "people", "size", "--did", str(tmp_path / "other.did")).stderr
+    assert "other.did does not agree with the interface of the module: " in warned
+    (tmp_path / "same.did").write_text("service : { size : () -> (nat) query }")
+    assert people.run("canister", "call", "people", "size", "--did", str(tmp_path / "same.did")).stderr == ""

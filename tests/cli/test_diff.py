@@ -104,3 +104,11 @@ def test_motokos_variables_are_compared_via_hooks_and_a_plain_diff_says_so(with_
     shown = cli("snapshot", "diff", "saved", "later")
     assert any(line.startswith("~  edits") and "1 : nat" in line for line in shown.splitlines())
     assert cli.json("snapshot", "diff", "saved", "later")["notes"] == []
+
+
+def test_a_map_of_what_a_call_changed(registry: Cli, tmp_path: Path) -> None:
+    png = tmp_path / "call.png"
+    assert "--map requires --diff" in registry("canister", "call", "registry", "size", "--map", str(png), code=2)
+    shown = registry("canister", "call", "registry", "set_age", "(7, 55)", "--diff", "--map", str(png))
+    assert f"map written to {png}" in shown
+    assert png.read_bytes().startswith(b"\x89PNG")

@@ -176,7 +176,7 @@ def test_a_label_of_several_snapshots_names_none(people: Cli) -> None:
     people("snapshot", "take", "people", "--label", "thirty", "--keep", "2")
     for command in (("inspect", "thirty"), ("diff", "thirty", "people"), ("query", "thirty", "size")):
         refused = people("snapshot", *command, code=2)
-        assert "several snapshots are labelled 'thirty'; give an id: " in refused
+        assert "several snapshots are labelled 'thirty'; give CANISTER:LABEL, CANISTER:NUMBER or an id: " in refused
         assert "nor a canister" not in refused
 
 

@@ -22,7 +22,7 @@ from tests.cli.conftest import Cli, module
         (["canister", "install", "x", module("counter.classical"), "--mode", "replace"], "'replace' is not one of"),
         (["canister", "call", "x", "inc"], "neither the name of a canister nor a principal"),
         (["canister", "create", "--cycles", "-1"], "not in the range"),
-        (["canister", "settings", "x", "--wasm-memory-limit", "many"], "not a valid integer"),
+        (["canister", "settings", "x", "--wasm-memory-limit", "many"], "is not a size, such as 10MiB"),
         (["snapshot", "take", "x", "--keep", "0"], "not in the range"),
         (["snapshot", "load", "rwlgt-iiaaa-aaaaa-aaaaa-caj"], "neither"),
         (["canister", "create", "--cycles", str(1 << 128)], "not in the range"),
@@ -36,7 +36,7 @@ def test_misuse(cli: Cli, args: list[str], reason: str) -> None:
     result = cli.run(*args)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
+    assert "error: " in result.stderr
     assert reason in result.stderr
     assert not cli.state.exists()
 

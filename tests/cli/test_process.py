@@ -22,7 +22,7 @@ import pytest
 from sandbox import Sandbox
 from tests.cli.conftest import Cli
 
-COMMAND = [sys.executable, "-c", "from sandbox.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "sandbox"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -162,6 +162,67 @@ def test_an_interrupt_ends_a_message_that_never_ends(counter: Path, which: signa
     stuck.send_signal(which)
     assert stuck.wait(5) == -which
     assert run(counter, "canister", "call", "c", "get").stdout == "(1 : nat)\n"
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_an_interrupt_says_that_nothing_changed(counter: Path, output: str) -> None:
+    command = [*COMMAND, "--state", str(counter), "--output", output, "canister", "call", "c", "spin"]
+    stuck = subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    stuck.send_signal(signal.SIGINT)
+    shown, errors = stuck.communicate(timeout=20)
+    if output == "json":
+        assert json.loads(shown)["error"] == {"kind": "interrupted", "message": "interrupted: nothing changed"}
+        assert errors == ""
+    else:
+        assert (shown, errors) == ("", "interrupted: nothing changed\n")
+
+
+def test_a_long_call_shows_life_on_a_terminal(counter: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [*COMMAND, "--state", str(counter), "canister", "call", "c", "spin"]
+    stuck = subprocess.Popen(command, stdout=follower, stderr=follower, env=_environment())
+    os.close(follower)
+    shown = b""
+    while b"canister call" not in shown:
+        shown += os.read(leader, 10_000)
+    stuck.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):
+        while more := os.read(leader, 10_000):
+            shown += more
+    os.close(leader)
+    assert stuck.wait(20) == -signal.SIGINT
+    assert shown.endswith(b"\x1b[?25hinterrupted: nothing changed\r\n")
+
+
+INTERRUPTED_AT_IMPORT = """
+import os, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "click":
+            os.kill(os.getpid(), 2)
+sys.meta_path.insert(0, Interrupting())
+from sandbox.__main__ import main
+main()
+"""
+INTERRUPTED_WITHIN = """
+import os, time
+from sandbox.cli import interrupt
+interrupt.watch()
+with interrupt.saying("run it again to go on"):
+    os.kill(os.getpid(), 2)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "said"), [(INTERRUPTED_AT_IMPORT, ""), (INTERRUPTED_WITHIN, "interrupted: run it again to go on\n")]
+)
+def test_an_interrupt_prints_no_traceback(script: str, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=_environment(), timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", said)
 
 
 def test_the_state_directory_defaults_to_the_current_one(tmp_path: Path) -> None:

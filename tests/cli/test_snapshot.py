@@ -44,20 +44,12 @@ def test_take_as_json_and_list(people: Cli) -> None:
     listed = people.json("snapshot", "list", "people")
     assert listed == people.json("snapshot", "list") == [{k: v for k, v in facts.items() if k != "replaced"}]
     header, row = people("snapshot", "list").splitlines()
-    assert header.split() == [
-        "id",
-        "canister",
-        "label",
-        "holds",
-        "taken",
-        "open",
-        "calls",
-        "size",
-        "checksum",
-        "content",
-        "id",
-    ]
-    assert row.split()[:3] == [facts["id"], "people", "x"]
+    assert " ".join(header.split()) == "id short label holds taken open calls size checksum content id"
+    assert facts["content_id"] == people.json("snapshot", "verify", "--all")[0]["content_id"]
+    difference = people.json("snapshot", "diff", "x")
+    assert difference["a"]["content_id"] == difference["b"]["content_id"] == facts["content_id"]
+    assert f"content id {facts['content_id']}" in people("snapshot", "diff", "x")
+    assert row.split()[:3] == [facts["id"], "people:0", "x"]
 
 
 def test_a_new_snapshot_replaces_the_old_and_says_so(people: Cli) -> None:
@@ -65,6 +57,16 @@ def test_a_new_snapshot_replaces_the_old_and_says_so(people: Cli) -> None:
     result = people.run("snapshot", "take", "people")
     assert f"it replaces snapshot {first['id']}" in result.stderr
     assert len(people.json("snapshot", "list")) == 1
+
+
+def test_a_label_that_another_snapshot_has_is_said(people: Cli) -> None:
+    assert people.run("snapshot", "take", "people", "--label", "a", "--keep", "9").stderr == ""
+    assert people.run("snapshot", "take", "people").stderr == ""
+    assert people.run("snapshot", "take", "people").stderr == ""
+    said = "it is not the only one with this label: people:0; the new one is people:3"
+    assert said in people.run("snapshot", "take", "people", "--label", "a").stderr
+    assert "people:3; the new one is people:4" in people.run("snapshot", "edit", "people:0", "--label", "a").stderr
+    assert "intact" in people("snapshot", "verify", "people:4")
 
 
 def test_keep_several(people: Cli) -> None:
@@ -85,7 +87,7 @@ def test_delete(people: Cli) -> None:
 
 def test_delete_by_label(people: Cli) -> None:
     ids = [people.json("snapshot", "take", "people", "--keep", "9", "--label", label)["id"] for label in "aab"]
-    assert "give an id" in people("snapshot", "delete", "a", code=2)
+    assert "CANISTER:NUMBER or an id" in people("snapshot", "delete", "a", code=2)
     assert people.json("snapshot", "delete", "b") == {"deleted": ids[2]}
     people("snapshot", "delete", ids[0])
     people("snapshot", "delete", "a")

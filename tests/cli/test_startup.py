@@ -27,7 +27,14 @@ except SystemExit as end:
     assert end.code == 0
 print(json.dumps(sorted(sys.modules)))
 """
-OWN = {"sandbox", "sandbox.cli", "sandbox.cli.options", "sandbox.cli.root"}
+OWN = {
+    "sandbox",
+    "sandbox.cli",
+    "sandbox.cli.completion",
+    "sandbox.cli.interrupt",
+    "sandbox.cli.options",
+    "sandbox.cli.root",
+}
 FOREIGN = {"wasmtime", "yaml", "zstandard", "rich", "blake3", "cbor2", "cffi", "cryptography", "nacl", "PIL"}
 
 

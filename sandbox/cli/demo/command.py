@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from sandbox.cli.demo.cast import FIXTURES, ROLES, Role, missing
 from sandbox.cli.demo.facts import Step
 from sandbox.cli.demo.show import StoryPrinter
 from sandbox.cli.demo.story import Act
+from sandbox.cli.interrupt import interruptible
 from sandbox.cli.render import output
 
 Acts = list[tuple[Role, list[Step]]]
@@ -50,8 +50,7 @@ def demo(app: App, fixtures: Path) -> None:
 
 
 def _play_and_print(fixtures: Path, start: float) -> Acts:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that the spinner restores the terminal
-    with StoryPrinter() as printer:
+    with interruptible(), StoryPrinter() as printer:  # so that the spinner restores the terminal
         acts: Acts = []
         for role in ROLES:
             printer.chapter(role)

@@ -9,6 +9,9 @@ from pathlib import Path
 from sandbox.cli.options import Misuse
 from sandbox.snapshots.inspect.motoko.tree import DecodeLimits
 
+_BLOB = 32
+"""Bytes of a blob that are shown in any case: a hash is whole."""
+
 
 @dataclass(frozen=True)
 class InspectOptions:
@@ -40,7 +43,7 @@ class InspectOptions:
 
     @property
     def keep(self) -> DecodeLimits:
-        return DecodeLimits(items=self.limit)
+        return DecodeLimits(items=self.limit, blob=max(self.limit, _BLOB))
 
     @property
     def about_bytes(self) -> bool:

@@ -27,6 +27,9 @@ from sandbox.principal import Principal
 _PIPE_WIDTH = 100_000
 """Width of the console in a pipe, in columns: no line is wrapped or cut."""
 
+_MOST = 2_000
+"""Longest text of a canister that is printed, in characters."""
+
 _LABEL = 60
 """Longest label within a line, in characters."""
 
@@ -35,8 +38,8 @@ Rendered = tuple[dict[str, Any], list[RenderableType]]
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _SCALARS: dict[type, Callable[[Any], str]] = {str: encode_basestring, int: repr}
-_JSON_BITS = 14_284
-"""Bits of the longest integers that are numbers in JSON: Python and others read at most 4,300 digits."""
+_JSON_EXACT = 1 << 53
+"""Integers up to this size are numbers in JSON: many readers, such as JavaScript's, round larger ones."""
 _JSON_LEVELS = 64
 """Deeper levels of a document are not indented, so that its size is linear in its content."""
 
@@ -157,16 +160,16 @@ def date(nanoseconds: int) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """Convert a value to JSON types: bytes to hexadecimal, principals, NaN and infinities to text, integers of more
-    than 4,300 digits to hexadecimal text, nested options to lists of at most one item. TypeError for any other class.
-    """
+    """Convert a value to JSON types: bytes to hexadecimal, principals, NaN and infinities to text, integers beyond 2^53
+    to their decimal digits as text (hexadecimal beyond some thousand digits), nested options to lists of at most one
+    item. TypeError for any other class."""
     return run(_to_json(value))
 
 
 def _to_json(value: Any) -> Any:
     match value:
-        case int() if value.bit_length() > _JSON_BITS:
-            return number_text(value)
+        case int() if abs(value) > _JSON_EXACT:
+            return number_text(value).replace("_", "")
         case None | bool() | int() | str():
             return str(value) if isinstance(value, str) else value
         case float():
@@ -230,6 +233,12 @@ def _write_json(out: list[str], value: Any, level: int) -> Nested[None]:
             out.append(before + key + _SCALARS.get(type(part), _JSON.encode)(part))
         before = "," + line
     out.append(last + closing)
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text that is too long for a terminal, with the number of characters left out."""
+    left = len(text) - _MOST
+    return text if left <= 0 else f"{text[:_MOST]}… ({left:,} more characters; --output json has all)"
 
 
 def visible(text: str) -> str:

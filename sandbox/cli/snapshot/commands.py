@@ -10,6 +10,7 @@ import click
 from rich.text import Text
 
 from sandbox.api import Canister, Snapshot
+from sandbox.cli import completion
 from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import calls_facts, snapshot_facts
@@ -18,19 +19,23 @@ from sandbox.cli.snapshot.edit import edit
 from sandbox.cli.snapshot.hooks import HookOptions, hook_options
 from sandbox.cli.snapshot.inspect import inspect, query
 from sandbox.cli.snapshot.retention import policy, prune, retain, verify
-from sandbox.cli.snapshot.selector import known
+from sandbox.cli.snapshot.selector import known, note_same_label, short
 from sandbox.cli.snapshot.selector import snapshot_id as id_of
 from sandbox.cli.snapshot.transfer import download, upload
 from sandbox.errors import StillWaiting
 from sandbox.state import OpenCall
 
-_HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum", "content id")
+_HEADERS = ("id", "short", "label", "holds", "taken", "open calls", "size", "checksum", "content id")
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister first.")
 
 
 @click.group(cls=Group)
 def snapshot() -> None:
-    """Take, load, inspect, compare and manage snapshots of canisters."""
+    """Take, load, inspect, compare and manage snapshots of canisters.
+
+    SNAPSHOT is an id or its first digits, a label, `latest`, or, short and of one canister, CANISTER:LABEL,
+    CANISTER:latest or CANISTER:NUMBER as `snapshot list` shows it. CANISTER is an id or a name.
+    """
 
 
 @snapshot.command()
@@ -59,6 +64,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
         gone = before - _ids(target)
         facts = snapshot_facts(taken)
         title = session.title(target.id)
+        note_same_label(app, session, taken)
     app.emit(
         facts | {"replaced": sorted(gone)},
         Text.assemble(("taken ", "green"), f"snapshot {taken.id.hex()} of {title}"),
@@ -80,7 +86,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
 
 @snapshot.command()
 @canister_argument
-@click.argument("which", metavar="[SNAPSHOT]", required=False)
+@click.argument("which", metavar="[SNAPSHOT]", required=False, shell_complete=completion.snapshots)
 @hook_options
 @_NO_STOP
 @with_app
@@ -119,7 +125,7 @@ def load(app: App, canister: str, which: str | None, no_stop: bool, **options: A
 
 
 @snapshot.command(name="list")
-@click.argument("canister", metavar="[CANISTER]", required=False)
+@click.argument("canister", metavar="[CANISTER]", required=False, shell_complete=completion.canisters)
 @with_app
 def list_(app: App, canister: str | None) -> None:
     """List the snapshots of CANISTER, or of all canisters.
@@ -139,7 +145,7 @@ def list_(app: App, canister: str | None) -> None:
 
 
 @snapshot.command()
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @with_app
 def delete(app: App, which: str) -> None:
     """Delete SNAPSHOT, an id or a label."""
@@ -191,7 +197,7 @@ def _ids(target: Canister) -> set[str]:
 def _row(session: Session, snapshot: Snapshot) -> tuple[object, ...]:
     return (
         snapshot.id.hex(),
-        session.names.of(snapshot.canister_id) or snapshot.canister_id,
+        short(session, snapshot),
         output.one_line(snapshot.label or ""),
         ("stable memory" if snapshot.via_hooks else "everything") + (", edited" if snapshot.derived else ""),
         output.date(snapshot.taken_on),

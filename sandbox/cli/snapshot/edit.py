@@ -9,11 +9,12 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, with_app
 from sandbox.cli.calls import FILE
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import snapshot_facts
-from sandbox.cli.snapshot.selector import resolve_snapshot
+from sandbox.cli.snapshot.selector import note_same_label, resolve_snapshot
 from sandbox.units import bytes_of
 
 
@@ -69,7 +70,7 @@ _HEX = Form("HEX", "00ff", bytes.fromhex)
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @click.option(
     "--patch", "patches", type=_PATCH, multiple=True, help="Overwrite bytes of a memory, such as stable:0x40:00ff."
 )
@@ -103,6 +104,7 @@ def edit(app: App, which: str, wasm: Path | None, label: str | None, keep: int |
         parent = resolve_snapshot(session, which)
         made = session.sandbox.snapshots.edit(parent.id, label, app.sender, globals=options["values"], **edits)
         facts, title = snapshot_facts(made), session.title(made.canister_id)
+        note_same_label(app, session, made)
     app.emit(
         facts,
         Text.assemble(("made ", "green"), f"snapshot {made.id.hex()} of {title}, edited from {parent.id.hex()}"),

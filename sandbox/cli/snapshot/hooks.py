@@ -81,7 +81,7 @@ class HookOptions:
         module = wasm if wasm is not None else snapshots.module(None if self.stable_image else source, target.id)
         argument = None
         if module is not None:
-            argument = init_argument(module, Request("", self.arg, self.arg_file, self.did, raw=False))
+            argument = init_argument(module, Request("", self.arg, self.arg_file, self.did, raw=False), "upgrade")
         if self.stable_image:
             return snapshots.load_stable_image(target.id, self.stable_image, wasm, argument, sender)
         skip = self.skip_pre_upgrade

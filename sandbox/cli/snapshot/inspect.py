@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sandbox.api import runtime_of
-from sandbox.cli import calls
+from sandbox.cli import calls, completion
 from sandbox.cli.app import App, Command, F, Misuse, Session, with_app
 from sandbox.cli.failures import FAILED
 from sandbox.cli.render import inspection
@@ -48,7 +48,11 @@ _OPTIONS: tuple[Callable[[F], F], ...] = (
         "--region", metavar="N", help="Select one structure: show its entries, or use its bytes for the options below."
     ),
     click.option(
-        "--limit", type=click.IntRange(1), default=20, show_default=True, help="Most entries, items and texts shown."
+        "--limit",
+        type=click.IntRange(1),
+        default=20,
+        show_default=True,
+        help="Most entries, items, texts and bytes of a blob shown.",
     ),
     click.option("--key-form", type=_FORM, help="Format of keys [guessed from their bytes]"),
     click.option("--value-form", type=_FORM, help="Format of values [guessed from their bytes]"),
@@ -78,7 +82,7 @@ def _options(function: F) -> F:
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @_options
 @click.option(
     "--stable-image", is_flag=True, help="Read SNAPSHOT as a file with the bytes of a stable memory, raw or gzip."
@@ -143,7 +147,7 @@ def _is_principal(text: str) -> bool:
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @click.argument("method")
 @click.argument("argument", metavar="[CANDID]", required=False)
 @click.option("--arg-file", "file", type=calls.FILE, help="File with the argument in Candid.")
@@ -169,7 +173,7 @@ def query(app: App, which: str, **options: Any) -> None:
         else:
             source = resolve_snapshot(session, which).id
             service = snapshots.inspect(source, app.sender).metadata.get("candid:service")
-        interface = calls.interface_of(service, request.did)
+        interface = calls.interface_of(app, service, request.did)
         result = calls.asked(
             request, interface, lambda argument: snapshots.query(source, request.method, argument, app.sender)
         )

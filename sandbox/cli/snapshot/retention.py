@@ -11,8 +11,10 @@ from rich.text import Text
 
 from sandbox.api import Snapshot
 from sandbox.api.snapshot_retention import Retained, Verified
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, Misuse, Session, canister_argument, with_app
 from sandbox.cli.failures import FAILED
+from sandbox.cli.interrupt import saying
 from sandbox.cli.render import output
 from sandbox.cli.snapshot.selector import resolve_file, resolve_snapshot
 from sandbox.cli.snapshot.transfer import bar
@@ -55,7 +57,7 @@ def _keep(options: dict[str, Any]) -> Keep | None:
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="[SNAPSHOT]...", nargs=-1)
+@click.argument("which", metavar="[SNAPSHOT]...", nargs=-1, shell_complete=completion.snapshots)
 @click.option("--all", "everything", is_flag=True, help="Verify all snapshots of all canisters.")
 @click.option("--every", is_flag=True, help="Name every part that differs, not only the first.")
 @with_app
@@ -153,7 +155,8 @@ def retain(app: App, canister: str, dry_run: bool, pruning: bool, **options: Any
         pruned = None
         if pruning and not dry_run:
             session.sandbox.save()
-            pruned = session.sandbox.snapshots.prune()
+            with saying("the snapshots are deleted; `snapshot prune` goes on"):
+                pruned = session.sandbox.snapshots.prune()
     facts: dict[str, Any] = {
         "kept": [{**_short(s), "reasons": reasons} for s, reasons in done.kept],
         "removed": [_short(s) for s in done.removed],
@@ -180,7 +183,7 @@ def _cells(snapshot: Snapshot) -> tuple[str, str, str]:
 
 
 @click.command(cls=Command)
-@click.argument("canister", metavar="[CANISTER]", required=False)
+@click.argument("canister", metavar="[CANISTER]", required=False, shell_complete=completion.canisters)
 @click.option(
     "--at-install/--not-at-install", default=None, help="Take one after the first installation of a module [yes]"
 )

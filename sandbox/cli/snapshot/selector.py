@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sandbox.api import Snapshot, resolver, runtime_of
-from sandbox.cli.app import Misuse, Session
+from sandbox.cli.app import App, Misuse, Session
 from sandbox.errors import AmbiguousName, UnknownName
 from sandbox.principal import Principal
 
@@ -37,9 +37,24 @@ def snapshot_id(session: Session, which: str, owner: Principal | None = None, ex
         raise Misuse(str(error)) from None
 
 
-def resolve_snapshot(session: Session, which: str, expected: str = EXPECTED) -> Snapshot:
-    """The snapshot that is meant, of any canister."""
-    chosen, every = snapshot_id(session, which, expected=expected), session.sandbox.snapshots.list()
+def short(session: Session, snapshot: Snapshot) -> str:
+    """The shortest text that always means this snapshot: `CANISTER:NUMBER`."""
+    return f"{session.names.of(snapshot.canister_id) or snapshot.canister_id}:{resolver.number_of(snapshot.id)}"
+
+
+def note_same_label(app: App, session: Session, made: Snapshot) -> None:
+    """Print the other snapshots of the canister that have the label of a new one."""
+    own = session.sandbox.canister(made.canister_id).list_snapshots()
+    same = [short(session, each) for each in own if each.label == made.label is not None and each.id != made.id]
+    if same:
+        app.note(f"it is not the only one with this label: {', '.join(same)}; the new one is {short(session, made)}")
+
+
+def resolve_snapshot(
+    session: Session, which: str, expected: str = EXPECTED, owner: Principal | None = None
+) -> Snapshot:
+    """The snapshot that is meant; `owner` as for `snapshot_id`."""
+    chosen, every = snapshot_id(session, which, owner, expected), session.sandbox.snapshots.list()
     for snapshot in every:
         if snapshot.id == chosen:
             return snapshot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import click
 from rich.text import Text
 
 from sandbox.api import Canister
+from sandbox.cli import completion
 from sandbox.cli.app import App, Command, Session, canister_argument, with_app
+from sandbox.cli.interrupt import saying
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import snapshot_facts
-from sandbox.cli.snapshot.selector import resolve_snapshot
+from sandbox.cli.snapshot.selector import note_same_label, resolve_snapshot
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import FORMATS, SUFFIX
 from sandbox.snapshots.portable.files import part_of
@@ -25,7 +27,7 @@ keep_time_option = click.option(
 
 
 @click.command(cls=Command)
-@click.argument("which", metavar="SNAPSHOT")
+@click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -43,7 +45,7 @@ def download(app: App, which: str, path: Path, form: str | None) -> None:
     chosen = form or ("icsnap" if path.suffix == SUFFIX else "dir")
     with app.session(save=False) as session:
         snapshot = resolve_snapshot(session, which)
-        with bar(app, "downloading") as progress, _interruption(app, path):
+        with bar(app, "downloading") as progress, _interruption(path):
             session.sandbox.snapshots.download(snapshot.id, path, chosen, app.sender, progress)
         title = session.title(snapshot.canister_id)
     unreadable = _unreadable_globals(path) if chosen == "dir" else ()
@@ -75,10 +77,11 @@ def upload(app: App, canister: str, path: Path, keep_time: bool) -> None:
     """
     with app.session() as session:
         target = session.canister(canister)
-        with _time_noted(app, session), bar(app, "uploading") as progress:
+        with _time_noted(app, session), saying("run it again to go on"), bar(app, "uploading") as progress:
             made = session.sandbox.snapshots.upload(target.id, path, app.sender, progress, keep_time)
         facts = snapshot_facts(made)
         title = session.title(target.id)
+        note_same_label(app, session, made)
     app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
 
 
@@ -115,6 +118,7 @@ def bar(app: App, title: str) -> Iterator[portable.Progress | None]:
         TransferSpeedColumn,
     )
 
+    app.quiet()
     target = output.console(stderr=True)
     if app.json or not target.is_terminal:
         yield None
@@ -125,12 +129,6 @@ def bar(app: App, title: str) -> Iterator[portable.Progress | None]:
         yield lambda done, total: drawn.update(task, completed=done, total=total)
 
 
-@contextmanager
-def _interruption(app: App, path: Path) -> Iterator[None]:
-    """Print the name of the partial file of a download that is interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if part_of(path).exists():
-            app.note(f"{part_of(path)} is kept: the same command continues")
-        raise
+def _interruption(path: Path) -> AbstractContextManager[None]:
+    """Let Ctrl-C name the partial file of a download."""
+    return saying(f"{part_of(path)} is kept; run it again to go on")

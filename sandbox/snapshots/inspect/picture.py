@@ -21,7 +21,12 @@ from sandbox.snapshots.inspect.pages import Page
 Colour = tuple[int, int, int]
 MAX_POINTS = 1 << 20
 _WIDTH = 1024
-_LEGEND = 24
+_LEGEND = 42
+"""Pixels above a map: a line with the title, one with the classes."""
+_AXIS = 92
+"""Pixels left of a map."""
+_MARK = 40
+"""Least pixels between two marks of the axis."""
 
 
 class Map(Protocol):
@@ -140,9 +145,7 @@ def write_png(maps: Mapping[str, Map], path: Path, style: Style = CLASSES) -> di
 def drawn(page_map: Map, style: Style = CLASSES, most: int = MAX_POINTS) -> tuple[Image.Image, int]:
     """Return the picture of a map with at most `most` points, and the pages per point."""
     plan = points(page_map, most, style)
-    columns = min(_WIDTH, max(64, 1 << math.ceil(math.log2(max(plan.count, 1)) / 2)))
-    rows = max(1, -(-plan.count // columns))
-    scale = max(1, min(_WIDTH // columns, 512 // rows)) if rows < 512 else 1
+    columns, rows, scale = _layout(plan)
     pixels = bytearray(bytes(style.looks[style.zero].colour) * plan.count).ljust(3 * columns * rows, b"\0")
     for place, point in plan.dots.items():
         pixels[3 * place : 3 * place + 3] = bytes(colour(point, style))
@@ -150,25 +153,44 @@ def drawn(page_map: Map, style: Style = CLASSES, most: int = MAX_POINTS) -> tupl
     return plain.resize((columns * scale, rows * scale), Image.Resampling.NEAREST), plan.each
 
 
+def _layout(plan: Points) -> tuple[int, int, int]:
+    """Return the points in a row, the rows, and the width of a point in pixels."""
+    columns = min(_WIDTH, max(64, 1 << math.ceil(math.log2(max(plan.count, 1)) / 2)))
+    rows = max(1, -(-plan.count // columns))
+    return columns, rows, max(1, min(_WIDTH // columns, 512 // rows)) if rows < 512 else 1
+
+
+def axis(page_map: Map, style: Style = CLASSES, most: int = MAX_POINTS) -> list[tuple[int, int]]:
+    """Return the marks of the address axis: the distance from the top of the picture in pixels, and the address there.
+    There is one every `_MARK` pixels, or one a row where rows are higher."""
+    plan = points(page_map, most, style)
+    columns, rows, scale = _layout(plan)
+    step = max(1, -(-_MARK // scale))
+    return [(row * scale, row * columns * plan.each * page_map.page) for row in range(0, rows, step)]
+
+
 def _titled(page_map: Map, title: str, style: Style) -> tuple[Image.Image, int]:
     body, each = drawn(page_map, style)
-    whole = Image.new("RGB", (max(body.width, 640), body.height + _LEGEND), (255, 255, 255))
-    whole.paste(body, (0, _LEGEND))
-    unit = f"1 point = {each} page{'s' * (each > 1)} of {page_map.page // 1024} KiB"
-    _legend(whole, page_map, style, f"{unit}  {title}")
+    whole = Image.new("RGB", (max(body.width + _AXIS, 640), max(body.height, _MARK) + _LEGEND), (255, 255, 255))
+    whole.paste(body, (_AXIS, _LEGEND))
+    draw = ImageDraw.Draw(whole)
+    unit = f"1 point = {each} page{'s' * (each > 1)} of {page_map.page // 1024} KiB, addresses in bytes"
+    draw.text((6, 4), f"{title}: {page_map.pages * page_map.page:,} bytes, {unit}", fill=(0, 0, 0))
+    _legend(draw, page_map, style)
+    for top, address in axis(page_map, style):
+        draw.text((6, _LEGEND + top), f"{address:#x}", fill=(90, 90, 90))
+        draw.line((_AXIS - 8, _LEGEND + top, _AXIS - 2, _LEGEND + top), fill=(90, 90, 90))
     return whole, each
 
 
-def _legend(whole: Image.Image, page_map: Map, style: Style, title: str) -> None:
-    draw = ImageDraw.Draw(whole)
+def _legend(draw: ImageDraw.ImageDraw, page_map: Map, style: Style) -> None:
     at = 6
     for look in style.looks.values():
-        draw.rectangle((at, 7, at + 9, 16), fill=look.colour)
+        draw.rectangle((at, _LEGEND - 17, at + 9, _LEGEND - 8), fill=look.colour)
         at += 14
         text = f"{look.label} {page_map.counts[look.label]}"
-        draw.text((at, 6), text, fill=(0, 0, 0))
+        draw.text((at, _LEGEND - 18), text, fill=(0, 0, 0))
         at += round(draw.textlength(text)) + 14
-    draw.text((at, 6), title, fill=(0, 0, 0))
 
 
 Line = list[tuple[Point, Point | None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import zlib
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -107,8 +107,17 @@ def test_a_map_is_written_as_a_picture(tmp_path: Path) -> None:
     assert pictures.write_png({"heap": page_map(source)}, file) == {"heap": 1}
     with Image.open(file) as image:
         assert image.format == "PNG"
-        colours = {image.getpixel((x, image.height - 1)) for x in range(image.width)}
+        colours = {colour for _, colour in image.getcolors(1 << 24) or []}
     assert colours >= {look.colour for look in pictures.CLASSES.looks.values()}
+
+
+def test_a_picture_has_an_axis_of_addresses() -> None:
+    found = page_map(Sparse(2 << 20, {0: b"x"}))
+    assert [address for _, address in pictures.axis(found)] == [0, 3 << 18, 3 << 19]
+    marks = pictures.axis(page_map(Sparse(500 * GIB, {0: b"x"})))
+    assert marks[0] == (0, 0)
+    assert all(two[0] - one[0] >= 40 for one, two in pairwise(marks))
+    assert {address % (125 << 12) for _, address in marks} == {0}
 
 
 def test_a_point_that_stands_for_many_pages_shows_the_rarest_trace() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sandbox import Sandbox
 from sandbox.candid import field_id
 from sandbox.snapshots.inspect import Hints, InspectError, Plain, decode
 from sandbox.snapshots.inspect.motoko.decode import ENHANCED, NOT_SAVED, SAVED
@@ -260,3 +261,20 @@ def test_a_size_that_cannot_be_is_refused() -> None:
     image = between_upgrades(5, first=b"bytes", body=b"", end=(1 << 60).to_bytes(8, "little"))
     with pytest.raises(InspectError, match="Motoko's stable memory has"):
         decode(image)
+
+
+@pytest.mark.parametrize("mode", ["classical", "enhanced"])
+def test_long_blobs_are_cut_by_a_limit_of_their_own(mode: str) -> None:
+    with Sandbox() as sandbox:
+        canister = sandbox.create_canister()
+        canister.install(fixture(f"vars_v1.{mode}"))
+        canister.call("fill")
+        target = sandbox.snapshots.inspect_via_hooks(canister)
+        for keep, cut in ((DecodeLimits(), False), (DecodeLimits(blob=6), True)):
+            shown = {}
+            for name, _, value in part(target.decode(keep), "variables").rows():
+                assert isinstance(name, Node)
+                assert isinstance(value, Node)
+                shown[node_text(name)] = node_text(value)
+            assert shown["blob"].endswith("(* 9 bytes *)") == cut
+            assert shown["text"] == '"Grüße, мир"'

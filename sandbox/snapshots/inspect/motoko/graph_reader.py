@@ -129,7 +129,7 @@ class GraphReader(TreeReader[_Want]):
             raise InspectError(f"the text at {self._where} is not UTF-8") from None
 
     def _blob(self, value: int) -> Scalar:
-        raw, size = self._graph.byte_vector(value, self._keep.text)
+        raw, size = self._graph.byte_vector(value, self._keep.blob_bytes)
         self._check_length(size)
         return Scalar(raw, "blob", size)
 

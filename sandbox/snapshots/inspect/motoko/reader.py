@@ -152,7 +152,7 @@ class ValueReader(TreeReader[_Want]):
     def _blob(self, kind: str) -> Scalar:
         size = self._stream.unsigned()
         self._check_length(size)
-        return Scalar(self._stream.head(size, self._keep.text, "a blob"), kind, size)
+        return Scalar(self._stream.head(size, self._keep.blob_bytes, "a blob"), kind, size)
 
     def _principal(self, kind: str) -> Scalar:
         self._transparent()

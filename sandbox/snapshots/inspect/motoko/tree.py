@@ -24,7 +24,8 @@ Want = TypeVar("Want")
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """The limits of the values kept: levels of nesting, items of a vector, bytes of a text, values in all.
+    """The limits of the values kept: levels of nesting, items of a vector, bytes of a text, bytes of a blob
+    (None: as of a text), values in all.
 
     `whole`: nothing may be left out: a value beyond the limits is an InspectError, and values of flat types (`skip`)
     are `Packed`.
@@ -33,8 +34,14 @@ class DecodeLimits:
     depth: int = 48
     items: int = 100
     text: int = 4096
+    blob: int | None = None
     values: int = 100_000
     whole: bool = False
+
+    @property
+    def blob_bytes(self) -> int:
+        """The bytes of a blob that are kept."""
+        return self.text if self.blob is None else self.blob
 
 
 WHOLE = DecodeLimits(depth=10_000, items=1 << 40, text=1 << 24, values=1 << 22, whole=True)
