@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,12 @@ from tests.http.served import Served, served
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., str]
+LOCAL = """\
+canisters:
+  - {{name: counter, build: {{steps: [{{type: pre-built, path: {path}}}]}}}}
+networks:
+  - {{name: local, mode: managed, gateway: {{port: {port}}}}}
+"""
 COUNTER, BIG = FIXTURES / "counter.enhanced.wasm", "big.wasm"
 
 
@@ -117,3 +125,20 @@ def test_a_user_has_cycles_and_icp_to_send(run: Run) -> None:
     assert "Transferred" in run("cycles", "transfer", "1t", "aaaaa-aa")
     assert "ICP" in run("token", "balance")
     assert "Transferred 1.00000000 ICP" in run("token", "transfer", "1", "2vxsx-fae")
+
+
+def test_icp_starts_and_stops_a_network_through_the_launcher(tmp_path: Path) -> None:
+    own = Icp.make(tmp_path / "own")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (own.project / "icp.yaml").write_text(LOCAL.format(path=COUNTER, port=port))
+    launcher = str(Path(sys.executable).with_name("canister-sandbox-launcher"))
+    try:
+        assert f"Network started on port {port}" in own(
+            "network", "start", "-d", ICP_CLI_NETWORK_LAUNCHER_PATH=launcher
+        )
+        assert "Created canister counter" in own("deploy")
+        assert "(1 : nat)" in own("canister", "call", "counter", "inc", "()")
+    finally:
+        assert "stopped successfully" in own("network", "stop")
+    assert "is not running" in own("canister", "call", "counter", "inc", "()", fails=True)

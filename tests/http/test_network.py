@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
 from typing import Any
 
 import pytest
@@ -58,9 +60,9 @@ def test_the_cycles_minting_canister_names_the_only_subnet(network: Sandbox) -> 
 
 
 def test_every_user_has_cycles_and_icp(network: Sandbox, ledger: Canister) -> None:
-    for name in ("anonymous", "somebody"):
-        assert balance(ledger, network.identity(name)) == GIFT
-        assert balance(network.canister(ICP), network.identity(name)) == 10**14
+    for name, times in (("somebody", 1), ("anonymous", 10**6)):
+        assert balance(ledger, network.identity(name)) == GIFT * times
+        assert balance(network.canister(ICP), network.identity(name)) == 10**12 * times
 
 
 def test_who_creates_a_canister_controls_it_and_pays(network: Sandbox, ledger: Canister) -> None:
@@ -108,7 +110,7 @@ def test_nobody_spends_more_than_they_have(network: Sandbox, ledger: Canister) -
     assert balance(ledger, erin) == GIFT
 
 
-@pytest.mark.parametrize(("token", "fee", "gift"), [(LEDGER, FEE, GIFT), (ICP, 10_000, 10**14)])
+@pytest.mark.parametrize(("token", "fee", "gift"), [(LEDGER, FEE, GIFT), (ICP, 10_000, 10**12)])
 def test_a_transfer_moves_the_amount_and_costs_the_fee(network: Sandbox, token: str, fee: int, gift: int) -> None:
     canister, frank, grace = network.canister(token), network.identity("frank"), network.identity("grace")
     assert canister.call("icrc1_fee") == fee
@@ -129,3 +131,23 @@ def test_cycles_are_withdrawn_to_a_canister(network: Sandbox, ledger: Canister) 
     nowhere = {**withdrawal, "to": Principal.from_index(1 << 40)}
     assert "FailedToWithdraw" in ledger.call("withdraw", nowhere, sender=ivan)["Err"]
     assert balance(ledger, ivan) == GIFT - FEE
+
+
+def test_icp_is_transferred_to_account_identifiers_too(network: Sandbox) -> None:
+    ledger, judy = network.canister(ICP), network.identity("judy")
+    to = hashlib.sha224(b"\x0aaccount-id" + bytes(judy) + bytes(32)).digest()
+    given = {
+        "memo": 0,
+        "amount": {"e8s": 7},
+        "fee": {"e8s": 10_000},
+        "from_subaccount": None,
+        "to": zlib.crc32(to).to_bytes(4, "big") + to,
+        "created_at_time": None,
+    }
+    kim = network.identity("kim")
+    assert "Ok" in ledger.call("transfer", given, sender=kim)
+    assert (balance(ledger, judy), balance(ledger, kim)) == (10**12 + 7, 10**12 - 10_007)
+    wrong = ledger.call("transfer", {**given, "fee": {"e8s": 1}}, sender=kim)
+    assert wrong == {"Err": {"BadFee": {"expected_fee": {"e8s": 10_000}}}}
+    poor = ledger.call("transfer", {**given, "amount": {"e8s": 10**12}}, sender=kim)
+    assert poor == {"Err": {"InsufficientFunds": {"balance": {"e8s": 10**12 - 10_007}}}}

@@ -22,7 +22,7 @@ PYTHON_AGENTS = {"ic-py": "1.0.1", "icp-py-core": "2.3.1"}
 @cache
 def npm(*packages: tuple[str, str]) -> Path:
     """A folder with `node_modules` in which these packages are; none of their scripts is run."""
-    folder = CACHE / "npm"
+    folder = CACHE / packages[0][0].replace("/", "+")  # of its own: npm removes what it is not asked for
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text("{}")
     wanted = [f"{name}@{version}" for name, version in packages]
