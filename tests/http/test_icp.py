@@ -14,8 +14,9 @@ from sandbox import Sandbox
 from tests.conftest import FIXTURES, fixture
 from tests.http.icp import Icp
 from tests.http.served import Served, served
+from tests.http.tools import NEEDS_ICP
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, NEEDS_ICP]
 
 Run = Callable[..., str]
 LOCAL = """\

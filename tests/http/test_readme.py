@@ -15,7 +15,7 @@ from sandbox import Sandbox
 from tests.conftest import FIXTURES, fixture
 from tests.http.icp import Icp
 from tests.http.served import served
-from tests.http.tools import AGENTS, npm
+from tests.http.tools import AGENTS, NEEDS_ICP, NEEDS_NPM, npm
 
 pytestmark = pytest.mark.slow
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
@@ -41,6 +41,7 @@ def run(command: list[str], folder: Path, **env: str) -> str:
     return done.stdout
 
 
+@NEEDS_ICP
 def test_icp(tmp_path: Path) -> None:
     icp = Icp.make(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -57,6 +58,7 @@ def test_icp(tmp_path: Path) -> None:
     assert "Created snapshot" in printed
 
 
+@NEEDS_NPM
 def test_agent(tmp_path: Path) -> None:
     with Sandbox.open(tmp_path / "state") as sandbox:
         sandbox.create_canister(canister_id="rwlgt-iiaaa-aaaaa-aaaaa-cai").install(fixture("counter.enhanced"))
