@@ -11,8 +11,12 @@ from typing import Any
 import click
 from rich.text import Text
 
+from sandbox.api import Sandbox
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.render import output
+from sandbox.http.network import install_system
+from sandbox.http.replica import Replica
+from sandbox.http.worker import Worker
 
 _NEEDS = "serve needs starlette and uvicorn: pip install 'canister-sandbox[serve]'"
 
@@ -32,8 +36,14 @@ _NEEDS = "serve needs starlette and uvicorn: pip install 'canister-sandbox[serve
     show_default=True,
     help="When to save the state: before every answer to an update, every 5 seconds and at the end, only at the end.",
 )
+@click.option(
+    "--system/--no-system",
+    default=None,
+    help="Whether to install the system canisters that tools expect (ledgers of cycles and ICP, the cycles minting "
+    "canister) where they are not there. [default: only in an empty state]",
+)
 @with_app
-def serve(app: App, host: str, port: int, port_file: Path | None, saving: str) -> None:
+def serve(app: App, host: str, port: int, port_file: Path | None, saving: str, system: bool | None) -> None:
     """Serve the state to agents and tools, as a replica does.
 
     It ends with Ctrl-C. Time follows the clock, and timers run. The interface is that of the platform (/api/v2/status
@@ -44,8 +54,6 @@ def serve(app: App, host: str, port: int, port_file: Path | None, saving: str) -
         from sandbox.http.server import application, listen, run
     except ImportError:
         raise Misuse(_NEEDS) from None
-    from sandbox.http.replica import Replica
-    from sandbox.http.worker import Worker
 
     with app.session(create=True) as session:
         try:
@@ -55,6 +63,8 @@ def serve(app: App, host: str, port: int, port_file: Path | None, saving: str) -
         with listening:
             bound: Any = listening.getsockname()
             root_key = session.sandbox.root_key
+            if system or (system is None and not session.sandbox.canisters()):
+                _install_system(session.sandbox)
 
             def ready() -> None:
                 _announce(app, host, bound[1], root_key)
@@ -65,13 +75,21 @@ def serve(app: App, host: str, port: int, port_file: Path | None, saving: str) -
             run(application(worker, ready), listening)
 
 
+def _install_system(sandbox: Sandbox) -> None:
+    for taken in install_system(sandbox):
+        _warn(f"there is no {taken.name}: another canister has its id, {taken.canister_id}")
+
+
 def _announce(app: App, host: str, port: int, root_key: bytes) -> None:
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     facts = {"url": where, "port": port, "root_key": root_key}
     app.emit(facts, Text.assemble(("serving ", "green"), where), Text(f"root key {root_key.hex()}", "dim"))
     if not _loopback(host):
-        warning = f"{host} is reachable from other machines, and everybody who reaches it can use the canisters"
-        output.show(Text.assemble(("warning: ", "bold yellow"), warning), stderr=True)
+        _warn(f"{host} is reachable from other machines, and everybody who reaches it can use the canisters")
+
+
+def _warn(text: str) -> None:
+    output.show(Text.assemble(("warning: ", "bold yellow"), text), stderr=True)
 
 
 def _loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The end of guests at the exit of the interpreter.
+"""The end of guests from outside: of one thread, or of all at the exit of the interpreter.
 
 A thread that is not waited for, such as that of a scenario after Ctrl-C, may be inside a guest when the interpreter
 ends. CPython then ends the thread where it next asks for the interpreter's lock, which unwinds the frames of the engine
@@ -49,6 +49,14 @@ def _others() -> list[Guest]:
     """Return what other threads run that are alive."""
     alive = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
     return [guest for thread, guest in list(_guests.items()) if thread in alive]
+
+
+def interrupt(thread: int, error: BaseException) -> None:
+    """Make the guest that a thread runs end soon, with this exception; nothing if it runs none. May have to be repeated
+    until it has ended."""
+    guest = _guests.get(thread)
+    if guest is not None:
+        guest.remember(error)
 
 
 @atexit.register

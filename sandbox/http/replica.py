@@ -43,6 +43,14 @@ class View:
         return in_cbor({"status": "replied", "certificate": certificate})
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one round left: `more`, whether messages are; `worked`, whether anything was executed at all."""
+
+    more: bool
+    worked: bool
+
+
 class Replica:
     """One sandbox behind the platform's interface."""
 
@@ -100,12 +108,14 @@ class Replica:
         signature = self._node.sign_query_response(answer, envelope.request_id, self.sandbox.time)
         return in_cbor({**answer, "signatures": [signature]})
 
-    def step(self) -> bool:
-        """Execute one round; return whether messages are left."""
+    def step(self) -> Step:
+        """Execute one round."""
         self.advance()
-        self.sandbox.tick()
         subnet = runtime_of(self.sandbox).subnet
-        return bool(subnet.queue or subnet.later)
+        before, waited = subnet.next_id, bool(subnet.queue or subnet.later)
+        self.sandbox.tick()
+        more = bool(subnet.queue or subnet.later)
+        return Step(more, waited or more or subnet.next_id != before)
 
     def answered(self, request_id: bytes) -> bool:
         """Return whether a call has its answer."""

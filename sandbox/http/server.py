@@ -55,9 +55,15 @@ async def _body(request: Request) -> bytes | None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 takes any free one. `OSError` if it cannot."""
+    """Return a socket that listens; port 0 takes any free one. `OSError` if it cannot.
+
+    Connections inherit that small packets are sent at once. asyncio sees to that only for sockets that were made with
+    the number of the protocol; without it each answer takes 40 ms more.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    listening = socket.create_server((host, port), family=family, backlog=2048)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def run(app: Starlette, listening: socket.socket) -> None:

@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from sandbox.engine.shutdown import interrupt
 from sandbox.errors import SandboxError
 from sandbox.http.answer import ACCEPTED, Answer, of_error
-from sandbox.http.replica import Replica, View
+from sandbox.http.replica import Replica, Step, View
 from sandbox.http.routes import CallWork, QueryWork, ReadWork, StatusWork, prepare
 
 T = TypeVar("T")
 LOG: Final = logging.getLogger("canister_sandbox.http")
-SAVING: Final = ("update", "interval", "exit")
+_ASK_AGAIN: Final = 0.02  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: for the answer of a call (as in the replica: `ingress_message_certificate_timeout_seconds` in
     `dfinity/ic` `rs/config/src/http_handler.rs`), for that of a query, for a fresh view; between two rounds without a
-    call; between two saves."""
+    call; between two saves; at the end, for what is under way."""
 
     call: float = 10
     query: float = 30
     view: float = 0.2
     tick: float = 0.5
     save: float = 5
+    end: float = 5
 
 
 class Worker:
@@ -52,6 +55,8 @@ class Worker:
         self._view: View | None = None
         self._rounds = False
         self._unsaved = False
+        self._ending = False
+        self._ident = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -60,14 +65,22 @@ class Worker:
     async def start(self) -> None:
         """Begin: from now on time passes, and timers run."""
         self._loop = asyncio.get_running_loop()
+        self._ident = await self._run(threading.get_ident)
         self._view = await self._run(self._replica.view)
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._save_at_times())]
 
     async def stop(self) -> None:
-        """End: what runs comes to its end, and the state is saved."""
+        """End: what runs may come to its end within `Patience.end`, else it is interrupted and taken back; then the
+        state is saved."""
         for task in self._tasks:
             task.cancel()
-        await self._run(self._save)
+        self._ending = True
+        saved = asyncio.ensure_future(self._run(self._save))
+        patience = self._patience.end
+        while saved not in (await asyncio.wait({saved}, timeout=patience))[0]:
+            patience = _ASK_AGAIN
+            interrupt(self._ident, SandboxError("the server ends"))
+        saved.result()
         self._thread.shutdown()
 
     async def _tick(self) -> None:
@@ -98,14 +111,14 @@ class Worker:
             return answer
 
     async def _query(self, work: QueryWork) -> Answer:
-        answer = asyncio.ensure_future(self._run(self._replica.query, work))
+        answer = self._begin(self._replica.query, work)
         done, _ = await asyncio.wait({answer}, timeout=self._patience.query)
         if not done:
             return Answer(503, body=b"The sandbox is executing another message. Please try again.")
         return answer.result()
 
     async def _fresh(self) -> View:
-        view = asyncio.ensure_future(self._run(self._replica.view))
+        view = self._begin(self._replica.view)
         done, _ = await asyncio.wait({view}, timeout=self._patience.view)
         if done:
             self._view = view.result()
@@ -116,7 +129,7 @@ class Worker:
         request_id = work.envelope.request_id
         answered: asyncio.Future[View] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, []).append(answered)
-        submitted = asyncio.ensure_future(self._run(self._submit, work))
+        submitted = self._begin(self._submit, work)
         try:
             async with asyncio.timeout(self._patience.call):
                 answer = await asyncio.shield(submitted)
@@ -138,6 +151,12 @@ class Worker:
     async def _run(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
+    def _begin(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
+        """Run a function in the thread; its result may be waited for or not."""
+        running = asyncio.ensure_future(self._run(function, *args))
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return running
+
     def _submit(self, work: CallWork) -> Answer | None:
         self._unsaved = True
         answer = self._replica.submit(work)
@@ -157,13 +176,16 @@ class Worker:
 
     def _round(self) -> bool:
         """Execute one round and deliver answers; return whether messages are left."""
+        if self._ending:
+            return False
         try:
-            more = self._replica.step()
+            step = self._replica.step()
         except Exception:
             LOG.exception("a round failed and was taken back")
-            more = False
+            step = Step(more=False, worked=False)
+        self._unsaved |= step.worked
         self._deliver([name for name in list(self._waiting) if self._replica.answered(name)])
-        return more
+        return step.more
 
     def _deliver(self, request_ids: list[bytes]) -> None:
         if not request_ids:

@@ -48,7 +48,7 @@ class Client:
 
     def _call(self, work: CallWork) -> Answer:
         answer = self.replica.submit(work)
-        while self.replica.step():
+        while self.replica.step().more:
             pass
         return answer or self.replica.view().answer(work.envelope.request_id)
 

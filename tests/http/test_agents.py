@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import fixture
 from tests.http.conftest import Place
-from tests.http.tools import AGENTS, PYTHON_AGENTS, npm, python
+from tests.http.tools import AGENTS, NEEDS_NPM, PYTHON_AGENTS, npm, python
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +24,7 @@ def _seen(*command: str) -> dict[str, Any]:
     return seen
 
 
+@NEEDS_NPM
 @pytest.mark.parametrize("library", ["@icp-sdk/core", "@dfinity/agent"])
 def test_a_javascript_agent_verifies_everything(place: Place, library: str) -> None:
     script = str(Path(__file__).with_name("agent_calls.mjs"))

@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 import cbor2
 
 from tests.http.conftest import Place
+from tests.http.users import body
 
 
 def test_the_root_key_is_that_of_the_state(place: Place) -> None:
@@ -54,3 +55,11 @@ def test_requests_that_are_no_http_do_not_end_the_server(place: Place) -> None:
         with socket.create_connection(("127.0.0.1", place.server.port), timeout=10) as raw:
             raw.sendall(sent)
     assert place.server.request("GET", "/api/v2/status")[0] == 200
+
+
+def test_the_same_call_again_is_answered_again_and_not_executed_again(place: Place) -> None:
+    before = place.count()
+    sent = body({"content": place.server.content("call", place.counter, "inc")})
+    answers = [place.server.request("POST", f"/api/v4/canister/{place.counter}/call", sent) for _ in range(3)]
+    assert [(status, cbor2.loads(answer)["status"]) for status, answer in answers] == [(200, "replied")] * 3
+    assert place.count() == before + 1

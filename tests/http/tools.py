@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "canister-sandbox-clients"
 AGENTS = {
@@ -18,11 +22,17 @@ AGENTS = {
 ICP = {"@icp-sdk/icp-cli-linux-x64": "1.5.0"}
 PYTHON_AGENTS = {"ic-py": "1.0.1", "icp-py-core": "2.3.1"}
 
+NEEDS_NPM = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+NEEDS_ICP = pytest.mark.skipif(
+    shutil.which("npm") is None or (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="the icp tool comes by npm, for Linux on x86_64",
+)
+
 
 @cache
 def npm(*packages: tuple[str, str]) -> Path:
     """A folder with `node_modules` in which these packages are; none of their scripts is run."""
-    folder = CACHE / "npm"
+    folder = CACHE / packages[0][0].replace("/", "+")  # of its own: npm removes what it is not asked for
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text("{}")
     wanted = [f"{name}@{version}" for name, version in packages]

@@ -1,0 +1,69 @@
+"""What the README says of `icp` and of agents is run as it is typed there, on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from tests.conftest import FIXTURES, fixture
+from tests.http.icp import Icp
+from tests.http.served import served
+from tests.http.tools import AGENTS, NEEDS_ICP, NEEDS_NPM, npm
+
+pytestmark = pytest.mark.slow
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+PROJECT = """\
+canisters:
+  - {{name: counter, build: {{steps: [{{type: pre-built, path: {path}}}]}}}}
+networks:
+  - {{name: local, mode: managed, gateway: {{port: {port}}}}}
+"""
+
+
+def block(language: str) -> str:
+    [found] = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def run(command: list[str], folder: Path, **env: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env={**os.environ, **env}, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@NEEDS_ICP
+def test_icp(tmp_path: Path) -> None:
+    icp = Icp.make(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (icp.project / "icp.yaml").write_text(PROJECT.format(path=FIXTURES / "counter.enhanced.wasm", port=port))
+    path = os.pathsep.join([str(icp.binary.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = {"HOME": str(tmp_path), "ICP_HOME": str(tmp_path / "icp"), "DO_NOT_TRACK": "1", "PATH": path}
+    try:
+        printed = run(["bash", "-ec", block("bash")], icp.project, **own)
+    except AssertionError:
+        icp("network", "stop")
+        raise
+    assert "(1 : nat)" in printed
+    assert "Created snapshot" in printed
+
+
+@NEEDS_NPM
+def test_agent(tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path / "state") as sandbox:
+        sandbox.create_canister(canister_id="rwlgt-iiaaa-aaaaa-aaaaa-cai").install(fixture("counter.enhanced"))
+    modules = npm(*AGENTS.items())
+    with served(tmp_path / "state") as server:
+        (tmp_path / "node_modules").symlink_to(modules / "node_modules")
+        (tmp_path / "call.mjs").write_text(block("js").replace("http://127.0.0.1:8000", server.url))
+        assert run(["node", "call.mjs"], tmp_path) == "1n\n"
