@@ -163,6 +163,8 @@ METHODS: dict[str, Method] = _table(
     Method("sign_with_ecdsa", signatures.sign_with_ecdsa, ingress=False),
     Method("schnorr_public_key", lambda w, arg: signatures.public_key(w, "schnorr_public_key", arg), ingress=False),
     Method("sign_with_schnorr", signatures.sign_with_schnorr, ingress=False),
+    Method("vetkd_public_key", signatures.vetkd_public_key, ingress=False),
+    Method("vetkd_derive_key", signatures.vetkd_derive_key, ingress=False),
     Method("subnet_info", lambda context, arg: subnet.subnet_info(context, arg["subnet_id"]), ingress=False),
     Method("provisional_create_canister_with_cycles", _provisional_create),
     Method("provisional_top_up_canister", _on(subnet.provisional_top_up, "amount")),

@@ -90,6 +90,8 @@ CANISTERS_ONLY = {
     "sign_with_ecdsa",
     "schnorr_public_key",
     "sign_with_schnorr",
+    "vetkd_public_key",
+    "vetkd_derive_key",
     "subnet_info",
     "fetch_canister_logs",
 }
