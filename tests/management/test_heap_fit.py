@@ -103,7 +103,12 @@ def test_an_upgrade_that_replaces_the_heap_takes_any_module(sandbox: Sandbox) ->
 
 
 @pytest.mark.parametrize(
-    ("pages", "memory", "reason"), [case[1:] for case in CASES if case[1] < BEYOND and (case[1] or case[3])]
+    ("pages", "memory", "reason"),
+    [
+        *(case[1:] for case in CASES if case[1] or case[3]),
+        (BEYOND, "(memory i64 1)", None),
+        (7 * GIB // PAGE, "(memory i64 1)", LARGE.replace("4294967296", "6442450944")),
+    ],
 )
 def test_a_load_of_an_uploaded_snapshot(pages: int, memory: str, reason: str | None, sandbox: Sandbox) -> None:
     target, wasm = sandbox.create_canister(), module(memory)
