@@ -111,6 +111,8 @@ SNAPSHOT_SLICE_BASE: Final = 5_000_000  # and for reading a slice
 SNAPSHOT_ID: Final = 8  # bytes of a snapshot's number, before the canister's id
 
 # Signatures and outcalls (interface specification)
+NODES: Final = 13
+"""Nodes of the subnet whose prices `costs="mainnet"` charges."""
 DERIVATION_PATH: Final = 255
 OUTCALL_SIZE: Final = 2_000_000
 OUTCALL_URL: Final = 8_192

@@ -21,7 +21,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "subnet_metrics": _NODES,
     "canister_metrics": _METRICS,
     "list_canisters": "there are no subnet admins here, and only they may call it",
-    "flexible_http_request": "outcalls have one answer here; use http_request",
 }
 
 NOT_INGRESS: Final = frozenset(UNSUPPORTED) - {"canister_metrics"}

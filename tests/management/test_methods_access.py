@@ -84,6 +84,7 @@ CANISTERS_ONLY = {
     "deposit_cycles",
     "raw_rand",
     "http_request",
+    "flexible_http_request",
     "canister_info",
     "canister_metadata",
     "ecdsa_public_key",
