@@ -31,6 +31,8 @@ TABLE_ELEMENTS: Final = 1_000_000
 # Memories (7)
 WASM32_MEMORY: Final = 4 * GIB
 WASM64_MEMORY: Final = 6 * GIB
+"""Announced are 18 GiB (dfinity/ic#11445, open in September 2026), of which one message may access 6 GiB as today, the
+whole heap (dfinity/ic#11400): until then no message can access more than it may."""
 STABLE_MEMORY: Final = 500 * GIB
 STABLE_PAGES: Final = STABLE_MEMORY // WASM_PAGE
 
