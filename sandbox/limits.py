@@ -31,6 +31,8 @@ TABLE_ELEMENTS: Final = 1_000_000
 # Memories (7)
 WASM32_MEMORY: Final = 4 * GIB
 WASM64_MEMORY: Final = 6 * GIB
+"""Announced are 18 GiB (dfinity/ic#11445, open in September 2026), of which one message may access 6 GiB as today, the
+whole heap (dfinity/ic#11400): until then no message can access more than it may."""
 STABLE_MEMORY: Final = 500 * GIB
 STABLE_PAGES: Final = STABLE_MEMORY // WASM_PAGE
 
@@ -111,6 +113,8 @@ SNAPSHOT_SLICE_BASE: Final = 5_000_000  # and for reading a slice
 SNAPSHOT_ID: Final = 8  # bytes of a snapshot's number, before the canister's id
 
 # Signatures and outcalls (interface specification)
+NODES: Final = 13
+"""Nodes of the subnet whose prices `costs="mainnet"` charges."""
 DERIVATION_PATH: Final = 255
 OUTCALL_SIZE: Final = 2_000_000
 OUTCALL_URL: Final = 8_192

@@ -145,6 +145,7 @@ class SnapshotFiles(SnapshotAccess):
 
 
 def _metadata(content: Content) -> upload_whole.Uploading:
+    _check_module(content)
     fields = content.fields
     return upload_whole.Uploading(
         module_size=content.module.size,
@@ -157,12 +158,11 @@ def _metadata(content: Content) -> upload_whole.Uploading:
         label=fields.label,
         via_hooks=fields.via_hooks,
         derived=steps_of(fields.history),
-        is64=_is64(content),
     )
 
 
-def _is64(content: Content) -> bool:
-    """Whether the module has a 64-bit heap; `SnapshotFileCorrupt` if the globals are not those of the module."""
+def _check_module(content: Content) -> None:
+    """`SnapshotFileCorrupt` if the module is none, or the globals are not those of the module."""
     try:
         module = compile_module(WasmModule.from_bytes(content.module.read(0, content.module.size)))
         if not content.fields.via_hooks:
@@ -171,4 +171,3 @@ def _is64(content: Content) -> bool:
         raise SnapshotFileCorrupt(f"{content.where}: its module is none that runs here: {error}") from error
     except CallRejected as error:
         raise SnapshotFileCorrupt(f"{content.where}: its globals are not those of its module") from error
-    return module.facts.is64

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sandbox.errors import ErrorCode, Reject
-from sandbox.limits import GIB, REPLY_REPLICATED
+from sandbox.limits import GIB, NODES, REPLY_REPLICATED
+from sandbox.management.outcall_fees import quote_of
 from sandbox.management.rejects import out_of_cycles
 from sandbox.management.signatures import KEY_NAMES
 from sandbox.management.sizes import memory_usage
+from sandbox.management.table import interface
 from sandbox.management.transition import ManagementFees
 from sandbox.principal import Principal
 from sandbox.state import CanisterState, Ingress, Subnet
 
-_NODES = 13
 _DAY = 86_400
 
 
@@ -71,8 +72,8 @@ class FeeSchedule:
 
     def outcall(self, request: int, response: int) -> int:
         """The fee for an HTTP outcall: bytes of the request, and of the largest allowed response."""
-        base = self.outcall_base + self.outcall_node * _NODES
-        return _NODES * (base + self.outcall_request_byte * request + self.outcall_response_byte * response)
+        base = self.outcall_base + self.outcall_node * NODES
+        return NODES * (base + self.outcall_request_byte * request + self.outcall_response_byte * response)
 
 
 MAINNET = FeeSchedule()
@@ -152,6 +153,7 @@ def _management_fees(schedule: FeeSchedule) -> ManagementFees:
         creation=schedule.creation,
         signature=schedule.signature,
         outcall=schedule.outcall,
+        pay_as_you_go=True,
         idle_per_day=lambda state: schedule.idle_per_second(state) * _DAY,
         frozen=schedule.freezing_limit,
         execution=schedule.execution,
@@ -168,6 +170,7 @@ def _fee_functions(schedule: FeeSchedule, instructions: int, wasm64: bool) -> Ma
         "call_perform": lambda payload: schedule.call_upper_bound(payload, instructions, wasm64),
         "cost_create_canister": lambda: schedule.creation,
         "cost_http_request": schedule.outcall,
+        "cost_http_request_v2": lambda params: quote_of(params, interface().types["cost_http_request_v2_args"]),
         "cost_sign_with_ecdsa": sign,
         "cost_sign_with_schnorr": sign,
         "cost_vetkd_derive_key": sign,

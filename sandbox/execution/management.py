@@ -51,7 +51,7 @@ def _begin(env: ExecutionEnvironment, context: CallContext, arg: bytes, caller_v
         respond(env, context, rejects.damaged_on_disk(method).reject)
         return
     except Exception as error:
-        if method != "http_request":
+        if method not in ("http_request", "flexible_http_request"):
             raise
         env.passed_on = error
         respond(env, context, Reject(RejectCode.SYS_TRANSIENT, f"{method}: {type(error).__name__}: {error}"))

@@ -39,4 +39,5 @@ def _run(env: ExecutionEnvironment, canister_id: Principal, method: str, arg: by
         if outcome.failure is None and isinstance(execution.response, Rejected):
             raise CallRejected(Reject.of(ErrorCode.CANISTER_REJECTED_MESSAGE, execution.response.message))
         problem = outcome.failure or Failure(ErrorCode.CANISTER_DID_NOT_REPLY, "The transform function did not reply.")
-    raise CallRejected(Reject.of(problem.code, f"{problem.code}: {problem.message(canister_id)}"))
+    text = problem.message(canister_id, env.traced(state, Principal.management()))
+    raise CallRejected(Reject.of(problem.code, f"{problem.code}: {text}"))

@@ -71,7 +71,7 @@ def _sign(x: Execution, name: str, kinds: int, args: tuple[int, int, int, int]) 
 
 
 def cost_http_request_v2(x: Execution, src: int, size: int, dst: int) -> None:
-    """Known to the replica, not in the specification: its parameters are a Candid record."""
+    """Of an outcall of pricing version 2: its parameters are a Candid record (dfinity/ic#11517)."""
     fee = _fee(x, "cost_http_request_v2", load(x, "ic0.cost_http_request_v2 heap", src, size))
     if fee is None:
         raise violation("Failed to decode HttpRequestV2CostParams from Candid: not the expected record")

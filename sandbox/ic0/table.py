@@ -119,7 +119,7 @@ SYSTEM_API: tuple[SystemApiFunction, ...] = (
     SystemApiFunction("cost_call", "llI", "", EVERYWHERE, costs.cost_call),
     SystemApiFunction("cost_create_canister", "I", "", EVERYWHERE, costs.cost_create_canister),
     SystemApiFunction("cost_http_request", "llI", "", EVERYWHERE, costs.cost_http_request),
-    SystemApiFunction("cost_http_request_v2", "III", "", EVERYWHERE, costs.cost_http_request_v2, public=False),
+    SystemApiFunction("cost_http_request_v2", "III", "", EVERYWHERE, costs.cost_http_request_v2),
     SystemApiFunction("cost_sign_with_ecdsa", "IIiI", "i", EVERYWHERE, costs.cost_sign_with_ecdsa),
     SystemApiFunction("cost_sign_with_schnorr", "IIiI", "i", EVERYWHERE, costs.cost_sign_with_schnorr),
     SystemApiFunction("cost_vetkd_derive_key", "IIiI", "i", EVERYWHERE, costs.cost_vetkd_derive_key),

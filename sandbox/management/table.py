@@ -125,6 +125,10 @@ def _http_request(context: ManagementContext, arg: Argument) -> Transition:
     return outcalls.http_request(context, arg, _transform_type())
 
 
+def _flexible_http_request(context: ManagementContext, arg: Argument) -> Transition:
+    return outcalls.flexible_http_request(context, arg, _transform_type())
+
+
 @cache
 def _transform_type() -> FuncType:
     transform = interface().types["http_transform"]
@@ -157,12 +161,15 @@ METHODS: dict[str, Method] = _table(
     Method("deposit_cycles", _on(subnet.deposit_cycles), ingress=False),
     Method("raw_rand", lambda context, _: subnet.raw_rand(context), ingress=False),
     Method("http_request", _http_request, ingress=False),
+    Method("flexible_http_request", _flexible_http_request, ingress=False),
     Method("canister_info", _on(status.canister_info, "num_requested_changes"), ingress=False, query=True),
     Method("canister_metadata", _on(status.canister_metadata, "name"), ingress=False),
     Method("ecdsa_public_key", lambda w, arg: signatures.public_key(w, "ecdsa_public_key", arg), ingress=False),
     Method("sign_with_ecdsa", signatures.sign_with_ecdsa, ingress=False),
     Method("schnorr_public_key", lambda w, arg: signatures.public_key(w, "schnorr_public_key", arg), ingress=False),
     Method("sign_with_schnorr", signatures.sign_with_schnorr, ingress=False),
+    Method("vetkd_public_key", signatures.vetkd_public_key, ingress=False),
+    Method("vetkd_derive_key", signatures.vetkd_derive_key, ingress=False),
     Method("subnet_info", lambda context, arg: subnet.subnet_info(context, arg["subnet_id"]), ingress=False),
     Method("provisional_create_canister_with_cycles", _provisional_create),
     Method("provisional_top_up_canister", _on(subnet.provisional_top_up, "amount")),

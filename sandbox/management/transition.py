@@ -35,7 +35,9 @@ class ManagementFees:
     creation: int = 0
     signature: int = 0
     outcall: Callable[[int, int], int] = lambda request, response: 0
-    """By bytes of the request, and of the largest allowed response."""
+    """By bytes of the request, and of the largest allowed response (pricing version 1)."""
+    pay_as_you_go: bool = False
+    """Whether outcalls of pricing version 2 cost anything (`outcall_fees`)."""
     idle_per_day: Callable[[CanisterState], int] = _nothing
     frozen: Frozen = _nothing
     execution: Callable[[int, bool], int] = lambda instructions, wasm64: 0

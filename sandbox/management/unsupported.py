@@ -8,13 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 _BITCOIN = "there is no Bitcoin network here; call a Bitcoin canister of your own"
-_VETKD = "keys of BLS12-381 for vetKD are not derived here"
 _NODES = "there are no nodes here that have metrics"
 _METRICS = "cycles are not counted by what they were spent for"
 
 UNSUPPORTED: Final[dict[str, str]] = {
-    "vetkd_public_key": _VETKD,
-    "vetkd_derive_key": _VETKD,
     "bitcoin_get_balance": _BITCOIN,
     "bitcoin_get_utxos": _BITCOIN,
     "bitcoin_send_transaction": _BITCOIN,
@@ -24,7 +21,6 @@ UNSUPPORTED: Final[dict[str, str]] = {
     "subnet_metrics": _NODES,
     "canister_metrics": _METRICS,
     "list_canisters": "there are no subnet admins here, and only they may call it",
-    "flexible_http_request": "outcalls have one answer here; use http_request",
 }
 
 NOT_INGRESS: Final = frozenset(UNSUPPORTED) - {"canister_metrics"}

@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sandbox import limits
-from sandbox.canister.module import compile_module
 from sandbox.limits import WASM_PAGE
 from sandbox.management import rejects
 from sandbox.management.chunks import added
@@ -28,8 +27,7 @@ Images = tuple[Readable, Readable, Readable]
 @dataclass(frozen=True, slots=True)
 class Uploading:
     """Everything of an uploaded snapshot except its memories. `globals`: type letters and bits; `global_timer`: 0 is
-    inactive, None not known. Ours: `label`, `chunks`, `via_hooks`, `derived`; `is64`: the module is known to have a
-    64-bit heap.
+    inactive, None not known. Ours: `label`, `chunks`, `via_hooks`, `derived`.
     """
 
     module_size: int
@@ -43,7 +41,6 @@ class Uploading:
     chunks: tuple[bytes, ...] = ()
     via_hooks: bool = False
     derived: tuple[Derived, ...] = ()
-    is64: bool = False
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -72,7 +69,7 @@ def create_from_upload(context: ManagementContext, new: NewCanister, metadata: U
     """Create a canister and load the snapshot into it; it has no snapshots. The reply is its id."""
     created = create_canister(context, new.settings, new.specified_id, new.cycles)
     assert created.canister is not None
-    _check(created.canister, metadata)
+    _check(metadata)
     snapshot = uploaded(context, created.canister, metadata, images)
     state = replace(created.canister, next_snapshot=1)
     done = loaded(context, state, snapshot, state)
@@ -110,19 +107,21 @@ def admit(
 ) -> tuple[CanisterState, tuple[SnapshotState, ...]]:
     """The canister and the snapshots that it keeps; a reject if the caller may not upload this to it."""
     state = context.controlled(canister_id)
-    _check(state, metadata)
+    _check(metadata)
     return state, remaining(context, state, replace(PLATFORM, replace_id=replace_id))
 
 
-def _check(state: CanisterState, metadata: Uploading) -> None:
-    """`SnapshotMetadataError` of the replica, by its names."""
-    wasm64 = metadata.is64 or (state.code is not None and compile_module(state.code).facts.is64)
-    heap = limits.WASM64_MEMORY if wasm64 else limits.WASM32_MEMORY
+def _check(metadata: Uploading) -> None:
+    """The replica's checks of metadata, by its names (`rs/replicated_state`, `MetadataValidationError`).
+
+    Whether the heap fits the module is checked when the snapshot is loaded (dfinity/ic#11118, August 2026); its bound
+    here, that of stable memory, is ours: the memory must be made.
+    """
     checks = {
         "WasmModuleEmpty": metadata.module_size == 0,
         "WasmModuleTooLarge": metadata.module_size > limits.MODULE_SIZE,
         "WasmMemoryNotPageAligned": metadata.heap_size % WASM_PAGE != 0,
-        "WasmMemoryTooLarge": metadata.heap_size > heap,
+        "WasmMemoryTooLarge": metadata.heap_size > limits.STABLE_MEMORY,
         "StableMemoryNotPageAligned": metadata.stable_size % WASM_PAGE != 0,
         "StableMemoryTooLarge": metadata.stable_size > limits.STABLE_MEMORY,
         "ExportedGlobalsTooLarge": len(metadata.globals) > limits.GLOBALS,

@@ -6,6 +6,8 @@ code of the error are the sandbox's own.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sandbox import Canister, ErrorCode, Sandbox
@@ -103,7 +105,12 @@ def test_an_upgrade_that_replaces_the_heap_takes_any_module(sandbox: Sandbox) ->
 
 
 @pytest.mark.parametrize(
-    ("pages", "memory", "reason"), [case[1:] for case in CASES if case[1] < BEYOND and (case[1] or case[3])]
+    ("pages", "memory", "reason"),
+    [
+        *(case[1:] for case in CASES if case[1] or case[3]),
+        (BEYOND, "(memory i64 1)", None),
+        (7 * GIB // PAGE, "(memory i64 1)", LARGE.replace("4294967296", "6442450944")),
+    ],
 )
 def test_a_load_of_an_uploaded_snapshot(pages: int, memory: str, reason: str | None, sandbox: Sandbox) -> None:
     target, wasm = sandbox.create_canister(), module(memory)
@@ -127,3 +134,13 @@ def test_a_snapshot_of_the_canister_itself_fits(sandbox: Sandbox) -> None:
     canister.load_snapshot(kept.id)
     assert canister.status().heap_size == 3 * PAGE
     canister.update("ok")
+
+
+def test_a_snapshot_with_a_heap_that_no_module_may_have_is_copied_and_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    target, wasm, size = sandbox.create_canister(), module("(memory i64 1)"), 7 * GIB
+    made = upload(sandbox, target, globals=[], wasm_module_size=len(wasm), wasm_memory_size=size)
+    put(sandbox, target, made, "wasm_module", 0, wasm)
+    file = sandbox.snapshots.download(made, tmp_path / "x.icsnap")
+    copy = sandbox.snapshots.upload(target, file)
+    assert copy.content_id == sandbox.snapshots.list(target)[0].content_id
+    rejected(ErrorCode.CANISTER_INVALID_WASM, f"({size} bytes) exceeds", load, sandbox, target, copy.id)

@@ -184,3 +184,12 @@ def test_a_double_that_fails_fails_for_the_user_and_the_call_ends(answer: Any) -
     assert (refunded(caller), caller.status().cycles) == (9, before)
     caller.stop()
     assert caller.status().status == "stopped"
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_a_trap_of_a_transform_function_shows_its_backtrace_only_if_everybody_may_read_the_logs(public: bool) -> None:
+    """The management canister calls the function, and reads only public logs (`hypervisor.rs`, `remove_backtrace`)."""
+    canister = transforming(Sandbox(http=Outside()), "(call $deep)) (func $deep unreachable")
+    canister.update_settings(log_visibility="public" if public else "controllers")
+    error = rejected(REFUSED, "IC0502", transformed, canister)
+    assert ("Canister Backtrace:\ndeep" in error.message) is public

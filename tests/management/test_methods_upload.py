@@ -201,7 +201,7 @@ def test_a_hook_that_is_ready_runs(sandbox: Sandbox, target: Canister) -> None:
         ({"wasm_module_size": 0}, "WasmModuleEmpty"),
         ({"wasm_module_size": 100 * 2**20 + 1}, "WasmModuleTooLarge"),
         ({"wasm_memory_size": 1}, "WasmMemoryNotPageAligned"),
-        ({"wasm_memory_size": 4 * GIB + WASM_PAGE}, "WasmMemoryTooLarge"),
+        ({"wasm_memory_size": 500 * GIB + WASM_PAGE}, "WasmMemoryTooLarge"),
         ({"stable_memory_size": WASM_PAGE - 1}, "StableMemoryNotPageAligned"),
         ({"stable_memory_size": 500 * GIB + WASM_PAGE}, "StableMemoryTooLarge"),
         ({"globals": [{"i32": 0}] * (GLOBALS + 1)}, "ExportedGlobalsTooLarge"),

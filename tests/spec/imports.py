@@ -37,7 +37,7 @@ data_certificate_size data_certificate_copy: NRQ CQ
 time: *
 global_timer_set: I G U Ry Rt C T
 performance_counter is_controller in_replicated_execution: * s
-cost_call cost_create_canister cost_http_request: * s
+cost_call cost_create_canister cost_http_request cost_http_request_v2: * s
 cost_sign_with_ecdsa cost_sign_with_schnorr cost_vetkd_derive_key: * s
 env_var_count env_var_name_size env_var_name_copy: *
 env_var_name_exists env_var_value_size env_var_value_copy: *
@@ -45,7 +45,6 @@ debug_print trap: * s
 """
 _UNPUBLISHED = """
 mint_cycles128: U Ry Rt T
-cost_http_request_v2: * s
 """
 
 

@@ -13,7 +13,7 @@ import cbor2
 import zstandard
 
 from sandbox.errors import SnapshotFileError
-from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE, STABLE_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.limits import CHUNK_SIZE, CHUNKS, MODULE_SIZE, STABLE_MEMORY, WASM_PAGE
 from sandbox.memory import Readable, Run
 from sandbox.memory.host import read_padded
 from sandbox.snapshots.portable import fields, layout
@@ -242,7 +242,7 @@ def _allowed(name: str, size: int) -> bool:
     if name.startswith("chunk:"):
         digits = name[6:]
         return len(digits) == 64 and set(digits) <= set("0123456789abcdef") and 0 <= size <= CHUNK_SIZE
-    most = {"module": MODULE_SIZE, "heap": WASM64_MEMORY, "stable": STABLE_MEMORY}.get(name, -1)
+    most = {"module": MODULE_SIZE, "heap": STABLE_MEMORY, "stable": STABLE_MEMORY}.get(name, -1)
     return 0 <= size <= most and (name == "module" or size % WASM_PAGE == 0)
 
 

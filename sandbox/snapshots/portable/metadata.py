@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_MEMORY, WASM64_MEMORY, WASM_PAGE
+from sandbox.limits import CERTIFIED_DATA, CHUNKS, GLOBALS, MODULE_SIZE, STABLE_MEMORY, WASM_PAGE
 from sandbox.management.load_parts import Globals
 from sandbox.snapshots.portable.content import Content, Fields, corrupt
 from sandbox.snapshots.portable.decimals import spelled
@@ -126,7 +126,7 @@ def decode(raw: bytes, where: str) -> Metadata:
     return Metadata(
         fields,
         take.one("wasm_module_size", int, lambda size: 0 <= size <= MODULE_SIZE),
-        take.one("wasm_memory_size", int, lambda size: 0 <= size <= WASM64_MEMORY and size % WASM_PAGE == 0),
+        take.one("wasm_memory_size", int, lambda size: 0 <= size <= STABLE_MEMORY and size % WASM_PAGE == 0),
         take.one("stable_memory_size", int, lambda size: 0 <= size <= STABLE_MEMORY and size % WASM_PAGE == 0),
         _chunks(take.one("wasm_chunk_store", list, lambda items: len(items) <= CHUNKS), where),
         unknown,
