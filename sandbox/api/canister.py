@@ -104,6 +104,7 @@ class Canister:
             logs=done.logs,
             hooks=done.hooks,
             compilation=done.compilation,
+            profile=done.profile,
         )
 
     @whole

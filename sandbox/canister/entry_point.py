@@ -8,9 +8,11 @@ from sandbox import engine
 from sandbox.canister import failure
 from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance
+from sandbox.canister.profiling import Spent
 from sandbox.errors import ErrorCode
-from sandbox.ic0.modes import Mode
+from sandbox.ic0.modes import NAMES, Mode
 from sandbox.ic0.state import Execution, GuestTrap
+from sandbox.profile import Frame, FrameKind
 
 _LIMITED = int(Mode.UPDATE | Mode.INIT)
 """Modes in which `wasm_memory_limit` is enforced (SPECIFICATION 4.9)."""
@@ -53,7 +55,21 @@ def run(
     if live.limited.peak:
         problem = _over_limit(live.limited.limit, live.limited.peak)
     live.globals = None
-    return Executed(execution, problem, min(live.used(execution.mode_bit), instructions))
+    used = live.used(execution.mode_bit)
+    if live.profiler is not None and live.recorder is not None:
+        executed = live.meter.used()
+        spent = Spent(executed, used - executed, instructions)
+        live.profiler.add(live.recorder.recorded(_frame(live, entry, execution), spent))
+    return Executed(execution, problem, min(used, instructions))
+
+
+def _frame(live: CanisterInstance, entry: str | TableFunction, execution: Execution) -> Frame:
+    """The frame of an entry point: `update NAME`, `init`, `reply callback`."""
+    name = NAMES[execution.mode]
+    if isinstance(entry, str):
+        name = name if execution.mode is Mode.START else entry.removeprefix("canister_")
+    canister = str(execution.env.canister_id)
+    return Frame(name, FrameKind.ENTRY, live.prepared.hash, canister=canister)
 
 
 def _call_back(live: CanisterInstance, callback: TableFunction) -> None:

@@ -13,7 +13,8 @@ from functools import cache
 
 from sandbox import engine, wasm
 from sandbox.canister.changes import Run, changed_pages, written_pages
-from sandbox.canister.module import CompiledModule, compile_module
+from sandbox.canister.module import CompiledModule, compile_module, profiled_build
+from sandbox.canister.profiling import CallRecorder, Profiler
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
 from sandbox.ic0.modes import TRACKED
@@ -23,7 +24,7 @@ from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.memory import Memory, View
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
-from sandbox.wasm import Cell
+from sandbox.wasm import Cell, profiling
 
 _KEPT = 128
 _TRACKED = int(TRACKED)
@@ -69,10 +70,12 @@ def stable_view(memory: Memory) -> View:
 
 
 class CanisterInstance:
-    """One instance of `prepared` over two views."""
+    """One instance of `prepared` over two views; with a `profiler`, of its profiled build."""
 
-    def __init__(self, prepared: CompiledModule, heap: View, stable: View) -> None:
+    def __init__(self, prepared: CompiledModule, heap: View, stable: View, profiler: Profiler | None = None) -> None:
         self.prepared = prepared
+        self.profiler = profiler
+        self.recorder: CallRecorder | None = None
         self.heap = heap
         self.stable = stable
         self.limited = LimitedHeap(heap)
@@ -84,15 +87,16 @@ class CanisterInstance:
         touched, self._control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
         own = (self.limited,) if prepared.facts.memory else ()
         self.meter = engine.Meter(self._control.base)
-        self.instance = engine.Instance(
-            _library(prepared.pointer),
-            prepared.compiled,
-            [
-                engine.Support(prepared.thunks, (self._control,)),
-                engine.Support(prepared.support, (*own, stable, touched)),
-            ],
-            self.meter,
-        )
+        compiled = prepared.compiled
+        support = [
+            engine.Support(prepared.thunks, (self._control,)),
+            engine.Support(prepared.support, (*own, stable, touched)),
+        ]
+        if profiler is not None:
+            build, paths = profiled_build(prepared), _plain(profiling.PAGES)
+            compiled, self.recorder = build.compiled, CallRecorder(paths.base, self.meter, build)
+            support.append(engine.Support(build.shim, (paths,)))
+        self.instance = engine.Instance(_library(prepared.pointer), compiled, support, self.meter)
         self._stable_touched = True
         """Whether stable memory may differ from what is committed."""
         self._globals_size = len(prepared.rewritten.globals) * wasm.SLOT
@@ -120,6 +124,8 @@ class CanisterInstance:
         execution.meter = meter
         self.instance.context.subject = execution
         meter.start(instructions)
+        if self.recorder is not None:
+            self.recorder.start(instructions)
 
     def used(self, mode: int) -> int:
         """Instructions of the message in this mode, which has ended; its changed heap pages included."""
@@ -220,18 +226,20 @@ class InstanceCache:
         self._live: OrderedDict[Principal, CanisterInstance] = OrderedDict()
         self.used: set[Principal] = set()
         """Canisters of which an instance was used, since it was last emptied."""
+        self.profiler: Profiler | None = None
+        """Gets every execution, if the sandbox is profiled."""
 
     def open(self, state: CanisterState) -> CanisterInstance:
         """Return the instance that shows exactly `state`; the canister must have code."""
         assert state.code is not None
         self.used.add(state.id)
         live = self._live.get(state.id)
-        if live is not None and not (_fits(live, state) and live.refresh()):
+        if live is not None and not (live.profiler is self.profiler and _fits(live, state) and live.refresh()):
             self.drop(state.id)
             live = None
         if live is None:
             prepared = compile_module(state.code)
-            live = CanisterInstance(prepared, heap_view(state.heap, prepared), stable_view(state.stable))
+            live = CanisterInstance(prepared, heap_view(state.heap, prepared), stable_view(state.stable), self.profiler)
             self.adopt(state.id, live)
         else:
             self._live.move_to_end(state.id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
+from sandbox.cli.profiling import Profiled, profile_options
 from sandbox.cli.render import output
 from sandbox.cli.render.diff import DiffOptions, render_diff
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
@@ -58,29 +59,32 @@ class Request:
     type=click.Choice(["keep", "replace"]),
     help="Whether an upgrade keeps the heap [keep for Motoko with enhanced orthogonal persistence, else replace]",
 )
+@profile_options
 @with_app
 def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> None:
     """Install, reinstall or upgrade CANISTER with the module FILE, raw or gzip."""
     skip, persistence = options["skip_pre_upgrade"], options["wasm_memory_persistence"]
     if mode != "upgrade" and (skip or persistence):
         raise Misuse("--skip-pre-upgrade and --wasm-memory-persistence require --mode upgrade")
-    wasm = file.read_bytes()
+    wasm, profiled = file.read_bytes(), Profiled(options["profile"], options["coverage"])
     with app.session() as session:
         target = session.canister(canister)
         argument = init_argument(wasm, Request("", options["arg"], options["arg_file"], options["did"], raw=False))
-        if mode == "upgrade":
-            upgrade_options = {"skip_pre_upgrade": skip}
-            upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
-            result = target.upgrade(wasm, argument, app.sender, **upgrade_options)
-        else:
-            result = target.install(wasm, argument, mode, app.sender)
+        with profiled.during(app, session):
+            if mode == "upgrade":
+                upgrade_options = {"skip_pre_upgrade": skip}
+                upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
+                result = target.upgrade(wasm, argument, app.sender, **upgrade_options)
+            else:
+                result = target.install(wasm, argument, mode, app.sender)
         title, digest = session.title(target.id), WasmModule.from_bytes(wasm).hash
     facts = {"canister_id": target.id, "mode": mode, "module_hash": digest, "instructions": result.instructions}
     facts["compilation"] = result.compilation
     done = {"install": "installed", "reinstall": "reinstalled", "upgrade": "upgraded"}[mode]
     app.emit(
-        facts | {"logs": result.logs},
+        facts | {"logs": result.logs} | profiled.facts,
         Text.assemble((f"{done} ", "green"), f"{file.name} in {title}, {result.instructions:,} instructions"),
+        *profiled.parts,
     )
 
 
@@ -103,6 +107,7 @@ def _call_options(function: F) -> F:
         click.option("--arg-file", "file", type=FILE, help="File with the argument in Candid."),
         click.option("--did", type=FILE, help=DID_HELP),
         click.option("--raw", is_flag=True, help=RAW_HELP),
+        profile_options,
         with_app,
     ]
     for option in reversed(options):
@@ -114,35 +119,53 @@ def _call_options(function: F) -> F:
 @click.option("--update", is_flag=True, help="Make an update call, even if the interface declares METHOD as a query.")
 @click.option("--diff", is_flag=True, help="Show the changes of the call in CANISTER.")
 @_call_options
-def call(app: App, canister: str, update: bool, diff: bool, **options: Any) -> None:
+def call(
+    app: App, canister: str, update: bool, diff: bool, profile: str | None, coverage: bool, **options: Any
+) -> None:
     """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
     CANISTER may be the management canister, aaaaa-aa. A method that the interface declares as a query is called as a
     query.
     """
-    _perform(app, canister, Request(**options), as_query=False if update else None, diff=diff)
+    wanted = Wanted(False if update else None, diff, Profiled(profile, coverage))
+    _perform(app, canister, Request(**options), wanted)
 
 
 @click.command(cls=Command)
 @_call_options
-def query(app: App, canister: str, **options: Any) -> None:
+def query(app: App, canister: str, profile: str | None, coverage: bool, **options: Any) -> None:
     """Query METHOD of CANISTER; all changes are discarded."""
-    _perform(app, canister, Request(**options), as_query=True)
+    _perform(app, canister, Request(**options), Wanted(True, profiled=Profiled(profile, coverage)))
 
 
-def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: bool = False) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """How to make a call and what to show besides its answer. `as_query`: None is as the interface declares."""
+
+    as_query: bool | None
+    diff: bool = False
+    profiled: Profiled = field(default_factory=Profiled)
+
+
+def _perform(app: App, canister: str, request: Request, wanted: Wanted) -> None:
+    as_query, profiled = wanted.as_query, wanted.profiled
     with app.session(save=as_query is not True) as session:
         target, interface = _callee(session, canister, request.did)
         function = interface.methods.get(request.method) if interface else None
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
-        if diff and isinstance(target, Management):
+        if wanted.diff and isinstance(target, Management):
             raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
-        changes = target.changes() if diff and isinstance(target, Canister) else None
-        result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-        changed = None if changes is None else render_diff(changes.diff, DiffOptions())
-    emit(app, result, request, interface, changed)
+        changes = target.changes() if wanted.diff and isinstance(target, Canister) else None
+        with profiled.during(app, session):
+            result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
+        shown = [] if changes is None else [_diff(*render_diff(changes.diff, DiffOptions()))]
+    emit(app, result, request, interface, [*shown, (profiled.facts, profiled.parts)])
+
+
+def _diff(facts: dict[str, Any], parts: list[RenderableType]) -> output.Rendered:
+    return {"diff": facts}, [Text(), *parts]
 
 
 def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | Management, candid.Interface | None]:
@@ -170,16 +193,16 @@ def emit(
     result: CallResult,
     request: Request,
     interface: candid.Interface | None,
-    changed: output.Rendered | None = None,
+    besides: Iterable[output.Rendered] = (),
 ) -> None:
-    """Print the reply as Candid text, JSON, or bytes, then the changes of the call."""
+    """Print the reply as Candid text, JSON, or bytes, then what is `besides`."""
     function = interface.methods.get(request.method) if interface else None
     facts, parts = _answer(app, result, request, interface, function)
     if request.raw:
         parts = [Text(facts["reply_hex"])]
-    if changed is not None:
-        facts["diff"] = changed[0]
-        parts += [Text(), *changed[1]]
+    for more_facts, more_parts in besides:
+        facts |= more_facts
+        parts += more_parts
     app.emit(facts, *parts)
 
 
