@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -450,3 +451,15 @@ REST = sorted({path.name.removesuffix(".gz").removesuffix(".wasm") for path in F
 def test_with_a_profile_every_entry_point_does_and_counts_the_same(name: str) -> None:
     module = fixture(name)
     assert everything_of(name, module, profiled=True) == everything_of(name, module, profiled=False)
+
+
+RANDOM = zipfile.ZipFile(FIXTURES / "random-modules.zip")
+RANDOM_NAMES = sorted(RANDOM.namelist())
+
+
+@pytest.mark.parametrize("first", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 10))])
+def test_with_a_profile_random_modules_do_and_count_the_same(first: int) -> None:
+    """Calls through tables, tail calls, traps of every kind, both pointer types; start functions."""
+    for name in RANDOM_NAMES[first::10]:
+        module = RANDOM.read(name)
+        assert everything_of(name, module, profiled=True) == everything_of(name, module, profiled=False), name
