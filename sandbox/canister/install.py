@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from sandbox import engine
 from sandbox.canister import failure
-from sandbox.canister.entry_point import TableFunction, run
+from sandbox.canister.entry_point import TableFunction, over_limit, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.heap_fit import heap_problem
 from sandbox.canister.instances import CanisterInstance, InstanceCache, heap_view, stable_view
@@ -150,6 +150,7 @@ def begin(pool: Pool, hooks: HookRun, stable: Memory, hook: str) -> tuple[Canist
         return None, problem
     problem = hooks.run(live, prepared.rewritten.start, Mode.START, environment)
     problem = problem or hooks.run(live, hook, Mode.INIT, environment)
+    problem = problem or over_limit(live, hooks.deployment.heap_limit)
     if problem is not None:
         live.close()
         return None, problem
@@ -177,6 +178,7 @@ def upgrade(pool: Pool, instances: InstanceCache, state: CanisterState, deployme
     if live is not None:
         problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
         problem = problem or hooks.run(live, "canister_post_upgrade", Mode.INIT, deployment.environment)
+        problem = problem or over_limit(live, deployment.heap_limit)
     if problem is not None:
         if live is not None:
             live.instance.close()

@@ -30,34 +30,6 @@ _KEPT = 128
 _TRACKED = int(TRACKED)
 
 
-class LimitedHeap:
-    """A view that refuses to grow beyond `limit` bytes (0: none) and remembers that it was asked to."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.limit = 0
-        self.peak = 0
-        """The size that was refused first, 0 if none was."""
-
-    @property
-    def base(self) -> int:
-        return self.view.base
-
-    @property
-    def size(self) -> int:
-        return self.view.size
-
-    @property
-    def capacity(self) -> int:
-        return self.view.capacity
-
-    def grow(self, new_size: int) -> bool:
-        if self.limit and new_size > self.limit:
-            self.peak = self.peak or new_size
-            return False
-        return self.view.grow(new_size)
-
-
 def heap_view(memory: Memory, prepared: CompiledModule) -> View:
     """A view of a heap with the address space that the module's memory may need."""
     reserve = WASM64_MEMORY if prepared.pointer == "l" else WASM32_MEMORY
@@ -78,14 +50,13 @@ class CanisterInstance:
         self.recorder: CallRecorder | None = None
         self.heap = heap
         self.stable = stable
-        self.limited = LimitedHeap(heap)
         self.guest = engine.GuestMemory(heap)
         self.globals: bytes | None = None
         """The known values of the instance's globals; None if they must be loaded first."""
         self.clean = False
         """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
         touched, self._control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
-        own = (self.limited,) if prepared.facts.memory else ()
+        own = (heap,) if prepared.facts.memory else ()
         self.meter = engine.Meter(self._control.base)
         compiled = prepared.compiled
         support = [
@@ -107,7 +78,7 @@ class CanisterInstance:
         self.initial_globals = self.save_globals()
 
     def begin(self, execution: Execution, instructions: int, heap_limit: int) -> None:
-        """Prepare for one message: set its limits and the memory for its system calls."""
+        """Prepare for one message: set its limits, `heap_limit` in bytes or 0, and the memory for its system calls."""
         tracked = execution.mode_bit & _TRACKED
         self._before = written_pages(self.heap) if tracked and not self.clean else {}
         self.clean, self._heap_written = False, None
@@ -119,7 +90,8 @@ class CanisterInstance:
         meter[Cell.EARLIER] = execution.env.call_context_instructions
         meter[Cell.LOG_ROOM] = LOG_CAPACITY
         meter[Cell.REFUSED] = -1
-        self.limited.limit, self.limited.peak = heap_limit, 0
+        meter[Cell.GROWABLE] = heap_limit // WASM_PAGE if heap_limit else -1
+        meter[Cell.EXCEEDED] = 0
         execution.heap = self.guest if self.prepared.facts.memory else None
         execution.meter = meter
         self.instance.context.subject = execution

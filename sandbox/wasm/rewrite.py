@@ -30,7 +30,7 @@ from sandbox.wasm.reader import HEADER, RANK, Id
 from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Memory
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
-REWRITE = 2
+REWRITE = 3
 """Version of the rewrite, part of the key of compiled code; increment it when the same module gets other bytes."""
 
 IMPORT_MODULE = "sandbox"
