@@ -159,7 +159,6 @@ class Canister:
         assert result.reply is not None
         return typed.decode_results(function, result.reply)
 
-    @whole
     def update(
         self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
@@ -168,7 +167,6 @@ class Canister:
         (`Sandbox.update`)."""
         return self._runtime.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
-    @whole
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
         return self._runtime.query(self.id, method, arg, sender).or_raise()

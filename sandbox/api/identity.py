@@ -28,6 +28,9 @@ def private_key(name: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(f"canister-sandbox identity {name}".encode()).digest())
 
 
+_ANONYMOUS = Principal.anonymous()
+
+
 def sender_principal(sender: Sender) -> Principal:
     """Return the caller's principal; None is the anonymous one."""
-    return Principal.anonymous() if sender is None else Principal.of(sender)
+    return _ANONYMOUS if sender is None else Principal.of(sender)

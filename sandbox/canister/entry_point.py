@@ -59,7 +59,7 @@ def run(
     exceeded = live.meter[Cell.EXCEEDED]
     if exceeded:
         problem = failure.heap_limit(heap_limit, exceeded * WASM_PAGE)
-    live.globals = None
+    live.end(execution)
     used = live.used(execution.mode_bit)
     if live.profiler is not None and live.recorder is not None:
         executed = live.meter.used()

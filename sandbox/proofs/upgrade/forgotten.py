@@ -13,7 +13,7 @@ from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.again import failed
 from sandbox.proofs.upgrade.data import compare_data, lost_data
-from sandbox.proofs.upgrade.observe import Observation, observe
+from sandbox.proofs.upgrade.observe import Observation, fingerprint, observe
 from sandbox.proofs.upgrade.queries import same_answer, shown
 from sandbox.proofs.upgrade.stable_types import has_migration
 from sandbox.proofs.upgrade.texts import cut
@@ -31,10 +31,13 @@ def check_next_upgrade(trial: Trial, tries: Tries, written: Observation) -> Iter
     if not calls or has_migration(trial.new) or trial.again is None or trial.again.findings:
         return
     said = "1 call" if calls == 1 else f"{calls} calls"
+    before = fingerprint(trial.canister)
     try:
         trial.upgrade(trial.new)
     except CallRejected as rejected:
         yield failed(rejected, f"after {said}: ")
+        return
+    if fingerprint(trial.canister, before) == before:
         return
     queries = short_queries(trial)
     kept = observe(trial.sandbox, trial.canister, trial.new, queries)
@@ -46,14 +49,14 @@ def check_next_upgrade(trial: Trial, tries: Tries, written: Observation) -> Iter
     for query in _lasting(trial, tries, forgotten) if forgotten else ():
         assert trial.after is not None
         answers = [each.answers[query.text] for each in (trial.after, written, kept)]
-        before, after, again = (cut(shown(trial.new, query, answer)) for answer in answers)
+        was, now, later = (cut(shown(trial.new, query, answer)) for answer in answers)
         yield finding(
             "next-upgrade-loses",
             f"{query.text}: the next upgrade forgets the effect of {said}",
             (
-                f"before the calls       {before}",
-                f"after the calls        {after}",
-                f"after another upgrade  {again}",
+                f"before the calls       {was}",
+                f"after the calls        {now}",
+                f"after another upgrade  {later}",
             ),
         )
 
