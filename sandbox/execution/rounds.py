@@ -170,6 +170,12 @@ def run_round(env: ExecutionEnvironment) -> int:
     return len(due) + end.count
 
 
+def next_due(env: ExecutionEnvironment) -> int | None:
+    """The time, perhaps past, at which the next timer or snapshot of a policy is due; None if there is none."""
+    times = (tasks.next_timer(env), policies.next_due(env.subnet))
+    return min((due for due in times if due is not None), default=None)
+
+
 def run_until_idle(env: ExecutionEnvironment, most: int = ROUNDS) -> int:
     """Execute rounds until no message and no due timer is left, return their number; `StillWaiting` after `most`."""
     for rounds in range(1, most + 1):
