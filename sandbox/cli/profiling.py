@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,19 +22,22 @@ _TABLE = "-"
 _ENDINGS = ", ".join(FORMATS)
 
 
+_PROFILE = click.option(
+    "--profile",
+    metavar="FILE",
+    help=f"Count instructions by function: a table, and FILE, which ends in {_ENDINGS}; - is the table alone.",
+)
+_COVERAGE = click.option("--coverage", is_flag=True, help="List the functions of the modules that were executed.")
+
+
 def profile_options(function: F) -> F:
     """Add `--profile` and `--coverage`, which are passed as `profile` and `coverage`."""
-    options: list[Callable[[F], F]] = [
-        click.option(
-            "--profile",
-            metavar="FILE",
-            help=f"Count instructions by function: a table, and FILE, which ends in {_ENDINGS}; - is the table alone.",
-        ),
-        click.option("--coverage", is_flag=True, help="List the functions of the modules that were executed."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    return profile_option(_COVERAGE(function))
+
+
+def profile_option(function: F) -> F:
+    """Add `--profile`, which is passed as `profile`."""
+    return _PROFILE(function)
 
 
 @dataclass
@@ -60,13 +63,14 @@ class Profiled:
             try:
                 yield
             except CallRejected:
-                self._finish(profile)
+                self.finish(profile)
                 if not app.json and profile.executions:
                     output.show(*self.parts, Text())
                 raise
-        self._finish(profile)
+        self.finish(profile)
 
-    def _finish(self, profile: Profile) -> None:
+    def finish(self, profile: Profile) -> None:
+        """Write the file, and make the facts and parts."""
         if self.file is not None:
             if self.file != _TABLE:
                 profile.save(Path(self.file))

@@ -84,6 +84,33 @@ def test_coverage_lists_the_executed_functions(small: Cli) -> None:
     assert facts["missed"] == ["other", "canister_query look", "canister_update fail"]
 
 
+def test_timers_are_profiled_where_time_passes(cli: Cli, tmp_path: Path) -> None:
+    cli("canister", "create", "timers")
+    cli("canister", "install", "timers", module("counter.classical"))
+    cli("canister", "call", "timers", "tick_after", "(60 : nat)")
+    file = tmp_path / "run.folded"
+    facts = cli.json("run", "--for", "2m", "--profile", str(file), "--coverage")
+    entries = {item["name"]: item["with_children"] for item in facts["profile"]["entry_points"]}
+    assert entries["global_timer"] > 0
+    assert sum(entries.values()) == facts["profile"]["instructions"]
+    assert {line.partition(";")[0] for line in file.read_text().splitlines()} == set(entries)
+    assert facts["coverage"][0]["executed"]
+    assert cli.json("tick", "--profile", "-")["profile"]["instructions"] == 0
+
+
+@pytest.mark.parametrize(("new", "code"), [("people_v2_good", 0), ("people_v2_traps", 1)])
+def test_the_hooks_of_a_proof_are_profiled(cli: Cli, tmp_path: Path, new: str, code: int) -> None:
+    versions = (module("people_v1.classical"), module(f"{new}.classical"))
+    file = tmp_path / "hooks.folded"
+    facts = cli.json("verify-upgrade", *versions, "--profile", str(file), code=code)
+    (hooks,) = [check["hooks"] for check in facts["checks"] if check["name"] == "hooks"]
+    by_hook = {hook["hook"].removeprefix("canister_"): hook["instructions"] for hook in hooks}
+    assert {item["name"]: item["with_children"] for item in facts["profile"]["entry_points"]} == by_hook
+    assert {line.partition(";")[0] for line in file.read_text().splitlines()} == set(by_hook)
+    text = cli("verify-upgrade", *versions, "--profile", "-", "--explore", "3", code=2)
+    assert "give --profile or --explore, not both" in text
+
+
 def test_a_file_of_another_kind_is_refused_before_the_call(small: Cli, tmp_path: Path) -> None:
     text = small("canister", "call", "small", "go", "--raw", "--profile", str(tmp_path / "a.png"), code=2)
     assert "the file of --profile ends in .svg, .folded, .speedscope.json, or is -" in text
