@@ -251,7 +251,7 @@ class SubnetRuntime:
         """Profile everything executed within: `Sandbox.profile`."""
         instances = self.instances
         with self.gate:
-            profiler = instances.profiler = instances.profiler or Profiler()
+            profiler = instances.profiler = instances.profiler or Profiler(self.names.of)
         try:
             with profiler.collecting() as profile:
                 yield profile

@@ -12,7 +12,6 @@ from sandbox.canister.profiling import Spent
 from sandbox.ic0.modes import NAMES, Mode
 from sandbox.ic0.state import Execution, GuestTrap
 from sandbox.limits import WASM_PAGE
-from sandbox.profile import Frame, FrameKind
 from sandbox.wasm import Cell
 
 _LIMITED = int(Mode.UPDATE | Mode.START | Mode.INIT)
@@ -64,17 +63,16 @@ def run(
     if live.profiler is not None and live.recorder is not None:
         executed = live.meter.used()
         spent = Spent(executed, used - executed, instructions)
-        live.profiler.add(live.recorder.recorded(_frame(live, entry, execution), spent))
+        frame = live.profiler.entry_point(_name(entry, execution), live.prepared.hash, execution.env.canister_id)
+        live.profiler.add(live.recorder.recorded(frame, spent))
     return Executed(execution, problem, min(used, instructions))
 
 
-def _frame(live: CanisterInstance, entry: str | TableFunction, execution: Execution) -> Frame:
-    """The frame of an entry point: `update NAME`, `init`, `reply callback`."""
-    name = NAMES[execution.mode]
-    if isinstance(entry, str):
-        name = name if execution.mode is Mode.START else entry.removeprefix("canister_")
-    canister = str(execution.env.canister_id)
-    return Frame(name, FrameKind.ENTRY, live.prepared.hash, canister=canister)
+def _name(entry: str | TableFunction, execution: Execution) -> str:
+    """The name of an entry point in a profile: `update NAME`, `init`, `reply callback`."""
+    if isinstance(entry, TableFunction) or execution.mode is Mode.START:
+        return NAMES[execution.mode]
+    return entry.removeprefix("canister_")
 
 
 def _call_back(live: CanisterInstance, callback: TableFunction) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sandbox import engine
 from sandbox.canister.demangle import readable
+from sandbox.principal import Principal
 from sandbox.profile import Frame, FrameKind, Node, Profile
 from sandbox.profile.call_tree import CHANGED_PAGES
 from sandbox.wasm import Cell, Kind, ModuleFacts, profiling
@@ -24,9 +25,15 @@ _NODE = struct.Struct(profiling.NODE)
 
 @dataclass(slots=True)
 class Profiler:
-    """The open profiles of one sandbox: each gets every execution."""
+    """The open profiles of one sandbox: each gets every execution. `name_of`: the names of canisters that have one."""
 
+    name_of: Callable[[Principal], str | None]
     profiles: list[Profile] = field(default_factory=list)
+
+    def entry_point(self, name: str, module_hash: bytes, canister_id: Principal) -> Frame:
+        """The frame of an entry point."""
+        canister = str(canister_id)
+        return Frame(name, FrameKind.ENTRY, module_hash, -1, canister, self.name_of(canister_id) or canister)
 
     def add(self, execution: Recorded) -> None:
         """Add an execution to every open profile."""

@@ -27,14 +27,15 @@ class FrameKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A function, or another cause of instructions. `module`: the hash of the submitted module; `canister`: of entry
-    points alone."""
+    """A function, or another cause of instructions. `module`: the hash of the submitted module. Of entry points alone:
+    `canister`, an id, and `title`, the canister's name or else its id."""
 
     name: str
     kind: FrameKind = FrameKind.FUNCTION
     module: bytes = field(default=b"", repr=False)
     index: int = -1
     canister: str = ""
+    title: str = ""
 
 
 ROOT: Final = Frame("all", FrameKind.ROOT)

@@ -20,18 +20,21 @@ def folded(tree: CallTree, names: Mapping[Frame, str]) -> str:
     What is deeper than `MOST_DEEP` frames counts for one frame `DEEPER` below them.
     """
     lines: dict[str, int] = {}
-    path: list[str] = []
+    stacks = [""]
     for place, begins in tree.walk():
         if place == 0:
             continue
         if not begins:
-            path.pop()
+            stacks.pop()
             continue
-        path.append(_in_line(names[tree.frames[place]]))
+        stack = stacks[-1]
+        if len(stacks) <= MOST_DEEP:
+            stack += (";" if stack else "") + _in_line(names[tree.frames[place]])
+        elif len(stacks) == MOST_DEEP + 1:
+            stack += f";{DEEPER}"
+        stacks.append(stack)
         if tree.own[place]:
-            shown = path if len(path) <= MOST_DEEP else [*path[:MOST_DEEP], DEEPER]
-            line = ";".join(shown)
-            lines[line] = lines.get(line, 0) + tree.own[place]
+            lines[stack] = lines.get(stack, 0) + tree.own[place]
     return "".join(f"{line} {own}\n" for line, own in lines.items())
 
 

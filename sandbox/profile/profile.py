@@ -61,7 +61,7 @@ class Profile:
         return self._costs((FrameKind.FUNCTION, FrameKind.SYSTEM, FrameKind.CHARGE))
 
     def entry_points(self) -> list[FunctionCost]:
-        """The costs of all entry points, with the canister's id where there are several canisters."""
+        """The costs of all entry points, with the canister's name or id where there are several canisters."""
         return sorted(self._costs((FrameKind.ENTRY,)), key=lambda cost: -cost.total)
 
     def _costs(self, kinds: Sequence[FrameKind]) -> list[FunctionCost]:
@@ -83,10 +83,10 @@ class Profile:
         return sorted(costs, key=lambda cost: (-cost.own, -cost.total, cost.name))
 
     def names(self) -> dict[Frame, str]:
-        """The names of all frames: entry points with the canister's id where there are several canisters."""
+        """The names of all frames; those of entry points have the canister's name or id where there are several."""
         several = len({frame.canister for frame in self.tree.frames if frame.kind is FrameKind.ENTRY}) > 1
         return {
-            frame: f"{frame.name} of {frame.canister}" if several and frame.kind is FrameKind.ENTRY else frame.name
+            frame: f"{frame.name} of {frame.title}" if several and frame.kind is FrameKind.ENTRY else frame.name
             for frame in self.tree.frames
         }
 

@@ -306,6 +306,20 @@ def test_profiles_nest_and_results_have_profiles_of_their_own(sandbox: Sandbox) 
     assert first == second
 
 
+def test_entry_points_of_several_canisters_have_their_names(sandbox: Sandbox) -> None:
+    named, other = sandbox.create_canister(name="store"), sandbox.create_canister()
+    for canister in (named, other):
+        canister.install(guest(CALLS))
+    with sandbox.profile() as profile:
+        named.update("go")
+        alone = [cost.name for cost in profile.entry_points()]
+        other.update("go")
+    assert alone == ["update go"]
+    both = {"update go of store", f"update go of {other.id}"}
+    assert {cost.name for cost in profile.entry_points()} == both
+    assert {line.partition(";")[0] for line in profile.folded().splitlines()} == both
+
+
 def test_coverage_names_executed_and_missed_functions(sandbox: Sandbox) -> None:
     canister = sandbox.create_canister()
     canister.install(guest(CALLS + '(func $other) (func (export "canister_query q") (call $msg_reply))'))

@@ -101,7 +101,7 @@ def test_names_of_a_module_cannot_become_markup() -> None:
 
 
 def test_a_very_deep_stack_is_written_in_all_formats(tmp_path: Path) -> None:
-    levels = 50_000
+    levels = 20_000
     made = deep(levels)
     lines = made.folded().splitlines()
     assert sum(int(line.rpartition(" ")[2]) for line in lines) == levels
