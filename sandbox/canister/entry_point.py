@@ -43,6 +43,7 @@ def run(
     if execution.mode_bit == _UPDATE and (problem := over_limit(live, heap_limit)) is not None:
         return Executed(execution, problem, 0)
     live.begin(execution, instructions, heap_limit if execution.mode_bit & _LIMITED else 0)
+    live.running = True
     problem = None
     try:
         if isinstance(entry, str):
@@ -55,6 +56,8 @@ def run(
         problem = failure.of_host_failure(stopped, live.prepared.facts)
     except GuestTrap as trap:
         problem = failure.of_guest_trap(trap)
+    finally:
+        live.running = False
     exceeded = live.meter[Cell.EXCEEDED]
     if exceeded:
         problem = failure.heap_limit(heap_limit, exceeded * WASM_PAGE)

@@ -15,6 +15,7 @@ from sandbox import engine, wasm
 from sandbox.canister.changes import Run, changed_pages, written_pages
 from sandbox.canister.module import CompiledModule, compile_module, profiled_build
 from sandbox.canister.profiling import CallRecorder, Profiler
+from sandbox.errors import SandboxError
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
 from sandbox.ic0.control import ControlMemory
@@ -52,6 +53,8 @@ class CanisterInstance:
         self.heap = heap
         self.stable = stable
         self.guest = engine.GuestMemory(heap)
+        self.running = False
+        """Whether it executes a message now."""
         self.globals: bytes | None = None
         """The known values of the instance's globals; None if they must be loaded first."""
         self.clean = False
@@ -213,7 +216,7 @@ class InstanceCache:
         """Return the instance that shows exactly `state`; the canister must have code."""
         assert state.code is not None
         self.used.add(state.id)
-        live = self._live.get(state.id)
+        live = self._idle(state.id)
         if live is not None and not (live.profiler is self.profiler and _fits(live, state) and live.refresh()):
             self.drop(state.id)
             live = None
@@ -224,6 +227,14 @@ class InstanceCache:
         else:
             self._live.move_to_end(state.id)
         live.load_globals(state.globals)
+        return live
+
+    def _idle(self, canister_id: Principal) -> CanisterInstance | None:
+        """Return the canister's instance, if there is one. `SandboxError` while it executes a message: only a function
+        of the user's that the message calls, such as `on_log`, can ask for it then."""
+        live = self._live.get(canister_id)
+        if live is not None and live.running:
+            raise SandboxError(f"{canister_id} executes a message: what it calls, such as on_log, cannot use it")
         return live
 
     def adopt(self, canister_id: Principal, live: CanisterInstance) -> None:
@@ -259,14 +270,15 @@ class InstanceCache:
 
     def rollback(self, canister_id: Principal) -> None:
         """Discard the writes of the canister's message."""
-        live = self._live.get(canister_id)
+        live = self._idle(canister_id)
         if live is not None and (not live.rollback() or live.prepared.facts.uses_data_drop):
             self.drop(canister_id)
 
     def drop(self, canister_id: Principal) -> None:
         """Free the canister's instance and views, if there are any."""
-        live = self._live.pop(canister_id, None)
+        live = self._idle(canister_id)
         if live is not None:
+            del self._live[canister_id]
             live.close()
 
     def drop_used(self) -> None:
