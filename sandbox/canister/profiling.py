@@ -116,7 +116,7 @@ class CallRecorder:
         current, free, _, _, last = _HEADER.unpack(ctypes.string_at(self._base, _HEADER.size))
         first, size = profiling.FIRST, profiling.NODE_SIZE
         raw = list(_NODE.iter_unpack(ctypes.string_at(self._base + first, free - first)))
-        own = [node[4] for node in raw]
+        own = [node[3] for node in raw]
         parents = [(node[1] - first) // size for node in raw]
         running = (current - first) // size
         own[running] += last - self._meter[Cell.LEFT]
@@ -125,7 +125,7 @@ class CallRecorder:
         _cut(own, parents, running, excess - (spent.pages - pages))
         frames = self._build.frames
         nodes: list[Node] = [(-1, entry, own[0], 1)]
-        nodes += [(parents[k], frames[raw[k][0]], own[k], raw[k][5]) for k in range(1, len(raw))]
+        nodes += [(parents[k], frames[raw[k][0]], own[k], raw[k][4]) for k in range(1, len(raw))]
         if pages:
             nodes.append((0, CHANGED_PAGES, pages, 1))
         return Recorded(nodes, frames[self._build.imported :], len(raw) < profiling.MOST_NODES)

@@ -25,13 +25,15 @@ from sandbox.wasm.reader import HEADER, Id
 from sandbox.wasm.types import FuncType, Kind
 from sandbox.wasm.writer import custom_section, extended, name, section, vector
 
-PROFILING: Final = 1
+PROFILING: Final = 2
 """Version of the injected code, part of the key of compiled code."""
 PROFILE: Final = "profile"
 """Name of the memory."""
 ENTER_TYPE: Final = FuncType("i", "")
 
-# The memory: a header, then nodes. Addresses are those of nodes; 0 is none.
+# The memory: a header, the nodes, and a hash table of their addresses by (parent, function). What earlier messages left
+# there is not cleared: an entry counts if its node is one of this message, and stands at this entry. An entry of 0 is
+# free, since the header, which is at 0, stands at no entry but the first, which is never used.
 CURRENT: Final = 0
 """The node that runs, 32 bits."""
 FREE: Final = 4
@@ -44,19 +46,32 @@ LAST: Final = 16
 FIRST: Final = 32
 """The root, whose children are the functions that the host calls."""
 
-NODE: Final = "<IIIIqq"
-"""Function, parent, first child, next sibling, instructions of its own, calls."""
+NODE: Final = "<IIIxxxxqq"
+"""Function, parent, entry of the table, instructions of its own, calls."""
 NODE_SIZE: Final = 32
-_FUNCTION, _PARENT, _CHILD, _SIBLING, _OWN, _CALLS = 0, 4, 8, 12, 16, 24
+_FUNCTION, _PARENT, _ENTRY, _OWN, _CALLS = 0, 4, 8, 16, 24
 MOST_NODES: Final = 1 << 20
-PAGES: Final = (FIRST + MOST_NODES * NODE_SIZE) // 65536 + 1
+_TABLE: Final = FIRST + MOST_NODES * NODE_SIZE
+_ENTRY_BITS: Final = 21
+PAGES: Final = (_TABLE + (4 << _ENTRY_BITS)) // 65536 + 1
 
-_I32_ADD, _I32_EQ, _I32_EQZ, _I32_GE_U = b"\x6a", b"\x46", b"\x45", b"\x4f"
+_I32_ADD, _I32_MUL, _I32_AND, _I32_OR, _I32_XOR, _I32_SHL, _I32_SHR_U = (
+    b"\x6a",
+    b"\x6c",
+    b"\x71",
+    b"\x72",
+    b"\x73",
+    b"\x74",
+    b"\x76",
+)
+_I32_EQ, _I32_NE, _I32_GE_U = b"\x46", b"\x47", b"\x4f"
 _I64_ADD, _I64_SUB = b"\x7c", b"\x7d"
 _IF, _BLOCK, _LOOP, _END, _RETURN = b"\x04\x40", b"\x02\x40", b"\x03\x40", b"\x0b", b"\x0f"
 _CALLS_OPCODES: Final = (0x10, 0x11)  # call call_indirect
 _TAIL_CALLS: Final = (0x12, 0x13)  # return_call return_call_indirect
 _ZERO: Final = b"\x41\0"
+_MIX: Final = 0x9E3779B1 - (1 << 32)
+"""An odd number with bits all over (Knuth's multiplicative hashing), as signed."""
 
 
 def _get(local: int) -> bytes:
@@ -65,6 +80,10 @@ def _get(local: int) -> bytes:
 
 def _set(local: int) -> bytes:
     return b"\x21" + bytes([local])
+
+
+def _const(value: int) -> bytes:
+    return b"\x41" + encode_signed(value)
 
 
 def _branch(depth: int, conditional: bool = False) -> bytes:
@@ -109,16 +128,16 @@ class _Tree:
         self._memory = encode_unsigned(profile)
 
     def load(self, offset: int, address: bytes = _ZERO) -> bytes:
-        return address + b"\x28\x42" + self._memory + bytes([offset])
+        return address + b"\x28\x42" + self._memory + encode_unsigned(offset)
 
     def store(self, offset: int, value: bytes, address: bytes = _ZERO) -> bytes:
-        return address + value + b"\x36\x42" + self._memory + bytes([offset])
+        return address + value + b"\x36\x42" + self._memory + encode_unsigned(offset)
 
     def load64(self, offset: int, address: bytes = _ZERO) -> bytes:
-        return address + b"\x29\x43" + self._memory + bytes([offset])
+        return address + b"\x29\x43" + self._memory + encode_unsigned(offset)
 
     def store64(self, offset: int, value: bytes, address: bytes = _ZERO) -> bytes:
-        return address + value + b"\x37\x43" + self._memory + bytes([offset])
+        return address + value + b"\x37\x43" + self._memory + encode_unsigned(offset)
 
     def changed(self, offset: int, by: int, address: bytes = _ZERO) -> bytes:
         return self.store(offset, self.load(offset, address) + b"\x41" + encode_signed(by) + _I32_ADD, address)
@@ -134,41 +153,38 @@ class _Tree:
 def enter_body(control: int, profile: int) -> bytes:
     """Return the code of `$enter`, whose argument is the index of a function: go to its node below the present one,
     made if there is none; if the memory is full, stay there."""
-    tree, function, current, child = _Tree(control, profile), _get(0), 1, 2
+    tree, function, current, found, entry = _Tree(control, profile), _get(0), 1, 2, 3
+    node, at = _get(found), _get(entry)
     folded = tree.changed(FOLDED, 1) + _RETURN
-    known = _get(child)
-    fields = (
-        tree.store(_FUNCTION, function, known)
-        + tree.store(_PARENT, _get(current), known)
-        + tree.store(_CHILD, _ZERO, known)
-        + tree.store(_SIBLING, tree.load(_CHILD, _get(current)), known)
-        + tree.store64(_OWN, b"\x42\0", known)
-        + tree.store64(_CALLS, b"\x42\0", known)
-        + tree.store(_CHILD, known, _get(current))
-    )
-    end = b"\x41" + encode_signed(FIRST + MOST_NODES * NODE_SIZE)
+    known = (tree.load(_FUNCTION, node) + function + _I32_EQ) + (tree.load(_PARENT, node) + _get(current) + _I32_EQ)
+    foreign = (node + tree.load(FREE) + _I32_GE_U) + (tree.load(_ENTRY, node) + at + _I32_NE) + _I32_OR
     search = (
         _BLOCK  # found
-        + _BLOCK  # absent
-        + _LOOP
-        + (known + _I32_EQZ + _branch(1, True))
-        + (tree.load(_FUNCTION, known) + function + _I32_EQ + _branch(2, True))
-        + (tree.load(_SIBLING, known) + _set(child) + _branch(0))
-        + _END
-        + _END
-        + (tree.load(FREE) + end + _I32_GE_U + _IF + folded + _END)
-        + (tree.load(FREE) + _set(child) + tree.changed(FREE, NODE_SIZE))
-        + fields
+        + (_BLOCK + _LOOP)  # absent
+        + (tree.load(_TABLE, at) + _set(found))
+        + (foreign + _branch(1, True))
+        + (known + _I32_AND + _branch(2, True))
+        + (at + _const(4) + _I32_ADD + _const((4 << _ENTRY_BITS) - 1) + _I32_AND + _set(entry) + _branch(0))
+        + (_END + _END)
+        + (tree.load(FREE) + _const(FIRST + MOST_NODES * NODE_SIZE) + _I32_GE_U + _IF + folded + _END)
+        + (tree.load(FREE) + _set(found) + tree.changed(FREE, NODE_SIZE))
+        + tree.store(_FUNCTION, function, node)
+        + tree.store(_PARENT, _get(current), node)
+        + tree.store(_ENTRY, at, node)
+        + tree.store64(_OWN, b"\x42\0", node)
+        + tree.store64(_CALLS, b"\x42\0", node)
+        + tree.store(_TABLE, node, at)
         + _END
     )
+    hashed = function + _const(_MIX) + _I32_MUL + _get(current) + _I32_XOR + _const(_MIX) + _I32_MUL
     code = (
-        b"\x01\x02\x7f"  # two locals of i32
+        b"\x01\x03\x7f"  # three locals of i32
         + (tree.load(FOLDED) + _IF + folded + _END)
         + tree.settle(current)
-        + (tree.load(_CHILD, _get(current)) + _set(child))
+        + (hashed + _const(32 - _ENTRY_BITS) + _I32_SHR_U + _const(2) + _I32_SHL + _set(entry))
         + search
-        + tree.store64(_CALLS, tree.load64(_CALLS, known) + b"\x42\x01" + _I64_ADD, known)
-        + tree.store(CURRENT, known)
+        + tree.store64(_CALLS, tree.load64(_CALLS, node) + b"\x42\x01" + _I64_ADD, node)
+        + tree.store(CURRENT, node)
         + _END
     )
     return encode_unsigned(len(code)) + code

@@ -212,6 +212,26 @@ def test_a_tail_call_takes_the_place_of_its_caller(install: Callable[..., Canist
     }
 
 
+def test_each_of_many_callees_has_its_node_in_every_message(install: Callable[..., Canister]) -> None:
+    """The nodes of a message are none of an earlier one's, whose places in memory they take."""
+    count = 3_000
+    functions = " ".join(f"(func $f{k} {'nop ' * (k % 7)})" for k in range(count))
+    body = f"""
+      (table funcref (elem {" ".join(f"$f{k}" for k in range(count))}))
+      {functions}
+      (func $pass (param $from i32) (param $step i32)
+        (loop $l
+          (call_indirect (local.get $from))
+          (br_if $l (i32.lt_u (local.tee $from (i32.add (local.get $from) (local.get $step))) (i32.const {count})))))
+      (func (export "canister_update all") (call $pass (i32.const 0) (i32.const 1)) (call $msg_reply))
+      (func (export "canister_update third") (call $pass (i32.const 1) (i32.const 3)) (call $msg_reply))"""
+    canister = install(guest(body))
+    for method, called in (("all", range(count)), ("third", range(1, count, 3)), ("all", range(count))):
+        _, found = profiled(canister, method)
+        callees = {path[-1]: cost for path, cost in found.items() if len(path) == 4}
+        assert callees == {f"f{k}": (1 + k % 7, 1) for k in called}
+
+
 def test_every_entry_point_is_profiled(sandbox: Sandbox) -> None:
     body = """
       (table funcref (elem $called_back))
@@ -259,7 +279,7 @@ def test_with_more_paths_than_fit_the_sum_stays_and_the_profile_says_so(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiling, "MOST_NODES", 50)
-    monkeypatch.setattr(profiling, "PROFILING", "of a test with 50 nodes")
+    monkeypatch.setattr(profiling, "PROFILING", f"{profiling.PROFILING} with 50 nodes")
     body = """
       (func $a (param $n i32) (call $both (local.get $n)))
       (func $b (param $n i32) (call $both (local.get $n)))
