@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from sandbox.codec.leb128 import encode_signed, encode_unsigned
+from sandbox.codec.leb128 import decode_unsigned, encode_signed, encode_unsigned
 from sandbox.wasm.control import Cell, load
 from sandbox.wasm.facts import ModuleFacts
 from sandbox.wasm.reader import HEADER, Id
@@ -39,7 +39,7 @@ CURRENT: Final = 0
 FREE: Final = 4
 """The address behind the last node, 32 bits."""
 FOLDED: Final = 8
-"""How many functions on the stack have no node because the memory is full, 32 bits: the node above them counts for
+"""The number of functions on the stack that have no node because the memory is full, 32 bits: the last node counts for
 them."""
 LAST: Final = 16
 """The counter of instructions at the last event, 64 bits."""
@@ -55,15 +55,8 @@ _TABLE: Final = FIRST + MOST_NODES * NODE_SIZE
 _ENTRY_BITS: Final = 21
 PAGES: Final = (_TABLE + (4 << _ENTRY_BITS)) // 65536 + 1
 
-_I32_ADD, _I32_MUL, _I32_AND, _I32_OR, _I32_XOR, _I32_SHL, _I32_SHR_U = (
-    b"\x6a",
-    b"\x6c",
-    b"\x71",
-    b"\x72",
-    b"\x73",
-    b"\x74",
-    b"\x76",
-)
+_I32_ADD, _I32_MUL, _I32_AND, _I32_OR = b"\x6a", b"\x6c", b"\x71", b"\x72"
+_I32_XOR, _I32_SHL, _I32_SHR_U = b"\x73", b"\x74", b"\x76"
 _I32_EQ, _I32_NE, _I32_GE_U = b"\x46", b"\x47", b"\x4f"
 _I64_ADD, _I64_SUB = b"\x7c", b"\x7d"
 _IF, _BLOCK, _LOOP, _END, _RETURN = b"\x04\x40", b"\x02\x40", b"\x03\x40", b"\x0b", b"\x0f"
@@ -113,11 +106,7 @@ class Events:
                 yield self._leave
 
     def _appended(self, call: bytes) -> bool:
-        shift, index = 0, 0
-        for byte in call[1:]:
-            index |= (byte & 0x7F) << shift
-            shift += 7
-        return index >= self._functions
+        return decode_unsigned(call, 1, len(call))[0] >= self._functions
 
 
 class _Tree:
