@@ -83,6 +83,13 @@ class CallTree:
             totals[self.parents[place]] += totals[place]
         return totals
 
+    def depth(self) -> int:
+        """Return the number of frames on the longest path, the root included."""
+        depths = [1]
+        for parent in self.parents[1:]:
+            depths.append(depths[parent] + 1)
+        return max(depths)
+
     def walk(self) -> Iterator[tuple[int, bool]]:
         """Yield (node, True) where each node begins and (node, False) where it ends, children in between, those with
         most instructions first."""

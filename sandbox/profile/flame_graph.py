@@ -65,6 +65,8 @@ def svg(tree: CallTree, names: Mapping[Frame, str]) -> str:
     drawn = [_drawn(tree, totals, names, box) for box in boxes]
     height = _HEAD + _ROW * (1 + max(box.row for box in boxes)) + _MARGIN
     title = f"{totals[0]:,} instructions"
+    if tree.depth() > MOST_ROWS:
+        title += f", the outermost {MOST_ROWS} calls of each path"
     document = element(
         "svg",
         element("style", Html(_STYLE)),

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.profile import CallTree, Frame, FrameKind, Profile
 from sandbox.profile.files import DEEPER, MOST_DEEP
+from sandbox.profile.flame_graph import MOST_ROWS
 
 SVG = "{http://www.w3.org/2000/svg}"
 UPDATE = Frame("update go", FrameKind.ENTRY, canister="aaaaa-aa")
@@ -108,7 +109,11 @@ def test_a_very_deep_stack_is_written_in_all_formats(tmp_path: Path) -> None:
     assert len(lines) == MOST_DEEP
     assert lines[-1].endswith(f"f{MOST_DEEP - 2};{DEEPER} {levels - MOST_DEEP + 1}")
     assert json.loads(made.speedscope())["profiles"][0]["endValue"] == levels
-    assert ElementTree.fromstring(made.flame_graph()).tag == f"{SVG}svg"
+    drawing = ElementTree.fromstring(made.flame_graph())
+    assert len(list(drawing.iter(f"{SVG}g"))) == MOST_ROWS
+    assert "20,000 instructions, the outermost 200 calls of each path" in {
+        text.text for text in drawing.iter(f"{SVG}text")
+    }
     assert made.functions()[0].total == levels
 
 
