@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from sandbox.execution import CallResult
     from sandbox.principal import Principal
+    from sandbox.profile import Coverage, FunctionCost, ModuleCoverage, Profile
     from sandbox.proofs.matrix import (
         Accepted,
         Build,
@@ -90,6 +91,7 @@ _NAMES = {
     "UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
+    "sandbox.profile": "Coverage FunctionCost ModuleCoverage Profile",
     "sandbox.proofs.matrix": "Accepted Build Matrix MatrixError MatrixOptions MatrixProgress MatrixReport Workers "
     "verify_matrix",
     "sandbox.proofs.upgrade": "UpgradeReport Version verify_upgrade",
@@ -114,10 +116,12 @@ __all__ = [
     "Canister",
     "CanisterStatus",
     "Changes",
+    "Coverage",
     "Derived",
     "Diff",
     "EngineError",
     "ErrorCode",
+    "FunctionCost",
     "HookMeasure",
     "InspectionTarget",
     "InstructionLimits",
@@ -131,10 +135,12 @@ __all__ = [
     "MatrixOptions",
     "MatrixProgress",
     "MatrixReport",
+    "ModuleCoverage",
     "OpenCall",
     "Policy",
     "Principal",
     "PrincipalError",
+    "Profile",
     "Pruned",
     "RawState",
     "RecordError",

@@ -112,6 +112,7 @@ class Canister:
             logs=done.logs,
             hooks=done.hooks,
             compilation=done.compilation,
+            profile=done.profile,
         )
 
     @whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 from sandbox.api.attempt import Attempts, whole
@@ -12,7 +13,8 @@ from sandbox.api.gate import Gate, exclusive
 from sandbox.api.identity import Sender, identity, sender_principal
 from sandbox.api.names import Names, problem_with
 from sandbox.canister.instances import InstanceCache
-from sandbox.errors import StateError
+from sandbox.canister.profiling import Profiler
+from sandbox.errors import CallRejected, StateError
 from sandbox.execution import (
     CallResult,
     ExecutionEnvironment,
@@ -35,6 +37,7 @@ from sandbox.management.transition import Hooks, Http, ManagementContext
 from sandbox.management.upload_whole import NewCanister
 from sandbox.memory import Memory, Pool
 from sandbox.principal import Principal
+from sandbox.profile import Profile
 from sandbox.record import Watcher, watched
 from sandbox.record.state_hash import StateHash
 from sandbox.state import CanisterState, InstructionLimits, SnapshotState, Subnet, evolve
@@ -163,7 +166,7 @@ class SubnetRuntime:
             self.check_writable()
         env, watcher = self.environment(), self.attempts.watcher
         try:
-            return perform(env, step) if watcher is None else watched(watcher, env, step)
+            return self._profiled(lambda: perform(env, step) if watcher is None else watched(watcher, env, step))
         except Exception:
             self.attempts.passed_on = env.passed_on
             raise
@@ -230,7 +233,35 @@ class SubnetRuntime:
     def query_snapshot(self, snapshot: SnapshotState, method: str, arg: bytes, sender: Sender = None) -> CallResult:
         """Execute a query call on the state that a snapshot holds; nothing changes."""
         call = Query(snapshot.canister_id, method, arg, sender_principal(sender))
-        return query_snapshot(self.environment(), snapshot, call)
+        result: CallResult = self._profiled(lambda: query_snapshot(self.environment(), snapshot, call))
+        return result
+
+    def _profiled(self, run: Callable[[], Any]) -> Any:
+        """Return what `run` returns; if the sandbox is profiled, a result gets the profile of what was executed."""
+        profiler = self.instances.profiler
+        if profiler is None:
+            return run()
+        with profiler.collecting() as profile:
+            try:
+                result = run()
+            except CallRejected as error:
+                if error.result is not None:
+                    error.result = replace(error.result, profile=profile)
+                raise
+        return replace(result, profile=profile) if isinstance(result, CallResult | Managed) else result
+
+    @contextmanager
+    def profile(self) -> Iterator[Profile]:
+        """Profile everything executed within: `Sandbox.profile`."""
+        instances = self.instances
+        with self.gate:
+            profiler = instances.profiler = instances.profiler or Profiler(self.names.of)
+        try:
+            with profiler.collecting() as profile:
+                yield profile
+        finally:
+            if not profiler.profiles:
+                instances.profiler = None
 
     def environment(self) -> ExecutionEnvironment:
         """The environment in which the subnet executes messages."""

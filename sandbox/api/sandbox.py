@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from sandbox.limits import ROUNDS
 from sandbox.management.transition import Http
 from sandbox.memory import Pool
 from sandbox.principal import Principal
+from sandbox.profile import Coverage, Profile
 from sandbox.record import Header, Recording
 from sandbox.record.state_hash import hashing
 from sandbox.snapshots.portable import Progress
@@ -394,6 +395,21 @@ class Sandbox:
     def anchor(self) -> AbstractContextManager[None]:
         """Everything done within is undone at the end; costs what was changed. Anchors nest."""
         return self._runtime.anchor()
+
+    def profile(self) -> AbstractContextManager[Profile]:
+        """Collect the instructions of everything executed within, by function and by call path; profiles nest.
+
+        Results within have a `profile` of their own. Replies, states and instructions are those without a profile; what
+        is executed takes several times as long. The frames on a canister's stack are a little larger: a recursion that
+        comes close to the end of the stack may overflow.
+        """
+        return self._runtime.profile()
+
+    @contextmanager
+    def coverage(self) -> Iterator[Coverage]:
+        """Collect which functions of the modules are executed within."""
+        with self._runtime.profile() as profile:
+            yield Coverage(profile)
 
     def state_hash(self) -> str:
         """64 hexadecimal digits that cover everything a canister could observe, now or later: all canisters with every

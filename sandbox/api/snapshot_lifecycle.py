@@ -84,7 +84,7 @@ class SnapshotLifecycle(SnapshotAccess):
             raise TypeError("wasm, arg, did and skip_pre_upgrade belong to a load with via_hooks=True")
         else:
             done = self._runtime.manage(command(snapshot_rules.load_snapshot, caller, target, raw))
-        return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
+        return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs, profile=done.profile)
 
     @whole
     def load_stable_image(
@@ -105,7 +105,7 @@ class SnapshotLifecycle(SnapshotAccess):
         caller, load = self._runtime.manager(target, sender), _hook_load(self._code(target), wasm, arg, did)
         image = read_stable_image(self._runtime.pool, Path(path))
         done = self._runtime.manage(command(hook_path.load_stable_image, caller, target, image, load))
-        return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs)
+        return CallResult(target, "", reply=b"", instructions=done.instructions, logs=done.logs, profile=done.profile)
 
     def list(self, canister_id: CanisterLike | None = None, sender: Sender = None) -> list[Snapshot]:
         """The snapshots of a canister, oldest first; of all canisters without an id.

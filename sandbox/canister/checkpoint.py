@@ -37,6 +37,7 @@ def resumed(live: CanisterInstance, kept: Checkpoint) -> CanisterInstance:
         prepared,
         _shown(heap_view(heap, prepared), heap, kept.heap, kept.heap_size),
         _shown(stable_view(stable), stable, kept.stable, kept.stable_size),
+        live.profiler,
     )
     again.load_globals(kept.globals)
     return again

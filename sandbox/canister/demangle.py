@@ -1,4 +1,5 @@
-"""Rust's legacy symbol names made readable, as the replica prints them; every other name stays as it is.
+"""Symbol names made readable: for backtraces as the replica prints them, Rust's legacy names alone; for people, also
+Rust's v0 names and those of C++.
 
 Format: `_ZN` (length, identifier)* `17h` and 16 hexadecimal digits `E` (RFC 2603, "Legacy mangling").
 """
@@ -6,6 +7,8 @@ Format: `_ZN` (length, identifier)* `17h` and 16 hexadecimal digits `E` (RFC 260
 from __future__ import annotations
 
 import re
+
+import pycxxfilt
 
 _ESCAPES = {
     "$SP$": "@",
@@ -39,6 +42,17 @@ def demangle(name: str) -> str:
     if parts and _HASH.fullmatch(parts[-1]):
         parts.pop()
     return "::".join(map(_readable, parts))
+
+
+def readable(name: str) -> str:
+    """Return a symbol of Rust (both forms) or C++ (Itanium) as in the source; every other name as it is."""
+    legacy = demangle(name)
+    if legacy != name or not name.startswith(("_R", "_Z", "___Z")):
+        return legacy
+    try:
+        return pycxxfilt.demangle(name) or name
+    except ValueError:
+        return name
 
 
 def _readable(part: str) -> str:

@@ -8,12 +8,15 @@ from sandbox import engine
 from sandbox.canister import failure
 from sandbox.canister.failure import Failure
 from sandbox.canister.instances import CanisterInstance
-from sandbox.errors import ErrorCode
-from sandbox.ic0.modes import Mode
+from sandbox.canister.profiling import Spent
+from sandbox.ic0.modes import NAMES, Mode
 from sandbox.ic0.state import Execution, GuestTrap
+from sandbox.limits import WASM_PAGE
+from sandbox.wasm import Cell
 
-_LIMITED = int(Mode.UPDATE | Mode.INIT)
+_LIMITED = int(Mode.UPDATE | Mode.START | Mode.INIT)
 """Modes in which `wasm_memory_limit` is enforced (SPECIFICATION 4.9)."""
+_UPDATE = int(Mode.UPDATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,11 @@ def run(
     live: CanisterInstance, entry: str | TableFunction, execution: Execution, instructions: int, heap_limit: int = 0
 ) -> Executed:
     """Run the export or callback `entry` with at most `instructions`; `heap_limit` in bytes, 0 for none."""
+    if execution.mode_bit == _UPDATE and (problem := over_limit(live, heap_limit)) is not None:
+        return Executed(execution, problem, 0)
     live.begin(execution, instructions, heap_limit if execution.mode_bit & _LIMITED else 0)
-    problem: Failure | None = None
+    live.running = True
+    problem = None
     try:
         if isinstance(entry, str):
             live.instance.call(entry)
@@ -50,10 +56,26 @@ def run(
         problem = failure.of_host_failure(stopped, live.prepared.facts)
     except GuestTrap as trap:
         problem = failure.of_guest_trap(trap)
-    if live.limited.peak:
-        problem = _over_limit(live.limited.limit, live.limited.peak)
+    finally:
+        live.running = False
+    exceeded = live.meter[Cell.EXCEEDED]
+    if exceeded:
+        problem = failure.heap_limit(heap_limit, exceeded * WASM_PAGE)
     live.end(execution)
-    return Executed(execution, problem, min(live.used(execution.mode_bit), instructions))
+    used = live.used(execution.mode_bit)
+    if live.profiler is not None and live.recorder is not None:
+        executed = live.meter.used()
+        spent = Spent(executed, used - executed, instructions)
+        frame = live.profiler.entry_point(_name(entry, execution), live.prepared.hash, execution.env.canister_id)
+        live.profiler.add(live.recorder.recorded(frame, spent))
+    return Executed(execution, problem, min(used, instructions))
+
+
+def _name(entry: str | TableFunction, execution: Execution) -> str:
+    """The name of an entry point in a profile: `update NAME`, `init`, `reply callback`."""
+    if isinstance(entry, TableFunction) or execution.mode is Mode.START:
+        return NAMES[execution.mode]
+    return entry.removeprefix("canister_")
 
 
 def _call_back(live: CanisterInstance, callback: TableFunction) -> None:
@@ -72,13 +94,7 @@ def _trap(problem: Failure) -> GuestTrap:
     return GuestTrap(problem.code, problem.text)
 
 
-def _over_limit(limit: int, peak: int) -> Failure:
-    """`HypervisorError::WasmMemoryLimitExceeded` of the replica."""
-    return Failure(
-        ErrorCode.CANISTER_WASM_MEMORY_LIMIT_EXCEEDED,
-        f"Canister exceeded its current Wasm memory limit of {limit} bytes. The peak Wasm memory usage was {peak} "
-        "bytes. If the canister reaches 4GiB, then it may stop functioning and may become unrecoverable. Please reach "
-        "out to the canister owner to investigate the reason for the increased memory usage. It might be necessary to "
-        "move data from the Wasm memory to the stable memory. If such high Wasm memory usage is expected and safe, "
-        "then the developer can increase the Wasm memory limit in the canister settings.",
-    )
+def over_limit(live: CanisterInstance, heap_limit: int) -> Failure | None:
+    """The failure of an update, or of an installation, whose heap is larger than `heap_limit` bytes; 0: no limit."""
+    size = live.heap.size
+    return failure.heap_limit(heap_limit, size) if 0 < heap_limit < size else None

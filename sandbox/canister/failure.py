@@ -110,6 +110,18 @@ def memory_unpaid(grown: int, short: int) -> Failure:
     return Failure(ErrorCode.INSUFFICIENT_CYCLES_IN_MEMORY_GROW, text)
 
 
+def heap_limit(limit: int, size: int) -> Failure:
+    """The failure of a canister whose heap has, or would have, `size` bytes, more than `wasm_memory_limit`."""
+    return Failure(
+        ErrorCode.CANISTER_WASM_MEMORY_LIMIT_EXCEEDED,
+        f"Canister exceeded its current Wasm memory limit of {limit} bytes. The peak Wasm memory usage was {size} "
+        "bytes. If the canister reaches 4GiB, then it may stop functioning and may become unrecoverable. Please reach "
+        "out to the canister owner to investigate the reason for the increased memory usage. It might be necessary to "
+        "move data from the Wasm memory to the stable memory. If such high Wasm memory usage is expected and safe, "
+        "then the developer can increase the Wasm memory limit in the canister settings.",
+    )
+
+
 def cleanup_failed(callback: Failure, cleanup: Failure) -> Failure:
     """The failure of a callback whose cleanup failed too."""
     text = f"{callback.text}\n\ncall_on_cleanup also failed:\n\n{cleanup.text}"

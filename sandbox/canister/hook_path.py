@@ -54,7 +54,8 @@ def save(source: HookSource, deployment: Deployment) -> HookResult:
     if _HOOK not in prepared.facts.entry_points and not motoko.stabilizes(prepared):
         return HookResult(source.stable.image(), None)
     hooks = HookRun(deployment)
-    live = CanisterInstance(prepared, heap_view(source.heap, prepared), stable_view(source.stable))
+    heap, stable_ = heap_view(source.heap, prepared), stable_view(source.stable)
+    live = CanisterInstance(prepared, heap, stable_, deployment.profiler)
     try:
         live.load_globals(source.globals)
         problem = None

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 from sandbox import engine
 from sandbox.canister import failure
-from sandbox.canister.entry_point import TableFunction, run
+from sandbox.canister.entry_point import TableFunction, over_limit, run
 from sandbox.canister.failure import Failure
 from sandbox.canister.heap_fit import heap_problem
 from sandbox.canister.instances import CanisterInstance, InstanceCache, heap_view, stable_view
 from sandbox.canister.module import CompiledModule
+from sandbox.canister.profiling import Profiler
 from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import Mode
 from sandbox.ic0.state import Environment, Execution
@@ -57,6 +58,8 @@ class Deployment:
     """Instructions that compiling counts for."""
     message_instructions: int = 0
     """Instruction limit of each message of a call that is made besides a hook (`canister.motoko`)."""
+    profiler: Profiler | None = None
+    """Gets every execution, if the sandbox is profiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +145,12 @@ def install(pool: Pool, deployment: Deployment) -> Deployed:
 def begin(pool: Pool, hooks: HookRun, stable: Memory, hook: str) -> tuple[CanisterInstance | None, Failure | None]:
     """A fresh instance over a view of `stable`, after start and `hook`; None if one of them failed."""
     prepared, environment = hooks.deployment.prepared, hooks.deployment.environment
-    live, problem = _instantiate(prepared, heap_view(pool.memory(), prepared), stable_view(stable), fresh=True)
+    live, problem = _instantiate(hooks.deployment, heap_view(pool.memory(), prepared), stable_view(stable), fresh=True)
     if live is None:
         return None, problem
     problem = hooks.run(live, prepared.rewritten.start, Mode.START, environment)
     problem = problem or hooks.run(live, hook, Mode.INIT, environment)
+    problem = problem or over_limit(live, hooks.deployment.heap_limit)
     if problem is not None:
         live.close()
         return None, problem
@@ -170,10 +174,11 @@ def upgrade(pool: Pool, instances: InstanceCache, state: CanisterState, deployme
     live: CanisterInstance | None = None
     if problem is None:
         heap = old.shared_heap() if keep else heap_view(pool.memory(), prepared)
-        live, problem = _instantiate(prepared, heap, old.shared_stable(), fresh=not keep)
+        live, problem = _instantiate(deployment, heap, old.shared_stable(), fresh=not keep)
     if live is not None:
         problem = hooks.run(live, prepared.rewritten.start, Mode.START, deployment.environment)
         problem = problem or hooks.run(live, "canister_post_upgrade", Mode.INIT, deployment.environment)
+        problem = problem or over_limit(live, deployment.heap_limit)
     if problem is not None:
         if live is not None:
             live.instance.close()
@@ -196,11 +201,12 @@ def _persistence_problem(old: CompiledModule, deployment: Deployment) -> Failure
 
 
 def _instantiate(
-    prepared: CompiledModule, heap: View, stable: View, fresh: bool
+    deployment: Deployment, heap: View, stable: View, fresh: bool
 ) -> tuple[CanisterInstance | None, Failure | None]:
     """An instance with its initial globals; with `fresh`, active data segments are put into the heap."""
+    prepared = deployment.prepared
     try:
-        live = CanisterInstance(prepared, heap, stable)
+        live = CanisterInstance(prepared, heap, stable, deployment.profiler)
         if fresh:
             for segment in prepared.rewritten.data:
                 live.guest.write(segment.offset, prepared.facts.wasm[segment.start : segment.end])

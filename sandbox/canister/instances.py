@@ -13,7 +13,9 @@ from functools import cache
 
 from sandbox import engine, wasm
 from sandbox.canister.changes import Run, changed_pages, written_pages
-from sandbox.canister.module import CompiledModule, compile_module
+from sandbox.canister.module import CompiledModule, compile_module, profiled_build
+from sandbox.canister.profiling import CallRecorder, Profiler
+from sandbox.errors import SandboxError
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
 from sandbox.ic0.control import ControlMemory
@@ -24,7 +26,7 @@ from sandbox.limits import WASM32_MEMORY, WASM64_MEMORY, WASM_PAGE
 from sandbox.memory import Memory, View
 from sandbox.principal import Principal
 from sandbox.state import CanisterState
-from sandbox.wasm import Cell
+from sandbox.wasm import Cell, profiling
 
 _KEPT = 256 << 20
 """Bytes of the instances that a sandbox keeps: about 1,600 small ones. Fewer, and canisters that are called in turn get
@@ -35,34 +37,6 @@ _OWN = 160 << 10
 _TABLES = 512
 """Bytes of a memory for which page tables take one byte."""
 _TRACKED = int(TRACKED)
-
-
-class LimitedHeap:
-    """A view that refuses to grow beyond `limit` bytes (0: none) and remembers that it was asked to."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.limit = 0
-        self.peak = 0
-        """The size that was refused first, 0 if none was."""
-
-    @property
-    def base(self) -> int:
-        return self.view.base
-
-    @property
-    def size(self) -> int:
-        return self.view.size
-
-    @property
-    def capacity(self) -> int:
-        return self.view.capacity
-
-    def grow(self, new_size: int) -> bool:
-        if self.limit and new_size > self.limit:
-            self.peak = self.peak or new_size
-            return False
-        return self.view.grow(new_size)
 
 
 def heap_view(memory: Memory, prepared: CompiledModule) -> View:
@@ -77,14 +51,17 @@ def stable_view(memory: Memory) -> View:
 
 
 class CanisterInstance:
-    """One instance of `prepared` over two views."""
+    """One instance of `prepared` over two views; with a `profiler`, of its profiled build."""
 
-    def __init__(self, prepared: CompiledModule, heap: View, stable: View) -> None:
+    def __init__(self, prepared: CompiledModule, heap: View, stable: View, profiler: Profiler | None = None) -> None:
         self.prepared = prepared
+        self.profiler = profiler
+        self.recorder: CallRecorder | None = None
         self.heap = heap
         self.stable = stable
-        self.limited = LimitedHeap(heap)
         self.guest = engine.GuestMemory(heap)
+        self.running = False
+        """Whether it executes a message now."""
         self.globals: bytes | None = None
         """The known values of the instance's globals; None if they must be loaded first."""
         self.footprint = _OWN + (heap.size + stable.size) // _TABLES
@@ -92,18 +69,19 @@ class CanisterInstance:
         self.clean = False
         """Nothing was written since the last commit or rollback: at first, others may have written to the views."""
         touched, self._control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
-        own = (self.limited,) if prepared.facts.memory else ()
+        own = (heap,) if prepared.facts.memory else ()
         self.meter = engine.Meter(self._control.base)
         self._facts = ControlMemory(self._control.base, {name for _, name in prepared.compiled.imports})
-        self.instance = engine.Instance(
-            _library(prepared.pointer),
-            prepared.compiled,
-            [
-                engine.Support(prepared.support, (self._control, *own, stable, touched)),
-                engine.Support(prepared.thunks, ()),
-            ],
-            self.meter,
-        )
+        compiled = prepared.compiled
+        support = [
+            engine.Support(prepared.support, (self._control, *own, stable, touched)),
+            engine.Support(prepared.thunks, ()),
+        ]
+        if profiler is not None:
+            build, paths = profiled_build(prepared), _plain(profiling.PAGES)
+            compiled, self.recorder = build.compiled, CallRecorder(paths.base, self.meter, build)
+            support.append(engine.Support(build.shim, (paths,)))
+        self.instance = engine.Instance(_library(prepared.pointer), compiled, support, self.meter)
         self._stable_touched = True
         """Whether stable memory may differ from what is committed."""
         self._globals_size = len(prepared.rewritten.globals) * wasm.SLOT
@@ -114,18 +92,20 @@ class CanisterInstance:
         self.initial_globals = self.save_globals()
 
     def begin(self, execution: Execution, instructions: int, heap_limit: int) -> None:
-        """Prepare for one message: set its limits and the memory for its system calls."""
+        """Prepare for one message: set its limits, `heap_limit` in bytes or 0, and the memory for its system calls."""
         tracked = execution.mode_bit & _TRACKED
         self._before = written_pages(self.heap) if tracked and not self.clean else {}
         self.clean, self._heap_written = False, None
-        self.limited.limit, self.limited.peak = heap_limit, 0
         execution.heap = self.guest if self.prepared.facts.memory else None
         execution.meter = self.meter
         self.instance.context.subject = execution
         self._facts.give(execution)
         earlier, pages = execution.env.call_context_instructions, stable_api.page_limit(execution.mode_bit)
-        if self.meter.start(instructions, earlier, LOG_CAPACITY, pages):
+        growable = heap_limit // WASM_PAGE if heap_limit else -1
+        if self.meter.start(instructions, earlier, LOG_CAPACITY, pages, growable):
             self._stable_touched = True
+        if self.recorder is not None:
+            self.recorder.start(instructions)
 
     def end(self, execution: Execution) -> None:
         """Move what the system calls of the message left to its execution."""
@@ -234,22 +214,32 @@ class InstanceCache:
         self._live: OrderedDict[Principal, CanisterInstance] = OrderedDict()
         self.used: set[Principal] = set()
         """Canisters of which an instance was used, since it was last emptied."""
+        self.profiler: Profiler | None = None
+        """Gets every execution, if the sandbox is profiled."""
 
     def open(self, state: CanisterState) -> CanisterInstance:
         """Return the instance that shows exactly `state`; the canister must have code."""
         assert state.code is not None
         self.used.add(state.id)
-        live = self._live.get(state.id)
-        if live is not None and not (_fits(live, state) and live.refresh()):
+        live = self._idle(state.id)
+        if live is not None and not (live.profiler is self.profiler and _fits(live, state) and live.refresh()):
             self.drop(state.id)
             live = None
         if live is None:
             prepared = compile_module(state.code)
-            live = CanisterInstance(prepared, heap_view(state.heap, prepared), stable_view(state.stable))
+            live = CanisterInstance(prepared, heap_view(state.heap, prepared), stable_view(state.stable), self.profiler)
             self.adopt(state.id, live)
         else:
             self._live.move_to_end(state.id)
         live.load_globals(state.globals)
+        return live
+
+    def _idle(self, canister_id: Principal) -> CanisterInstance | None:
+        """Return the canister's instance, if there is one. `SandboxError` while it executes a message: only a function
+        of the user's that the message calls, such as `on_log`, can ask for it then."""
+        live = self._live.get(canister_id)
+        if live is not None and live.running:
+            raise SandboxError(f"{canister_id} executes a message: what it calls, such as on_log, cannot use it")
         return live
 
     def adopt(self, canister_id: Principal, live: CanisterInstance) -> None:
@@ -290,14 +280,15 @@ class InstanceCache:
 
     def rollback(self, canister_id: Principal) -> None:
         """Discard the writes of the canister's message."""
-        live = self._live.get(canister_id)
+        live = self._idle(canister_id)
         if live is not None and (not live.rollback() or live.prepared.facts.uses_data_drop):
             self.drop(canister_id)
 
     def drop(self, canister_id: Principal) -> None:
         """Free the canister's instance and views, if there are any."""
-        live = self._remove(canister_id)
+        live = self._idle(canister_id)
         if live is not None:
+            self._remove(canister_id)
             live.close()
 
     def _remove(self, canister_id: Principal) -> CanisterInstance | None:

@@ -9,17 +9,23 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from sandbox import engine, wasm
+from sandbox.canister.profiling import ProfiledBuild, frames_of
 from sandbox.ic0 import stable, table, thunks
 from sandbox.limits import COMPILATION, WASM_PAGE
 from sandbox.state import WasmModule
+from sandbox.wasm import profiling
 
 _KEPT = 128 << 20
 """Bytes of modules and their machine code that are kept for canisters to come; what has an instance is there anyway."""
+_PROFILED = 64
+"""Number of second builds that are kept."""
 _IMPORTS = {row.name: (row.params, row.results) for row in table.SYSTEM_API}
 _recent: OrderedDict[bytes, CompiledModule] = OrderedDict()
 """The modules that were used last, in order of use."""
 _alive: WeakValueDictionary[bytes, CompiledModule] = WeakValueDictionary()
 """All modules that something in this process uses."""
+_profiled: OrderedDict[bytes, ProfiledBuild] = OrderedDict()
+"""Second builds, with the events of a profile, that were used last."""
 _order = threading.Lock()
 
 
@@ -88,12 +94,30 @@ def _trim() -> None:
         total -= _recent.popitem(last=False)[1].footprint
 
 
+def profiled_build(prepared: CompiledModule) -> ProfiledBuild:
+    """The module's second build, with the events of a profile; made once."""
+    facts, runtime = prepared.facts, engine.runtime()
+    known = _profiled.get(prepared.hash)
+    if known is None:
+        made_by = f"rewrite {wasm.REWRITE} profile {profiling.PROFILING}"
+        compiled = runtime.compile_made(made_by, facts.wasm, lambda: wasm.rewritten_code(facts, profiled=True))
+        shim = runtime.compile(profiling.shim(facts, thunks.OWN_MODULES, wasm.IMPORT_MODULE, wasm.CONTROL))
+        known = ProfiledBuild(compiled, shim, frames_of(facts, prepared.hash), facts.imported_functions)
+    with _order:
+        known = _profiled.setdefault(prepared.hash, known)
+        _profiled.move_to_end(prepared.hash)
+        if len(_profiled) > _PROFILED:
+            _profiled.popitem(last=False)
+    return known
+
+
 def _forked() -> None:
     """Code of the parent's engine is not for the child's."""
     global _order
     _order = threading.Lock()
     _recent.clear()
     _alive.clear()
+    _profiled.clear()
 
 
 os.register_at_fork(after_in_child=_forked)

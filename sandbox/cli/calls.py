@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, deployment_argument, init_types
 from sandbox.api.typed import is_query as is_query_function
 from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
+from sandbox.cli.profiling import Profiled, profile_options
 from sandbox.cli.render import output
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
 from sandbox.execution import CallResult
@@ -72,30 +73,33 @@ class Request:
     type=click.Choice(["keep", "replace"]),
     help="Whether an upgrade keeps the heap [keep for Motoko with enhanced orthogonal persistence, else replace]",
 )
+@profile_options
 @with_app
 def install(app: App, canister: str, file: Path, mode: str, **options: Any) -> None:
     """Install, reinstall or upgrade CANISTER with the module FILE, raw or gzip."""
     skip, persistence = options["skip_pre_upgrade"], options["wasm_memory_persistence"]
     if mode != "upgrade" and (skip or persistence):
         raise Misuse("--skip-pre-upgrade and --wasm-memory-persistence require --mode upgrade")
-    wasm = file.read_bytes()
+    wasm, profiled = file.read_bytes(), Profiled(options["profile"], options["coverage"])
     with app.session() as session:
         target = session.canister(canister)
         request = Request("", options["arg"], options["arg_file"], options["did"], raw=False)
         argument = init_argument(wasm, request, mode)
-        if mode == "upgrade":
-            upgrade_options = {"skip_pre_upgrade": skip}
-            upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
-            result = target.upgrade(wasm, argument, app.sender, **upgrade_options)
-        else:
-            result = target.install(wasm, argument, mode, app.sender)
+        with profiled.during(app, session):
+            if mode == "upgrade":
+                upgrade_options = {"skip_pre_upgrade": skip}
+                upgrade_options |= {"wasm_memory_persistence": persistence} if persistence else {}
+                result = target.upgrade(wasm, argument, app.sender, **upgrade_options)
+            else:
+                result = target.install(wasm, argument, mode, app.sender)
         title, digest = session.title(target.id), WasmModule.from_bytes(wasm).hash
     facts = {"canister_id": target.id, "mode": mode, "module_hash": digest, "instructions": result.instructions}
     facts["compilation"] = result.compilation
     done = {"install": "installed", "reinstall": "reinstalled", "upgrade": "upgraded"}[mode]
     app.emit(
-        facts | {"logs": result.logs},
+        facts | {"logs": result.logs} | profiled.facts,
         Text.assemble((f"{done} ", "green"), f"{file.name} in {title}, {result.instructions:,} instructions"),
+        *profiled.parts,
     )
 
 
@@ -119,6 +123,7 @@ def _call_options(function: F) -> F:
         click.option("--arg-file", "file", type=FILE, help="File with the argument in Candid."),
         click.option("--did", type=FILE, help=DID_HELP),
         click.option("--raw", is_flag=True, help=RAW_HELP),
+        profile_options,
         with_app,
     ]
     for option in reversed(options):
@@ -146,36 +151,49 @@ def call(app: App, canister: str, update: bool, diff: bool, png: Path | None, **
         raise Misuse("--map requires --diff")
     from sandbox.cli.render.diff import DiffOptions  # imported late: it brings pictures
 
-    shown = DiffOptions(png=png) if diff else None
-    _perform(app, canister, Request(**options), as_query=False if update else None, diff=shown)
+    profiled = Profiled(options.pop("profile"), options.pop("coverage"))
+    wanted = Wanted(False if update else None, DiffOptions(png=png) if diff else None, profiled)
+    _perform(app, canister, Request(**options), wanted)
 
 
 @click.command(cls=Command)
 @_call_options
-def query(app: App, canister: str, **options: Any) -> None:
+def query(app: App, canister: str, profile: str | None, coverage: bool, **options: Any) -> None:
     """Query METHOD of CANISTER; all changes are discarded."""
-    _perform(app, canister, Request(**options), as_query=True)
+    _perform(app, canister, Request(**options), Wanted(True, profiled=Profiled(profile, coverage)))
 
 
-def _perform(app: App, canister: str, request: Request, as_query: bool | None, diff: DiffOptions | None = None) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """How to make a call and what to show besides its answer. `as_query`: None is as the interface declares."""
+
+    as_query: bool | None
+    diff: DiffOptions | None = None
+    profiled: Profiled = field(default_factory=Profiled)
+
+
+def _perform(app: App, canister: str, request: Request, wanted: Wanted) -> None:
+    as_query, profiled = wanted.as_query, wanted.profiled
     with app.session(save=as_query is not True) as session:
         target, interface = _callee(session, canister, request.did)
         function = interface.methods.get(request.method) if interface else None
         if as_query is None:
             as_query = function is not None and is_query_function(function)
         ask = target.query if as_query else target.update
-        if diff is not None and isinstance(target, Management):
+        if wanted.diff is not None and isinstance(target, Management):
             raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
-        changes = target.changes() if diff is not None and isinstance(target, Canister) else None
-        result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
-        changed = None if changes is None or diff is None else _shown(changes, diff)
-    emit(app, result, request, interface, changed)
+        changes = target.changes() if wanted.diff is not None and isinstance(target, Canister) else None
+        with profiled.during(app, session):
+            result = asked(request, interface, lambda argument: ask(request.method, argument, app.sender))
+        shown = [] if changes is None or wanted.diff is None else [_shown(changes, wanted.diff)]
+    emit(app, result, request, interface, [*shown, (profiled.facts, profiled.parts)])
 
 
 def _shown(changes: Changes, options: DiffOptions) -> output.Rendered:
     from sandbox.cli.render.diff import render_diff  # imported late: it brings pictures
 
-    return render_diff(changes.diff, options)
+    facts, parts = render_diff(changes.diff, options)
+    return {"diff": facts}, [Text(), *parts]
 
 
 def _callee(session: Session, name: str, did: Path | None) -> tuple[Canister | Management, candid.Interface | None]:
@@ -203,16 +221,16 @@ def emit(
     result: CallResult,
     request: Request,
     interface: candid.Interface | None,
-    changed: output.Rendered | None = None,
+    besides: Iterable[output.Rendered] = (),
 ) -> None:
-    """Print the reply as Candid text, JSON, or bytes, then the changes of the call."""
+    """Print the reply as Candid text, JSON, or bytes, then what is `besides`."""
     function = interface.methods.get(request.method) if interface else None
     facts, parts = _answer(app, result, request, interface, function)
     if request.raw:
         parts = [Text(facts["reply_hex"])]
-    if changed is not None:
-        facts["diff"] = changed[0]
-        parts += [Text(), *changed[1]]
+    for more_facts, more_parts in besides:
+        facts |= more_facts
+        parts += more_parts
     app.emit(facts, *parts)
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sandbox.api import Sandbox
 from sandbox.cli.app import App, Command, Group, Misuse, with_app
+from sandbox.cli.profiling import Profiled, profile_options
 from sandbox.cli.render import output
 from sandbox.limits import ROUNDS
 from sandbox.units import nanoseconds
@@ -82,12 +83,15 @@ def advance(app: App, span: int) -> None:
 
 @click.command(cls=Command)
 @click.argument("rounds", metavar="[ROUNDS]", type=click.IntRange(1), default=1)
+@profile_options
 @with_app
-def tick(app: App, rounds: int) -> None:
+def tick(app: App, rounds: int, profile: str | None, coverage: bool) -> None:
     """Execute one round, or ROUNDS: due timers and heartbeats, then messages."""
-    with app.session() as session:
+    profiled = Profiled(profile, coverage)
+    with app.session() as session, profiled.during(app, session):
         session.sandbox.tick(rounds)
-    app.emit({"rounds": rounds}, Text.assemble(("executed ", "green"), _counted(rounds)))
+    done = Text.assemble(("executed ", "green"), _counted(rounds))
+    app.emit({"rounds": rounds, **profiled.facts}, done, *profiled.parts)
 
 
 @click.command(cls=Command)
@@ -99,15 +103,17 @@ def tick(app: App, rounds: int) -> None:
     help="Let at most so much time pass at once, as for heartbeats [from one due timer to the next]",
 )
 @_ROUNDS
+@profile_options
 @with_app
-def run(app: App, span: int, step: int | None, max_rounds: int) -> None:
+def run(app: App, span: int, step: int | None, max_rounds: int, **options: Any) -> None:
     """Execute rounds until no message and no due timer is left.
 
     With --for, time passes, and each timer, message and snapshot of a policy runs at its own time.
     """
     if step == 0:
         raise Misuse("--step is longer than nothing")
-    with app.session() as session, app.working() as working:
+    profiled = Profiled(options["profile"], options["coverage"])
+    with app.session() as session, app.working() as working, profiled.during(app, session):
 
         def progress(done: int, whole: int) -> None:
             working(f"{100 * done // max(whole, 1)} %, {output.date(session.sandbox.time)}")
@@ -115,7 +121,8 @@ def run(app: App, span: int, step: int | None, max_rounds: int) -> None:
         seconds = None if step is None else step / _SECOND
         rounds = session.sandbox.run_for(nanoseconds=span, step=seconds, max_rounds=max_rounds, progress=progress)
         facts = _facts(session.sandbox)
-    app.emit({"rounds": rounds, **facts}, Text.assemble(("idle ", "green"), f"after {_counted(rounds)}"), _text(facts))
+    done = Text.assemble(("idle ", "green"), f"after {_counted(rounds)}")
+    app.emit({"rounds": rounds, **facts, **profiled.facts}, done, _text(facts), *profiled.parts)
 
 
 def _counted(rounds: int) -> str:

@@ -13,6 +13,7 @@ import click
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.calls import FILE, Request, init_argument
 from sandbox.cli.failures import FAILED
+from sandbox.cli.profiling import Profiled, profile_option
 from sandbox.cli.render.upgrade import render_upgrade
 from sandbox.cli.snapshot.selector import resolve_snapshot
 from sandbox.errors import CallRejected
@@ -54,6 +55,7 @@ REPORT = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--seed", type=int, metavar="S", help="Which calls --explore makes up: the same seed, the same ones [0]")
 @click.option("--html", type=REPORT, help="Write the proof as one self-contained HTML page.")
+@profile_option
 @with_app
 def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     """Prove what an upgrade from module OLD to module NEW keeps and loses.
@@ -62,7 +64,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     after, the upgrade is made a second time, the snapshot taken before is loaded again, and OLD is installed over NEW.
 
     With --explore there need be no data: calls make some, and what is found is shown with the fewest calls that bring
-    it about, as lines for --calls.
+    it about, as lines for --calls. --profile is that of the hooks of the upgrade to NEW.
 
     The verdict is safe, risky or broken. Exit codes: 0 safe; 1 risky or broken; 2 the proof could not begin.
     """
@@ -76,6 +78,9 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     check_report(html)
     if isinstance(seed, int) and explore is None:
         raise Misuse("--seed says which calls --explore makes up: give --explore N, too")
+    profiled = Profiled(options["profile"] if isinstance(options["profile"], str) else None)
+    if profiled.file is not None and explore is not None:
+        raise Misuse("give --profile or --explore, not both: the hooks run many times then")
     before = _version(old, options["init_arg"], options["did"])
     after = _version(new, options["arg"], options["new_did"])
     try:
@@ -89,6 +94,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
                 accept=accept,
                 explore=explore if isinstance(explore, int) else 0,
                 seed=seed if isinstance(seed, int) else 0,
+                profile=profiled.file is not None,
                 progress=lambda name: progress(f"{name} ..."),
             )
     except CallRejected as rejected:
@@ -100,7 +106,9 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
     facts, parts = render_upgrade(report)
     if isinstance(html, Path):
         write_report(html, upgrade_page(report))
-    app.emit(facts, *parts)
+    if report.profile is not None:
+        profiled.finish(report.profile)
+    app.emit(facts | profiled.facts, *parts, *profiled.parts)
     return 0 if report.verdict == "safe" else FAILED
 
 

@@ -35,17 +35,18 @@ class Meter:
     def __setitem__(self, cell: Cell, value: int) -> None:
         self._cells[cell >> 3] = value
 
-    def start(self, limit: int, earlier: int, log_room: int, pages: int) -> bool:
+    def start(self, limit: int, earlier: int, log_room: int, pages: int, growable: int) -> bool:
         """Begin the next message: let the guest execute `limit` instructions and access `pages` of stable memory.
 
-        `earlier`: instructions of the earlier executions of its call context; `log_room`: bytes free in its log.
+        `earlier`: instructions of the earlier executions of its call context; `log_room`: bytes free in its log;
+        `growable`: pages beyond which the heap may not grow, -1 for any number.
         Return True if the message before accessed stable memory.
         """
         cells = self._cells
         cells[0] = cells[2] = limit
         cells[1], cells[3], cells[4], cells[9] = 0, earlier, log_room, -1
         serial = cells[5]
-        cells[5], cells[6], cells[7] = serial + 1, pages, pages
+        cells[5], cells[6], cells[7], cells[10], cells[11] = serial + 1, pages, pages, growable, 0
         accessed: bool = cells[8] == serial
         return accessed
 

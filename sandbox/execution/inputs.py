@@ -18,6 +18,7 @@ from sandbox.execution.result import CallResult
 from sandbox.limits import ROUNDS
 from sandbox.management.commands import Command, decide
 from sandbox.principal import Principal
+from sandbox.profile import Profile
 from sandbox.state import Ingress, Submission
 
 
@@ -83,6 +84,7 @@ class Managed:
     logs: tuple[str, ...] = ()
     hooks: tuple[HookMeasure, ...] = ()
     compilation: int = 0
+    profile: Profile | None = None
 
 
 Input = Update | Query | Submit | Command | Advance | Round | UntilIdle | UntilStopped

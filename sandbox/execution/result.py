@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sandbox.canister.install import HookMeasure
 from sandbox.errors import CallRejected, Reject
 from sandbox.principal import Principal
+from sandbox.profile import Profile
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -16,7 +17,8 @@ class CallResult:
     `instructions`: executed by all hooks and methods of the call, as the platform counts them; `compilation`: what
     compiling a module counted for besides, when one was installed; `logs`: what the canister printed, in order;
     `backtrace`: functions on the stack when it trapped, innermost first, empty otherwise; `hooks`: what each hook of an
-    installation or upgrade took, in order, empty for calls.
+    installation or upgrade took, in order, empty for calls; `profile`: of all that was executed, within
+    `Sandbox.profile`, else None.
     """
 
     canister_id: Principal
@@ -28,6 +30,7 @@ class CallResult:
     backtrace: tuple[str, ...] = ()
     hooks: tuple[HookMeasure, ...] = ()
     compilation: int = 0
+    profile: Profile | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         answer = f"reply of {len(self.reply or b''):,} bytes"

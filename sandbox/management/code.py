@@ -101,6 +101,7 @@ def deployment(
         old_timer=state.global_timer,
         on_log=None if on_log is None else lambda text: on_log(state.id, text),
         message_instructions=subnet.instruction_limits.update,
+        profiler=context.instances.profiler,
     )
 
 

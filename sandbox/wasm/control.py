@@ -34,6 +34,10 @@ class Cell(IntEnum):
     """Written by the guest: the number of the last message that accessed stable memory."""
     REFUSED = 72
     """Pages of the smallest heap that the host refused to this message; all ones if it refused none."""
+    GROWABLE = 80
+    """Pages beyond which the heap may not grow in this message, all ones if nothing limits it."""
+    EXCEEDED = 88
+    """Not 0 once a growth beyond that has ended the execution: the pages that the heap would have had."""
 
 
 GLOBALS: Final = 1024

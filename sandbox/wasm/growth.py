@@ -3,6 +3,9 @@
 Asking the engine takes thousands of times as long as other instructions, but weighs 300. Each `memory.grow` therefore
 becomes a call of one appended function of the same type. It asks only for growth by something up to the memory's
 maximum, and to less than the host has refused to the same message.
+
+Growth beyond `wasm_memory_limit`, but not beyond the maximum, ends the execution at once (`dfinity/ic`
+`rs/embedders/src/wasmtime_embedder/system_api.rs`, `try_grow_wasm_memory`).
 """
 
 from __future__ import annotations
@@ -34,16 +37,19 @@ def growth_body(facts: ModuleFacts, memory: int) -> bytes:
     """Return the code of the appended function; `memory`: the index of the control memory."""
     word, minus_one, equal, wide = _SPELLING[facts.pointer]
     most = b"\x42" + encode_signed(most_pages(facts))
+    wanted = b"\x20\x01"
     fail = b"\x04\x40" + minus_one + b"\x0f\x0b"  # if const -1 return end
     code = b"".join(
         (
             b"\x02\x01\x7e\x01" + word,  # locals 1: the pages wanted in all; 2: the answer
-            _PAGES + wide + b"\x50\x04\x40\x3f\0\x0f\x0b",  # growing by nothing: the size
             _PAGES + wide + most + b"\x56",  # i64.gt_u
-            _PAGES + wide + b"\x3f\0" + wide + b"\x7c\x22\x01" + most + b"\x56\x72",
-            b"\x20\x01" + load(Cell.REFUSED, memory) + b"\x5a\x72" + fail,  # i64.ge_u, i32.or
+            _PAGES + wide + b"\x3f\0" + wide + b"\x7c\x22\x01" + most + b"\x56\x72" + fail,  # i64.add, tee, gt_u, or
+            wanted + load(Cell.GROWABLE, memory) + b"\x56\x04\x40",
+            store(Cell.EXCEEDED, memory, wanted) + b"\0\x0b",  # unreachable end
+            _PAGES + wide + b"\x50\x04\x40\x3f\0\x0f\x0b",  # growing by nothing: the size
+            wanted + load(Cell.REFUSED, memory) + b"\x5a" + fail,  # i64.ge_u
             _PAGES + b"\x40\0\x22\x02" + minus_one + equal,
-            b"\x04\x40" + store(Cell.REFUSED, memory, b"\x20\x01") + b"\x0b",
+            b"\x04\x40" + store(Cell.REFUSED, memory, wanted) + b"\x0b",
             b"\x20\x02\x0b",
         )
     )

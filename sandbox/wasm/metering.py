@@ -22,6 +22,7 @@ from sandbox.wasm.code import behind_locals, split
 from sandbox.wasm.control import Cell, load, store
 from sandbox.wasm.facts import ModuleFacts
 from sandbox.wasm.instructions import step
+from sandbox.wasm.profiling import Events
 from sandbox.wasm.reader import Reader
 from sandbox.wasm.weights import instruction_weights
 
@@ -70,13 +71,15 @@ class Appended:
 
 
 class Metering:
-    """The pass over the bodies of one module. `memory`: the index of the control memory."""
+    """The pass over the bodies of one module. `memory`: the index of the control memory; `events`: those of a profile,
+    None for a build without."""
 
-    def __init__(self, facts: ModuleFacts, memory: int, appended: Appended) -> None:
+    def __init__(self, facts: ModuleFacts, memory: int, appended: Appended, events: Events | None = None) -> None:
         self.size = 0
         """Instructions of all bodies so far as the replica's rewrite would leave them: the measure of compiling."""
         self._facts = facts
         self._memory = memory
+        self._events = events
         self._known = _Known(facts.is64)
         self._in_front: dict[int, bytes] = {
             _Kind.PAYS_32: _CALL + encode_unsigned(appended.pay_32),
@@ -87,8 +90,10 @@ class Metering:
 
     def bodies(self) -> Iterator[bytes]:
         """Yield the entries of the code section, with the counter."""
-        for start, end in self._facts.bodies:
-            code = b"".join(self._body(start, end))
+        first, events = self._facts.imported_functions, self._events
+        for place, (start, end) in enumerate(self._facts.bodies):
+            pieces = self._body(start, end)
+            code = b"".join(pieces if events is None else events.instrumented(first + place, pieces))
             yield encode_unsigned(len(code))
             yield code
 

@@ -25,11 +25,12 @@ from sandbox.wasm.control import GLOBALS, SLOT
 from sandbox.wasm.facts import ModuleFacts
 from sandbox.wasm.growth import growth_body, growth_type
 from sandbox.wasm.metering import Appended, Metering, pay_body
+from sandbox.wasm.profiling import ENTER_TYPE, PAGES, PROFILE, Events, enter_body, leave_body
 from sandbox.wasm.reader import HEADER, RANK, Id
 from sandbox.wasm.types import NULLARY, NUMERIC, DataSegment, FuncType, Kind, Memory
 from sandbox.wasm.writer import Piece, extended, framed, name, vector
 
-REWRITE = 2
+REWRITE = 3
 """Version of the rewrite, part of the key of compiled code; increment it when the same module gets other bytes."""
 
 IMPORT_MODULE = "sandbox"
@@ -109,9 +110,12 @@ def rewrite(facts: ModuleFacts) -> Rewritten:
     )
 
 
-def rewritten_code(facts: ModuleFacts) -> tuple[bytes, int]:
-    """Return the rewritten module, and the number of instructions that measures what it costs to compile."""
-    replaced, size = _replacements(facts, _slots(facts))
+def rewritten_code(facts: ModuleFacts, profiled: bool = False) -> tuple[bytes, int]:
+    """Return the rewritten module, and the number of instructions that measures what it costs to compile.
+
+    `profiled`: with the events of a profile (`sandbox.wasm.profiling`), and the import `sandbox.profile` for them.
+    """
+    replaced, size = _replacements(facts, _slots(facts), profiled)
     return _assemble(facts, replaced), size + beside_bodies(facts)
 
 
@@ -148,7 +152,9 @@ def _table_export(facts: ModuleFacts) -> str | None:
     return next(names, None)
 
 
-def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...]) -> tuple[dict[Id, tuple[Piece, ...] | None], int]:
+def _replacements(
+    facts: ModuleFacts, slots: tuple[GlobalSlot, ...], profiled: bool
+) -> tuple[dict[Id, tuple[Piece, ...] | None], int]:
     """Return new contents by section id, and the size of the code. None removes a section, every other one stays."""
     wasm, old = facts.wasm, {s.id: s for s in facts.sections}
     types, first = _Types(facts), len(facts.functions)
@@ -158,10 +164,16 @@ def _replacements(facts: ModuleFacts, slots: tuple[GlobalSlot, ...]) -> tuple[di
     if facts.memory is not None:
         functions.append(types.index(growth_type(facts)))
         code.append(growth_body(facts, control))
-    metering = Metering(facts, control, Appended(pay_32=first + 2, pay_64=first + 3, grow=first + 4))
+    events: Events | None = None
+    if profiled:
+        enter = first + len(code)
+        functions += [types.index(ENTER_TYPE), types.index(NULLARY)]
+        code += [enter_body(control, control + 1), leave_body(control, control + 1)]
+        events = Events(facts, enter=enter, leave=enter + 1)
+    metering = Metering(facts, control, Appended(pay_32=first + 2, pay_64=first + 3, grow=first + 4), events)
     bodies = list(metering.bodies())
     new: dict[Id, tuple[Piece, ...] | None] = {
-        Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts)),
+        Id.IMPORT: extended(wasm, old.get(Id.IMPORT), _memory_imports(facts, profiled)),
         Id.FUNCTION: extended(wasm, old.get(Id.FUNCTION), [encode_unsigned(index) for index in functions]),
         Id.MEMORY: None,
         Id.EXPORT: extended(wasm, old.get(Id.EXPORT), _exports(facts)),
@@ -193,9 +205,12 @@ class _Types:
         return self._known.index(kind)
 
 
-def _memory_imports(facts: ModuleFacts) -> list[bytes]:
-    control = _import(CONTROL, Memory(1, 1, False))
-    return [control] if facts.memory is None else [_import(HEAP, facts.memory), control]
+def _memory_imports(facts: ModuleFacts, profiled: bool) -> list[bytes]:
+    memories = {} if facts.memory is None else {HEAP: facts.memory}
+    memories[CONTROL] = Memory(1, 1, False)
+    if profiled:
+        memories[PROFILE] = Memory(PAGES, PAGES, False)
+    return [_import(*memory) for memory in memories.items()]
 
 
 def _import(import_name: str, memory: Memory) -> bytes:

@@ -24,6 +24,7 @@ GROUPS: Final[dict[str, Callable[[float], Iterator[Row]]]] = {
     "update": rows_calls.update,
     "query": rows_calls.query,
     "typed": rows_calls.typed,
+    "profile": rows_calls.profile,
     "anchor": rows_calls.anchor,
     "isolation": rows_calls.isolation,
     "record": rows_calls.record,

@@ -56,6 +56,13 @@ _STABLE = """(module
     (call $reply)))"""
 _SMALL = """(module (import "ic0" "msg_reply" (func $reply)) (memory 1)
   (func (export "canister_update nothing") (call $reply)))"""
+# `calls`: a recursion of 22,000 calls of one function.
+_CALLS = """(module
+  (import "ic0" "msg_reply" (func $reply))
+  (func $fib (param $n i32) (result i32)
+    (if (i32.lt_u (local.get $n) (i32.const 2)) (then (return (i32.const 1))))
+    (i32.add (call $fib (i32.sub (local.get $n) (i32.const 1))) (call $fib (i32.sub (local.get $n) (i32.const 2)))))
+  (func (export "canister_update calls") (drop (call $fib (i32.const 20))) (call $reply)))"""
 WRITES = 1_000_000
 SPREAD = 1_000
 
@@ -85,6 +92,11 @@ def heap(sandbox: Sandbox, size: int) -> Canister:
 def stable(sandbox: Sandbox) -> Canister:
     """A guest that writes to its stable memory."""
     return _installed(sandbox, _binary(_STABLE))
+
+
+def calls(sandbox: Sandbox) -> Canister:
+    """A canister that calls functions."""
+    return _installed(sandbox, _binary(_CALLS))
 
 
 def large_module(functions: int) -> bytes:

@@ -48,6 +48,20 @@ def typed(seconds: float) -> Iterator[Row]:
     yield versus("typed query", found, "raw query")
 
 
+def profile(seconds: float) -> Iterator[Row]:
+    """Updates within a profile, and after one, against the same updates without."""
+    profiled, plain = Sandbox(), Sandbox()
+    counter, caller = guests.counter(profiled), guests.calls(profiled)
+    plain_counter, plain_caller = guests.counter(plain), guests.calls(plain)
+    with profiled.profile():
+        found = compare(lambda: counter.update("inc"), lambda: plain_counter.update("inc"), seconds)
+        yield versus("update of the Motoko counter within a profile", found, "the update alone", 3)
+        found = compare(lambda: caller.update("calls"), lambda: plain_caller.update("calls"), seconds)
+        yield versus("22,000 calls of functions within a profile", found, "the update alone", 6)
+    found = compare(lambda: counter.update("inc"), lambda: plain_counter.update("inc"), seconds)
+    yield versus("update of the Motoko counter after a profile", found, "the update alone", 1.05)
+
+
 def anchor(seconds: float) -> Iterator[Row]:
     """An anchor around one update, undo included."""
     sandbox = Sandbox()

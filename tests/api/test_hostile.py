@@ -201,9 +201,9 @@ def test_whatever_a_loop_does_it_ends_and_changes_nothing(kind: str) -> None:
         ),
     ],
 )
-def test_the_largest_memories_cost_what_is_written(memory: str, body: str, size: int, install: Install) -> None:
-    canister = install(wat(f'(module (memory {memory}) (func (export "canister_update x") {body}))'))
-    canister.update_settings(wasm_memory_limit=0)
+def test_the_largest_memories_cost_what_is_written(memory: str, body: str, size: int, sandbox: Sandbox) -> None:
+    canister = sandbox.create_canister(settings={"wasm_memory_limit": 0})
+    canister.install(wat(f'(module (memory {memory}) (func (export "canister_update x") {body}))'))
     rejected(ErrorCode.CANISTER_DID_NOT_REPLY, "", canister.update, "x")
     assert canister.status().heap_size == size
     snapshot = canister.take_snapshot()

@@ -1,4 +1,4 @@
-"""Rust's legacy symbol names made readable; everything else, and everything malformed, stays as it is."""
+"""Symbol names made readable; everything else, and everything malformed, stays as it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.canister.demangle import demangle
+from sandbox.canister.demangle import demangle, readable
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,27 @@ def test_names(name: str, readable: str) -> None:
     assert demangle(name) == readable
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("_ZN4core9panicking5panic17h0123456789abcdefE", "core::panicking::panic"),
+        ("_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar"),
+        ("_RNvMs_NtCsaOIHrL1vEs2_5alloc3vecINtB4_3VechE4push", "<alloc::vec::Vec<u8>>::push"),
+        ("_ZNSt6vectorIiSaIiEE9push_backERKi", "std::vector<int, std::allocator<int>>::push_back(int const&)"),
+        ("_Z", "_Z"),
+        ("_R", "_R"),
+        ("_Z99short", "_Z99short"),
+        ("@deserialize<N>", "@deserialize<N>"),
+        ("canister_update inc", "canister_update inc"),
+    ],
+)
+def test_names_for_people_are_those_of_the_source(name: str, shown: str) -> None:
+    assert readable(name) == shown
+
+
 @given(st.text())
 def test_any_text_gives_text_that_can_be_printed_as_utf_8(text: str) -> None:
     for name in (text, f"_ZN{text}E", f"_ZN{len(text)}{text}E", f"_ZN{len(text) + 7}{text}$ud83d$E"):
         demangle(name).encode()
+    for prefix in ("_R", "_Z", "___Z", ""):
+        readable(prefix + text).encode()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from sandbox import Sandbox
+from sandbox import Canister, Sandbox, SandboxError
 from sandbox.api import runtime_of
 from sandbox.canister.instances import CanisterInstance
 from sandbox.canister.module import CompiledModule
+from sandbox.canister.profiling import Profiler
 from sandbox.memory import Pool, Run, View
 from sandbox.memory.dirty import STRATEGIES
 from sandbox.memory.store import Store
-from tests.conftest import wat
+from tests.conftest import guest, wat
 
 COUNTING = """(module
   (import "ic0" "msg_reply" (func $reply))
@@ -53,9 +56,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[CanisterInstance]:
     instances: list[CanisterInstance] = []
     original = CanisterInstance.__init__
 
-    def noted(self: CanisterInstance, prepared: CompiledModule, heap: View, stable: View) -> None:
+    def noted(
+        self: CanisterInstance, prepared: CompiledModule, heap: View, stable: View, profiler: Profiler | None
+    ) -> None:
         instances.append(self)
-        original(self, prepared, heap, stable)
+        original(self, prepared, heap, stable, profiler)
 
     monkeypatch.setattr(CanisterInstance, "__init__", noted)
     return instances
@@ -96,3 +101,52 @@ def test_instances_are_kept_as_far_as_their_memory_allows(monkeypatch: pytest.Mo
     assert new(0) == 1
     monkeypatch.setattr(runtime.instances, "_kept", 1)
     assert new(0, 0, 0) <= 1, "the last one always stays"
+
+
+PRINTING = guest("""
+  (func (export "canister_update go")
+    (i32.store (i32.const 64) (i32.const 7)) (call $debug_print (i32.const 0) (i32.const 4)) (call $msg_reply))
+  (func (export "canister_query q") (call $msg_reply))""")
+
+
+def queried_in_a_profile(sandbox: Sandbox, canister: Canister) -> None:
+    with sandbox.profile():
+        canister.query("q")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda _, canister: canister.query("q"),
+        lambda _, canister: canister.update("q"),
+        lambda _, canister: canister.upgrade(PRINTING),
+        lambda sandbox, _: sandbox.close(),
+        queried_in_a_profile,
+    ],
+    ids=["query", "update", "upgrade", "close", "profile"],
+)
+def test_a_canister_that_executes_a_message_cannot_be_used_by_what_the_message_calls(
+    sandbox: Sandbox, use: Callable[[Sandbox, Canister], object]
+) -> None:
+    """The function of the user's is refused, so that nothing happens to the message that runs."""
+    canister, other = sandbox.create_canister(), sandbox.create_canister()
+    for each in (canister, other):
+        each.install(PRINTING)
+    before = canister.raw_state()
+
+    def on_log(*_: object) -> None:
+        use(sandbox, canister)
+
+    sandbox.on_log = on_log
+    with pytest.raises(SandboxError, match=f"{canister.id} executes a message"):
+        canister.update("go")
+    assert canister.raw_state() == before
+    replies = []
+
+    def ask_another(*_: object) -> None:
+        replies.append(other.query("q").reply)
+
+    sandbox.on_log = ask_another
+    assert canister.update("go").reply == b""
+    assert replies == [b""]
+    assert canister.raw_state() != before

@@ -127,7 +127,7 @@ class Rewrite:
             if heap is not None and limits is not None:
                 self.heap = wasmtime.Memory(self.store, wasmtime.MemoryType(limits, is_64=heap.is64))
         self.control.write(self.store, struct.pack("<q", 1 << 60), Cell.LEFT)
-        self.control.write(self.store, b"\xff" * 8, Cell.REFUSED)
+        self.control.write(self.store, b"\xff" * 16, Cell.REFUSED)  # and GROWABLE
         imports = [self.control] if self.heap is None else [self.heap, self.control]
         module = wasmtime.Module(runtime().engine, rewritten_code(read_facts(wasm))[0])
         self.exports: Any = wasmtime.Instance(self.store, module, imports).exports(self.store)

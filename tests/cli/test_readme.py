@@ -42,7 +42,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"sh", "python", "console", "bash", "js"}
     assert set(re.findall(r"^```(\w+)$", GUIDE, re.MULTILINE)) == {"python", "console", "yaml"}
-    assert (len(blocks(README, "python")), len(blocks(README, "console"))) == (7, 3)
+    assert (len(blocks(README, "python")), len(blocks(README, "console"))) == (8, 4)
     assert len(blocks(GUIDE, "python")) >= 12
     assert len(blocks(GUIDE, "console")) == 8
 

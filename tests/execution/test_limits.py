@@ -103,6 +103,62 @@ def test_growing_beyond_the_wasm_memory_limit_fails_an_update() -> None:
     assert number(canister.update("u").reply) == 3
 
 
+def test_growing_beyond_the_wasm_memory_limit_ends_the_message_at_the_call() -> None:
+    """What stands behind the call is not executed, whatever it would do; what stood before it is logged and counts."""
+    body = """
+      (func (export "canister_update u")
+        (call $debug_print (i32.const 0) (i32.const 6))
+        (drop (memory.grow (i32.const 1)))
+        (call $debug_print (i32.const 8) (i32.const 5))
+        (loop $l (br $l)))
+      (data (i32.const 0) "before")
+      (data (i32.const 8) "after")"""
+    _, canister = made(body, wasm_memory_limit=65536)
+    error = rejected(MEMORY_LIMIT, "was 131072 bytes", canister.update, "u")
+    assert error.result.logs == ("before",)
+    assert error.result.instructions == 1 + 2 * (1 + 1 + 5) + (1 + 300 + 1) + (100 + 6 * 52)
+    assert error.result.backtrace == ()
+
+
+def test_growth_that_the_memory_itself_refuses_does_not_end_a_message() -> None:
+    body = """
+      (func (export "canister_update u") (drop (memory.grow (i32.const 3)))
+        (call $reply64 (i64.extend_i32_s (memory.grow (i32.const 70000)))))"""
+    canister = Sandbox().create_canister(settings={"wasm_memory_limit": 65536})
+    canister.install(guest(body, "(memory 1 3)"))
+    assert number(canister.update("u").reply) == (1 << 64) - 1
+
+
+def test_a_heap_that_is_beyond_the_limit_already_lets_no_update_begin() -> None:
+    body = (
+        GROW
+        + """
+      (func (export "canister_global_timer") (call $grow))
+      (func (export "canister_update set") (drop (call $global_timer_set (i64.const 1))) (call $msg_reply))"""
+    )
+    sandbox, canister = made(body, wasm_memory_limit=65536)
+    canister.update("set")
+    sandbox.tick()
+    assert canister.status().heap_size == 2 * 65536
+    before = everything(sandbox, canister)
+    text = "limit of 65536 bytes. The peak Wasm memory usage was 131072 bytes."
+    assert rejected(MEMORY_LIMIT, text, canister.update, "set").result.instructions == 0
+    assert everything(sandbox, canister) == before
+    assert number(canister.update("q").reply) == number(canister.query("q").reply) == 3
+    canister.update_settings(wasm_memory_limit=0)
+    canister.update("set")
+
+
+@pytest.mark.parametrize("mode", ["reinstall", "upgrade"])
+def test_no_module_is_installed_whose_heap_begins_beyond_the_limit(mode: str) -> None:
+    sandbox, canister = made(GROW, wasm_memory_limit=65536)
+    before = everything(sandbox, canister)
+    hook = '(func (export "canister_init")) (func (export "canister_post_upgrade"))'
+    error = rejected(MEMORY_LIMIT, "was 196608", canister.install, guest(hook, "(memory 3)"), mode=mode)
+    assert [measure.instructions for measure in error.result.hooks] == [1]
+    assert everything(sandbox, canister) == before
+
+
 def test_the_wasm_memory_limit_does_not_bind_queries() -> None:
     _, canister = made(GROW, wasm_memory_limit=65536)
     assert number(canister.query("q").reply) == 2

@@ -65,7 +65,7 @@ class View:
         self.heap = self._heap(self.rewritten.heap) if self.rewritten.heap else None
         self.control = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(1, 1)))
         self.control.write(self.store, struct.pack("<q", 1 << 60), Cell.LEFT)
-        self.control.write(self.store, b"\xff" * 8, Cell.REFUSED)
+        self.control.write(self.store, b"\xff" * 16, Cell.REFUSED)  # and GROWABLE
         self.reinstantiate()
         for data in self.rewritten.data:
             assert self.heap is not None

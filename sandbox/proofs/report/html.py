@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox import __version__
-from sandbox.proofs.report.markup import Content, Html, element, joined
+from sandbox.markup import Content, Html, element, joined
 from sandbox.proofs.report.page_picture import page_map
 from sandbox.proofs.report.plot import Series, line_plot
 from sandbox.proofs.report.style import CSS

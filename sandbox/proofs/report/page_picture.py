@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 
-from sandbox.proofs.report.markup import Html, element
+from sandbox.markup import Html, element
 from sandbox.snapshots.inspect.picture import CLASSES, Map, Style, drawn
 
 _MOST_POINTS = 1 << 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from sandbox.canister.install import HookMeasure
 from sandbox.errors import CallRejected, ErrorCode
@@ -22,7 +23,8 @@ _REFUSED = {ErrorCode.CANISTER_CONTRACT_VIOLATION, ErrorCode.CANISTER_INVALID_WA
 def check(trial: Trial) -> Check:
     """Upgrade the canister to the new version, and report the instructions of its hooks."""
     try:
-        trial.upgraded = trial.upgrade(trial.new)
+        with trial.sandbox.profile() if trial.profiled else nullcontext():
+            trial.upgraded = trial.upgrade(trial.new)
     except CallRejected as rejected:
         trial.upgraded = rejected
         measures = rejected.result.hooks if rejected.result is not None else ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.profile import Profile
 from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import VERDICTS, Finding, Severity
 from sandbox.snapshots.diff.picture import FateMap
@@ -50,7 +51,7 @@ class Smallest:
 @dataclass(frozen=True)
 class UpgradeReport:
     """The proof of one upgrade. `accepted`: ids of findings that count as notes; `sequences`: with `explore`, the calls
-    that cause findings."""
+    that cause findings; `profile`: of the hooks of the upgrade, if it was asked for."""
 
     old: str
     new: str
@@ -58,6 +59,7 @@ class UpgradeReport:
     checks: tuple[Check, ...]
     accepted: frozenset[str] = frozenset()
     sequences: tuple[Smallest, ...] = ()
+    profile: Profile | None = field(default=None, compare=False, repr=False)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -12,6 +12,7 @@ from sandbox.api.sandbox import Sandbox
 from sandbox.candid import field_id
 from sandbox.errors import CallRejected
 from sandbox.execution import CallResult
+from sandbox.profile import Profile
 from sandbox.proofs.calls import Call
 from sandbox.proofs.upgrade.losses import Losses
 from sandbox.proofs.upgrade.observe import Observation, observe
@@ -23,9 +24,9 @@ from sandbox.proofs.upgrade.start import OWNER, Version
 class Trial:
     """A canister that is about to be upgraded from `old` to `new`, in a sandbox of its own.
 
-    `queries` are asked before and after. `upgraded`: the result of the upgrade, or the reject; `after`: the observation
-    then; `losses`: how the data differ; `snapshot`: taken before; `again`: the check of a second upgrade. Checks undo
-    what they change.
+    `queries` are asked before and after. `profiled`: whether the hooks of the upgrade are. `upgraded`: the result of
+    the upgrade, or the reject; `after`: the observation then; `losses`: how the data differ; `snapshot`: taken before;
+    `again`: the check of a second upgrade. Checks undo what they change.
     """
 
     sandbox: Sandbox
@@ -35,6 +36,7 @@ class Trial:
     queries: tuple[Call, ...]
     calls: tuple[Call, ...]
     has_state: bool
+    profiled: bool = False
     upgraded: CallResult | CallRejected | None = None
     after: Observation | None = None
     losses: Losses | None = None
@@ -56,6 +58,12 @@ class Trial:
     def limit(self) -> int:
         """The instructions that all hooks of one upgrade may execute."""
         return runtime_of(self.canister).subnet.instruction_limits.install
+
+    @property
+    def profile(self) -> Profile | None:
+        """The profile of the hooks of the upgrade, if they were profiled."""
+        result = self.upgraded.result if isinstance(self.upgraded, CallRejected) else self.upgraded
+        return None if result is None else result.profile
 
     def towards(self, new: Version) -> Trial:
         """Return the trial of an upgrade to another version from the same state; the observation before it is

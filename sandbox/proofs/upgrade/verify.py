@@ -30,6 +30,7 @@ def verify_upgrade(
     limits: InstructionLimits | None = None,
     explore: int = 0,
     seed: int = 0,
+    profile: bool = False,
     progress: Progress | None = None,
 ) -> UpgradeReport:
     """Prove the effects of an upgrade from `old` to `new` on data, interface and cost, and the ways back.
@@ -43,13 +44,16 @@ def verify_upgrade(
     `explore`: the number of sequences of at most eight generated calls that are tried on `old`; the proof goes on from
     the state that they make. `report.sequences` are the fewest calls that cause findings. The same `seed` generates the
     same calls. While they are tried, a message may execute 100 million instructions. Needs the extra
-    `canister-sandbox[explore]`.
+    `canister-sandbox[explore]`. `profile`: collect the instructions of the hooks of the upgrade by function, as
+    `report.profile`; not with `explore`, whose hooks run many times.
 
     `ProofError`, `SnapshotFileError`: the proof cannot begin; `CallRejected`: the old version cannot be installed, or
     one of the calls fails.
     """
     if explore < 0:
         raise ValueError(f"explore is the number of sequences, not {explore}")
+    if explore and profile:
+        raise ValueError("profile and explore exclude each other")
     versions = _version(old, "old"), _version(new, "new")
     made = tuple(call_of(call, versions[0].interface, "calls") for call in calls)
     asked = tuple(call_of(call, versions[0].interface, "queries") for call in queries)
@@ -57,14 +61,15 @@ def verify_upgrade(
     sandbox, canister = start.open(versions[0])
     with sandbox:
         every = {call.text: call for call in (*plain_queries(versions[0]), *asked)}
-        trial = Trial(sandbox, canister, *versions, tuple(every.values()), made, state is not None)
+        trial = Trial(sandbox, canister, *versions, tuple(every.values()), made, state is not None, profile)
         report = progress or _silent
         if explore:
             checked, sequences = _explored(trial, explore, seed, report)
         else:
             checked, sequences = tuple(checks(trial, report)), ()
     begin = f"{_described(start)}, calls made up with seed {seed}" if explore else _described(start)
-    return UpgradeReport(versions[0].name, versions[1].name, begin, checked, frozenset(accept), sequences)
+    named = versions[0].name, versions[1].name
+    return UpgradeReport(*named, begin, checked, frozenset(accept), sequences, trial.profile)
 
 
 def _explored(
