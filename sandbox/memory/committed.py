@@ -144,7 +144,7 @@ class Memory(BaseMemory):
                     written.popleft().result()
         except OSError as error:
             self.fail(error, "filling")
-        self.generation += 1
+        self.changed(None)
 
     def patch(self, parts: Sequence[Part], size: int) -> None:
         """Write ascending parts of whole pages, all inside `size`, and set the size to it; all or nothing."""
@@ -273,7 +273,7 @@ class Memory(BaseMemory):
                 self._put_back(rescue, max(self.size, size), action)
             self.fail(error, action)
         self.size = self._extent = size
-        self.generation += 1
+        self.changed(None if resized else runs)
         return written
 
     def _set_size(self, low_water: int, size: int) -> None:
@@ -309,7 +309,7 @@ class Memory(BaseMemory):
         """Undo a change that failed half-way."""
         pages, low_water = self._history.since(rescue)
         store = self.store
-        self.generation += 1
+        self.changed(None)
         try:
             if low_water < largest:
                 store.set_size(largest, low_water)
