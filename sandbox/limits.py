@@ -59,6 +59,13 @@ STABLE_ACCESS_QUERY: Final = GIB
 INGRESS_PAYLOAD: Final = 2 * MIB
 QUERY_REQUEST: Final = 4 * MIB
 INTER_CANISTER_PAYLOAD: Final = 10 * MIB
+REQUEST_BODY: Final = 5 * MIB
+"""Bytes of the body of an HTTP request (`max_request_receive_size_bytes` in `dfinity/ic`
+`rs/config/src/http_handler.rs`)."""
+REQUEST_DELEGATIONS: Final = 20
+REQUEST_TARGETS: Final = 1_000
+READ_STATE_PATHS: Final = 1_000
+READ_STATE_LABELS: Final = 127
 REPLY_REPLICATED: Final = 2 * MIB
 REPLY_QUERY: Final = 3 * MIB
 METHOD_NAME: Final = 20_000

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -108,6 +111,27 @@ def number(reply: bytes | None) -> int:
     """A little-endian number."""
     assert reply is not None
     return int.from_bytes(reply, "little")
+
+
+def operations(action: Callable[[], object]) -> int:
+    """The number of calls, of functions in Python and in C, that `action` makes: a measure that no other process
+    disturbs."""
+    count = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    gc.collect()
+    gc.disable()
+    sys.setprofile(note)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+        gc.enable()
+    return count
 
 
 def sandbox_of(canister: Canister) -> Sandbox:

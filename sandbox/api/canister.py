@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from sandbox.api import typed
 from sandbox.api.attempt import whole
 from sandbox.api.changes import Changes
-from sandbox.api.creation import SettingsValues
+from sandbox.api.creation import SettingsValues, setting_values
 from sandbox.api.gate import exclusive
 from sandbox.api.identity import Sender, sender_principal
 from sandbox.api.records import CanisterStatus, RawState, Snapshot, raw_state
@@ -158,7 +158,6 @@ class Canister:
         assert result.reply is not None
         return typed.decode_results(function, result.reply)
 
-    @whole
     def update(
         self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
@@ -167,7 +166,6 @@ class Canister:
         (`Sandbox.update`)."""
         return self._runtime.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
-    @whole
     def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
         return self._runtime.query(self.id, method, arg, sender).or_raise()
@@ -198,12 +196,12 @@ class Canister:
 
     @whole
     def update_settings(self, sender: Sender = None, **values: Unpack[SettingsValues]) -> None:
-        """Change the settings named; those not named stay. `controllers`: principals; `compute_allocation`: percent;
-        `memory_allocation`, `wasm_memory_limit`, `wasm_memory_threshold`, `log_memory_limit`: bytes;
-        `freezing_threshold`: seconds; `reserved_cycles_limit`, `minimum_incoming_canister_call_cycles`: cycles;
-        `log_visibility`, `snapshot_visibility`, `status_visibility`: `controllers`, `public`, or the principals that
-        may see it too; `environment_variables`: texts by name."""
-        self._runtime.manage(command(settings.update_settings, self._manager(sender), self.id, dict(values)))
+        """Change the settings named; those not named stay. `controllers`: principals or names of users;
+        `compute_allocation`: percent; `memory_allocation`, `wasm_memory_limit`, `wasm_memory_threshold`,
+        `log_memory_limit`: bytes; `freezing_threshold`: seconds; `reserved_cycles_limit`,
+        `minimum_incoming_canister_call_cycles`: cycles; `log_visibility`, `snapshot_visibility`, `status_visibility`:
+        `controllers`, `public`, or the users that may see it too; `environment_variables`: texts by name."""
+        self._runtime.manage(command(settings.update_settings, self._manager(sender), self.id, setting_values(values)))
 
     def status(self, sender: Sender = None) -> CanisterStatus:
         """The `canister_status` of the canister. `sender` must be allowed to see it (a controller, or whom

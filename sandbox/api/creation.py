@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
+from sandbox.api.identity import principal_of
 from sandbox.limits import PROVISIONAL_BALANCE
 from sandbox.management.upload_whole import NewCanister
 from sandbox.principal import Principal
 from sandbox.state import Visibility
 
 Viewers = Visibility | Iterable[Principal | str] | str
-"""`controllers`, `public`, or the principals that may see something besides the controllers."""
+"""`controllers`, `public`, or the principals (also names of users) that may see something besides the controllers."""
+
+_VISIBILITIES = ("log_visibility", "snapshot_visibility", "status_visibility")
 
 
 class SettingsValues(TypedDict, total=False):
@@ -42,6 +45,16 @@ def canister_index(canister_id: Principal | str) -> int:
     return int.from_bytes(raw[:8], "big")
 
 
+def setting_values(settings: SettingsValues) -> dict[str, Any]:
+    """The settings with principals where users are given by name."""
+    values: dict[str, Any] = dict(settings)
+    for name in ("controllers", *_VISIBILITIES):
+        given = values.get(name)
+        if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
+            values[name] = [principal_of(who) for who in given]
+    return values
+
+
 def new_canister(
     controllers: Iterable[Principal | str] | None = None,
     canister_id: Principal | str | None = None,
@@ -49,9 +62,9 @@ def new_canister(
     settings: SettingsValues | None = None,
 ) -> NewCanister:
     """The arguments of `Sandbox.create_canister`."""
-    update: dict[str, Any] = dict(settings or {})
+    update = setting_values(settings or {})
     if controllers is not None:
-        update["controllers"] = [Principal.of(c) for c in controllers]
+        update["controllers"] = [principal_of(c) for c in controllers]
     specified = None if canister_id is None else Principal.of(canister_id)
     amount = PROVISIONAL_BALANCE if cycles is None else cycles
     if not 0 <= amount < 1 << 128:

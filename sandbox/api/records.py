@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.limits import GIB
 from sandbox.management.sizes import snapshot_size
 from sandbox.memory import Memory
 from sandbox.principal import Principal
+from sandbox.snapshots.content_id import content_id
 from sandbox.state import CanisterState, Derived, OpenCall, Settings, SnapshotState
 from sandbox.store.checksum import snapshot_checksum
 
@@ -28,8 +29,8 @@ class Snapshot:
     `open_calls`: those that were not finished then; `automatic`: taken by a policy; `damage`: why it cannot be read any
     more, and then only the ids are true.
 
-    Pickling keeps all of that and the checksum, which is computed for it, and loses the link to the bytes: they stay in
-    the sandbox, where the id finds them."""
+    Pickling keeps all of that, the checksum and the content id, which are computed for it, and loses the link to the
+    bytes: they stay in the sandbox, where the id finds them."""
 
     id: bytes
     canister_id: Principal
@@ -42,12 +43,20 @@ class Snapshot:
     automatic: bool
     damage: str | None
     _checksum: Callable[[], bytes] = field(repr=False, compare=False)
+    _content_id: Callable[[], str] = field(repr=False, compare=False)
 
     @cached_property
     def checksum(self) -> str:
         """64 hexadecimal digits that cover every byte and every field; computed when first asked for. `StateCorrupt` if
         the snapshot is damaged."""
         return self._checksum().hex()
+
+    @cached_property
+    def content_id(self) -> str:
+        """64 hexadecimal digits that cover module, globals, heap, stable memory and certified data alone: snapshots of
+        equal content have the same, wherever they come from. Computed when first asked for; `StateCorrupt` if the
+        snapshot is damaged."""
+        return self._content_id()
 
     @property
     def taken_at(self) -> datetime:
@@ -59,11 +68,12 @@ class Snapshot:
         return f"Snapshot({self.id.hex()} of {self.canister_id}{label}, {self.total_size:,} bytes)"
 
     def __getstate__(self) -> dict[str, Any]:
+        kept: dict[str, object]
         try:
-            kept = partial(bytes.fromhex, self.checksum)
+            kept = {"_checksum": partial(bytes.fromhex, self.checksum), "_content_id": partial(str, self.content_id)}
         except StateCorrupt as error:
-            kept = partial(_refuse, error)
-        return self.__dict__ | {"_checksum": kept}
+            kept = dict.fromkeys(("_checksum", "_content_id"), partial(_refuse, error))
+        return self.__dict__ | kept
 
     def __copy__(self) -> Snapshot:
         return self
@@ -85,6 +95,7 @@ class Snapshot:
             automatic=state.automatic,
             damage=state.damage,
             _checksum=partial(_checksum, state),
+            _content_id=partial(content_id, state),
         )
 
 
@@ -93,7 +104,7 @@ def _checksum(state: SnapshotState) -> bytes:
     return snapshot_checksum(state)
 
 
-def _refuse(error: StateCorrupt) -> bytes:
+def _refuse(error: StateCorrupt) -> NoReturn:
     raise error
 
 

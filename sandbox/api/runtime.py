@@ -210,7 +210,6 @@ class SubnetRuntime:
         if name is not None:
             self.names.add(name, canister_id)
 
-    @whole
     def update(
         self, canister_id: Principal, method: str, arg: bytes, sender: Sender = None, *, max_rounds: int = ROUNDS
     ) -> CallResult:
@@ -218,7 +217,6 @@ class SubnetRuntime:
         result: CallResult = self.perform(Update(canister_id, method, arg, sender_principal(sender), max_rounds))
         return result
 
-    @whole
     def query(self, canister_id: Principal, method: str, arg: bytes, sender: Sender = None) -> CallResult:
         """Execute a query call: `Sandbox.query`."""
         result: CallResult = self.perform(Query(canister_id, method, arg, sender_principal(sender)))

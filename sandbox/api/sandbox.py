@@ -29,6 +29,7 @@ from sandbox.execution import (
     Submit,
     UntilIdle,
     certificate,
+    next_due,
 )
 from sandbox.execution.ingress import NONCE, result_of
 from sandbox.limits import ROUNDS
@@ -37,6 +38,7 @@ from sandbox.memory import Pool
 from sandbox.principal import Principal
 from sandbox.record import Header, Recording
 from sandbox.record.state_hash import hashing
+from sandbox.snapshots.portable import Progress
 from sandbox.state import InstructionLimits, Subnet
 from sandbox.store import StateDirectory
 from sandbox.store.audit import problems
@@ -201,7 +203,7 @@ class Sandbox:
     # --- who and what
 
     def identity(self, name: str) -> Principal:
-        """The principal of user `name`: always the same."""
+        """The principal of user `name`: always the same; the text of a principal is that principal."""
         return identity(name)
 
     @property
@@ -343,6 +345,42 @@ class Sandbox:
         """Rounds until no message and no due timer is left; how many it took. `StillWaiting`, which says who waits for
         whom, if `max_rounds` are not enough; what was done stays."""
         rounds: int = self._runtime.perform(UntilIdle(max_rounds))
+        return rounds
+
+    @property
+    @exclusive
+    def next_due(self) -> int | None:
+        """The time, perhaps past, at which the next timer or the next snapshot of a policy is due; None: none is."""
+        return next_due(self._runtime.environment())
+
+    @whole
+    def run_for(
+        self,
+        seconds: float = 0,
+        nanoseconds: int = 0,
+        *,
+        step: float | None = None,
+        max_rounds: int = ROUNDS,
+        progress: Progress | None = None,
+    ) -> int:
+        """Let time pass, and run what is due at its own time: timers, messages, policies; how many rounds it took.
+
+        Time moves from one of them to the next, and at most `step` seconds at once where that is given: heartbeats run
+        in each round only. `StillWaiting` if messages are left after `max_rounds` at one time; what was done stays.
+        `progress` is called with the nanoseconds that have passed and those in all.
+        """
+        span = round(seconds * 1_000_000_000) + nanoseconds
+        most = span if step is None else round(step * 1_000_000_000)
+        if span < 0 or most < 0 or (span and not most):
+            raise ValueError("time never goes back, and a step is longer than nothing")
+        begun, rounds = self.time, self.run_until_idle(max_rounds)
+        while self.time < begun + span:
+            present, due = self.time, self.next_due
+            soonest = begun + span if due is None else max(due, present + 1)
+            self.set_time(min(soonest, present + most, begun + span))
+            rounds += self.run_until_idle(max_rounds)
+            if progress is not None:
+                progress(self.time - begun, span)
         return rounds
 
     # --- state

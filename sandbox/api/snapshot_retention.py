@@ -16,6 +16,7 @@ from sandbox.management.commands import command
 from sandbox.management.retention import ALL_CANISTERS
 from sandbox.management.snapshot_rules import visible
 from sandbox.principal import Principal
+from sandbox.snapshots.content_id import content_id
 from sandbox.snapshots.portable import Progress
 from sandbox.state import Keep, Policy
 from sandbox.store import Difference, Pruned, Reading, Repository, verify
@@ -24,14 +25,16 @@ from sandbox.store.checksum import snapshot_checksum
 
 @dataclass(frozen=True)
 class Verified:
-    """What came of reading all of a snapshot again. `checksum`: 64 hexadecimal digits, recomputed from the bytes; None
-    if they differ from what they were. `on_disk`: whether it is kept in a state directory and was read from there, not
-    only in memory. `differences`: the first part that differs, or all of them if that was asked for."""
+    """What came of reading all of a snapshot again. `checksum`: 64 hexadecimal digits, recomputed from the bytes,
+    and `content_id`; None if they differ from what they were. `on_disk`: whether it is kept in a state directory and
+    was read from there, not only in memory. `differences`: the first part that differs, or all of
+    them if that was asked for."""
 
     id: bytes
     canister_id: Principal
     label: str | None
     checksum: str | None
+    content_id: str | None
     bytes_read: int
     on_disk: bool
     differences: tuple[Difference, ...]
@@ -162,6 +165,7 @@ class SnapshotKeeping(SnapshotAccess):
                     canister_id=state.canister_id,
                     label=state.label,
                     checksum=None if differences else snapshot_checksum(state).hex(),
+                    content_id=None if differences else content_id(state),
                     bytes_read=reading.read,
                     on_disk=entry is not None,
                     differences=differences,

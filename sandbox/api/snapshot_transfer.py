@@ -1,7 +1,8 @@
 """Snapshots out of a sandbox and into one: as files, as directories of dfx and icp-cli, as new canisters.
 
 Uploading is what the platform's upload is (SPECIFICATION 6.3 to 6.6): the new snapshot's source is `metadata_upload`,
-its time is now, and loading it sets timer and low-memory hook where the file says what they were, which loading the
+its time is now, which is moved forward to that of the file if it is earlier, so that the canister's clock does not go
+back; and loading it sets timer and low-memory hook where the file says what they were, which loading the
 snapshot it was downloaded from does not. All or nothing: a file that is torn or does not fit changes nothing. After an
 interruption a download goes on where it was; an upload reads the file from the beginning, and in a state directory does
 not write again what it had kept (pruning forgets that).
@@ -23,6 +24,7 @@ from sandbox.api.resolver import CanisterLike, SnapshotLike, resolve_source
 from sandbox.api.snapshot_access import SnapshotAccess
 from sandbox.canister.module import compile_module
 from sandbox.errors import CallRejected, InvalidModule, SnapshotFileCorrupt, SnapshotFileError
+from sandbox.execution import Advance
 from sandbox.management import lifecycle, upload_whole
 from sandbox.management.commands import command
 from sandbox.management.load_parts import check_globals
@@ -64,10 +66,12 @@ class SnapshotFiles(SnapshotAccess):
         path: str | Path,
         sender: Sender = None,
         progress: Progress | None = None,
+        keep_time: bool = False,
     ) -> Snapshot:
         """A new snapshot of the canister from a file or a directory, its label kept.
 
         As the platform's upload: at most 10 snapshots, and loading it sets timer and low-memory hook if they are known.
+        If the sandbox's time is earlier than that of the snapshot, it is moved forward to it, unless `keep_time`.
         `SnapshotFileCorrupt` if what is there is torn, tampered with or mixed; then nothing has changed.
         """
         self._runtime.check_writable()
@@ -79,6 +83,7 @@ class SnapshotFiles(SnapshotAccess):
             directory = self._runtime.directory
             keep = None if directory is None else directory.repository
             images, chunks = portable.filled(self._runtime.pool, content, progress, keep)
+        self._reach(content, keep_time)
         metadata = replace(metadata, chunks=chunks)
         made = self._runtime.manage(command(upload_whole.upload_whole, who, target, metadata, images)).reply
         assert isinstance(made, SnapshotState)
@@ -95,9 +100,10 @@ class SnapshotFiles(SnapshotAccess):
         cycles: int | None = None,
         settings: SettingsValues | None = None,
         name: str | None = None,
+        keep_time: bool = False,
     ) -> Canister:
         """A new canister with the state of a file, a directory, or a snapshot here, its timer included; `name`: as for
-        `Sandbox.create_canister`.
+        `Sandbox.create_canister`; `keep_time`: as for `upload`.
 
         Controllers, `settings` and `cycles` are not part of a snapshot: they are the new
         canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
@@ -117,11 +123,18 @@ class SnapshotFiles(SnapshotAccess):
                 self._runtime.management_context(creator), new.settings, new.specified_id, new.cycles
             )
             images, chunks = portable.filled(self._runtime.pool, content, progress)
+        self._reach(content, keep_time)
         metadata = replace(metadata, chunks=chunks)
         made = self._runtime.manage(command(upload_whole.create_from_upload, creator, new, metadata, images)).reply
         assert isinstance(made, Principal)
         self._runtime.name_canister(made, name)
         return Canister(self._runtime, made)
+
+    def _reach(self, content: Content, keep_time: bool) -> None:
+        """Move the time forward to that of the snapshot, if it is earlier, unless `keep_time`."""
+        missing = content.fields.taken_at - self._runtime.subnet.time
+        if missing > 0 and not keep_time:
+            self._runtime.perform(Advance(missing))
 
     def _content(self, source: SnapshotLike | Path, sender: Sender) -> Content:
         """The snapshot in a file or a directory, or the one here."""

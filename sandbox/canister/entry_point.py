@@ -52,7 +52,7 @@ def run(
         problem = failure.of_guest_trap(trap)
     if live.limited.peak:
         problem = _over_limit(live.limited.limit, live.limited.peak)
-    live.globals = None
+    live.end(execution)
     return Executed(execution, problem, min(live.used(execution.mode_bit), instructions))
 
 

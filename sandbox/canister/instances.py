@@ -16,6 +16,7 @@ from sandbox.canister.changes import Run, changed_pages, written_pages
 from sandbox.canister.module import CompiledModule, compile_module
 from sandbox.ic0 import stable as stable_api
 from sandbox.ic0 import table
+from sandbox.ic0.control import ControlMemory
 from sandbox.ic0.modes import TRACKED
 from sandbox.ic0.state import Execution, GuestTrap
 from sandbox.ic0.weights import HEAP_PAGE, HEAP_PAGE_WASM64, LOG_CAPACITY
@@ -84,12 +85,13 @@ class CanisterInstance:
         touched, self._control = _plain(stable_api.TOUCHED_PAGES), _plain(1)
         own = (self.limited,) if prepared.facts.memory else ()
         self.meter = engine.Meter(self._control.base)
+        self._facts = ControlMemory(self._control.base, {name for _, name in prepared.compiled.imports})
         self.instance = engine.Instance(
             _library(prepared.pointer),
             prepared.compiled,
             [
-                engine.Support(prepared.thunks, (self._control,)),
-                engine.Support(prepared.support, (*own, stable, touched)),
+                engine.Support(prepared.support, (self._control, *own, stable, touched)),
+                engine.Support(prepared.thunks, ()),
             ],
             self.meter,
         )
@@ -119,7 +121,13 @@ class CanisterInstance:
         execution.heap = self.guest if self.prepared.facts.memory else None
         execution.meter = meter
         self.instance.context.subject = execution
+        self._facts.give(execution)
         meter.start(instructions)
+
+    def end(self, execution: Execution) -> None:
+        """Move what the system calls of the message left to its execution."""
+        self._facts.take(execution)
+        self.globals = None
 
     def used(self, mode: int) -> int:
         """Instructions of the message in this mode, which has ended; its changed heap pages included."""

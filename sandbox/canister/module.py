@@ -27,9 +27,9 @@ class CompiledModule:
     rewritten: wasm.Rewritten
     compiled: engine.Compiled
     support: engine.Compiled
-    """Stable memory in WebAssembly; defines heap and stable memory."""
+    """Stable memory in WebAssembly; defines the control memory, heap and stable memory."""
     thunks: engine.Compiled
-    """All other system calls; defines the control memory."""
+    """All other system calls, over the memories of `support`."""
 
     @property
     def hash(self) -> bytes:
@@ -100,5 +100,5 @@ def _prepare(code: WasmModule) -> CompiledModule:
         rewritten=wasm.rewrite(facts),
         compiled=runtime.compile_made(f"rewrite {wasm.REWRITE}", binary, lambda: wasm.rewritten_code(facts)),
         support=runtime.compile_text(companion),
-        thunks=runtime.compile_text(thunks.thunks_wat(facts.pointer)),
+        thunks=runtime.compile_text(thunks.thunks_wat(facts.pointer, has_heap=memory is not None)),
     )

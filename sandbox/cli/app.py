@@ -19,7 +19,7 @@ from sandbox.api.names import Names
 from sandbox.api.resolver import resolve_canister
 from sandbox.cli.options import Command, F, Group, Misuse, SharedOptions, canister_argument
 from sandbox.cli.render import output
-from sandbox.errors import CallRejected, PrincipalError, StateWarning
+from sandbox.errors import CallRejected, PrincipalError, StateWarning, StillWaiting
 from sandbox.principal import Principal
 
 __all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "user", "with_app"]
@@ -60,10 +60,10 @@ class App(SharedOptions):
     ) -> Iterator[Session]:
         """Open and lock the state; `create` it if absent, else an absent state is an empty one in memory.
 
-        It is saved at the end, also after a reject, whose log records stay. After any other exception it is not saved.
-        Without `save` it is opened read-only.
+        It is saved at the end, also after a reject, whose log records stay, and where calls wait for more rounds than
+        were allowed. After any other exception it is not saved. Without `save` it is opened read-only.
         """
-        rejection: CallRejected | None = None
+        answer: CallRejected | StillWaiting | None = None
         with closing(self._open(create, not save, max_snapshots)) as sandbox:
             names = runtime_of(sandbox).names
             names.prune({canister.id for canister in sandbox.canisters()})
@@ -71,13 +71,13 @@ class App(SharedOptions):
             sandbox.on_log = session.print_log
             try:
                 yield session
-            except CallRejected as error:
-                rejection = error
+            except (CallRejected, StillWaiting) as error:
+                answer = error
             if save:
                 sandbox.save()
                 names.save()
-        if rejection is not None:
-            raise rejection
+        if answer is not None:
+            raise answer
 
     def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
         if not create and not self.state.exists():
@@ -113,13 +113,7 @@ class Session:
 
     def who(self, text: str) -> Principal:
         """A principal given as such, or by the name of a canister, or else as the name of a user."""
-        named = self.names.get(text)
-        if named is not None:
-            return named
-        try:
-            return Principal.from_text(text)
-        except PrincipalError:
-            return user(text)
+        return self.names.get(text) or user(text)
 
     def title(self, canister_id: Principal) -> str:
         """`name (id)`, or the id."""
@@ -133,10 +127,11 @@ class Session:
 
 
 def user(name: str) -> Principal:
-    """Return the principal of the user with this name. Misuse if the name is empty or blank."""
-    if not name.strip():
-        raise Misuse("the name of a user cannot be empty")
-    return identity(name)
+    """Return the principal with this text, or that of the user with this name. Misuse as for `identity`."""
+    try:
+        return identity(name)
+    except PrincipalError as error:
+        raise Misuse(str(error)) from None
 
 
 def with_app(function: F) -> F:

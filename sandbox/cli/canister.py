@@ -13,9 +13,8 @@ from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argum
 from sandbox.cli.calls import call, install, query
 from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
-from sandbox.cli.snapshot.transfer import create_from
+from sandbox.cli.snapshot.transfer import create_from, keep_time_option
 from sandbox.cli.state import recover
-from sandbox.errors import StillWaiting
 from sandbox.principal import Principal
 from sandbox.wasm import decode_module, read_facts
 
@@ -38,13 +37,15 @@ def canister() -> None:
     metavar="SNAPSHOT",
     help="Its initial state: an .icsnap file, a snapshot directory, or the id or label of a snapshot [empty]",
 )
+@keep_time_option
 @setting_options
 @with_app
-def create(app: App, name: str | None, source: str | None, **options: Any) -> None:
+def create(app: App, name: str | None, source: str | None, keep_time: bool, **options: Any) -> None:
     """Create a canister, and give it the name NAME.
 
     Its controller is the user given with --as, unless --controller is given. It is empty, unless --from gives a
-    snapshot whose state it gets.
+    snapshot whose state it gets. If the time of the sandbox is earlier than that of the snapshot, it is moved forward
+    to it.
     """
     problem = None if name is None else problem_with(name)
     if problem is not None:
@@ -58,7 +59,7 @@ def create(app: App, name: str | None, source: str | None, **options: Any) -> No
         if source is None:
             made = session.sandbox.create_canister(**arguments)
         else:
-            made = create_from(app, session, source, arguments)
+            made = create_from(app, session, source, {**arguments, "keep_time": keep_time})
         if name is not None:
             session.names.add(name, made.id)
         title = session.title(made.id)
@@ -150,16 +151,10 @@ def _simple(name: str, done: str, text: str) -> click.Command:
 
     @with_app
     def run(app: App, canister: str) -> None:
-        unfinished = None
         with app.session() as session:
             target = session.canister(canister)
             title = session.title(target.id)
-            try:
-                getattr(target, name)(app.sender)
-            except StillWaiting as waiting:  # the state of the wait is saved, then the error is raised
-                unfinished = waiting
-        if unfinished is not None:
-            raise unfinished
+            getattr(target, name)(app.sender)
         app.emit({"canister_id": target.id, "done": done}, Text.assemble((f"{done} ", "green"), title))
 
     return Command(name, callback=run, params=[click.Argument(["canister"], metavar="CANISTER")], help=text)

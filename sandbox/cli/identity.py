@@ -13,7 +13,8 @@ from sandbox.cli.app import App, Command, user, with_app
 def identity(app: App, name: str | None) -> None:
     """Print the principal of user NAME, or of the user given with --as.
 
-    A principal depends on the name alone: the same name gives the same principal in every state.
+    A principal depends on the name alone: the same name gives the same principal in every state. A NAME that is a
+    principal is printed as it is.
     """
     user_name = app.user if name is None else name
     principal = user(user_name)

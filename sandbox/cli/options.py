@@ -54,7 +54,7 @@ SHARED = (
         "DIR",
         "Directory of the state [.canister-sandbox]",
     ),
-    ("--as", "user", str, "NAME", "User who sends the calls: any name, or 'anonymous' [default]"),
+    ("--as", "user", str, "WHO", "User who sends the calls: any name, 'anonymous', or a principal [default]"),
     ("--output", "output", click.Choice(["text", "json"]), None, "Format of the results [text]"),
     ("--lock-timeout", "lock_timeout", click.FloatRange(0), "SECONDS", "How long to wait for another process [10]"),
 )

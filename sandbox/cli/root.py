@@ -24,11 +24,17 @@ COMMANDS = {
     "replay": LazyCommand(
         "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
     ),
+    "run": LazyCommand("sandbox.cli.time", "run", "Execute rounds until no message and no due timer is left."),
+    "serve": LazyCommand("sandbox.cli.serve", "serve", "Serve the state to agents and tools, as a replica does."),
     "snapshot": LazyCommand(
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),
     "state": LazyCommand("sandbox.cli.state", "state", "Check the files of the state directory."),
     "stubs": LazyCommand("sandbox.cli.stubs", "stubs", "Write a typed client of the interface of MODULE, in Python."),
+    "tick": LazyCommand(
+        "sandbox.cli.time", "tick", "Execute one round, or ROUNDS: due timers and heartbeats, then messages."
+    ),
+    "time": LazyCommand("sandbox.cli.time", "time", "Show the time of the sandbox, or let time pass."),
     "verify": LazyCommand(
         "sandbox.cli.verify", "verify", "Run the scenarios in FILE..., and report what is not as expected."
     ),

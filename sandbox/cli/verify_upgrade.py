@@ -92,7 +92,7 @@ def verify_upgrade(app: App, old: Path, new: Path, **options: object) -> int:
                 progress=lambda name: progress(f"{name} ..."),
             )
     except CallRejected as rejected:
-        raise Misuse(f"the proof cannot begin: {rejected.message}") from rejected
+        raise Misuse(f"the proof cannot begin with {before.name}: {rejected.message}") from rejected
     except (ProofError, CallFileError) as error:
         raise Misuse(str(error)) from error
     if state is not None and state != Path(str(source)):

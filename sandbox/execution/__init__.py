@@ -6,7 +6,7 @@ from sandbox.execution.inputs import Advance, Input, Managed, Round, Submit, Unt
 from sandbox.execution.management import carry_out
 from sandbox.execution.queries import Query, query
 from sandbox.execution.result import CallResult
-from sandbox.execution.rounds import run_round, run_until_idle, submit, update
+from sandbox.execution.rounds import next_due, run_round, run_until_idle, submit, update
 from sandbox.execution.snapshot_query import query_snapshot
 from sandbox.execution.time import advance
 
@@ -25,6 +25,7 @@ __all__ = [
     "advance",
     "carry_out",
     "certificate",
+    "next_due",
     "perform",
     "query",
     "query_snapshot",

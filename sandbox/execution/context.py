@@ -13,6 +13,7 @@ from sandbox.canister.module import compile_module
 from sandbox.errors import ErrorCode, Reject, RejectCode
 from sandbox.execution.fees import Fees, fees_of
 from sandbox.execution.logs import reads_logs
+from sandbox.execution.result import CallResult
 from sandbox.ic0.modes import RQ, RT, RY, C, Mode, T, U
 from sandbox.ic0.state import Environment, Execution
 from sandbox.management.transition import Hooks
@@ -46,6 +47,10 @@ class ExecutionEnvironment:
     """Instructions for which compiling modules counted so far."""
     passed_on: Exception | None = None
     """An exception of the function that answers HTTP outcalls, which goes on to the user: the caller has its reject."""
+    awaited: int = 0
+    """The number of the user's call whose caller waits for its answer; 0 if none waits."""
+    answered: CallResult | None = None
+    """The answer to that call."""
     fees: Fees = field(init=False)
     """The fees in force, which do not change while this environment is used."""
 
@@ -71,7 +76,7 @@ class ExecutionEnvironment:
             caller=caller,
             time=subnet.time,
             subnet_id=key.subnet_id,
-            controllers=frozenset(state.settings.controllers),
+            controllers=state.settings.controllers,
             status=state.status.value,
             version=state.version,
             global_timer=state.global_timer,

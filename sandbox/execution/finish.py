@@ -63,7 +63,11 @@ def finish(
     if execution.calls:
         _send(env, state, context, execution.calls)
     if execution.response is not None:
-        context = respond(env, context, _answer(execution))
+        answer(env, context, _answer(execution))
+        if not context.outstanding:
+            _remove(env, context)
+            return
+        context = evolve(context, responded=True, available=0)
     close(env, context)
 
 
@@ -129,8 +133,16 @@ def prepaid_answer(env: ExecutionEnvironment, call: Call) -> int:
 
 
 def respond(
-    env: ExecutionEnvironment, context: CallContext, answer: bytes | Reject, backtrace: tuple[str, ...] = ()
+    env: ExecutionEnvironment, context: CallContext, said: bytes | Reject, backtrace: tuple[str, ...] = ()
 ) -> CallContext:
+    """Send the answer to the caller; return the context that has it."""
+    answer(env, context, said, backtrace)
+    return evolve(context, responded=True, available=0)
+
+
+def answer(
+    env: ExecutionEnvironment, context: CallContext, said: bytes | Reject, backtrace: tuple[str, ...] = ()
+) -> None:
     """Send the answer to the caller, with the cycles that were not accepted.
 
     Canisters receive error codes of executions, none of the management canister's (`dfinity/ic`
@@ -138,22 +150,25 @@ def respond(
     """
     origin = context.origin
     if isinstance(origin, UserOrigin):
-        result = env.subnet.results[origin.message_id] = CallResult(
+        result = CallResult(
             canister_id=context.canister_id,
             method=context.method,
-            reply=answer if isinstance(answer, bytes) else None,
-            reject=_to_user(answer) if isinstance(answer, Reject) else None,
+            reply=said if isinstance(said, bytes) else None,
+            reject=_to_user(said) if isinstance(said, Reject) else None,
             instructions=context.instructions,
             logs=tuple(env.printed),
             backtrace=backtrace,
         )
+        if origin.message_id == env.awaited:
+            env.answered = result
+            return
+        env.subnet.results[origin.message_id] = result
         if origin.request_id:
             record_answer(env.subnet, origin.request_id, result)
     elif isinstance(origin, CanisterOrigin):
-        if isinstance(answer, Reject) and context.canister_id == Principal.management():
-            answer = replace(answer, error_code=None)
-        env.subnet.queue.append(Response(origin.callback_id, origin.canister_id, answer, context.available))
-    return evolve(context, responded=True, available=0)
+        if isinstance(said, Reject) and context.canister_id == Principal.management():
+            said = replace(said, error_code=None)
+        env.subnet.queue.append(Response(origin.callback_id, origin.canister_id, said, context.available))
 
 
 def _to_user(reject: Reject) -> Reject:
@@ -168,7 +183,13 @@ def close(env: ExecutionEnvironment, context: CallContext, failure: Failure | No
         subnet.contexts[context.id] = context
         return
     if not context.responded:
-        respond(env, context, _no_answer(env, context, failure), failure.backtrace if failure else ())
+        answer(env, context, _no_answer(env, context, failure), failure.backtrace if failure else ())
+    _remove(env, context)
+
+
+def _remove(env: ExecutionEnvironment, context: CallContext) -> None:
+    """Remove a context that is done; a stopping canister may be stopped then."""
+    subnet = env.subnet
     subnet.contexts.pop(context.id, None)
     state = subnet.canisters.get(context.canister_id)
     if state is not None and state.status is Status.STOPPING:

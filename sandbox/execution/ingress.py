@@ -49,13 +49,13 @@ def content_of(
     }
 
 
-def check_expiry(subnet: Subnet, expiry: int) -> None:
+def check_expiry(now: int, expiry: int) -> None:
     """`RequestExpired` unless `expiry` is between now and five and a half minutes from now."""
-    last = subnet.time + KEPT + _DRIFT
-    if not subnet.time <= expiry <= last:
+    last = now + KEPT + _DRIFT
+    if not now <= expiry <= last:
         raise RequestExpired(
             "Invalid request expiry: Specified ingress_expiry not within expected range: Minimum allowed expiry: "
-            f"{clock(subnet.time)}, Maximum allowed expiry: {clock(last)}, Provided expiry:        {clock(expiry)}"
+            f"{clock(now)}, Maximum allowed expiry: {clock(last)}, Provided expiry:        {clock(expiry)}"
         )
 
 

@@ -116,7 +116,7 @@ def _submit(env: ExecutionEnvironment, action: Submit) -> int:
     if submission is not None and submission.known:
         return submission.number
     if action.expiry is not None:
-        ingress.check_expiry(subnet, action.expiry)
+        ingress.check_expiry(subnet.time, action.expiry)
     if submission is not None:
         del subnet.submissions[name]
     subnet.submissions[name] = Submission(number, action.canister_id, action.method, action.sender, action.expiry or 0)

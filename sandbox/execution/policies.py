@@ -42,18 +42,27 @@ def take_due(env: ExecutionEnvironment) -> None:
         return
     for state in list(subnet.canisters.values()):
         policy = _policy(subnet, state)
-        if policy is None or not policy.every or state.code is None or state.damage is not None:
-            continue
-        if _is_due(subnet, state, policy):
+        due = None if policy is None else _due(subnet, state, policy)
+        if policy is not None and due is not None and due <= subnet.time:
             subnet.canisters[state.id] = _with(subnet, policy, state, of=state, label="scheduled")
 
 
-def _is_due(subnet: Subnet, state: CanisterState, policy: Policy) -> bool:
+def next_due(subnet: Subnet) -> int | None:
+    """The time at which the next snapshot is to be taken; None if none is before a canister changes."""
+    pairs = ((state, _policy(subnet, state)) for state in subnet.canisters.values())
+    times = (_due(subnet, state, policy) for state, policy in pairs if policy is not None)
+    return min((due for due in times if due is not None), default=None)
+
+
+def _due(subnet: Subnet, state: CanisterState, policy: Policy) -> int | None:
+    """The time at which the next snapshot of a canister is to be taken; None if it has none to come or has not
+    changed."""
+    if not policy.every or state.code is None or state.damage is not None:
+        return None
     own = [snapshot for snapshot in state.snapshots if snapshot.automatic]
     if not own:
-        return True
-    old = subnet.time - own[-1].taken_at >= policy.every * 1_000_000_000
-    return old and own[-1].canister_version != state.version
+        return subnet.time
+    return None if own[-1].canister_version == state.version else own[-1].taken_at + policy.every * 1_000_000_000
 
 
 def _policy(subnet: Subnet, state: CanisterState) -> Policy | None:

@@ -60,6 +60,16 @@ def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
     """Queue a user's call; return None, or the result with its reject, which is also recorded as its answer.
 
     `StateCorrupt` if the canister's memory on disk is damaged."""
+    refused = _let_in(env, message)
+    if refused is None:
+        env.subnet.queue.append(message)
+    else:
+        env.subnet.results[message.message_id] = refused
+    return refused
+
+
+def _let_in(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
+    """Check and charge a user's call; return None, or the result with its reject."""
     state = env.subnet.canisters.get(message.canister_id)
     if state is not None:
         state.check_intact()
@@ -68,9 +78,6 @@ def submit(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
         refused = ingress.full(env.subnet, message)
     if refused is None:
         time.charge_ingress(env, message)
-        env.subnet.queue.append(message)
-    else:
-        env.subnet.results[message.message_id] = refused
     return refused
 
 
@@ -79,12 +86,13 @@ def update(env: ExecutionEnvironment, message: Ingress, most: int = ROUNDS) -> C
 
     `StillWaiting` if it has no answer within `most` rounds: it is then a submitted call, as if `submit` had taken it.
     """
-    submit(env, message)
-    results, number = env.subnet.results, message.message_id
-    if until(env, lambda: number in results, most):
-        result = results.pop(number)
-        assert isinstance(result, CallResult)
-        return result
+    refused = _let_in(env, message)
+    if refused is not None:
+        return refused
+    env.awaited = message.message_id
+    if until(env, lambda: env.answered is not None, most, message):
+        assert env.answered is not None
+        return env.answered
     name = ingress.keep(env.subnet, message)
     text = f"{message.canister_id}.{message.method} has no answer {_within(env, most)}"
     raise StillWaiting(f"{text}: {waiting.described(env.subnet)}", name)
@@ -98,10 +106,17 @@ def stop(env: ExecutionEnvironment, canister_id: Principal, most: int = ROUNDS) 
         raise StillWaiting(f"{text}: {waiting.described(env.subnet, canister_id)}")
 
 
-def until(env: ExecutionEnvironment, done: Callable[[], bool], most: int) -> bool:
-    """Execute messages until `done()`; False if it is not within `most` rounds or no message is left."""
+def until(env: ExecutionEnvironment, done: Callable[[], bool], most: int, last: Message | None = None) -> bool:
+    """Execute messages until `done()`; False if it is not within `most` rounds or no message is left. `last`: a message
+    that comes after those in the queue; where there are none, it does not go through the queue."""
+    direct = last is not None and not env.subnet.queue and most > 0
+    if last is not None and not direct:
+        env.subnet.queue.append(last)
     for _ in range(most):
         end = _RoundEnd(env)
+        if direct and last is not None:
+            _execute(env, last)
+            end.count, direct = 1, False
         while not done():
             if end.reached or not step(env):
                 break
@@ -153,6 +168,12 @@ def run_round(env: ExecutionEnvironment) -> int:
     while not end.reached and step(env):
         end.count += 1
     return len(due) + end.count
+
+
+def next_due(env: ExecutionEnvironment) -> int | None:
+    """The time, perhaps past, at which the next timer or snapshot of a policy is due; None if there is none."""
+    times = (tasks.next_timer(env), policies.next_due(env.subnet))
+    return min((due for due in times if due is not None), default=None)
 
 
 def run_until_idle(env: ExecutionEnvironment, most: int = ROUNDS) -> int:

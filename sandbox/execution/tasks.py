@@ -27,12 +27,29 @@ def due(env: ExecutionEnvironment, heartbeats: bool = True) -> list[Task]:
     tasks: list[Task] = []
     for canister_id in sorted(env.subnet.canisters):
         state = env.subnet.canisters[canister_id]
-        if state.status is not Status.RUNNING or state.code is None or state.damage is not None:
+        if not _runs(state):
             continue
         kinds = [kind for kind in _MODES if (heartbeats or kind != "heartbeat") and _due(env, state, kind)]
         if kinds and cannot_pay(env, state, state.id) is None:
             tasks.extend(Task(canister_id, kind) for kind in kinds)
     return tasks
+
+
+def next_timer(env: ExecutionEnvironment) -> int | None:
+    """The time at which the next timer is due; None if no canister has one that could run."""
+    return min(
+        (
+            state.global_timer
+            for state in env.subnet.canisters.values()
+            if state.global_timer > 0 and _runs(state) and _exports(state, "global_timer")
+            if cannot_pay(env, state, state.id) is None
+        ),
+        default=None,
+    )
+
+
+def _runs(state: CanisterState) -> bool:
+    return state.status is Status.RUNNING and state.code is not None and state.damage is None
 
 
 def _due(env: ExecutionEnvironment, state: CanisterState, kind: str) -> bool:
@@ -46,7 +63,7 @@ def _due(env: ExecutionEnvironment, state: CanisterState, kind: str) -> bool:
 def execute(env: ExecutionEnvironment, task: Task) -> None:
     """Run a task if it is still due. The timer is switched off before it runs, and stays off if it traps."""
     state = env.subnet.canisters.get(task.canister_id)
-    if state is None or state.status is not Status.RUNNING or state.damage or not _due(env, state, task.kind):
+    if state is None or not _runs(state) or not _due(env, state, task.kind):
         return
     if cannot_pay(env, state, state.id) is not None:
         return

@@ -64,12 +64,19 @@ def msg_deadline(x: Execution) -> int:
     return x.env.deadline
 
 
+def _go_on_with_reply(x: Execution) -> None:
+    """Take over a reply that was begun without the host."""
+    if x.control is not None:
+        x.control.take_reply(x)
+
+
 def _reply_limit(x: Execution) -> int:
     return REPLY_QUERY if x.mode_bit & _QUERIES else REPLY_REPLICATED
 
 
 def msg_reply_data_append(x: Execution, src: int, size: int) -> None:
     """Append to the reply; the buffer belongs to this execution alone."""
+    _go_on_with_reply(x)
     if x.responded:
         raise violation("ic0.msg_reply_data_append: the call is already replied.")
     total, limit = len(x.reply_data) + size, _reply_limit(x)
@@ -80,6 +87,7 @@ def msg_reply_data_append(x: Execution, src: int, size: int) -> None:
 
 
 def msg_reply(x: Execution) -> None:
+    _go_on_with_reply(x)
     if x.responded:
         raise violation("ic0.msg_reply: the call is already replied")
     x.response = Replied(bytes(x.reply_data))
@@ -87,6 +95,7 @@ def msg_reply(x: Execution) -> None:
 
 
 def msg_reject(x: Execution, src: int, size: int) -> None:
+    _go_on_with_reply(x)
     if x.responded:
         raise violation("ic0.msg_reject: the call is already replied")
     limit = _reply_limit(x)

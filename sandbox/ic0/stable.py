@@ -1,8 +1,8 @@
 """Stable memory: interface specification, "Stable memory". The functions are WebAssembly, so that no access leaves it.
 
-`companion_wat` writes a module that defines and exports the canister's `heap` and `stable` memories and the functions
-`stable64_*` (and `stable_*` for 32-bit modules). Semantics, order of checks and texts follow `dfinity/ic`
-`rs/embedders/src/wasm_utils/system_api_replacements.rs` and `linker.rs`:
+`companion_wat` writes a module that defines and exports the control memory (`wasm.control`), the canister's `heap` and
+`stable` memories and the functions `stable64_*` (and `stable_*` for 32-bit modules). Semantics, order of checks and
+texts follow `dfinity/ic` `rs/embedders/src/wasm_utils/system_api_replacements.rs` and `linker.rs`:
 
 - an access of size 0 returns at once, except that `stable_write` checks stable memory's size and range first;
 - then size of stable memory (32-bit functions), range in stable memory, the limits below, range in the heap; where an
@@ -45,9 +45,8 @@ from sandbox.wasm import Cell
 PAGE = 4096
 """The unit in which accesses are counted."""
 TOUCHED_PAGES = -(-STABLE_MEMORY // PAGE * 8 // WASM_PAGE)
-MEMORIES = ("heap", "stable", "touched")
+MEMORIES = ("control", "heap", "stable", "touched")
 """In definition order; a module without a memory has no `heap`."""
-
 _LONG = int(I | G)
 _QUERIES = int(RQ | NRQ | TQ | CQ | CRY | CRT | CC | F)
 
@@ -96,8 +95,8 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
     """The companion module as text, for a heap of `heap_min` to `heap_max` pages.
 
     `heap_min` None: the canister's module has no memory; then every access of a size other than 0 that is inside stable
-    memory is out of the heap's bounds. Imports of module `sandbox`: memory `control`; function `fail`, which gets a
-    `StableFailure` and traps.
+    memory is out of the heap's bounds. Imported from module `sandbox`: function `fail`, which gets a `StableFailure`
+    and traps.
     """
     has_heap = heap_min is not None
     word = "i64 " if pointer64 else ""
@@ -122,7 +121,7 @@ def companion_wat(pointer64: bool, heap_min: int | None, heap_max: int | None = 
     }
     parts = [
         f'(module ${OWN_MODULES} (import "sandbox" "fail" (func $fail (param i32)))',
-        '(import "sandbox" "control" (memory $control 1 1))',
+        '(memory $control (export "control") 1 1)',
         f'(memory $heap (export "heap") {limits})' if has_heap else "",
         f'(memory $stable (export "stable") i64 0 {STABLE_PAGES})',
         f"(memory $touched {TOUCHED_PAGES} {TOUCHED_PAGES})",

@@ -8,8 +8,9 @@ them after a trap.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sandbox.engine.guest import GuestMemory
 from sandbox.engine.metering import Meter
@@ -28,15 +29,18 @@ class GuestTrap(Exception):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Environment:
-    """The subnet and the caller as one execution sees them. Times in nanoseconds since 1970, amounts in cycles."""
+    """The subnet and the caller as one execution sees them. Times in nanoseconds since 1970, amounts in cycles.
+
+    Not frozen, because one is made for each execution: a frozen record costs three times as much.
+    """
 
     canister_id: Principal
     caller: Principal
     time: int
     subnet_id: Principal = field(default_factory=Principal.management)
-    controllers: frozenset[Principal] = frozenset()
+    controllers: Collection[Principal] = ()
     status: int = 1
     version: int = 0
     global_timer: int = 0
@@ -90,6 +94,13 @@ class Rejected:
     message: str
 
 
+class ReplyHolder(Protocol):
+    """Where a reply is put together without the host (`control`)."""
+
+    def take_reply(self, x: Execution) -> None:
+        """Move the reply so far to the execution, which goes on with it."""
+
+
 class Execution:
     """One running execution: input, guest memory, effects so far."""
 
@@ -102,6 +113,7 @@ class Execution:
         "calls",
         "certificate",
         "certified_data",
+        "control",
         "env",
         "global_timer",
         "heap",
@@ -146,6 +158,7 @@ class Execution:
         # the guest, set by `canister` when the instance is there
         self.heap: GuestMemory | None = None
         self.meter: Meter | None = None
+        self.control: ReplyHolder | None = None
         self.on_log: Callable[[str], None] | None = None
         # effects
         self.reply_data = bytearray()

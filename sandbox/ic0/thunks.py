@@ -1,15 +1,16 @@
-"""The functions that modules import as `ic0`: WebAssembly that pays for the call, checks the limit, and calls the host.
+"""The functions that modules import as `ic0`: WebAssembly that pays for the call, checks the limit, and answers it or
+calls the host.
 
-`thunks_wat` writes the module for one pointer type. It defines the control memory (`sandbox.wasm.control`) and exports
-each function of the table under its name, except those for stable memory, which are in `ic0.stable`. Paying comes
-before the host looks at the arguments; a call that then traps has paid. `performance_counter` needs no host, except to
-refuse a wrong type.
+`thunks_wat` writes the module for one pointer type. It exports each function of the table under its name, except those
+for stable memory, which are in `ic0.stable`. Paying comes before the arguments are looked at; a call that then traps
+has paid. Calls that need no host are answered by `ic0.answers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sandbox.ic0.answers import answer, heap_helpers, load
 from sandbox.ic0.function import SystemApiFunction
 from sandbox.ic0.table import SYSTEM_API
 from sandbox.ic0.weights import LOG_CAPACITY, LOGGED_BYTE, STORED_BYTE, Charge, charge_of
@@ -37,13 +38,17 @@ PAY = f"""
 """`$pay` takes instructions from the counter in memory `$control`, and ends the execution if it is then negative."""
 
 
-def thunks_wat(pointer: str) -> str:
-    """The module as text; `pointer`: the letter of the canister's pointer type."""
+def thunks_wat(pointer: str, has_heap: bool) -> str:
+    """The module as text; `pointer`: the letter of the canister's pointer type. Imports from module `sandbox`: memories
+    `control` and, with `has_heap`, `heap`."""
     rows = [row for row in SYSTEM_API if row.function is not None and (pointer == "i" or not row.only_32_bit)]
+    memories = ['(import "sandbox" "control" (memory $control 1 1))']
+    if has_heap:
+        memories.append(f'(import "sandbox" "heap" (memory $heap {_LETTERS[pointer]} 0))')
     imports = (f'(import "{HOST}" "{row.name}" (func $host_{row.name} {_type(row, pointer)}))' for row in rows)
-    functions = (part for row in rows for part in _thunk(row, pointer))
-    memory = '(memory $control (export "control") 1 1)'
-    return "\n".join((f"(module ${OWN_MODULES}", *imports, memory, PAY, *functions, ")"))
+    helpers = heap_helpers(pointer) if has_heap else ""
+    functions = (part for row in rows for part in _thunk(row, pointer, has_heap))
+    return "\n".join((f"(module ${OWN_MODULES}", *imports, *memories, PAY, helpers, *functions, ")"))
 
 
 def _type(row: SystemApiFunction, pointer: str) -> str:
@@ -53,14 +58,11 @@ def _type(row: SystemApiFunction, pointer: str) -> str:
     return f"(param {words(row.params)}) (result {words(row.results)})"
 
 
-def _thunk(row: SystemApiFunction, pointer: str) -> Iterator[str]:
+def _thunk(row: SystemApiFunction, pointer: str, has_heap: bool) -> Iterator[str]:
     arguments = " ".join(f"(local.get {k})" for k in range(len(row.params)))
     yield f'(func ${row.name} (export "{row.name}") {_type(row, pointer)}'
     yield f"(call $pay {_amount(charge_of(row.name), row.params.replace('I', pointer))})"
-    if row.name == "performance_counter":
-        executed = f"(i64.sub {_cell(Cell.LIMIT)} {_cell(Cell.LEFT)})"
-        yield f"(if (i32.eqz (local.get 0)) (then (return {executed})))"
-        yield f"(if (i32.eq (local.get 0) (i32.const 1)) (then (return (i64.add {_cell(Cell.EARLIER)} {executed}))))"
+    yield answer(row, pointer, has_heap)
     yield f"(call $host_{row.name} {arguments}))"
 
 
@@ -72,11 +74,7 @@ def _amount(charge: Charge, params: str) -> str:
         if charge.per_byte:
             amount = f"(i64.add {amount} (i64.mul {size} (i64.const {charge.per_byte})))"
         if charge.logs:
-            stored = f"(i64.mul (call $least {size} {_cell(Cell.LOG_ROOM)}) (i64.const {STORED_BYTE}))"
+            stored = f"(i64.mul (call $least {size} {load(Cell.LOG_ROOM)}) (i64.const {STORED_BYTE}))"
             logged = f"(i64.mul (call $least {size} (i64.const {LOG_CAPACITY})) (i64.const {LOGGED_BYTE}))"
             amount = f"(i64.add {amount} (i64.add {logged} {stored}))"
     return amount
-
-
-def _cell(cell: Cell) -> str:
-    return f"(i64.load $control (i32.const {cell}))"

@@ -92,10 +92,15 @@ def snapshot_globals(snapshot: SnapshotState) -> Globals:
     if snapshot.via_hooks:
         return ()
     assert snapshot.code is not None
+    return globals_of_code(snapshot.code, snapshot.globals)
+
+
+def globals_of_code(code: WasmModule, saved: bytes) -> Globals:
+    """All globals of a module in the order of the specification; `saved`: the values of its mutable ones."""
     values = []
-    for slot in compile_module(snapshot.code).rewritten.snapshot_globals:
+    for slot in compile_module(code).rewritten.snapshot_globals:
         bits = slot.value or 0
         if slot.offset is not None:
-            bits = int.from_bytes(snapshot.globals[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
+            bits = int.from_bytes(saved[slot.offset : slot.offset + wasm.SIZES[slot.type]], "little")
         values.append((slot.type, bits))
     return tuple(values)

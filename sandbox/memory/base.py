@@ -43,8 +43,7 @@ class BaseMemory:
     @property
     def name(self) -> str:
         """The name by which `Pool.open` opens the memory again; empty for a memory that is not on disk."""
-        path = getattr(self.store, "path", None)
-        return path.name if path is not None else ""
+        return self.store.name
 
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of the committed bytes [offset, offset + length); ValueError if they are not all inside."""

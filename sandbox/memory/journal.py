@@ -57,7 +57,7 @@ class Journal:
 
     def __init__(self, path: Path, directory: Path, durable: bool) -> None:
         self.path = path
-        self.deleted: list[str] = []
+        self.deleted: set[str] = set()
         self._directory = directory
         self._durable = durable
         self._renamed = False
@@ -128,11 +128,11 @@ class Journal:
     def delete(self, name: str) -> None:
         """Delete a file when the journal ends."""
         self._append(_encode(Record(_DELETED, name)))
-        self.deleted.append(name)
+        self.deleted.add(name)
 
     def end(self) -> None:
         """Make everything since begin final, on the disk itself. May be repeated after an OSError."""
-        for name in sorted((self._saved.keys() | self._created) - set(self.deleted)):
+        for name in sorted((self._saved.keys() | self._created) - self.deleted):
             file = self._directory / name
             if name in self._saved or file.exists():  # one that was about to be created may never have been
                 host.sync(file)
@@ -144,7 +144,7 @@ class Journal:
                 os.rename(self.path, _done(self.path))
                 self._renamed = True
             host.sync(self.path.parent)
-            _finish(self.path, self._directory, self.deleted)
+            _finish(self.path, self._directory, sorted(self.deleted))
         else:
             self.path.unlink(missing_ok=True)
         host.sync(self.path.parent)

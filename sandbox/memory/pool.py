@@ -75,7 +75,7 @@ class Pool:
         memory = self._live.get(name)
         if memory is not None and not memory.closed:
             return memory
-        if self.directory is None or name not in self.names():
+        if not self._has(name):
             raise StateError(f"no memory {name!r} in {self.directory or 'a pool without a directory'}")
         past = self._pasts.get(name)
         return self._file(name, unmarked) if past is None else self._taken_back(self._file(name, unmarked), past)
@@ -94,10 +94,7 @@ class Pool:
         """Return the names of all memories in the directory, oldest first."""
         if self.directory is None or not self.directory.exists():
             return []
-        deleted = self._barrier.journal.deleted if self._barrier.journal is not None else []
-        return sorted(
-            (name for name in os.listdir(self.directory) if _number(name) and name not in deleted), key=_number
-        )
+        return sorted((name for name in os.listdir(self.directory) if self._is_own(name)), key=_number)
 
     @property
     def journal(self) -> Journal | None:
@@ -135,8 +132,8 @@ class Pool:
 
         Other files of the directory are not the pool's to delete.
         """
-        known = self._known.union(also)
-        return [name for name in self.names() if name in known and name not in keep]
+        unused = (name for name in self._known.union(also) if name not in keep)
+        return sorted((name for name in unused if self._has(name)), key=_number)
 
     def prune(self, keep: Container[str], also: Iterable[str] = ()) -> list[str]:
         """Delete the `unneeded` files that no open Memory uses; return their names."""
@@ -203,6 +200,15 @@ class Pool:
     def _check(self) -> None:
         if self._barrier.owner is not None:
             raise closed("this pool of memories", self._barrier.owner)
+
+    def _has(self, name: str) -> bool:
+        """Return whether `names` has the name; lists no directory."""
+        return self.directory is not None and self._is_own(name) and (self.directory / name).exists()
+
+    def _is_own(self, name: str) -> bool:
+        """Return whether a file of the directory with this name is a memory that was not deleted."""
+        journal = self._barrier.journal
+        return _number(name) > 0 and (journal is None or name not in journal.deleted)
 
     def _need_directory(self) -> Path:
         self._check()

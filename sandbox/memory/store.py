@@ -32,6 +32,10 @@ class Store(Protocol):
         """The place, for error texts."""
 
     @property
+    def name(self) -> str:
+        """The name of the file; empty for a part of an arena."""
+
+    @property
     def writable(self) -> bool:
         """False for a file that was opened for reading only."""
 
@@ -81,6 +85,7 @@ class ArenaSlot:
     shared: Final = True
     writable: Final = True
     where: Final = "memory"
+    name: Final = ""
 
     def __init__(self, arena: Arena, index: int) -> None:
         self.fd: Final = arena.fd
@@ -138,6 +143,7 @@ class NamedFile:
     def __init__(self, handles: Handles, path: Path) -> None:
         self.path: Final = path
         self.where: Final = str(path)
+        self.name: Final = path.name
         self.writable: Final = not handles.read_only
         self._handles = handles
 

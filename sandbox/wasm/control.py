@@ -1,7 +1,8 @@
 """The control memory: one page that the host shares with a module, outside every canister's reach.
 
 It holds the counter of instructions, facts about the present message, and the values of globals while they are copied
-in or out. Every cell is a 64-bit number, little-endian. The host writes the cells before each message.
+in or out. Every cell is a 64-bit number, little-endian. The host writes the cells before each message. What system
+calls answer stands behind the cells of this file and behind the globals (`ic0.control`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Cell(IntEnum):
 GLOBALS: Final = 1024
 """Offset at which the values of globals begin."""
 SLOT: Final = 16
-"""Bytes for one global; its value is at the beginning, floats as raw bits."""
+"""Bytes for one global; its value is at the beginning, floats as raw bits. There are at most `limits.GLOBALS`."""
 STOPPED: Final = -(1 << 62)
 """A value of `LEFT` with which the guest ends at its next check."""
 

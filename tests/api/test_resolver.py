@@ -36,6 +36,26 @@ def test_a_canister_is_given_in_four_ways(sandbox: Sandbox, canister: Canister) 
     assert "name='counter'" in repr(canister)
 
 
+def test_a_caller_is_given_in_three_ways(sandbox: Sandbox, canister: Canister) -> None:
+    bob = sandbox.identity("bob")
+    for given in (bob, str(bob), "bob"):
+        assert canister.call("whoami", sender=given) == bob
+        assert (
+            sandbox.update(canister, "whoami", b"DIDL\0\0", given).reply == canister.update("whoami", sender=bob).reply
+        )
+        canister.update_settings(controllers=[given], log_visibility=[given])
+        assert canister.status(given).settings.controllers == (bob,)
+        assert canister.logs(given) == ()
+        assert sandbox.create_canister(controllers=[given]).status(bob).settings.controllers == (bob,)
+        assert sandbox.create_canister(settings={"controllers": [given]}).status(bob).settings.controllers == (bob,)
+    assert sandbox.identity(str(bob)) == bob
+    with pytest.raises(CallRejected, match=str(sandbox.identity("eve"))):
+        canister.stop(sender="eve")
+    for wrong in (str(bob)[:-1] + "x", " "):
+        with pytest.raises(PrincipalError):
+            canister.call("whoami", sender=wrong)
+
+
 def test_a_snapshot_is_given_in_five_ways(sandbox: Sandbox, canister: Canister) -> None:
     snapshot = canister.take_snapshot("one")
     for given in (snapshot, snapshot.id, snapshot.id.hex(), "one", "latest", snapshot.id.hex()[:4]):

@@ -165,6 +165,31 @@ def test_only_controllers_manage_and_anybody_calls(with_canister: Make) -> None:
     assert "2vxsx-fae" in cli("--as", "anonymous", "canister", "call", "c", "whoami")
 
 
+MAINNET = "2h2jz-zk4g2-2pfz7-b5grj-mztv4-bpc56-pijvi-ignlj-yb2ki-bzarn-aae"
+
+
+def test_a_principal_is_that_principal(with_canister: Make) -> None:
+    cli = with_canister("c", "counter.classical")
+    for who in (MAINNET, MAINNET.upper(), "aaaaa-aa"):
+        assert cli("--as", who, "canister", "call", "c", "whoami").strip() == f'(principal "{who.lower()}")'
+    assert cli("--as", MAINNET, "identity") == cli("identity", MAINNET) == MAINNET + "\n"
+    cli("canister", "settings", "c", "--controller", MAINNET)
+    assert MAINNET in cli("canister", "stop", "c", code=1)
+    assert cli("--as", MAINNET, "canister", "stop", "c").startswith("stopped")
+
+
+def test_a_mistyped_principal_is_no_name_of_a_user(with_canister: Make) -> None:
+    cli = with_canister("c", "counter.classical")
+    wrong = MAINNET.replace("zk4g2", "zk4g3")
+    for arguments in (
+        ("--as", wrong, "canister", "call", "c", "whoami"),
+        ("identity", wrong),
+        ("canister", "settings", "c", "--controller", wrong),
+    ):
+        assert "wrong checksum" in cli(*arguments, code=2)
+    assert cli("--as", "alice-smith", "identity") == str(Sandbox().identity("alice-smith")) + "\n"
+
+
 def test_identity_prints_the_principal_of_a_name(cli: Cli) -> None:
     bob = str(Sandbox().identity("bob"))
     assert cli("identity", "bob") == cli("--as", "bob", "identity") == bob + "\n"

@@ -75,7 +75,7 @@ def test_without_room_for_another_snapshot_it_is_refused(with_canister: Make) ->
         ("--global", "7"),
         ("--global", "=7"),
         ("--global", "7=x"),
-        ("--resize", "heap=10MB"),
+        ("--resize", "heap=10XB"),
         ("--resize", "table=10MiB"),
         ("--certified-data", "xx"),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import Sandbox
 from tests.cli.conftest import Cli, module
 from tests.conftest import wat
 
@@ -43,6 +44,20 @@ def test_there_and_back(people: Cli, tmp_path: Path, name: str) -> None:
     assert people.json("snapshot", "list")[1] == made
     people("snapshot", "load", "people", made["id"])
     assert people("canister", "call", "people", "checksum") == checksum
+
+
+def test_the_time_is_that_of_the_snapshot(people: Cli, tmp_path: Path) -> None:
+    path = str(tmp_path / "people.icsnap")
+    with Sandbox.open(people.state) as sandbox:
+        sandbox.set_time(1_780_000_000_000_000_000)
+        sandbox.canister("people").take_snapshot("of 2026")
+    people("snapshot", "download", "of 2026", path)
+    elsewhere = Cli(tmp_path / "elsewhere")
+    elsewhere("canister", "create", "copy", "--from", path, "--keep-time")
+    for arguments in (("snapshot", "upload", "copy", path), ("canister", "create", "other", "--from", path)):
+        result = elsewhere.run(*arguments)
+        assert ("the time is now 2026-05-28 20:26:40" in result.stderr) == (arguments[0] == "snapshot")
+    assert elsewhere.json("snapshot", "list")[0]["taken_on"] == 1_780_000_000_000_000_000
 
 
 def test_download_as_json_and_by_id(people: Cli, tmp_path: Path) -> None:

@@ -44,7 +44,19 @@ def test_take_as_json_and_list(people: Cli) -> None:
     listed = people.json("snapshot", "list", "people")
     assert listed == people.json("snapshot", "list") == [{k: v for k, v in facts.items() if k != "replaced"}]
     header, row = people("snapshot", "list").splitlines()
-    assert header.split() == ["id", "canister", "label", "holds", "taken", "open", "calls", "size", "checksum"]
+    assert header.split() == [
+        "id",
+        "canister",
+        "label",
+        "holds",
+        "taken",
+        "open",
+        "calls",
+        "size",
+        "checksum",
+        "content",
+        "id",
+    ]
     assert row.split()[:3] == [facts["id"], "people", "x"]
 
 

@@ -84,6 +84,8 @@ def test_what_cannot_begin_is_misuse(cli: Cli, builds: str, tmp_path: Path) -> N
     bad = tmp_path / "m.yaml"
     bad.write_text("builds:\n- builds/v1.wasm\n- builds/v4.wasm\n")
     assert f"{bad}:3:3: there is no file" in cli("verify-matrix", str(bad), code=2)
+    bad.write_text("")
+    assert f"{bad}:1:1: the file is empty; expected a matrix" in cli("verify-matrix", str(bad), code=2)
     (tmp_path / "calls").write_text("fil(1)\n")
     error = cli("verify-matrix", builds, "--calls", calls(builds), code=2)
     assert f"{tmp_path / 'calls'}:1: fil: the service has no method fil" in error

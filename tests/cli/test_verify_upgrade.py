@@ -64,7 +64,7 @@ def test_what_cannot_begin_is_misuse(cli: Cli, tmp_path: Path) -> None:
     assert f"{tmp_path / 'bad'}:2: fil: the service has no method fil" in error
     assert "neither the id nor the label of a snapshot" in cli("verify-upgrade", V1, GOOD, "--state", "no", code=2)
     (tmp_path / "cut").write_bytes(Path(V1).read_bytes()[:100])
-    assert "the proof cannot begin" in cli("verify-upgrade", str(tmp_path / "cut"), GOOD, code=2)
+    assert "the proof cannot begin with cut: " in cli("verify-upgrade", str(tmp_path / "cut"), GOOD, code=2)
 
 
 def test_the_page_holds_verdict_findings_and_data(cli: Cli, calls: str, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_two_workers_report_what_one_process_does(run: Run, pytester: pytest.Pyt
     run("", "--canister-update", **files).stdout.fnmatch_lines(["2 kept values written"])
     (pytester.path / "kept/test_a/test_old.txt").write_text("1\n")
     reports = []
-    for workers in ([], ["-n", "2", "--dist", "load"]):
+    for workers in ([], ["-n", "2", "--dist", "loadfile"]):
         result = run("", *options, *workers, **files)
         result.assert_outcomes(passed=8)
         table = sorted(line.split() for line in result.outlines if "::test_inc" in line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -46,7 +45,7 @@ def render_overview(target: InspectionTarget, selection: InspectOptions) -> Rend
 
 def _field(name: str, value: object) -> object:
     if name == "taken_on" and isinstance(value, int):
-        return datetime.fromtimestamp(value // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return output.date(value)
     if name == "global_timer":
         return value or "not set"
     if name == "derived" and isinstance(value, list):

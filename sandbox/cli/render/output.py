@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -148,6 +149,11 @@ def size(count: int) -> str:
         return f"{count} B"
     power = min(int(math.log2(count) // 10), 4)
     return f"{count / (1 << 10 * power):.1f} {' KMGT'[power]}iB"
+
+
+def date(nanoseconds: int) -> str:
+    """Return a time of the sandbox to the second, in UTC, such as `2026-07-01 12:00:00`."""
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def to_json(value: Any) -> Any:

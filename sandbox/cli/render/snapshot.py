@@ -20,6 +20,7 @@ def snapshot_facts(snapshot: Snapshot) -> dict[str, Any]:
         "via_hooks": snapshot.via_hooks,
         "derived": [asdict(step) for step in snapshot.derived],
         "checksum": snapshot.checksum if snapshot.damage is None else None,
+        "content_id": snapshot.content_id if snapshot.damage is None else None,
         "open_calls": calls_facts(snapshot.open_calls),
         "automatic": snapshot.automatic,
         "damage": snapshot.damage,

@@ -24,7 +24,7 @@ from sandbox.cli.snapshot.transfer import download, upload
 from sandbox.errors import StillWaiting
 from sandbox.state import OpenCall
 
-_HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum")
+_HEADERS = ("id", "canister", "label", "holds", "taken", "open calls", "size", "checksum", "content id")
 _NO_STOP = click.option("--no-stop", is_flag=True, help="Do not stop a running canister first.")
 
 
@@ -67,6 +67,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
                 "label": label or "none",
                 "size": f"{taken.total_size:,} bytes",
                 "checksum": taken.checksum,
+                "content id": taken.content_id,
                 **({"open calls": len(taken.open_calls)} if taken.open_calls else {}),
             }
         ),
@@ -121,7 +122,10 @@ def load(app: App, canister: str, which: str | None, no_stop: bool, **options: A
 @click.argument("canister", metavar="[CANISTER]", required=False)
 @with_app
 def list_(app: App, canister: str | None) -> None:
-    """List the snapshots of CANISTER, or of all canisters."""
+    """List the snapshots of CANISTER, or of all canisters.
+
+    The checksum covers all of a snapshot, its time and label too; the content id is the same for equal content.
+    """
     with app.session(save=False) as session:
         targets = session.sandbox.canisters() if canister is None else [session.canister(canister)]
         sender = None if canister is None else app.sender
@@ -190,10 +194,11 @@ def _row(session: Session, snapshot: Snapshot) -> tuple[object, ...]:
         session.names.of(snapshot.canister_id) or snapshot.canister_id,
         output.one_line(snapshot.label or ""),
         ("stable memory" if snapshot.via_hooks else "everything") + (", edited" if snapshot.derived else ""),
-        snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S"),
+        output.date(snapshot.taken_on),
         len(snapshot.open_calls),
         output.size(snapshot.total_size),
         snapshot.checksum[:16] if snapshot.damage is None else Text("damaged", "bold red"),
+        snapshot.content_id[:16] if snapshot.damage is None else "",
     )
 
 

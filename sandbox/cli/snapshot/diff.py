@@ -56,7 +56,14 @@ def diff(app: App, one: str, two: str | None, **options: Any) -> None:
 def emit(app: App, difference: Diff, options: DiffOptions) -> None:
     """Print a difference, under a title that names both states."""
     facts, parts = render_diff(difference, options)
-    app.emit(facts, Text(f"{title(difference.old)} → {title(difference.new)}", "bold"), *parts)
+    old, new = difference.old.content_id, difference.new.content_id
+    ids = f"content id {old}" if old == new else f"content id {old} → {new}"
+    app.emit(
+        {**facts, "a": {**facts["a"], "content_id": old}, "b": {**facts["b"], "content_id": new}},
+        Text(f"{title(difference.old)} → {title(difference.new)}", "bold"),
+        Text(ids, "dim"),
+        *parts,
+    )
 
 
 def _source(session: Session, which: str) -> Source:

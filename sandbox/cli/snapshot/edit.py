@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from sandbox.cli.calls import FILE
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import snapshot_facts
 from sandbox.cli.snapshot.selector import resolve_snapshot
-
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+from sandbox.units import bytes_of
 
 
 class Form(click.ParamType[Any]):
@@ -51,11 +49,11 @@ def _value(text: str) -> tuple[int | str, int | float]:
 
 
 def _size(text: str) -> tuple[str, int]:
-    part, size = text.split("=")
-    match = re.fullmatch(r"(\d+)(B|KiB|MiB|GiB|)", size)
-    if match is None:
+    part, number = text.split("=")
+    size = bytes_of(number)
+    if size is None:
         raise ValueError(text)
-    return _part(part), int(match[1]) * _UNITS[match[2]]
+    return _part(part), size
 
 
 def _part(text: str) -> str:

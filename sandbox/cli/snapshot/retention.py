@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -20,18 +19,18 @@ from sandbox.cli.snapshot.transfer import bar
 from sandbox.cli.snapshot.verify_file import verified_file
 from sandbox.state import Keep, Policy
 from sandbox.store import Pruned
+from sandbox.units import nanoseconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months"}
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def duration(text: str) -> int:
     """Return a time such as `45s`, `30m`, `12h`, `7d` or `2w` in seconds."""
-    match = re.fullmatch(r"(\d{1,12})([smhdw])", text)
-    if match is None:
+    seconds, rest = divmod(nanoseconds(text) or -1, 1_000_000_000)
+    if seconds < 0 or rest:
         raise click.BadParameter(f"{text!r} is not a time such as 45s, 30m, 12h, 7d or 2w")
-    return int(match[1]) * _UNITS[match[2]]
+    return seconds
 
 
 def keep_options(command: F) -> F:
@@ -78,7 +77,7 @@ def verify(app: App, which: tuple[str, ...], everything: bool, every: bool) -> N
             results = list(session.sandbox.snapshots.verify_all(ids, progress, every=every))
             files = [verified_file(path, progress) for path in paths.values() if path is not None]
         rows = [_verified_row(session, item) for item in results]
-    headers = ("id", "canister", "label", "read", "result")
+    headers = ("id", "canister", "label", "read", "content id", "result")
     listed: list[Any] = [output.Listing(headers, rows, ("read",))] if rows else []
     listed += [item.text for item in files]
     details = [Text(f"  {item.id.hex()} {d.part}: {d.why}", "dim") for item in results for d in item.differences]
@@ -97,6 +96,7 @@ def _verified_facts(item: Verified) -> dict[str, Any]:
         "differs": item.differs,
         "differences": [{"part": d.part, "why": d.why} for d in item.differences],
         "checksum": item.checksum,
+        "content_id": item.content_id,
         "bytes_read": item.bytes_read,
     }
 
@@ -105,7 +105,14 @@ def _verified_row(session: Session, item: Verified) -> tuple[object, ...]:
     parts = ", ".join(d.part for d in item.differences)
     result = Text("intact", "green") if item.intact else Text(f"differs: {parts}", "bold red")
     name = session.names.of(item.canister_id) or item.canister_id
-    return item.id.hex(), name, output.one_line(item.label or ""), output.size(item.bytes_read), result
+    return (
+        item.id.hex(),
+        name,
+        output.one_line(item.label or ""),
+        output.size(item.bytes_read),
+        (item.content_id or "")[:16],
+        result,
+    )
 
 
 @click.command(cls=Command)
@@ -169,7 +176,7 @@ def _retained_text(done: Retained, dry_run: bool) -> Any:
 
 
 def _cells(snapshot: Snapshot) -> tuple[str, str, str]:
-    return snapshot.id.hex(), output.one_line(snapshot.label or ""), snapshot.taken_at.strftime("%Y-%m-%d %H:%M:%S")
+    return snapshot.id.hex(), output.one_line(snapshot.label or ""), output.date(snapshot.taken_on)
 
 
 @click.command(cls=Command)

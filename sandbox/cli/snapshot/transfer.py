@@ -20,6 +20,10 @@ from sandbox.snapshots import portable
 from sandbox.snapshots.portable import FORMATS, SUFFIX
 from sandbox.snapshots.portable.files import part_of
 
+keep_time_option = click.option(
+    "--keep-time", is_flag=True, help="Do not move the time of the sandbox forward to that of the snapshot."
+)
+
 
 @click.command(cls=Command)
 @click.argument("which", metavar="SNAPSHOT")
@@ -61,17 +65,19 @@ def _unreadable_globals(path: Path) -> tuple[int, ...]:
 @click.command(cls=Command)
 @canister_argument
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@keep_time_option
 @with_app
-def upload(app: App, canister: str, path: Path) -> None:
+def upload(app: App, canister: str, path: Path, keep_time: bool) -> None:
     """Make a new snapshot of CANISTER from a file or directory.
 
     PATH is an .icsnap file, or a snapshot directory of dfx or icp-cli. CANISTER itself does not change until `snapshot
-    load` loads the snapshot.
+    load` loads the snapshot. If the time of the sandbox is earlier than that of the snapshot, it is moved forward to
+    it.
     """
     with app.session() as session:
         target = session.canister(canister)
-        with bar(app, "uploading") as progress:
-            made = session.sandbox.snapshots.upload(target.id, path, app.sender, progress)
+        with _time_noted(app, session), bar(app, "uploading") as progress:
+            made = session.sandbox.snapshots.upload(target.id, path, app.sender, progress, keep_time)
         facts = snapshot_facts(made)
         title = session.title(target.id)
     app.emit(facts, Text.assemble(("uploaded ", "green"), f"snapshot {made.id.hex()} of {title} from {path}"))
@@ -80,13 +86,22 @@ def upload(app: App, canister: str, path: Path) -> None:
 def create_from(app: App, session: Session, source: str, arguments: dict[str, Any]) -> Canister:
     """Create a canister from a file, a directory, or a snapshot of this state by id or label.
 
-    `arguments`: further keyword arguments of `create_canister`.
+    `arguments`: further keyword arguments of `snapshots.create_canister`.
     """
     place: str | bytes | Path = Path(source)
     if not Path(source).exists():
         place = resolve_snapshot(session, source, "a file nor the id or the label of a snapshot").id
-    with bar(app, "creating") as progress:
+    with _time_noted(app, session), bar(app, "creating") as progress:
         return session.sandbox.snapshots.create_canister(place, sender=app.sender, progress=progress, **arguments)
+
+
+@contextmanager
+def _time_noted(app: App, session: Session) -> Iterator[None]:
+    """Print the time of the sandbox if it is another one at the end."""
+    before = session.sandbox.time
+    yield
+    if session.sandbox.time != before:
+        app.note(f"the time is now {output.date(session.sandbox.time)}, that of the snapshot (--keep-time keeps it)")
 
 
 @contextmanager

@@ -84,7 +84,7 @@ _MATRIX: Final = Table(
 def read_file(path: Path) -> Matrix:
     """Return the matrix in a YAML file; `ScenarioError` lists its errors with their places."""
     problems = Problems()
-    document = problems.caught(partial(read_yaml, path))
+    document = problems.caught(partial(read_yaml, path, _MATRIX.what))
     matrix = None if document is None else problems.caught(partial(_matrix, document))
     problems.settle()
     assert matrix is not None

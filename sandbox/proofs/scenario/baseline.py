@@ -208,7 +208,7 @@ def read(path: Path) -> Baseline | None:
     if not path.exists():
         return None
     try:
-        node = read_yaml(path)
+        node = read_yaml(path, "a baseline")
         number = node.get("format")
         if node.form != "map" or number is None:
             node.expected("a baseline, a mapping with format, counted_by, hashed_by, cases")

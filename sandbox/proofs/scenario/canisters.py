@@ -137,7 +137,9 @@ def create(stage: Stage, canister: Declared) -> None:
     controllers = canister.controllers or None
     start, sandbox = canister.start, stage.sandbox
     if start is not None and start.kind == "snapshot":
-        made = sandbox.snapshots.create_canister(start.path, controllers, canister.id, cycles=canister.cycles)
+        made = sandbox.snapshots.create_canister(
+            start.path, controllers, canister.id, cycles=canister.cycles, keep_time=stage.keeps_time
+        )
         stage.add(canister.name, made)
         return
     made = sandbox.create_canister(controllers, canister.id, canister.cycles)

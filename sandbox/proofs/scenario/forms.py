@@ -14,12 +14,11 @@ from typing import Any, TypeAlias
 
 from sandbox.proofs.scenario.patterns import Between
 from sandbox.proofs.scenario.source import Node, nearest
+from sandbox.units import nanoseconds
 
 JsonSchema: TypeAlias = dict[str, Any]
-_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 """Special numbers of YAML, by their spelling there."""
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ns|us|ms|s|m|h|d)")
 
 
 @dataclass(frozen=True)
@@ -149,10 +148,10 @@ def _duration(node: Node) -> int:
     seconds = number_of(node)
     if seconds is not None and seconds >= 0:
         return round(seconds * 10**9)
-    match = _DURATION.fullmatch(node.text) if node.form == "scalar" else None
-    if match is None:
+    span = nanoseconds(node.text) if node.form == "scalar" else None
+    if span is None:
         node.expected(DURATION_EXPECTED)
-    return round(float(match[1]) * _UNITS[match[2]])
+    return span
 
 
 def _share(node: Node) -> float:

@@ -63,7 +63,9 @@ DOCUMENT: Final = Table(
         ),
         Key("seed", listed(whole(0), single=True), "Seed of the sandbox; a list makes a case for each."),
         Key(
-            "time", _later("nanoseconds since 1970", {"type": "integer"}), "Time at the start, nanoseconds since 1970."
+            "time",
+            _later("nanoseconds since 1970", {"type": "integer"}),
+            "Time at the start, nanoseconds since 1970 [of the newest snapshot].",
         ),
         Key("costs", choice(("free", "mainnet")), "Whether canisters pay fees."),
         Key("limits", _LIMITS.form, "The most instructions of a message; those of the platform without."),

@@ -162,9 +162,9 @@ def user(node: Node) -> Principal:
     if node.form != "scalar" or not node.text.strip():
         node.expected("the name of a user, or a principal")
     try:
-        return Principal.from_text(node.text)
-    except PrincipalError:
         return identity(node.text)
+    except PrincipalError as error:
+        node.wrong(str(error))
 
 
 @lru_cache(maxsize=1024)

@@ -123,17 +123,17 @@ class Problems:
             raise ScenarioError(sorted(self.problems, key=lambda p: (str(p.place.file), p.place.line, p.place.column)))
 
 
-def read_yaml(path: Path) -> Node:
-    """Return the document in a file; `Wrong` if it cannot be read, is no YAML, or has a key twice."""
+def read_yaml(path: Path, what: str = "a scenario") -> Node:
+    """Return the document in a file, which is named `what` if there is none; `Wrong` if it cannot be read, is no YAML, or has a key twice."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise Wrong(Place(path, 1, 1), f"the file cannot be read: {error.strerror or error}") from None
-    return parse_yaml(raw, path)
+    return parse_yaml(raw, path, what)
 
 
-def parse_yaml(raw: bytes, path: Path) -> Node:
-    """Return the document in `raw`; its places are in `path`."""
+def parse_yaml(raw: bytes, path: Path, what: str = "a value") -> Node:
+    """Return the document in `raw`, which is named `what` if there is none; its places are in `path`."""
     try:
         composed = yaml.compose(io.BytesIO(raw), _LOADER)
     except yaml.MarkedYAMLError as error:
@@ -143,7 +143,7 @@ def parse_yaml(raw: bytes, path: Path) -> Node:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise Wrong(Place(path, 1, 1), f"this is no YAML: {error}") from None
     if composed is None:
-        raise Wrong(Place(path, 1, 1), "the file is empty; expected a scenario")
+        raise Wrong(Place(path, 1, 1), f"the file is empty; expected {what}")
     return _Converter(path).node(composed, 0)
 
 

@@ -46,6 +46,8 @@ class Stage:
             max_snapshots=_SNAPSHOTS,
             on_log=self._printed,
         )
+        self.keeps_time = rules.time is not None
+        """Whether a snapshot of a later time leaves the time as it is."""
         if rules.time is not None:
             self.sandbox.set_time(rules.time)
         self.runtime: SubnetRuntime = runtime_of(self.sandbox)

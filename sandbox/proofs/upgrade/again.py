@@ -22,6 +22,11 @@ _NAME = "second upgrade"
 
 def check(trial: Trial) -> Check:
     """Upgrade the upgraded canister to the new version again: pre_upgrade must run, and everything stay."""
+    trial.again = _checked(trial)
+    return trial.again
+
+
+def _checked(trial: Trial) -> Check:
     assert trial.after is not None
     if trial.after.unsaved is not None:
         return _fails(trial.after.unsaved)
@@ -52,8 +57,14 @@ def _refused(rejected: CallRejected, migrates: bool) -> Check:
 
 
 def _fails(rejected: CallRejected) -> Check:
+    problem = failed(rejected)
+    return Check(_NAME, f"fails: {problem.text}", (problem,))
+
+
+def failed(rejected: CallRejected, when: str = "") -> Finding:
+    """Return the finding of a second upgrade that failed; `when` begins its text."""
     result = rejected.result
     hooks = () if result is None else result.hooks
     text = f"{hooks[-1].name}: {reason(rejected)}" if hooks else reason(rejected)
     frames = () if result is None else tuple(f"in {name}" for name in result.backtrace)
-    return Check(_NAME, f"fails: {text}", (finding("next-upgrade-fails", text, frames),))
+    return finding("next-upgrade-fails", f"{when}{text}", frames)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sandbox.api.records import Snapshot
 from sandbox.errors import CallRejected
 from sandbox.proofs.findings import finding
 from sandbox.proofs.upgrade.data import compare_data, facts, lost_data, summary
@@ -17,11 +16,12 @@ _OF_THE_CANISTER = ("global_timer", "low_memory_hook")
 """The parts that a load does not change."""
 
 
-def check_snapshot(trial: Trial, snapshot: Snapshot) -> Check:
+def check_snapshot(trial: Trial) -> Check:
     """Load the snapshot taken before the upgrade into the upgraded canister, compare every byte with the state before,
     and repeat the queries. The canister's version goes up by a load, so a query that answers it answers differently."""
+    assert trial.snapshot is not None
     with trial.sandbox.anchor():
-        trial.canister.load_snapshot(snapshot)
+        trial.canister.load_snapshot(trial.snapshot)
         difference = compare(trial.before.unhooked, plain_data(trial.sandbox, trial.canister))
         answers = trial.observe(trial.old).answers
     problems = [f"{name} differs" for name in ("module", "globals", "heap", "stable") if getattr(difference, name)]

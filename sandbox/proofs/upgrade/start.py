@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.api.canister import Canister
-from sandbox.api.identity import identity
-from sandbox.api.runtime import GENESIS
+from sandbox.api.identity import identity, principal_of
 from sandbox.api.sandbox import Sandbox
 from sandbox.api.typed import deployment_argument, interface_of, metadata
 from sandbox.candid import Interface
 from sandbox.canister.module import compile_module
-from sandbox.errors import InvalidModule, PrincipalError, SandboxError, SnapshotFileError
+from sandbox.errors import InvalidModule, SandboxError, SnapshotFileError
 from sandbox.execution import CallResult
 from sandbox.limits import ROUNDS
 from sandbox.principal import Principal
@@ -115,7 +114,6 @@ class Start:
         with portable.opened(self.state) as content:
             about = content.fields
             _check_module(content.module.read(0, content.module.size), old, content.where)
-        sandbox.set_time(max(about.taken_at, GENESIS))
         if not about.via_hooks:
             return sandbox.snapshots.create_canister(self.state, [OWNER], about.canister_id)
         canister = sandbox.create_canister([OWNER], about.canister_id)
@@ -156,11 +154,4 @@ def perform(canister: Canister, version: Version, call: Call, max_rounds: int = 
 
 
 def _principal(sender: Principal | str | None) -> Principal:
-    if sender is None:
-        return OWNER
-    if isinstance(sender, Principal):
-        return sender
-    try:
-        return Principal.from_text(sender)
-    except PrincipalError:
-        return identity(sender)
+    return OWNER if sender is None else principal_of(sender)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sandbox.api.canister import Canister
+from sandbox.api.records import Snapshot
 from sandbox.api.runtime import runtime_of
 from sandbox.api.sandbox import Sandbox
 from sandbox.candid import field_id
@@ -14,6 +15,7 @@ from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
 from sandbox.proofs.upgrade.losses import Losses
 from sandbox.proofs.upgrade.observe import Observation, observe
+from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.start import OWNER, Version
 
 
@@ -22,7 +24,8 @@ class Trial:
     """A canister that is about to be upgraded from `old` to `new`, in a sandbox of its own.
 
     `queries` are asked before and after. `upgraded`: the result of the upgrade, or the reject; `after`: the observation
-    then; `losses`: how the data differ. Checks undo what they change.
+    then; `losses`: how the data differ; `snapshot`: taken before; `again`: the check of a second upgrade. Checks undo
+    what they change.
     """
 
     sandbox: Sandbox
@@ -35,6 +38,8 @@ class Trial:
     upgraded: CallResult | CallRejected | None = None
     after: Observation | None = None
     losses: Losses | None = None
+    snapshot: Snapshot | None = None
+    again: Check | None = None
 
     @cached_property
     def before(self) -> Observation:
@@ -55,7 +60,7 @@ class Trial:
     def towards(self, new: Version) -> Trial:
         """Return the trial of an upgrade to another version from the same state; the observation before it is
         reused."""
-        other = replace(self, new=new, upgraded=None, after=None, losses=None)
+        other = replace(self, new=new, upgraded=None, after=None, losses=None, again=None)
         other.__dict__["before"] = self.before
         return other
 

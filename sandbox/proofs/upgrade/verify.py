@@ -109,7 +109,7 @@ def checks(trial: Trial, progress: Progress = _silent, names: Container[str] | N
         progress("interface")
         yield interface.check(trial)
     progress("state before")
-    snapshot = trial.canister.take_snapshot(label="before the upgrade")
+    trial.snapshot = trial.canister.take_snapshot(label="before the upgrade")
     yield _start(trial)
     tried = None
     if wanted("writes"):
@@ -133,7 +133,7 @@ def checks(trial: Trial, progress: Progress = _silent, names: Container[str] | N
         yield writes.check(trial, tried)
     if wanted("rollback"):
         progress("rollback")
-        yield back.check_snapshot(trial, snapshot)
+        yield back.check_snapshot(trial)
 
 
 _AFTER: dict[str, Callable[[Trial], Check]] = {

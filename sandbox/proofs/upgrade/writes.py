@@ -13,6 +13,7 @@ from sandbox.execution import CallResult
 from sandbox.proofs.calls import Call
 from sandbox.proofs.findings import Finding, finding
 from sandbox.proofs.upgrade.data import compare_data, lost_data
+from sandbox.proofs.upgrade.forgotten import check_next_upgrade
 from sandbox.proofs.upgrade.observe import decode_data, observe, saved_data
 from sandbox.proofs.upgrade.queries import same_answer, shown
 from sandbox.proofs.upgrade.report import Check
@@ -102,8 +103,10 @@ def _sequence(trial: Trial, tries: Tries) -> Iterator[Finding]:
             return
         seen = observe(trial.sandbox, trial.canister, trial.new, short_queries(trial))
         losses = compare_data(trial, tries.after.data, seen.data)
+        forgotten = list(check_next_upgrade(trial, tries, seen))
     known = {group.place for group in trial.losses.lost} if trial.losses is not None else set()
     yield from lost_data("write-loses", replace(losses, groups=tuple(g for g in losses.groups if g.place not in known)))
+    yield from forgotten
     for query in short_queries(trial):
         if _stayed(trial, query):
             was, now = tries.after.answers[query.text], seen.answers[query.text]

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sandbox.memory import Image, Run, host
-from sandbox.pagestore.hash_tree import EMPTY, PAGE, ZERO_PAGE, Tree, changed_kinds, page_keys
+from sandbox.pagestore.hash_tree import PAGE, ZERO_PAGE, changed_kinds
 from sandbox.pagestore.memory_trees import tree, whole_pages
 from sandbox.pagestore.stored_memory import Stored
 from sandbox.snapshots.inspect.source import Bytes
-from sandbox.snapshots.portable.content import ContentPart
 
 _PIECE: Final = 1 << 20
 _DIFFERENT: Final = re.compile(rb"[^\0]+(?:\0{1,7}[^\0]+)*")
@@ -120,16 +119,6 @@ def _differing(old: Bytes, new: Bytes) -> Iterable[Page]:
     if one is not None and two is not None and one.memory is two.memory:
         return _written(one, two)
     return changed_kinds(tree(new), tree(old))
-
-
-@tree.register
-def _(content: ContentPart) -> Tree:
-    """Return the tree of a part of a file; reads all of it."""
-    runs = whole_pages(content.extents(), -(-content.size // PAGE) * PAGE)
-    numbers, keys = page_keys(
-        (offset, _padded(content, offset, length)) for run in runs for offset, length in host.pieces(*run)
-    )
-    return EMPTY.updated(content.size, numbers, keys)
 
 
 def _image(content: Bytes) -> Image | None:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from sandbox import wasm
 from sandbox.errors import InvalidModule
+from sandbox.snapshots.content_id import content_id
 from sandbox.snapshots.inspect.decode import Hints, decode
 from sandbox.snapshots.inspect.globals import GlobalValue, globals_of, uploaded_globals
 from sandbox.snapshots.inspect.model import Decoded
@@ -31,6 +32,7 @@ class InspectionTarget:
     module: Bytes
     fields: Mapping[str, object]
     _globals: GlobalsReader
+    _source: SnapshotState | CanisterState | Content | None = None
 
     def part(self, name: str) -> Bytes:
         """One of `PARTS`."""
@@ -51,6 +53,11 @@ class InspectionTarget:
         """The metadata sections of the module, public and private."""
         facts = self.facts
         return {} if facts is None else {**facts.private_metadata, **facts.public_metadata}
+
+    @cached_property
+    def content_id(self) -> str | None:
+        """The content id (`sandbox.snapshots.content_id`); None of a stable memory alone."""
+        return None if self._source is None else content_id(self._source)
 
     @property
     def globals(self) -> list[GlobalValue]:
@@ -97,7 +104,7 @@ def _content(source: Content) -> InspectionTarget:
         "chunks": sorted(source.chunks),
     }
     return InspectionTarget(
-        source.heap, source.stable, source.module, fields, lambda facts: uploaded_globals(facts, about.globals)
+        source.heap, source.stable, source.module, fields, lambda facts: uploaded_globals(facts, about.globals), source
     )
 
 
@@ -120,11 +127,11 @@ def _snapshot(source: SnapshotState) -> InspectionTarget:
     if upload is not None:
         module = Pieces(upload.module, [(0, upload.module_size)])
         return InspectionTarget(
-            source.heap, source.stable, module, fields, lambda facts: uploaded_globals(facts, upload.globals)
+            source.heap, source.stable, module, fields, lambda facts: uploaded_globals(facts, upload.globals), source
         )
     code = b"" if source.code is None else source.code.submitted
     values: GlobalsReader = (lambda _: []) if source.via_hooks else _saved(source.globals)
-    return InspectionTarget(source.heap, source.stable, Plain(code), fields, values)
+    return InspectionTarget(source.heap, source.stable, Plain(code), fields, values, source)
 
 
 def _canister(source: CanisterState) -> InspectionTarget:
@@ -139,7 +146,7 @@ def _canister(source: CanisterState) -> InspectionTarget:
     }
     code = b"" if source.code is None else source.code.submitted
     heap, stable = source.heap.image(), source.stable.image()
-    return InspectionTarget(heap, stable, Plain(code), fields, _saved(source.globals))
+    return InspectionTarget(heap, stable, Plain(code), fields, _saved(source.globals), source)
 
 
 def _saved(values: bytes) -> GlobalsReader:

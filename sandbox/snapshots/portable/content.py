@@ -12,6 +12,8 @@ from sandbox.errors import SnapshotFileCorrupt
 from sandbox.limits import MIB
 from sandbox.management.load_parts import Globals, snapshot_globals
 from sandbox.memory import Readable, Run, host
+from sandbox.pagestore.hash_tree import EMPTY, PAGE, Tree, page_keys
+from sandbox.pagestore.memory_trees import tree, whole_pages
 from sandbox.principal import Principal
 from sandbox.snapshots.portable.history import History, history_of
 from sandbox.state import SnapshotState
@@ -40,6 +42,20 @@ class ContentPart(ABC):
         for run in runs:
             for offset, length in host.pieces(*run, MIB):
                 yield offset, self.read(offset, length)
+
+
+@tree.register
+def _(content: ContentPart) -> Tree:
+    """Return the tree of a part of a file; reads all of it."""
+    runs = whole_pages(content.extents(), -(-content.size // PAGE) * PAGE)
+    numbers, keys = page_keys(
+        (offset, _padded(content, offset, length)) for run in runs for offset, length in host.pieces(*run)
+    )
+    return EMPTY.updated(content.size, numbers, keys)
+
+
+def _padded(content: ContentPart, offset: int, length: int) -> bytes:
+    return content.read(offset, min(length, content.size - offset)).ljust(length, b"\0")
 
 
 class Blob(ContentPart):

@@ -7,7 +7,7 @@ import pytest
 
 from sandbox.candid import Some
 from sandbox.proofs.findings import Finding
-from sandbox.proofs.upgrade import Check, Version, verify_upgrade
+from sandbox.proofs.upgrade import Check, UpgradeReport, Version, verify_upgrade
 from sandbox.proofs.upgrade.tries import lengthened, most
 from tests.conftest import FEW_INSTRUCTIONS, fixture, guest
 
@@ -98,3 +98,67 @@ def test_a_text_or_blob_is_made_longer_where_it_lies() -> None:
     assert lengthened(values, (1, "tags", 0), 3) == ("key", {"name": "ä", "tags": [b"xnn", Some("y")]})
     assert lengthened(values, (1, "tags", 1, "?"), 2) == ("key", {"name": "ä", "tags": [b"x", Some("yn")]})
     assert lengthened("ä", (), 1) == "n"
+
+
+COUNT_DID = "service : { inc : () -> (nat64); count : () -> (nat64) query; }"
+
+
+def counter(saves: bool = True, restores: bool = True) -> Version:
+    """A counter in the heap, at 512, that its hooks save to stable memory and restore."""
+    count = replies("(i64.load (i32.const 512))")
+    add = "(i64.store (i32.const 512) (i64.add (i64.load (i32.const 512)) (i64.const 1)))"
+    body = f"""{NUMBER}
+      (func (export "canister_init") (drop (call $stable64_grow (i64.const 1))))
+      (func (export "canister_query count") {count}) (func (export "canister_update inc") {add} {count})"""
+    if saves:
+        body += (
+            '(func (export "canister_pre_upgrade") (call $stable64_write (i64.const 0) (i64.const 512) (i64.const 8)))'
+        )
+    if restores:
+        body += (
+            '(func (export "canister_post_upgrade") (call $stable64_read (i64.const 512) (i64.const 0) (i64.const 8)))'
+        )
+    return Version("counter", guest(body), did=COUNT_DID)
+
+
+def risks(report: UpgradeReport) -> list[Finding]:
+    """What changes the verdict, except that the bytes of these canisters are no structures that can be decoded."""
+    return [each for each in report.findings if each.severity and each.id != "data-unreadable"]
+
+
+def test_writes_that_the_next_upgrade_forgets_are_lost() -> None:
+    """The new version restores what the old one saved, and saves nothing itself: only its next upgrade, after a write,
+    shows that."""
+    report = verify_upgrade(counter(), counter(saves=False), calls=["inc()", "inc()"], limits=FEW_INSTRUCTIONS)
+    assert report.verdict == "broken"
+    [lost] = risks(report)
+    assert (lost.id, lost.text) == ("next-upgrade-loses", "count(): the next upgrade forgets the effect of 1 call")
+    assert lost.details == (
+        "before the calls       (2 : nat64)",
+        "after the calls        (3 : nat64)",
+        "after another upgrade  (2 : nat64)",
+    )
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_writes_that_the_old_version_forgets_or_that_both_keep_are_no_finding(saves: bool) -> None:
+    """Where the hooks of the old version save nothing either, its data is not meant to last."""
+    old = counter(saves=saves)
+    report = verify_upgrade(old, old, calls=["inc()"] if saves else [], limits=FEW_INSTRUCTIONS)
+    assert risks(report) == []
+
+
+def test_a_next_upgrade_that_fails_only_after_writes_is_a_finding() -> None:
+    saved = counter()
+    odd = guest(
+        f"""{NUMBER} (func (export "canister_query count") {replies("(i64.load (i32.const 512))")})
+        (func (export "canister_update inc") (i64.store (i32.const 512) (i64.const 99)) {replies("(i64.const 3)")})
+        (func (export "canister_post_upgrade") (call $stable64_read (i64.const 512) (i64.const 0) (i64.const 8)))
+        (func (export "canister_pre_upgrade")
+          (if (i64.eq (i64.load (i32.const 512)) (i64.const 99)) (then (unreachable))))"""
+    )
+    report = verify_upgrade(
+        saved, Version("odd", odd, did=COUNT_DID), calls=["inc()", "inc()"], limits=FEW_INSTRUCTIONS
+    )
+    [failed] = [each for each in report.findings if each.id == "next-upgrade-fails"]
+    assert failed.text.startswith("after 1 call: canister_pre_upgrade: ")

@@ -1,0 +1,120 @@
+"""A sandbox as clients of the platform see it: checked work in, answers out.
+
+The sandbox's time follows a clock, and never goes back: one that was ahead when it was opened stays ahead by as much.
+All methods except `read` are for one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.api import Sandbox, runtime_of
+from sandbox.certify.certificate import SignedTree
+from sandbox.errors import Reject
+from sandbox.execution import Submit
+from sandbox.http.answer import ACCEPTED, Answer, fields_of, in_cbor
+from sandbox.http.reading import Owners, Reader, check_paths
+from sandbox.http.routes import CallWork, QueryWork, ReadWork, Trust
+from sandbox.management.subnet import REPLICA_VERSION
+from sandbox.state.submissions import REFUSED
+
+Clock = Callable[[], int]
+"""Returns nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The state at one moment, signed."""
+
+    signed: SignedTree
+    owners: Owners
+
+    def read(self, work: ReadWork) -> Answer:
+        """Answer a `read_state` request, or refuse it."""
+        reader = Reader(work.envelope.sender, work.targets, work.effective_id, self.owners)
+        check_paths(reader, work.read.paths, subnet=work.subnet)
+        return in_cbor({"certificate": self.signed.certificate(work.read.paths)})
+
+    def answer(self, request_id: bytes) -> Answer:
+        """Answer a call that has been executed, with the certificate of its status."""
+        certificate = self.signed.certificate([(b"request_status", request_id)])
+        return in_cbor({"status": "replied", "certificate": certificate})
+
+
+class Replica:
+    """One sandbox behind the platform's interface."""
+
+    def __init__(self, sandbox: Sandbox, clock: Clock) -> None:
+        self.sandbox = sandbox
+        self._clock = clock
+        self._ahead = max(0, sandbox.time - clock())
+        self._node = runtime_of(sandbox).subnet.node_key
+        self._root_key, self._subnet_id = sandbox.root_key, sandbox.subnet_id
+
+    @property
+    def trust(self) -> Trust:
+        """What requests are checked against now."""
+        return Trust(self._clock() + self._ahead, self._root_key, self._subnet_id)
+
+    def status(self) -> Answer:
+        """Answer `/api/v2/status`."""
+        return in_cbor(
+            {
+                "impl_version": REPLICA_VERSION,
+                "replica_health_status": "healthy",
+                "root_key": self._root_key,
+            }
+        )
+
+    def advance(self) -> None:
+        """Let the sandbox's time follow the clock."""
+        now = self._clock() + self._ahead
+        if now > self.sandbox.time:
+            self.sandbox.set_time(now)
+
+    def submit(self, work: CallWork) -> Answer | None:
+        """Take in a call; the answer if there is one already, that it is refused or, without `waits`, accepted."""
+        self.advance()
+        runtime = runtime_of(self.sandbox)
+        call, envelope = work.call, work.envelope
+        given = Submit(call.canister_id, call.method, call.arg, envelope.sender, call.nonce, envelope.expiry)
+        runtime.perform(given)
+        submission = runtime.subnet.submissions[envelope.request_id]
+        if submission.status == REFUSED:
+            assert isinstance(submission.answer, Reject)
+            status = {"status": "non_replicated_rejection"} if work.waits else {}
+            return in_cbor({**status, **fields_of(submission.answer)})
+        return None if work.waits else ACCEPTED
+
+    def query(self, work: QueryWork) -> Answer:
+        """Answer a query call, signed by the node."""
+        self.advance()
+        call, envelope = work.call, work.envelope
+        result = self.sandbox.query(call.canister_id, call.method, call.arg, envelope.sender)
+        if result.reject is None:
+            answer: dict[str, Any] = {"status": "replied", "reply": {"arg": result.reply}}
+        else:
+            answer = {"status": "rejected", **fields_of(result.reject)}
+        signature = self._node.sign_query_response(answer, envelope.request_id, self.sandbox.time)
+        return in_cbor({**answer, "signatures": [signature]})
+
+    def step(self) -> bool:
+        """Execute one round; return whether messages are left."""
+        self.advance()
+        self.sandbox.tick()
+        subnet = runtime_of(self.sandbox).subnet
+        return bool(subnet.queue or subnet.later)
+
+    def answered(self, request_id: bytes) -> bool:
+        """Return whether a call has its answer."""
+        submission = runtime_of(self.sandbox).subnet.submissions.get(request_id)
+        return submission is not None and submission.answer is not None
+
+    def view(self) -> View:
+        """Return the present state, signed."""
+        self.sandbox.certificate([])
+        subnet = runtime_of(self.sandbox).subnet
+        assert subnet.certified is not None
+        return View(subnet.certified.signed, Owners(subnet.canisters, subnet.submissions))

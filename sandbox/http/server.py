@@ -1,0 +1,77 @@
+"""The ASGI application and its server: bodies, CORS, sockets. Needs the extra `canister-sandbox[serve]`."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.http.answer import Answer
+from sandbox.http.worker import Worker
+from sandbox.limits import REQUEST_BODY
+
+
+def application(worker: Worker, ready: Callable[[], None] = lambda: None) -> Starlette:
+    """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await worker.start()
+        ready()
+        yield
+        await worker.stop()
+
+    async def endpoint(request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            answer = Answer(413, body=f"The body of a request has at most {REQUEST_BODY} bytes.".encode())
+        else:
+            answer = await worker.handle(request.method, request.url.path, body)
+        return Response(answer.body, answer.status, media_type=answer.content_type)
+
+    anybody = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"])
+    everything = Route("/{path:path}", endpoint, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    return Starlette(routes=[everything], middleware=[anybody], lifespan=lifespan)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body of a request; None if it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > REQUEST_BODY:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes any free one. `OSError` if it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def run(app: Starlette, listening: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; then finish what is under way, for some seconds, and return."""
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=15)
+    server = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    # The server has handlers of its own while it runs, and raises the signal again when it has ended.
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run(sockets=[listening])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

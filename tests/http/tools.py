@@ -1,0 +1,47 @@
+"""Clients of others, in pinned versions, from the public registries: installed once into a cache folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "canister-sandbox-clients"
+AGENTS = {
+    "@icp-sdk/core": "6.1.0",
+    "@dfinity/agent": "3.4.3",
+    "@dfinity/identity": "3.4.3",
+    "@dfinity/principal": "3.4.3",
+}
+ICP = {"@icp-sdk/icp-cli-linux-x64": "1.5.0"}
+PYTHON_AGENTS = {"ic-py": "1.0.1", "icp-py-core": "2.3.1"}
+
+
+@cache
+def npm(*packages: tuple[str, str]) -> Path:
+    """A folder with `node_modules` in which these packages are; none of their scripts is run."""
+    folder = CACHE / "npm"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text("{}")
+    wanted = [f"{name}@{version}" for name, version in packages]
+    _run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", *wanted, cwd=folder)
+    return folder
+
+
+@cache
+def python(*packages: tuple[str, str]) -> Path:
+    """The interpreter of an environment with these packages."""
+    folder = CACHE / "python"
+    if not folder.exists():
+        _run(sys.executable, "-m", "venv", str(folder), cwd=CACHE.parent)
+    interpreter = folder / "bin" / "python"
+    wanted = [f"{name}=={version}" for name, version in packages]
+    _run(str(interpreter), "-m", "pip", "install", "--quiet", *wanted, cwd=folder)
+    return interpreter
+
+
+def _run(*command: str, cwd: Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
