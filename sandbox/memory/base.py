@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from sandbox.errors import StateCorrupt, StateError
@@ -31,6 +32,8 @@ class BaseMemory:
         self.generation = 0
         self._changes: deque[list[Run] | None] = deque()
         self._runs = 0
+        self._held: tuple[list[Run], list[bytes]] | None = None
+        """The answer of `held`, until the bytes change."""
         self.closed = False
         self.damage: str | None = None
         self.owner: int | None = None
@@ -48,6 +51,22 @@ class BaseMemory:
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of the committed bytes [offset, offset + length); ValueError if they are not all inside."""
         self.check(offset, length, self.size)
+        return self._padded(offset, length)
+
+    def held(self, runs: list[Run]) -> Iterable[bytes]:
+        """Return the committed bytes of each run of a view, zeros past the end.
+
+        Few bytes are read once, however often they are needed before they change: `runs` must stay as it is.
+        """
+        if self._held is not None and self._held[0] is runs:
+            return self._held[1]
+        parts = (self._padded(offset, length) for offset, length in runs)
+        if sum([length for _, length in runs]) > host.CHUNK:
+            return parts
+        self._held = runs, list(parts)
+        return self._held[1]
+
+    def _padded(self, offset: int, length: int) -> bytes:
         try:
             return host.read_padded(self.store.fd, length, self.store.origin + offset)
         except OSError as error:
@@ -67,6 +86,7 @@ class BaseMemory:
         self._runs += len(runs or ())
         while len(changes) > _REMEMBERED or self._runs > _RUNS:
             self._runs -= len(changes.popleft() or ())
+        self._held = None
         self.generation += 1
 
     def missed_since(self, generation: int) -> list[Run] | None:

@@ -52,7 +52,7 @@ class View(BaseView):
             raise StateError("copying a view of a memory that was changed since")
         runs = self.dirty()
         other = self.memory.fork()
-        other.commit_pages(runs, self._bytes, self.size)
+        other.commit_pages(runs, self.bytes, self.size)
         return other
 
 
@@ -293,7 +293,7 @@ class Memory(BaseMemory):
         store, size = self.store, self.size
         fd, origin = store.fd, store.origin
         kept = self._barrier.unnoted(self, host.clipped(runs, low_water))
-        parts = [(offset, host.read_padded(fd, length, origin + offset)) for offset, length in kept]
+        parts = [(offset, old) for (offset, _), old in zip(kept, self.held(kept), strict=True)]
         if low_water < size:
             lost = host.data_runs(fd, origin + low_water, origin + size)
             whole = (piece for offset, length in lost for piece in host.pieces(low_water + offset, length))

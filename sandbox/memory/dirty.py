@@ -19,6 +19,19 @@ from sandbox.memory.host import PAGE, Run
 from sandbox.memory.store import Store, extents
 
 
+class Shown(Protocol):
+    """A private mapping of `store`: `size` bytes at `base`, with `bytes` to read and write them."""
+
+    @property
+    def base(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def bytes(self) -> memoryview: ...
+
+
 class Strategy(Protocol):
     """A way to find the pages that a private mapping of a store holds for itself, and to make them the store's again.
 
@@ -37,17 +50,17 @@ class Strategy(Protocol):
     def watch(self, address: int, length: int) -> None:
         """Prepare bytes of a view that were just mapped (OSError)."""
 
-    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
+    def dirty(self, view: Shown) -> list[Run]:
         """Return ascending runs of pages written since they were settled or reverted, at least those that differ from
         the store's bytes; not what others have changed in the store."""
 
-    def settle(self, base: int, runs: list[Run], store: Store) -> None:
+    def settle(self, view: Shown, runs: list[Run]) -> None:
         """Take note that the store holds the bytes of `runs` now, the whole answer of `dirty`."""
 
-    def revert(self, base: int, runs: list[Run], store: Store) -> None:
+    def revert(self, view: Shown, runs: list[Run]) -> None:
         """Show the store's bytes again at `runs`, the whole answer of `dirty`."""
 
-    def drop(self, base: int, runs: list[Run], store: Store) -> None:
+    def drop(self, view: Shown, runs: list[Run]) -> None:
         """Show the store's bytes at `runs`, in any order, now and whenever others change them."""
 
     def restart(self) -> None:
@@ -72,14 +85,14 @@ class Dropping:
     def watch(self, address: int, length: int) -> None:
         pass
 
-    def settle(self, base: int, runs: list[Run], store: Store) -> None:
-        self.drop(base, runs, store)
+    def settle(self, view: Shown, runs: list[Run]) -> None:
+        self.drop(view, runs)
 
-    def revert(self, base: int, runs: list[Run], store: Store) -> None:
-        self.drop(base, runs, store)
+    def revert(self, view: Shown, runs: list[Run]) -> None:
+        self.drop(view, runs)
 
-    def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        host.drop_private(base, runs)
+    def drop(self, view: Shown, runs: list[Run]) -> None:
+        host.drop_private(view.base, runs)
 
     def restart(self) -> None:
         pass
@@ -108,17 +121,18 @@ class Scan(Dropping):
     def detach(self) -> None:
         self._scanner.close()
 
-    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
-        regions = self._scanner.all(self._private, base, base + size)
+    def dirty(self, view: Shown) -> list[Run]:
+        base = view.base
+        regions = self._scanner.all(self._private, base, base + view.size)
         return [(start - base, end - start) for start, end in zip(regions[::3], regions[1::3], strict=True)]
 
-    def settle(self, base: int, runs: list[Run], store: Store) -> None:
+    def settle(self, view: Shown, runs: list[Run]) -> None:
         if len(runs) >= _MANY:
-            offset, length = _span(runs)
+            base, store, (offset, length) = view.base, view.store, _span(runs)
             if self._shows_few(base + offset, length, len(runs) // 2):
                 host.map_private(base + offset, length, store.fd, store.origin + offset)
                 return
-        host.drop_private(base, runs)
+        host.drop_private(view.base, runs)
 
     revert = settle
 
@@ -142,9 +156,10 @@ class PageMap(Dropping):
     def detach(self) -> None:
         self._close()
 
-    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
+    def dirty(self, view: Shown) -> list[Run]:
         pages: list[int] = []
-        for offset, length in _candidates(size, store):
+        base = view.base
+        for offset, length in _candidates(view):
             first = offset // PAGE
             for start, count in host.pieces(first, -(-(offset + length) // PAGE) - first, self._AT_ONCE):
                 words = os.pread(self._fd, 8 * count, (base // PAGE + start) * 8)
@@ -178,11 +193,11 @@ class Compare(Dropping):
 
     _AT_ONCE = 1 << 16
 
-    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
-        fd, origin = store.fd, store.origin
+    def dirty(self, view: Shown) -> list[Run]:
+        base, fd, origin = view.base, view.store.fd, view.store.origin
         pages: list[int] = []
         differs = host.libc.memcmp
-        for offset, length in _candidates(size, store):
+        for offset, length in _candidates(view):
             for start, count in host.pieces(offset, length, self._AT_ONCE):
                 committed = host.read_padded(fd, count, origin + start)
                 if not differs(base + start, committed, count):
@@ -194,8 +209,8 @@ class Compare(Dropping):
                 ]
         return host.page_runs(pages)
 
-    def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        fd, origin = store.fd, store.origin
+    def drop(self, view: Shown, runs: list[Run]) -> None:
+        base, fd, origin = view.base, view.store.fd, view.store.origin
         if len(runs) > 64:
             runs = [_span(sorted(runs))]
         for offset, length in runs:
@@ -207,6 +222,6 @@ def _span(runs: list[Run]) -> Run:
     return runs[0][0], sum(runs[-1]) - runs[0][0]
 
 
-def _candidates(size: int, store: Store) -> list[Run]:
+def _candidates(view: Shown) -> list[Run]:
     """Return where touched pages can be."""
-    return extents(store, size) if store.shared else [(0, size)]
+    return extents(view.store, view.size) if view.store.shared else [(0, view.size)]

@@ -55,14 +55,13 @@ if LINUX:
 _quick = ctypes.PyDLL(None)
 _madvise = _quick.madvise
 _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+quick_ioctl = _quick.ioctl
+quick_ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 _syscall = _quick.syscall
 _syscall.restype = ctypes.c_long
 _syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_uint]
 _SYS_PROCESS_MADVISE: Final = 440  # on every architecture
 _PIDFD_SELF: Final = -10000
-_pread = _quick.pread
-_pread.restype = ctypes.c_ssize_t
-_pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64]
 _VECTOR: Final = 1024
 
 
@@ -183,12 +182,12 @@ def read_padded(fd: int, length: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
-def read_at(fd: int, address: int, length: int, offset: int) -> None:
-    """Read exactly `length` bytes of a file from `offset` to an address of this process."""
-    if _pread(fd, address, length, offset) != length:
-        for start, part in pieces(0, length):
-            data = read_padded(fd, part, offset + start)
-            ctypes.memmove(address + start, data, part)
+def read_back(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> None:
+    """Read runs of a file, relative to `origin`, to the same places in `data`; past the end of the file is zero."""
+    for offset, length in runs:
+        if os.preadv(fd, (data[offset : offset + length],), origin + offset) != length:
+            for start, part in pieces(offset, length):
+                data[start : start + part] = read_padded(fd, part, origin + start)
 
 
 def read_into(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> bool:

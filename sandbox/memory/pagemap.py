@@ -35,6 +35,7 @@ class Query(ctypes.Structure):
     start: int
     end: int
     max_pages: int
+    address: int
 
 
 _PAGEMAP_SCAN: Final = (3 << 30) | (ctypes.sizeof(Query) << 16) | (ord("f") << 8) | 16
@@ -45,13 +46,13 @@ class Scanner:
 
     def __init__(self) -> None:
         self.fd, self.close = open_pagemap(self)
-        self._ioctl = host.libc.ioctl
+        self._ioctl = host.quick_ioctl
         self._buffer = (ctypes.c_uint64 * (3 * REGIONS))()
         self._regions = memoryview(self._buffer).cast("B").cast("Q")
 
     def query(self, mask: int, answer: int, *, inverted: int = 0, any_of: int = 0, flags: int = 0) -> Query:
         """Return a query for pages with all properties of `mask`, those of `inverted` negated, and one of `any_of`."""
-        return Query(
+        query = Query(
             size=ctypes.sizeof(Query),
             flags=flags,
             vec=ctypes.addressof(self._buffer),
@@ -61,29 +62,38 @@ class Scanner:
             category_anyof_mask=any_of,
             return_mask=answer,
         )
+        query.address = ctypes.addressof(query)
+        return query
 
     def private(self, also: int = 0) -> Query:
         """Return the query for private pages, neither the file's nor the shared zero page, that have `also` too."""
         shared, mapped = IS_FILE | IS_ZERO, IS_PRESENT | IS_SWAPPED
         return self.query(shared | also, mapped, inverted=shared, any_of=mapped)
 
-    def some(self, query: Query, start: int, end: int) -> list[int]:
-        """Return the first regions in [start, end) as a flat list: start, end, properties, and so on."""
-        query.start, query.end = start, end
-        count: int = self._ioctl(self.fd, _PAGEMAP_SCAN, ctypes.addressof(query))
-        if count < 0:
-            code = ctypes.get_errno()
-            raise OSError(code, f"PAGEMAP_SCAN: {os.strerror(code)}")
-        return self._regions[: 3 * count].tolist()
-
     def all(self, query: Query, start: int, end: int) -> list[int]:
-        """Return all regions in [start, end), as `some`; where one answer ended, a region may be in two pieces."""
+        """Return the regions in [start, end) as a flat list: start, end, properties, and so on.
+
+        Where one answer of the kernel ended, a region may be in two pieces.
+        """
+        query.start, query.end = start, end
+        count = self._ioctl(self.fd, _PAGEMAP_SCAN, query.address)
+        if 0 <= count < REGIONS:
+            return self._regions[: 3 * count].tolist()
         regions = found = self.some(query, start, end)
         while len(found) == 3 * REGIONS:
             # not walk_end, which is too small when the kernel filled the vector in steps
             found = self.some(query, found[-2], end)
             regions += found
         return regions
+
+    def some(self, query: Query, start: int, end: int) -> list[int]:
+        """Return the first regions in [start, end), as `all`."""
+        query.start, query.end = start, end
+        count: int = host.libc.ioctl(self.fd, _PAGEMAP_SCAN, query.address)
+        if count < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"PAGEMAP_SCAN: {os.strerror(code)}")
+        return self._regions[: 3 * count].tolist()
 
 
 def open_pagemap(owner: object) -> tuple[int, weakref.finalize]:  # type: ignore[type-arg]

@@ -14,12 +14,13 @@ import ctypes
 import errno
 import os
 import platform
+import time
 import weakref
 from typing import Final
 
 from sandbox.memory import host, pagemap
+from sandbox.memory.dirty import Shown
 from sandbox.memory.host import PAGE, Run
-from sandbox.memory.store import Store
 
 _NUMBERS: Final = {"x86_64": 323, "aarch64": 282, "riscv64": 282, "loongarch64": 282, "ppc64le": 364, "s390x": 355}
 """The number of the system call by the name of the processor."""
@@ -29,6 +30,7 @@ _API: Final = 0xAA
 _UNPOPULATED, _ASYNC = 1 << 13, 1 << 15
 _REGISTER_WP: Final = 2
 _PROTECT: Final = 1
+_CALL: Final = 2e-6  # seconds that it takes to protect one run by a call of its own
 
 
 def _command(number: int, words: int) -> int:
@@ -103,8 +105,10 @@ class Protect:
         self._kernel = kernel or _Kernel()
         self._private: set[int] = set()
         """The addresses of pages that are known to be private."""
-        self._last = (0, 0)
-        """Where the last search began and ended."""
+        self._same: tuple[list[int], list[Run]] = [], []
+        """The last answer of the kernel without pages of the store, and what was made of it."""
+        self._took = 0.0
+        """The seconds that the last search took."""
         self._fresh = False
         """Whether it came across pages of the store that are not protected."""
 
@@ -115,26 +119,37 @@ class Protect:
         return Protect(self._kernel)
 
     def restart(self) -> None:
-        self._private = set()
+        self._private, self._same, self._fresh = set(), ([], []), False
 
     def watch(self, address: int, length: int) -> None:
         if length:
             self._kernel.register(address, length)
             self._forget(address, length)
 
-    def dirty(self, base: int, size: int, store: Store) -> list[Run]:
-        kernel, private, runs = self._kernel, self._private, []
-        regions = kernel.scanner.all(kernel.unprotected, base, base + size)
-        self._last, self._fresh = (base, base + size), False
+    def dirty(self, view: Shown) -> list[Run]:
+        base, kernel, runs = view.base, self._kernel, []
+        began = time.perf_counter()
+        regions = kernel.scanner.all(kernel.unprotected, base, base + view.size)
+        self._took = time.perf_counter() - began
+        self._fresh = False
+        if regions == self._same[0]:
+            return self._same[1]
         for index in range(0, len(regions), 3):
             start, stop = regions[index], regions[index + 1]
-            if start in private and (stop - start == PAGE or private.issuperset(range(start, stop, PAGE))):
+            if self._known(start, stop):
                 runs.append((start - base, stop - start))
             else:
                 runs += [(first - base, length) for first, length in self._of_these_private(start, stop)]
-        if self._fresh and not runs:
-            self._protect_all()
+        if not self._fresh:
+            self._same = regions, runs
+        elif not runs:
+            self._protect_all(view)
         return runs
+
+    def _known(self, start: int, stop: int) -> bool:
+        """Return True if all pages between two addresses are known to be private."""
+        private = self._private
+        return start in private and (stop - start == PAGE or private.issuperset(range(start, stop, PAGE)))
 
     def _of_these_private(self, start: int, stop: int) -> list[Run]:
         """Return the private pages, as addresses and lengths, of a region that is not protected."""
@@ -145,33 +160,42 @@ class Protect:
         self._fresh = self._fresh or sum(found[1::3]) - sum(found[::3]) != stop - start
         return runs
 
-    def settle(self, base: int, runs: list[Run], store: Store) -> None:
+    def settle(self, view: Shown, runs: list[Run]) -> None:
         if self._fresh:
-            self._protect_all()
-        elif len(runs) > 2:
-            self._kernel.scanner.all(self._kernel.protecting, base + runs[0][0], base + sum(runs[-1]))
+            self._protect_all(view)
+            return
+        kernel, base = self._kernel, view.base
+        start, stop = runs[0][0], sum(runs[-1])
+        if self._took * (stop - start) / view.size < len(runs) * _CALL:
+            kernel.scanner.all(kernel.protecting, base + start, base + stop)
         else:
             for offset, length in runs:
-                self._kernel.protect(base + offset, length)
+                kernel.protect(base + offset, length)
 
-    def revert(self, base: int, runs: list[Run], store: Store) -> None:
-        fd, origin = store.fd, store.origin
-        for offset, length in runs:
-            host.read_at(fd, base + offset, length, origin + offset)
-        self.settle(base, runs, store)
+    def revert(self, view: Shown, runs: list[Run]) -> None:
+        host.read_back(view.store.fd, view.bytes, runs, view.store.origin)
+        self.settle(view, runs)
 
-    def drop(self, base: int, runs: list[Run], store: Store) -> None:
-        host.drop_private(base, runs)
-        for offset, length in runs:
-            self._forget(base + offset, length)
+    def drop(self, view: Shown, runs: list[Run]) -> None:
+        base = view.base
+        own = [run for run in runs if self._known(base + run[0], base + sum(run))]
+        if own:
+            self.revert(view, sorted(own))
+        if len(own) != len(runs):
+            others = [run for run in runs if run not in own] if own else runs
+            host.drop_private(base, others)
+            for offset, length in others:
+                self._forget(base + offset, length)
 
-    def _protect_all(self) -> None:
-        """Protect all that the last search went through."""
-        self._kernel.scanner.all(self._kernel.protecting, *self._last)
+    def _protect_all(self, view: Shown) -> None:
+        """Protect all that is mapped."""
+        kernel = self._kernel
+        kernel.scanner.all(kernel.protecting, view.base, view.base + view.size)
         self._fresh = False
 
     def _forget(self, address: int, length: int) -> None:
         """Note that no page there is private any more."""
+        self._same = [], []
         private, pages = self._private, range(address, address + length, PAGE)
         if len(pages) <= len(private):
             private.difference_update(pages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from typing import Final
 
 from sandbox.errors import Unsupported, of_system
@@ -35,28 +36,39 @@ def choose(name: str | None, trial: Store) -> Strategy:
     raise Unsupported(f"memory strategy {name!r} on this machine")
 
 
+@dataclass
+class _Trial:
+    """A mapping to try a strategy on."""
+
+    base: int
+    size: int
+    store: Store
+    bytes: memoryview
+
+
 def _works(strategy: Strategy, store: Store) -> bool:
     """Return True if the strategy finds exactly the one page of four that was written, twice, and takes it back."""
     size, written = 4 * PAGE, [(2 * PAGE, PAGE)]
     host.write_all(store.fd, b"\1" * size, store.origin)
     base = host.reserve(size)
+    trial = _Trial(base, size, store, memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B"))
     try:
         host.map_private(base, size, store.fd, store.origin)
         strategy.watch(base, size)
         ctypes.string_at(base, 1)
         ctypes.memset(base + 2 * PAGE, 2, 1)
-        if strategy.dirty(base, size, store) != written:
+        if strategy.dirty(trial) != written:
             return False
         host.write_all(store.fd, b"\2", store.origin + 2 * PAGE)
-        strategy.settle(base, written, store)
+        strategy.settle(trial, written)
         ctypes.string_at(base + PAGE, 1)
-        if strategy.dirty(base, size, store):
+        if strategy.dirty(trial):
             return False
         ctypes.memset(base + 2 * PAGE, 3, 1)
-        if strategy.dirty(base, size, store) != written:
+        if strategy.dirty(trial) != written:
             return False
-        strategy.revert(base, written, store)
-        return not strategy.dirty(base, size, store) and ctypes.string_at(base + 2 * PAGE, 2) == b"\2\1"
+        strategy.revert(trial, written)
+        return not strategy.dirty(trial) and ctypes.string_at(base + 2 * PAGE, 2) == b"\2\1"
     finally:
         host.unmap(base, size)
         store.set_size(size, 0)

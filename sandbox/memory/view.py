@@ -12,7 +12,7 @@ from sandbox.errors import StateError, of_system
 from sandbox.memory import host
 from sandbox.memory.base import BaseMemory
 from sandbox.memory.host import PAGE, Run
-from sandbox.memory.store import SLOT
+from sandbox.memory.store import SLOT, Store
 
 CommitPages = Callable[[list[Run], memoryview, int], int]
 """Writes runs of pages of a view, and its size, to the memory; the bytes written."""
@@ -25,8 +25,8 @@ class BaseView:
     """A private mapping, which writes to its memory through `commit_pages`.
 
     `base` is an address, `size` the accessible bytes there, `capacity` the bytes to which it can grow in place; after
-    those, guard bytes stay inaccessible. Pages that were never written show the committed bytes of now. `views` are the
-    open views of the memory.
+    those, guard bytes stay inaccessible; `bytes` are all `capacity` bytes. Pages that were never written show the
+    committed bytes of now. `views` are the open views of the memory.
     """
 
     def __init__(
@@ -69,7 +69,12 @@ class BaseView:
         self._strategy.watch(base, self.size)
         self._strategy.restart()
         self.base, self.capacity, self._zero_tail = base, capacity, mapped < self.size
-        self._bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
+        self.bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
+
+    @property
+    def store(self) -> Store:
+        """The store that the view shows."""
+        return self.memory.store
 
     @property
     def stale(self) -> bool:
@@ -79,7 +84,7 @@ class BaseView:
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of bytes of the view; ValueError if they are not all inside."""
         self._check(offset, length)
-        return ctypes.string_at(self.base + offset, length) if length else b""
+        return self.bytes[offset : offset + length].tobytes()
 
     def write(self, offset: int, data: bytes) -> None:
         """Change bytes of the view; ValueError if they are not all inside."""
@@ -141,7 +146,7 @@ class BaseView:
         began = time.perf_counter()
         memory = self.memory
         try:
-            runs = self._strategy.dirty(self.base, self.size, memory.store)
+            runs = self._strategy.dirty(self)
         except OSError as error:
             raise host.failure(error, "looking for dirty pages", memory.store.where) from error
         if time.perf_counter() - began > _SLOW + len(runs) * _SLOW_RUN:
@@ -167,7 +172,7 @@ class BaseView:
         if not runs and size == memory.size:
             return 0
         before = memory.size
-        count = self._commit_pages(runs, self._bytes, size)
+        count = self._commit_pages(runs, self.bytes, size)
         self._seen = memory.generation
         self._settle(runs, before)
         return count
@@ -188,7 +193,7 @@ class BaseView:
         elif self._zero_tail or self._slow >= self._strategy.patience:
             self._remap()
         elif runs:
-            self._strategy.revert(self.base, runs, memory.store)
+            self._strategy.revert(self, runs)
         self._seen = memory.generation
         return True
 
@@ -214,7 +219,7 @@ class BaseView:
         if missed is None:
             self._remap()
         else:
-            self._strategy.drop(self.base, runs + missed, self.memory.store)
+            self._strategy.drop(self, runs + missed)
 
     def _settle(self, runs: list[Run], mapped: int) -> None:
         """Take note that `runs` were committed, and map the memory past `mapped` for the first time."""
@@ -227,7 +232,8 @@ class BaseView:
             self._strategy.watch(self.base + mapped, self.size - mapped)
             runs = host.clipped(runs, mapped)
             self._zero_tail = False
-        self._strategy.settle(self.base, runs, store)
+        if runs:
+            self._strategy.settle(self, runs)
 
     def _remap(self) -> None:
         """Map the memory's bytes everywhere anew; the sizes must be equal. Costs the pages that were mapped.
@@ -253,7 +259,7 @@ class BaseView:
         if not self._unmap.alive:
             return
         memory, size = self.memory, self.size
-        self._bytes = memoryview(b"")
+        self.bytes = memoryview(b"")
         self._unmap()
         self._views.discard(self)
         if memory.store.shared and size > memory.size and not memory.closed:

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.memory import Pool, Run
-from sandbox.memory.store import Store
+from sandbox.memory.dirty import Shown
 from sandbox.memory.strategies import STRATEGIES
 from tests.conftest import wat
 
@@ -24,10 +24,10 @@ def test_the_first_update_after_a_load_searches_no_more_than_any_other(monkeypat
     strategy = STRATEGIES[Pool().strategy]
     find, searches = strategy.dirty, 0
 
-    def counted(self: object, base: int, size: int, store: Store) -> list[Run]:
+    def counted(self: object, view: Shown) -> list[Run]:
         nonlocal searches
         searches += 1
-        return find(self, base, size, store)  # type: ignore[arg-type]
+        return find(self, view)  # type: ignore[arg-type]
 
     monkeypatch.setattr(strategy, "dirty", counted)
     canister = Sandbox().create_canister()

@@ -89,7 +89,7 @@ def test_the_kernel_itself_may_write_to_a_protected_page(protecting: Pool, tmp_p
     view.commit()
     (tmp_path / "bytes").write_bytes(b"read from a file")
     with (tmp_path / "bytes").open("rb", buffering=0) as file:
-        host.read_at(file.fileno(), view.base + 2 * PAGE, 16, 0)
+        file.readinto(view.bytes[2 * PAGE : 2 * PAGE + 16])
     assert view.dirty() == [(2 * PAGE, PAGE)]
     view.commit()
     assert view.memory.read(2 * PAGE, 16) == b"read from a file"
