@@ -54,6 +54,9 @@ class Strategy(Protocol):
         """Return ascending runs of pages written since they were settled or reverted, at least those that differ from
         the store's bytes; not what others have changed in the store."""
 
+    def to_revert(self, view: Shown) -> list[Run]:
+        """As `dirty`, when the answer is reverted or dropped at once."""
+
     def settle(self, view: Shown, runs: list[Run]) -> None:
         """Take note that the store holds the bytes of `runs` now, the whole answer of `dirty`."""
 
@@ -126,6 +129,8 @@ class Scan(Dropping):
         regions = self._scanner.all(self._private, base, base + view.size)
         return [(start - base, end - start) for start, end in zip(regions[::3], regions[1::3], strict=True)]
 
+    to_revert = dirty
+
     def settle(self, view: Shown, runs: list[Run]) -> None:
         if len(runs) >= _MANY:
             base, store, (offset, length) = view.base, view.store, _span(runs)
@@ -168,6 +173,8 @@ class PageMap(Dropping):
                 pages += _private(words, start)
         return host.page_runs(pages)
 
+    to_revert = dirty
+
 
 # The highest byte of a page's word: present is bit 63, swapped 62, of a file (or shared) 61.
 _PRIVATE: Final = bytes(top >> 5 in (0b010, 0b100) for top in range(256))
@@ -208,6 +215,8 @@ class Compare(Dropping):
                     if differs(base + start + position, committed[position : position + PAGE], PAGE)
                 ]
         return host.page_runs(pages)
+
+    to_revert = dirty
 
     def drop(self, view: Shown, runs: list[Run]) -> None:
         base, fd, origin = view.base, view.store.fd, view.store.origin

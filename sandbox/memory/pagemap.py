@@ -65,10 +65,10 @@ class Scanner:
         query.address = ctypes.addressof(query)
         return query
 
-    def private(self, also: int = 0) -> Query:
-        """Return the query for private pages, neither the file's nor the shared zero page, that have `also` too."""
+    def private(self) -> Query:
+        """Return the query for private pages, neither the file's nor the shared zero page."""
         shared, mapped = IS_FILE | IS_ZERO, IS_PRESENT | IS_SWAPPED
-        return self.query(shared | also, mapped, inverted=shared, any_of=mapped)
+        return self.query(shared, mapped, inverted=shared, any_of=mapped)
 
     def all(self, query: Query, start: int, end: int) -> list[int]:
         """Return the regions in [start, end) as a flat list: start, end, properties, and so on.
@@ -77,9 +77,7 @@ class Scanner:
         """
         query.start, query.end = start, end
         count = self._ioctl(self.fd, _PAGEMAP_SCAN, query.address)
-        if 0 <= count < REGIONS:
-            return self._regions[: 3 * count].tolist()
-        regions = found = self.some(query, start, end)
+        regions = found = self._regions[: 3 * count].tolist() if count >= 0 else self.some(query, start, end)
         while len(found) == 3 * REGIONS:
             # not walk_end, which is too small when the kernel filled the vector in steps
             found = self.some(query, found[-2], end)

@@ -30,6 +30,8 @@ _API: Final = 0xAA
 _UNPOPULATED, _ASYNC = 1 << 13, 1 << 15
 _REGISTER_WP: Final = 2
 _PROTECT: Final = 1
+_MANY: Final = 64
+"""From this number of regions on, one search of all that lies between them is made instead of one for each."""
 _CALL: Final = 2e-6  # seconds that it takes to protect one run by a call of its own
 
 
@@ -51,7 +53,7 @@ class _Kernel:
         written, mapped = pagemap.IS_WRITTEN, pagemap.IS_PRESENT | pagemap.IS_SWAPPED
         self.unprotected = self.scanner.query(written, written, any_of=mapped)
         self.protecting = self.scanner.query(written, written, any_of=mapped, flags=pagemap.WP_MATCHING)
-        self.private = self.scanner.private(written)
+        self.private = self.scanner.private()
         self._words = (ctypes.c_uint64 * 4)()
         self._address = ctypes.addressof(self._words)
         self._fd = _open()
@@ -105,12 +107,14 @@ class Protect:
         self._kernel = kernel or _Kernel()
         self._private: set[int] = set()
         """The addresses of pages that are known to be private."""
+        self._found: list[Run] = []
+        """What was found, and protected again, since the last commit or rollback."""
+        self._unsure = False
+        """Whether a search was interrupted: pages that it protected may be missing in what was found."""
         self._same: tuple[list[int], list[Run]] = [], []
         """The last answer of the kernel without pages of the store, and what was made of it."""
         self._took = 0.0
         """The seconds that the last search took."""
-        self._fresh = False
-        """Whether it came across pages of the store that are not protected."""
 
     def detach(self) -> None:
         self._kernel.detach()
@@ -119,7 +123,8 @@ class Protect:
         return Protect(self._kernel)
 
     def restart(self) -> None:
-        self._private, self._same, self._fresh = set(), ([], []), False
+        self._private, self._same = set(), ([], [])
+        self._found, self._unsure = [], False
 
     def watch(self, address: int, length: int) -> None:
         if length:
@@ -127,23 +132,38 @@ class Protect:
             self._forget(address, length)
 
     def dirty(self, view: Shown) -> list[Run]:
-        base, kernel, runs = view.base, self._kernel, []
+        return self._search(view, self._kernel.protecting)
+
+    def to_revert(self, view: Shown) -> list[Run]:
+        return self._search(view, self._kernel.unprotected)
+
+    def _search(self, view: Shown, query: pagemap.Query) -> list[Run]:
+        base, scanner, fresh, runs = view.base, self._kernel.scanner, False, []
+        unsure, self._unsure = self._unsure, True
         began = time.perf_counter()
-        regions = kernel.scanner.all(kernel.unprotected, base, base + view.size)
+        regions = scanner.all(query, base, base + view.size)
         self._took = time.perf_counter() - began
-        self._fresh = False
         if regions == self._same[0]:
-            return self._same[1]
-        for index in range(0, len(regions), 3):
-            start, stop = regions[index], regions[index + 1]
-            if self._known(start, stop):
-                runs.append((start - base, stop - start))
-            else:
-                runs += [(first - base, length) for first, length in self._of_these_private(start, stop)]
-        if not self._fresh:
-            self._same = regions, runs
-        elif not runs:
-            self._protect_all(view)
+            runs = self._same[1]
+        else:
+            if len(regions) > 3 * _MANY and not all(map(self._known, regions[::3], regions[1::3])):
+                self._private_of(regions[0], regions[-2])
+            for start, stop in zip(regions[::3], regions[1::3], strict=True):
+                if self._known(start, stop):
+                    runs.append((start - base, stop - start))
+                else:
+                    private = self._private_of(start, stop)
+                    fresh = fresh or private != [(start, stop - start)]
+                    runs += [(first - base, length) for first, length in private]
+            if not fresh:
+                self._same = regions, runs
+            elif query is self._kernel.unprotected:
+                scanner.all(self._kernel.protecting, base, base + view.size)
+        if unsure:
+            runs = [(first - base, length) for first, length in self._private_of(base, base + view.size)]
+        if self._found:
+            runs = merged(self._found, runs)
+        self._found, self._unsure = runs, False
         return runs
 
     def _known(self, start: int, stop: int) -> bool:
@@ -151,19 +171,22 @@ class Protect:
         private = self._private
         return start in private and (stop - start == PAGE or private.issuperset(range(start, stop, PAGE)))
 
-    def _of_these_private(self, start: int, stop: int) -> list[Run]:
-        """Return the private pages, as addresses and lengths, of a region that is not protected."""
+    def _private_of(self, start: int, stop: int) -> list[Run]:
+        """Return the private pages between two addresses, as addresses and lengths, and know them from now on.
+
+        Where pages were dropped, the kernel's marks of their protection count too.
+        """
         found = self._kernel.scanner.all(self._kernel.private, start, stop)
         runs = [(first, end - first) for first, end in zip(found[::3], found[1::3], strict=True)]
         for first, length in runs:
             self._private.update(range(first, first + length, PAGE))
-        self._fresh = self._fresh or sum(found[1::3]) - sum(found[::3]) != stop - start
         return runs
 
     def settle(self, view: Shown, runs: list[Run]) -> None:
-        if self._fresh:
-            self._protect_all(view)
-            return
+        self._found = []
+
+    def revert(self, view: Shown, runs: list[Run]) -> None:
+        host.read_back(view.store.fd, view.bytes, runs, view.store.origin)
         kernel, base = self._kernel, view.base
         start, stop = runs[0][0], sum(runs[-1])
         if self._took * (stop - start) / view.size < len(runs) * _CALL:
@@ -171,27 +194,18 @@ class Protect:
         else:
             for offset, length in runs:
                 kernel.protect(base + offset, length)
-
-    def revert(self, view: Shown, runs: list[Run]) -> None:
-        host.read_back(view.store.fd, view.bytes, runs, view.store.origin)
-        self.settle(view, runs)
+        self._found = []
 
     def drop(self, view: Shown, runs: list[Run]) -> None:
         base = view.base
         own = [run for run in runs if self._known(base + run[0], base + sum(run))]
+        others = [run for run in runs if run not in own] if own else runs
         if own:
             self.revert(view, sorted(own))
-        if len(own) != len(runs):
-            others = [run for run in runs if run not in own] if own else runs
-            host.drop_private(base, others)
-            for offset, length in others:
-                self._forget(base + offset, length)
-
-    def _protect_all(self, view: Shown) -> None:
-        """Protect all that is mapped."""
-        kernel = self._kernel
-        kernel.scanner.all(kernel.protecting, view.base, view.base + view.size)
-        self._fresh = False
+        host.drop_private(base, others)
+        for offset, length in others:
+            self._forget(base + offset, length)
+        self._found = []
 
     def _forget(self, address: int, length: int) -> None:
         """Note that no page there is private any more."""
@@ -201,3 +215,15 @@ class Protect:
             private.difference_update(pages)
         elif private:
             self._private = {page for page in private if page not in pages}
+
+
+def merged(one: list[Run], other: list[Run]) -> list[Run]:
+    """Return the union of ascending runs as ascending runs that do not touch."""
+    runs: list[Run] = []
+    for offset, length in sorted(one + other):
+        if runs and offset <= sum(runs[-1]):
+            first, before = runs[-1]
+            runs[-1] = (first, max(before, offset + length - first))
+        else:
+            runs.append((offset, length))
+    return runs

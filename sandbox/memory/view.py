@@ -143,12 +143,14 @@ class BaseView:
     def dirty(self) -> list[Run]:
         """Return ascending runs of pages written since the last commit or rollback; maybe not all if stale."""
         self._check()
+        return self._searched(self._strategy.dirty)
+
+    def _searched(self, search: Callable[[BaseView], list[Run]]) -> list[Run]:
         began = time.perf_counter()
-        memory = self.memory
         try:
-            runs = self._strategy.dirty(self)
+            runs = search(self)
         except OSError as error:
-            raise host.failure(error, "looking for dirty pages", memory.store.where) from error
+            raise host.failure(error, "looking for dirty pages", self.store.where) from error
         if time.perf_counter() - began > _SLOW + len(runs) * _SLOW_RUN:
             self._slow += 1
         return runs
@@ -187,7 +189,7 @@ class BaseView:
         memory = self.memory
         if self.size != memory.size:
             return False
-        runs = self.dirty() if written is None else written
+        runs = self._searched(self._strategy.to_revert) if written is None else written
         if self.stale:
             self._drop_missed(runs)
         elif self._zero_tail or self._slow >= self._strategy.patience:
@@ -232,8 +234,7 @@ class BaseView:
             self._strategy.watch(self.base + mapped, self.size - mapped)
             runs = host.clipped(runs, mapped)
             self._zero_tail = False
-        if runs:
-            self._strategy.settle(self, runs)
+        self._strategy.settle(self, runs)
 
     def _remap(self) -> None:
         """Map the memory's bytes everywhere anew; the sizes must be equal. Costs the pages that were mapped.

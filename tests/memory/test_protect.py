@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.memory import PAGE, Pool, host
+from sandbox.memory.protect import Protect
 from tests.memory.conftest import make
 
 MIB = 1 << 20
@@ -142,3 +143,35 @@ def test_a_forked_child_gives_up_what_protects_its_parents_pages(protecting: Poo
     view.commit()
     view.write(PAGE, b"y")
     assert view.dirty() == [(PAGE, PAGE)]
+
+
+def test_a_search_that_is_interrupted_loses_no_page(protecting: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = protecting.memory(8 * PAGE).view()
+    view.write(PAGE, b"first")
+    view.commit()
+    view.write(PAGE, b"again")
+    view.write(5 * PAGE, b"new")
+    with monkeypatch.context() as patched:
+        patched.setattr(Protect, "_private_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            view.dirty()
+    view.write(6 * PAGE, b"later")
+    view.commit()
+    assert view.memory.read(0, 8 * PAGE) == view.read(0, 8 * PAGE)
+    assert view.read(PAGE, 5) + view.read(5 * PAGE, 3) + view.read(6 * PAGE, 5) == b"againnewlater"
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_search_counts_what_an_earlier_one_found(protecting: Pool) -> None:
+    view = protecting.memory(8 * PAGE).view()
+    view.write(3 * PAGE, b"x")
+    assert view.dirty() == [(3 * PAGE, PAGE)]
+    view.write(PAGE, b"y")
+    view.write(4 * PAGE, b"z")
+    assert view.dirty() == [(PAGE, PAGE), (3 * PAGE, 2 * PAGE)]
+    assert view.rollback()
+    assert view.dirty() == []
+    assert view.read(0, view.size) == bytes(view.size)
