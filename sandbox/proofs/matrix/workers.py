@@ -65,7 +65,7 @@ def _pool(jobs: int) -> Iterator[Workers]:
     context = multiprocessing.get_context("spawn")
     reader, writer = context.Pipe(duplex=False)
     with closing(reader), closing(writer):
-        executor = ProcessPoolExecutor(jobs, context, initializer=_follow, initargs=(reader,))
+        executor = _Pool(jobs, context, initializer=_follow, initargs=(reader,))
         try:
             yield Workers(executor, jobs)
         except BaseException as error:
@@ -77,9 +77,20 @@ def _pool(jobs: int) -> Iterator[Workers]:
         executor.shutdown()
 
 
+class _Pool(ProcessPoolExecutor):
+    """Processes that leave Ctrl-C to this one. A terminal sends it to all of them, also while they import modules: they
+    inherit that it is blocked."""
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **options: Any) -> Future[T]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(function, *args, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _follow(alive: Connection) -> None:
-    """End this worker when the other end of the pipe is closed, also because its process died; leave Ctrl-C to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End this worker when the other end of the pipe is closed, also because its process died."""
 
     def wait() -> None:
         alive.poll(None)

@@ -124,7 +124,8 @@ class Problems:
 
 
 def read_yaml(path: Path, what: str = "a scenario") -> Node:
-    """Return the document in a file, which is named `what` if there is none; `Wrong` if it cannot be read, is no YAML, or has a key twice."""
+    """Return the document in a file, which is named `what` if there is none; `Wrong` if it cannot be read, is no YAML,
+    or has a key twice."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -52,6 +52,17 @@ def killer(worker: int) -> tuple[list[int], Callable[[MatrixProgress], None]]:
     return killed, progress
 
 
+def test_a_process_of_a_pool_leaves_an_interruption_to_the_command_from_its_first_instruction_on() -> None:
+    with workers.chosen(2, None) as pool:
+        done = [pool.executor.submit(os.getpid) for _ in range(2)]
+        started = multiprocessing.active_children()
+        assert started
+        for process in started:
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGINT)
+        assert {each.result() for each in done} <= {process.pid for process in started}
+
+
 def test_a_dead_process_of_a_pool_ends_the_run_and_keeps_what_was_done(tmp_path: Path) -> None:
     def progress(now: MatrixProgress) -> None:
         if now.done:
