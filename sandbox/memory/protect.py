@@ -1,11 +1,11 @@
 """The search for written pages by write protection: `userfaultfd` in its asynchronous mode (Linux 6.7 and later).
 
-protect  A page that was committed stays private to the view, protected against writing. The first write to it makes the
+protect  A page that was committed stays private to the view, protected against writing. The next write to it makes the
          kernel take the protection away, without a copy and without a signal; `PAGEMAP_SCAN` lists the pages without
          protection and protects them again, in one call. It costs about 3 ns for each page that is mapped.
 
 So a commit copies the written pages to the store and a rollback copies them back; neither drops anything that the next
-message would have to fetch again. Each page that was ever written exists twice, until everything is mapped anew.
+message would have to fetch again. Each page that was written repeatedly exists twice, until everything is mapped anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _UNPOPULATED, _ASYNC = 1 << 13, 1 << 15
 _REGISTER_WP: Final = 2
 _PROTECT: Final = 1
 _MANY: Final = 64
-"""From this number of regions on, one search of all that lies between them is made instead of one for each."""
+"""Up to this number of runs, a call for each of them is faster than one for all."""
+_LONG: Final = 512 * PAGE
+"""Pages of longer runs are not remembered, so that no memory of many pages takes much room here."""
 _CALL: Final = 2e-6  # seconds that it takes to protect one run by a call of its own
 
 
@@ -95,8 +97,9 @@ def _open() -> int:
 class Protect:
     """Strategy that protects pages against writing and asks the kernel which of them lost their protection.
 
-    A page of the store that was mapped since the last search is not protected either: of pages that are not known to be
-    private, a second search tells those that are.
+    A page of the store that was mapped since the last search is not protected either: of pages that were never found
+    before, a second search tells those that are private. At the first commit they are dropped, so that pages that are
+    written once take no memory; from the second on they stay.
     """
 
     name = "protect"
@@ -105,14 +108,17 @@ class Protect:
 
     def __init__(self, kernel: _Kernel | None = None) -> None:
         self._kernel = kernel or _Kernel()
-        self._private: set[int] = set()
-        """The addresses of pages that are known to be private."""
+        self._known: set[int] = set()
+        """The addresses of pages that were found before: such a page without protection was written, so it is private.
+        """
         self._found: list[Run] = []
         """What was found, and protected again, since the last commit or rollback."""
+        self._new: list[Run] = []
+        """Those of them that were not known."""
         self._unsure = False
         """Whether a search was interrupted: pages that it protected may be missing in what was found."""
         self._same: tuple[list[int], list[Run]] = [], []
-        """The last answer of the kernel without pages of the store, and what was made of it."""
+        """The last answer of the kernel with known pages alone, and what was made of it."""
         self._took = 0.0
         """The seconds that the last search took."""
 
@@ -123,8 +129,8 @@ class Protect:
         return Protect(self._kernel)
 
     def restart(self) -> None:
-        self._private, self._same = set(), ([], [])
-        self._found, self._unsure = [], False
+        self._known, self._same = set(), ([], [])
+        self._found, self._new, self._unsure = [], [], False
 
     def watch(self, address: int, length: int) -> None:
         if length:
@@ -138,55 +144,86 @@ class Protect:
         return self._search(view, self._kernel.unprotected)
 
     def _search(self, view: Shown, query: pagemap.Query) -> list[Run]:
-        base, scanner, fresh, runs = view.base, self._kernel.scanner, False, []
+        base, scanner = view.base, self._kernel.scanner
         unsure, self._unsure = self._unsure, True
         began = time.perf_counter()
         regions = scanner.all(query, base, base + view.size)
         self._took = time.perf_counter() - began
+        new: list[Run] = []
         if regions == self._same[0]:
             runs = self._same[1]
         else:
-            if len(regions) > 3 * _MANY and not all(map(self._known, regions[::3], regions[1::3])):
-                self._private_of(regions[0], regions[-2])
-            for start, stop in zip(regions[::3], regions[1::3], strict=True):
-                if self._known(start, stop):
-                    runs.append((start - base, stop - start))
-                else:
-                    private = self._private_of(start, stop)
-                    fresh = fresh or private != [(start, stop - start)]
-                    runs += [(first - base, length) for first, length in private]
-            if not fresh:
+            runs, strange = self._divided(regions, base)
+            if not strange:
                 self._same = regions, runs
-            elif query is self._kernel.unprotected:
-                scanner.all(self._kernel.protecting, base, base + view.size)
+            else:
+                new = self._private_of(strange, base)
+                runs = merged(runs, new)
+                if query is self._kernel.unprotected and _total(new) != _total(strange):
+                    scanner.all(self._kernel.protecting, base, base + view.size)
         if unsure:
-            runs = [(first - base, length) for first, length in self._private_of(base, base + view.size)]
-        if self._found:
-            runs = merged(self._found, runs)
-        self._found, self._unsure = runs, False
-        return runs
+            runs = self._private_of([(0, view.size)], base)
+        self._new = [] if self._found else new
+        self._found, self._unsure = merged(self._found, runs) if self._found else runs, False
+        return self._found
 
-    def _known(self, start: int, stop: int) -> bool:
-        """Return True if all pages between two addresses are known to be private."""
-        private = self._private
-        return start in private and (stop - start == PAGE or private.issuperset(range(start, stop, PAGE)))
+    def _divided(self, regions: list[int], base: int) -> tuple[list[Run], list[Run]]:
+        """Return the regions of known pages, and the others."""
+        runs: list[Run] = []
+        strange: list[Run] = []
+        for start, stop in zip(regions[::3], regions[1::3], strict=True):
+            (runs if self._knows(start, stop) else strange).append((start - base, stop - start))
+        return runs, strange
 
-    def _private_of(self, start: int, stop: int) -> list[Run]:
-        """Return the private pages between two addresses, as addresses and lengths, and know them from now on.
+    def _knows(self, start: int, stop: int) -> bool:
+        known = self._known
+        return start in known and (stop - start == PAGE or known.issuperset(range(start, stop, PAGE)))
 
-        Where pages were dropped, the kernel's marks of their protection count too.
-        """
-        found = self._kernel.scanner.all(self._kernel.private, start, stop)
-        runs = [(first, end - first) for first, end in zip(found[::3], found[1::3], strict=True)]
-        for first, length in runs:
-            self._private.update(range(first, first + length, PAGE))
-        return runs
+    def _private_of(self, runs: list[Run], base: int) -> list[Run]:
+        """Return the private pages among `runs`, and know them from now on."""
+        scanner, private, found = self._kernel.scanner, self._kernel.private, []
+        asked = runs if len(runs) <= _MANY else [(runs[0][0], sum(runs[-1]) - runs[0][0])]
+        for offset, length in asked:
+            regions = scanner.all(private, base + offset, base + offset + length)
+            found += [(start - base, stop - start) for start, stop in zip(regions[::3], regions[1::3], strict=True)]
+        if asked is not runs:
+            found = common(found, runs)
+        for offset, length in found:
+            if length <= _LONG:
+                self._known.update(range(base + offset, base + offset + length, PAGE))
+        return found
 
     def settle(self, view: Shown, runs: list[Run]) -> None:
-        self._found = []
+        if self._new:
+            host.drop_private(view.base, self._new)  # they are protected, and stay so
+        self._found, self._new = [], []
 
     def revert(self, view: Shown, runs: list[Run]) -> None:
-        host.read_back(view.store.fd, view.bytes, runs, view.store.origin)
+        if len(runs) > _MANY:
+            self._drop(view.base, runs)
+        else:
+            host.read_back(view.store.fd, view.bytes, runs, view.store.origin)
+            self._protect(view, runs)
+        self._found, self._new = [], []
+
+    def drop(self, view: Shown, runs: list[Run]) -> None:
+        if len(runs) > _MANY:  # they are dropped faster than copied
+            self._drop(view.base, runs)
+        else:
+            base = view.base
+            own = merged([run for run in runs if self._knows(base + run[0], base + sum(run))], [])
+            self._drop(base, [run for run in runs if not self._knows(base + run[0], base + sum(run))])
+            if own:
+                self.revert(view, own)
+        self._found, self._new = [], []
+
+    def _drop(self, base: int, runs: list[Run]) -> None:
+        host.drop_private(base, runs)
+        for offset, length in runs:
+            self._forget(base + offset, length)
+
+    def _protect(self, view: Shown, runs: list[Run]) -> None:
+        """Protect pages, one by one or with all that lies between them."""
         kernel, base = self._kernel, view.base
         start, stop = runs[0][0], sum(runs[-1])
         if self._took * (stop - start) / view.size < len(runs) * _CALL:
@@ -194,27 +231,18 @@ class Protect:
         else:
             for offset, length in runs:
                 kernel.protect(base + offset, length)
-        self._found = []
-
-    def drop(self, view: Shown, runs: list[Run]) -> None:
-        base = view.base
-        own = [run for run in runs if self._known(base + run[0], base + sum(run))]
-        others = [run for run in runs if run not in own] if own else runs
-        if own:
-            self.revert(view, sorted(own))
-        host.drop_private(base, others)
-        for offset, length in others:
-            self._forget(base + offset, length)
-        self._found = []
 
     def _forget(self, address: int, length: int) -> None:
-        """Note that no page there is private any more."""
         self._same = [], []
-        private, pages = self._private, range(address, address + length, PAGE)
-        if len(pages) <= len(private):
-            private.difference_update(pages)
-        elif private:
-            self._private = {page for page in private if page not in pages}
+        known, pages = self._known, range(address, address + length, PAGE)
+        if len(pages) <= len(known):
+            known.difference_update(pages)
+        elif known:
+            self._known = {page for page in known if page not in pages}
+
+
+def _total(runs: list[Run]) -> int:
+    return sum([length for _, length in runs])
 
 
 def merged(one: list[Run], other: list[Run]) -> list[Run]:
@@ -226,4 +254,20 @@ def merged(one: list[Run], other: list[Run]) -> list[Run]:
             runs[-1] = (first, max(before, offset + length - first))
         else:
             runs.append((offset, length))
+    return runs
+
+
+def common(one: list[Run], other: list[Run]) -> list[Run]:
+    """Return the intersection of ascending runs."""
+    runs: list[Run] = []
+    here = there = 0
+    while here < len(one) and there < len(other):
+        (a, m), (b, n) = one[here], other[there]
+        start, stop = max(a, b), min(a + m, b + n)
+        if start < stop:
+            runs.append((start, stop - start))
+        if a + m < b + n:
+            here += 1
+        else:
+            there += 1
     return runs

@@ -40,8 +40,10 @@ def test_nothing_is_dropped_at_the_end_of_a_message(
     protecting: Pool, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     view = protecting.memory(8 * PAGE).view()
-    view.write(PAGE, b"first")
-    view.commit()
+    for _ in range(2):
+        view.write(PAGE, b"first")
+        view.write(5 * PAGE, b"first")
+        view.commit()
     for wrong in ("drop_private", "map_private", "map_zeros"):
         monkeypatch.setattr(host, wrong, None)
     for number in range(3):
@@ -99,9 +101,10 @@ def test_the_kernel_itself_may_write_to_a_protected_page(protecting: Pool, tmp_p
 def test_a_view_that_missed_changes_keeps_its_other_pages(protecting: Pool) -> None:
     memory = protecting.memory(256 * PAGE)
     view = memory.view()
-    for page in range(256):
-        view.write(page * PAGE, b"%d" % page)
-    view.commit()
+    for _ in range(2):
+        for page in range(256):
+            view.write(page * PAGE, b"%d" % page)
+        view.commit()
     image = memory.image()
     view.write(7 * PAGE, b"seven")
     view.commit()
@@ -152,7 +155,7 @@ def test_a_search_that_is_interrupted_loses_no_page(protecting: Pool, monkeypatc
     view.write(PAGE, b"again")
     view.write(5 * PAGE, b"new")
     with monkeypatch.context() as patched:
-        patched.setattr(Protect, "_private_of", interrupted)
+        patched.setattr(Protect, "_divided", interrupted)
         with pytest.raises(KeyboardInterrupt):
             view.dirty()
     view.write(6 * PAGE, b"later")
