@@ -23,7 +23,7 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "wasm"
 FEW_INSTRUCTIONS = InstructionLimits(update=600_000_000, query=200_000_000, install=50_000_000, inspect=5_000_000)
 """Enough for every fixture and for the largest messages, each byte of which counts 50. A loop without end costs some
 tenths of a second."""
-STRATEGIES = ("scan", "pagemap", "compare")
+STRATEGIES = ("protect", "scan", "pagemap", "compare")
 
 _UNTIMED: dict[str, Any] = {"database": None, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("fixed", derandomize=True, **_UNTIMED)

@@ -55,16 +55,16 @@ class Sandbox:
     """A subnet of canisters in this process.
 
     `seed`: everything random derives from it. `on_log`: called with each text that a canister prints, as it happens.
-    `max_snapshots`: per canister; with 1 a new one replaces the old. `instruction_limits`: what a message may
-    execute. `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `metering`: the rules by which instructions
-    count, `classic` (the platform's until July 2026; its newer ones, `2026`, are not supported). `strategy`: how
-    written pages are found (`scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls
-    of canisters, a function from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`,
+    `max_snapshots`: per canister; with 1 a new one replaces the old. `instruction_limits`: what a message may execute.
+    `costs`: `free`, or `mainnet` for the fees of a 13-node subnet. `metering`: the rules by which instructions count,
+    `classic` (the platform's until July 2026; its newer ones, `2026`, are not supported). `strategy`: how written pages
+    are found (`protect`, `scan`, `pagemap`, `compare`; None: the best one here). `http`: answers the HTTP outcalls of
+    canisters, a function from the request (`url`, `method`, `headers`, `body`, `max_response_bytes`) to `status`,
     `headers` and `body`; without it they are refused. `backtraces`: whether errors carry the Wasm backtrace to those
     who may read the canister's log; the log has it anyway. `first_canister`: the id of the first canister that is
-    created without one of its own; those after it have the next ids.
-    One thread at a time may use a sandbox, another one is refused (`SandboxError`); sandboxes are independent of each
-    other. A sandbox belongs to the process that made it: a forked child makes or opens its own.
+    created without one of its own; those after it have the next ids. One thread at a time may use a sandbox, another
+    one is refused (`SandboxError`); sandboxes are independent of each other. A sandbox belongs to the process that made
+    it: a forked child makes or opens its own.
     """
 
     def __init__(

@@ -32,8 +32,8 @@ def changed_pages(view: View, runs: list[Run], before: dict[int, bytes]) -> int:
             for page in pages
         )
     changed = 0
-    for offset, length in runs:
-        now, old = ctypes.string_at(view.base + offset, length), view.committed(offset, length)
+    for (offset, length), old in zip(runs, view.memory.held(runs), strict=True):
+        now = view.bytes[offset : offset + length].tobytes()
         if length <= PAGE:
             changed += now != old
         elif now != old:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from sandbox.errors import StateCorrupt, StateError
 from sandbox.memory import host
 from sandbox.memory.dirty import Strategy
+from sandbox.memory.host import Run
 from sandbox.memory.store import Store
+
+_REMEMBERED: Final = 64
+_RUNS: Final = 1 << 15
+"""The changes that are remembered for views that missed them, and the runs that all of them together may have."""
 
 
 class BaseMemory:
@@ -25,6 +32,10 @@ class BaseMemory:
         self.size = size
         self.strategy = strategy
         self.generation = 0
+        self._changes: deque[list[Run] | None] = deque()
+        self._runs = 0
+        self._held: tuple[list[Run], list[bytes]] | None = None
+        """The answer of `held`, until the bytes change."""
         self.closed = False
         self.damage: str | None = None
         self.owner: int | None = None
@@ -37,6 +48,22 @@ class BaseMemory:
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of the committed bytes [offset, offset + length); ValueError if they are not all inside."""
         self.check(offset, length, self.size)
+        return self._padded(offset, length)
+
+    def held(self, runs: list[Run]) -> Iterable[bytes]:
+        """Return the committed bytes of each run of a view, zeros past the end.
+
+        Few bytes are read once, however often they are needed before they change: `runs` must stay as it is.
+        """
+        if self._held is not None and self._held[0] is runs:
+            return self._held[1]
+        parts = (self._padded(offset, length) for offset, length in runs)
+        if sum([length for _, length in runs]) > host.CHUNK:
+            return parts
+        self._held = runs, list(parts)
+        return self._held[1]
+
+    def _padded(self, offset: int, length: int) -> bytes:
         try:
             return host.read_padded(self.store.fd, length, self.store.origin + offset)
         except OSError as error:
@@ -48,6 +75,29 @@ class BaseMemory:
             raise self.gone("this memory")
         if offset < 0 or length < 0 or offset + length > size:
             raise ValueError(f"{length} bytes at {offset} are not inside {size} bytes")
+
+    def changed(self, runs: list[Run] | None) -> None:
+        """Begin the next generation: the pages `runs` were overwritten, or anything, and perhaps the size, for None."""
+        changes = self._changes
+        changes.append(runs)
+        self._runs += len(runs or ())
+        while len(changes) > _REMEMBERED or self._runs > _RUNS:
+            self._runs -= len(changes.popleft() or ())
+        self._held = None
+        self.generation += 1
+
+    def missed_since(self, generation: int) -> list[Run] | None:
+        """Return the pages overwritten since a generation, in any order, perhaps repeatedly; None if not known."""
+        runs: list[Run] = []
+        missed = self.generation - generation
+        if missed > len(self._changes):
+            return None
+        for index in range(-missed, 0):
+            change = self._changes[index]
+            if change is None:
+                return None
+            runs += change
+        return runs
 
     def disown(self, owner: int) -> None:
         """In a forked child: close the memory without touching its bytes, which are the parent's."""

@@ -52,7 +52,7 @@ class View(BaseView):
             raise StateError("copying a view of a memory that was changed since")
         runs = self.dirty()
         other = self.memory.fork()
-        other.commit_pages(runs, self._bytes, self.size)
+        other.commit_pages(runs, self.bytes, self.size)
         return other
 
 
@@ -144,7 +144,7 @@ class Memory(BaseMemory):
                     written.popleft().result()
         except OSError as error:
             self.fail(error, "filling")
-        self.generation += 1
+        self.changed(None)
 
     def patch(self, parts: Sequence[Part], size: int) -> None:
         """Write ascending parts of whole pages, all inside `size`, and set the size to it; all or nothing."""
@@ -273,7 +273,7 @@ class Memory(BaseMemory):
                 self._put_back(rescue, max(self.size, size), action)
             self.fail(error, action)
         self.size = self._extent = size
-        self.generation += 1
+        self.changed(None if resized else runs)
         return written
 
     def _set_size(self, low_water: int, size: int) -> None:
@@ -293,7 +293,7 @@ class Memory(BaseMemory):
         store, size = self.store, self.size
         fd, origin = store.fd, store.origin
         kept = self._barrier.unnoted(self, host.clipped(runs, low_water))
-        parts = [(offset, host.read_padded(fd, length, origin + offset)) for offset, length in kept]
+        parts = [(offset, old) for (offset, _), old in zip(kept, self.held(kept), strict=True)]
         if low_water < size:
             lost = host.data_runs(fd, origin + low_water, origin + size)
             whole = (piece for offset, length in lost for piece in host.pieces(low_water + offset, length))
@@ -309,7 +309,7 @@ class Memory(BaseMemory):
         """Undo a change that failed half-way."""
         pages, low_water = self._history.since(rescue)
         store = self.store
-        self.generation += 1
+        self.changed(None)
         try:
             if low_water < largest:
                 store.set_size(largest, low_water)

@@ -1,7 +1,7 @@
 """The parts of the operating system that memories need: mappings, sparse files, and errors of system calls.
 
-Everything foreign (ctypes, ioctl, platform constants) is in this file and in `dirty`; the rest of the package is plain
-Python over these functions. Offsets and lengths are bytes.
+Everything foreign (ctypes, ioctl, platform constants) is in this file, in `pagemap` and in `protect`; the rest of the
+package is plain Python over these functions. Offsets and lengths are bytes.
 """
 
 from __future__ import annotations
@@ -47,13 +47,16 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 if LINUX:
     libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
-# Called once per dirty run: kept free of what a general call costs (releasing the interpreter, saving errno).
+# Called once per written run: kept free of what a general call costs (releasing the interpreter, saving errno).
 _quick = ctypes.PyDLL(None)
 _madvise = _quick.madvise
 _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+quick_ioctl = _quick.ioctl
+quick_ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 _syscall = _quick.syscall
 _syscall.restype = ctypes.c_long
 _syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_uint]
@@ -103,6 +106,11 @@ def map_zeros(address: int, length: int) -> None:
 def make_accessible(address: int, length: int) -> bool:
     """Make reserved address space readable and writable zeros; return False if the system refuses."""
     return length == 0 or libc.mprotect(address, length, PROT_RW) == 0
+
+
+def make_inaccessible(address: int, length: int) -> None:
+    """Make bytes of reserved address space inaccessible again."""
+    libc.mprotect(address, length, PROT_NONE)
 
 
 def unmap(address: int, length: int) -> None:
@@ -172,6 +180,14 @@ def read_padded(fd: int, length: int, offset: int) -> bytes:
         parts.append(data)
         have += len(data)
     return b"".join(parts)
+
+
+def read_back(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> None:
+    """Read runs of a file, relative to `origin`, to the same places in `data`; past the end of the file is zero."""
+    for offset, length in runs:
+        if os.preadv(fd, (data[offset : offset + length],), origin + offset) != length:
+            for start, part in pieces(offset, length):
+                data[start : start + part] = read_padded(fd, part, origin + start)
 
 
 def read_into(fd: int, data: memoryview, runs: Iterable[Run], origin: int) -> bool:

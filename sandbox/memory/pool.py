@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox import fork
 from sandbox.errors import StateError
-from sandbox.memory import dirty, host, journal
+from sandbox.memory import host, journal, strategies
 from sandbox.memory.base import closed
 from sandbox.memory.committed import Memory, check_size
 from sandbox.memory.journal import Journal, Past
@@ -25,7 +25,8 @@ class Pool:
 
     With `read_only`, the directory and its files are read and never written; new memories live and die with the pool.
 
-    `strategy` names the search for dirty pages (`scan`, `pagemap`, `compare`); None chooses the best that works here.
+    `strategy` names the search for written pages (`protect`, `scan`, `pagemap`, `compare`); None chooses the best that
+    works here.
     Two pools share nothing. A pool, its memories and marks belong to one thread at a time; dropping references is safe
     in any. They belong to one process: a forked child that uses them gets StateError, and never changes them.
     """
@@ -35,7 +36,7 @@ class Pool:
         self.read_only = read_only
         try:
             self._arena = Arena()
-            self._strategy = dirty.choose(strategy, self._arena.slot())
+            self._strategy = strategies.choose(strategy, self._arena.slot())
             if directory is not None and not read_only:
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -51,6 +52,7 @@ class Pool:
     def disown(self, process: int) -> None:
         """In a forked child: give up all descriptors, and refuse every use from now on."""
         self._barrier.disown(process)
+        self._strategy.detach()
         self._handles.close_all()
         self._arena.detach()
 

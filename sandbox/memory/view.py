@@ -12,22 +12,21 @@ from sandbox.errors import StateError, of_system
 from sandbox.memory import host
 from sandbox.memory.base import BaseMemory
 from sandbox.memory.host import PAGE, Run
-from sandbox.memory.store import SLOT
+from sandbox.memory.store import SLOT, Store
 
 CommitPages = Callable[[list[Run], memoryview, int], int]
 """Writes runs of pages of a view, and its size, to the memory; the bytes written."""
 
 _SLOW: Final = 40e-6  # seconds that a scan may take, and
 _SLOW_RUN: Final = 1e-6  # for each run in its answer
-_SLOW_SCANS: Final = 12  # mapping everything anew costs about as much as this many scans
 
 
 class BaseView:
     """A private mapping, which writes to its memory through `commit_pages`.
 
     `base` is an address, `size` the accessible bytes there, `capacity` the bytes to which it can grow in place; after
-    those, guard bytes stay inaccessible. Pages that were never written show the committed bytes of now. `views` are the
-    open views of the memory.
+    those, guard bytes stay inaccessible; `bytes` are all `capacity` bytes. Pages that were never written show the
+    committed bytes of now. `views` are the open views of the memory.
     """
 
     def __init__(
@@ -49,6 +48,7 @@ class BaseView:
         self._guard = _whole(guard)
         self._movable = movable
         self._seen = memory.generation
+        self._strategy = memory.strategy.of_view()
         self._slow = 0
         self._zero_tail = False
         """True if the view shows zeros at its end that are not of the memory's file."""
@@ -66,8 +66,15 @@ class BaseView:
         if mapped:
             host.map_private(base, mapped, store.fd, store.origin)
         host.map_zeros(base + mapped, self.size - mapped)
+        self._strategy.watch(base, self.size)
+        self._strategy.restart()
         self.base, self.capacity, self._zero_tail = base, capacity, mapped < self.size
-        self._bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
+        self.bytes = memoryview((ctypes.c_ubyte * capacity).from_address(base)) if capacity else memoryview(b"")
+
+    @property
+    def store(self) -> Store:
+        """The store that the view shows."""
+        return self.memory.store
 
     @property
     def stale(self) -> bool:
@@ -77,7 +84,7 @@ class BaseView:
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of bytes of the view; ValueError if they are not all inside."""
         self._check(offset, length)
-        return ctypes.string_at(self.base + offset, length) if length else b""
+        return self.bytes[offset : offset + length].tobytes()
 
     def write(self, offset: int, data: bytes) -> None:
         """Change bytes of the view; ValueError if they are not all inside."""
@@ -98,17 +105,26 @@ class BaseView:
         try:
             if size > self.capacity:
                 return self._movable and self._move(size)
-            start, store = self.base + self.size, self.memory.store
-            if store.shared:
-                host.map_private(start, size - self.size, store.fd, store.origin + self.size)
-            else:
-                host.map_zeros(start, size - self.size)
-                self._zero_tail = True
+            self._extend(size)
         except OSError as error:
             of_system(error)
             return False
         self.size = size
         return True
+
+    def _extend(self, size: int) -> None:
+        """Map zeros in place up to `size`; after OSError nothing more is accessible."""
+        start, more, store = self.base + self.size, size - self.size, self.memory.store
+        if store.shared:
+            host.map_private(start, more, store.fd, store.origin + self.size)
+        else:
+            host.map_zeros(start, more)
+        try:
+            self._strategy.watch(start, more)
+        except OSError:
+            host.make_inaccessible(start, more)
+            raise
+        self._zero_tail = self._zero_tail or not store.shared
 
     def _move(self, size: int) -> bool:
         """Map everything anew with room for growth, taking the dirty pages along."""
@@ -127,12 +143,14 @@ class BaseView:
     def dirty(self) -> list[Run]:
         """Return ascending runs of pages written since the last commit or rollback; maybe not all if stale."""
         self._check()
+        return self._searched(self._strategy.dirty)
+
+    def _searched(self, search: Callable[[BaseView], list[Run]]) -> list[Run]:
         began = time.perf_counter()
-        memory = self.memory
         try:
-            runs = memory.strategy.dirty(self.base, self.size, memory.store)
+            runs = search(self)
         except OSError as error:
-            raise host.failure(error, "looking for dirty pages", memory.store.where) from error
+            raise host.failure(error, "looking for dirty pages", self.store.where) from error
         if time.perf_counter() - began > _SLOW + len(runs) * _SLOW_RUN:
             self._slow += 1
         return runs
@@ -156,9 +174,9 @@ class BaseView:
         if not runs and size == memory.size:
             return 0
         before = memory.size
-        count = self._commit_pages(runs, self._bytes, size)
+        count = self._commit_pages(runs, self.bytes, size)
         self._seen = memory.generation
-        self._refresh(runs, before)
+        self._settle(runs, before)
         return count
 
     def rollback(self, written: list[Run] | None = None) -> bool:
@@ -171,10 +189,13 @@ class BaseView:
         memory = self.memory
         if self.size != memory.size:
             return False
-        if self._zero_tail or (self.stale and not memory.strategy.stale_exact):
+        runs = self._searched(self._strategy.to_revert) if written is None else written
+        if self.stale:
+            self._drop_missed(runs)
+        elif self._zero_tail or self._slow >= self._strategy.patience:
             self._remap()
-        else:
-            self._refresh(self.dirty() if written is None else written, self.size)
+        elif runs:
+            self._strategy.revert(self, runs)
         self._seen = memory.generation
         return True
 
@@ -187,37 +208,51 @@ class BaseView:
         if not self.stale:
             return True
         memory = self.memory
-        if self._zero_tail or self.size != memory.size or not memory.strategy.leaves_none:
-            return self.rollback()
+        if self.size != memory.size:
+            return False
+        if self._zero_tail or not self._strategy.leaves_none:
+            self._drop_missed([])
         self._seen = memory.generation
         return True
 
-    def _refresh(self, runs: list[Run], mapped: int) -> None:
-        """Drop the private pages `runs`, and map the memory past `mapped` for the first time.
+    def _drop_missed(self, runs: list[Run]) -> None:
+        """Show the memory's bytes at `runs` and wherever they changed without this view."""
+        missed = None if self._zero_tail else self.memory.missed_since(self._seen)
+        if missed is None:
+            self._remap()
+        else:
+            self._strategy.drop(self, runs + missed)
 
-        The kernel's search for dirty pages costs all pages that were ever touched. When it was slow several times,
-        everything is mapped anew, which forgets them.
-        """
-        store, strategy = self.memory.store, self.memory.strategy
-        if self._slow >= _SLOW_SCANS:
+    def _settle(self, runs: list[Run], mapped: int) -> None:
+        """Take note that `runs` were committed, and map the memory past `mapped` for the first time."""
+        store = self.memory.store
+        if self._slow >= self._strategy.patience:
             self._remap()
             return
         if mapped < self.size and not store.shared:
             host.map_private(self.base + mapped, self.size - mapped, store.fd, store.origin + mapped)
+            self._strategy.watch(self.base + mapped, self.size - mapped)
             runs = host.clipped(runs, mapped)
             self._zero_tail = False
-        strategy.drop(self.base, runs, store)
+        self._strategy.settle(self, runs)
 
     def _remap(self) -> None:
-        """Map the memory's bytes everywhere anew; the sizes must be equal. Costs the pages that were mapped."""
+        """Map the memory's bytes everywhere anew; the sizes must be equal. Costs the pages that were mapped.
+
+        The kernel's search for dirty pages costs all pages that were ever touched. When it was slow several times,
+        this forgets them.
+        """
         store = self.memory.store
+        self._strategy.restart()
         host.map_private(self.base, self.size, store.fd, store.origin)
+        self._strategy.watch(self.base, self.size)
         self._slow, self._zero_tail = 0, False
 
     def cut(self, size: int) -> None:
         """Show zeros past `size`, at which the memory's file is about to end: reading there must not fault."""
         if self._unmap.alive and size < self.size:
             host.map_zeros(self.base + size, self.size - size)
+            self._strategy.watch(self.base + size, self.size - size)
             self._zero_tail = True
 
     def close(self) -> None:
@@ -225,7 +260,7 @@ class BaseView:
         if not self._unmap.alive:
             return
         memory, size = self.memory, self.size
-        self._bytes = memoryview(b"")
+        self.bytes = memoryview(b"")
         self._unmap()
         self._views.discard(self)
         if memory.store.shared and size > memory.size and not memory.closed:

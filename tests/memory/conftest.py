@@ -9,8 +9,7 @@ import pytest
 
 from sandbox.errors import Unsupported
 from sandbox.memory import Pool, Run, host
-
-STRATEGIES = ("scan", "pagemap", "compare")
+from tests.conftest import STRATEGIES
 
 
 def make(strategy: str, directory: Path | None) -> Pool:

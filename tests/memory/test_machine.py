@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sandbox.errors import StateError, Unsupported
 from sandbox.memory import PAGE, Image, Memory, Pool, PoolMark, Run, View
+from tests.conftest import STRATEGIES
 
 PAGES = 12
 sizes = st.integers(0, PAGES).map(lambda n: n * PAGE)
@@ -279,7 +280,7 @@ class Memories(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("on_disk", [False, True], ids=["anonymous", "files"])
-@pytest.mark.parametrize(("strategy", "many"), [("scan", 512), ("scan", 2), ("pagemap", 512), ("compare", 512)])
+@pytest.mark.parametrize(("strategy", "many"), [(name, 512) for name in STRATEGIES] + [("scan", 2)])
 def test_every_sequence_agrees_with_plain_copies(
     strategy: str, many: int, on_disk: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

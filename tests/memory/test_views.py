@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 from pathlib import Path
 
 import pytest
 
 from sandbox.errors import StateError, Unsupported
-from sandbox.memory import PAGE, Pool, dirty, host
+from sandbox.memory import PAGE, Pool, host, pagemap
+from sandbox.memory.strategies import STRATEGIES
 
 MIB = 1 << 20
 
@@ -120,8 +122,8 @@ def test_a_view_without_writes_follows_its_memory_without_a_search(
     view.commit()
     memory.write(0, b"other")
     memory.write(PAGE, b"more")
-    if arena.strategy != "compare":
-        monkeypatch.setattr(type(memory.strategy), "dirty", None)
+    monkeypatch.setattr(type(memory.strategy), "dirty", None)
+    if arena.strategy != "compare":  # which drops pages by mapping them anew
         monkeypatch.setattr(host, "map_private", None)
     assert view.stale
     assert view.follow()
@@ -244,9 +246,9 @@ def test_slow_searches_map_everything_anew(pool: Pool, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 def test_many_writes_far_apart_leave_no_page_tables_to_search(end: str) -> None:
-    pool = Pool()
-    if pool.strategy != "scan":
+    if Pool().strategy not in ("protect", "scan"):
         pytest.skip("only the kernel's search can tell what mapping anew would forget")
+    pool = Pool(strategy="scan")
     count, apart = 1000, 2 * MIB
     memory = pool.memory(count * apart)
     memory.write(0, b"kept")
@@ -338,12 +340,20 @@ def test_sizes_are_whole_pages(pool: Pool) -> None:
 def test_a_strategy_must_exist_and_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="no memory strategy 'magic'"):
         Pool(strategy="magic")
-    monkeypatch.setattr(dirty.Scan, "dirty", lambda *_: [])
-    with pytest.raises(Unsupported, match="scan"):
-        Pool(strategy="scan")
+    for name in ("protect", "scan"):
+        monkeypatch.setattr(STRATEGIES[name], "dirty", lambda *_: [])
+        with pytest.raises(Unsupported, match=name):
+            Pool(strategy=name)
     assert Pool().strategy in ("pagemap", "compare")
-    monkeypatch.setattr(dirty, "_PAGEMAP", "/proc/self/no-such-file")
+    monkeypatch.setattr(pagemap, "PATH", "/proc/self/no-such-file")
     assert Pool().strategy == "compare"
+
+
+def test_without_userfaultfd_the_next_strategy_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "none that is known")
+    with pytest.raises(Unsupported, match="protect"):
+        Pool(strategy="protect")
+    assert Pool().strategy in ("scan", "pagemap", "compare")
 
 
 def test_a_fork_is_what_the_view_shows_in_a_memory_of_its_own(pool: Pool) -> None:
