@@ -31,7 +31,9 @@ _UNPOPULATED, _ASYNC = 1 << 13, 1 << 15
 _REGISTER_WP: Final = 2
 _PROTECT: Final = 1
 _MANY: Final = 64
-"""Up to this number of runs, a call for each of them is faster than one for all."""
+"""Above this number of runs, dropping pages is faster than copying them back."""
+_SPARSE: Final = 64 * PAGE
+"""If runs are further apart than this, searching each of them is faster than all that lies between them."""
 _LONG: Final = 512 * PAGE
 """Pages of longer runs are not remembered, so that no memory of many pages takes much room here."""
 _CALL: Final = 2e-6  # seconds that it takes to protect one run by a call of its own
@@ -182,7 +184,8 @@ class Protect:
     def _private_of(self, runs: list[Run], base: int) -> list[Run]:
         """Return the private pages among `runs`, and know them from now on."""
         scanner, private, found = self._kernel.scanner, self._kernel.private, []
-        asked = runs if len(runs) <= _MANY else [(runs[0][0], sum(runs[-1]) - runs[0][0])]
+        between = sum(runs[-1]) - runs[0][0]
+        asked = runs if between > len(runs) * _SPARSE else [(runs[0][0], between)]
         for offset, length in asked:
             regions = scanner.all(private, base + offset, base + offset + length)
             found += [(start - base, stop - start) for start, stop in zip(regions[::3], regions[1::3], strict=True)]
@@ -207,7 +210,7 @@ class Protect:
         self._found, self._new = [], []
 
     def drop(self, view: Shown, runs: list[Run]) -> None:
-        if len(runs) > _MANY:  # they are dropped faster than copied
+        if len(runs) > _MANY:
             self._drop(view.base, runs)
         else:
             base = view.base

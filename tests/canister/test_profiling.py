@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sandbox import CallRejected, CallResult, Canister, Profile, Sandbox
 from sandbox.api import runtime_of
 from sandbox.api.runtime import SubnetRuntime
+from sandbox.api.typed import EMPTY_ARGUMENT
 from sandbox.canister import instances
 from sandbox.canister.module import facts_of
 from sandbox.execution import ExecutionEnvironment, Input
@@ -458,7 +459,7 @@ def everything_of(name: str, module: bytes, profiled: bool) -> tuple[list[Any], 
             sandbox.tick(2)
             return CallResult(canister.id, "")
 
-        do(lambda: canister.install(module))
+        do(lambda: canister.install(module, EMPTY_ARGUMENT))
         code = runtime.state_of(canister.id).code
         if code is not None:
             for method, kind in facts_of(code).methods.items():
@@ -467,7 +468,7 @@ def everything_of(name: str, module: bytes, profiled: bool) -> tuple[list[Any], 
                 call = canister.update if kind == "update" else canister.query
                 do(lambda call=call, method=method: call(method))  # type: ignore[misc]
             do(tick)
-            do(lambda: canister.upgrade(module))
+            do(lambda: canister.upgrade(module, EMPTY_ARGUMENT))
     assert profile.instructions == (sum(counts) if profiled else 0)
     assert all(frame.kind is not FrameKind.FUNCTION or frame.name for frame in profile.tree.frames)
     return done, sandbox.state_hash()
