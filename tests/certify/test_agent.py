@@ -21,7 +21,7 @@ import pytest
 from sandbox import Principal, Sandbox
 from sandbox.certify.certificate import SignedTree, data_path, sign_tree
 from sandbox.certify.hash_tree import Path as HashPath
-from tests.certify import world
+from tests.certify import sample
 from tests.certify.guests import CERTIFIED
 from tests.conftest import fixture
 
@@ -34,10 +34,10 @@ pytestmark = [
     ),
 ]
 
-SIGNED = sign_tree(world.STATE.tree(), world.KEY)
-INSIDE = world.FAR[0]
-DATA = data_path(world.FIRST)
-ABSENT = (b"canister", bytes(world.FIRST), b"metadata", b"absent")
+SIGNED = sign_tree(sample.STATE.tree(), sample.KEY)
+INSIDE = sample.FAR[0]
+DATA = data_path(sample.FIRST)
+ABSENT = (b"canister", bytes(sample.FIRST), b"metadata", b"absent")
 REPLY = {"status": "replied", "reply": {"arg": b"DIDL\0\0"}}
 REJECT = {"status": "rejected", "reject_code": 5, "reject_message": "no", "error_code": "IC0503"}
 
@@ -94,38 +94,38 @@ def status_paths(canister_id: bytes) -> list[tuple[bytes, ...]]:
 
 
 def child(*paths: tuple[bytes, ...]) -> bytes:
-    return sign_tree(world.STATE.tree(), world.CHILD, world.delegation(*paths)).certificate([DATA])
+    return sign_tree(sample.STATE.tree(), sample.CHILD, sample.delegation(*paths)).certificate([DATA])
 
 
 def certificates() -> list[bytes]:
-    forged = SignedTree(SIGNED.tree, world.KEY.sign(bytes(32)))
+    forged = SignedTree(SIGNED.tree, sample.KEY.sign(bytes(32)))
     return [
-        SIGNED.data_certificate(world.FIRST),
+        SIGNED.data_certificate(sample.FIRST),
         SIGNED.certificate([ABSENT]),
-        forged.data_certificate(world.FIRST),
-        child(world.CHILD_KEY, world.CHILD_SHARDS),
-        child(world.CHILD_KEY, world.CHILD_FLAT),
+        forged.data_certificate(sample.FIRST),
+        child(sample.CHILD_KEY, sample.CHILD_SHARDS),
+        child(sample.CHILD_KEY, sample.CHILD_FLAT),
     ]
 
 
 @cache
 def answers() -> Any:
     def query(response: dict[str, Any]) -> dict[str, Any]:
-        entry: dict[str, Any] = world.NODE.sign_query_response(response, world.REPLIED, world.TIME)
+        entry: dict[str, Any] = sample.NODE.sign_query_response(response, sample.REPLIED, sample.TIME)
         signature = {"timestamp": str(entry["timestamp"]), "signature": entry["signature"].hex()}
         shown = {name: {"arg": value["arg"].hex()} if name == "reply" else value for name, value in response.items()}
-        return {"response": shown, "request_id": world.REPLIED.hex(), "signature": signature}
+        return {"response": shown, "request_id": sample.REPLIED.hex(), "signature": signature}
 
     live = Live()
-    key, first = world.KEY.public_key, bytes(world.FIRST)
-    status, subnet = SIGNED.certificate(status_paths(first)), SIGNED.certificate([(b"subnet", world.SUBNET)])
+    key, first = sample.KEY.public_key, bytes(sample.FIRST)
+    status, subnet = SIGNED.certificate(status_paths(first)), SIGNED.certificate([(b"subnet", sample.SUBNET)])
     question = {
         "canister_id": bytes(INSIDE).hex(),
-        "node_key": world.NODE.public_key.hex(),
+        "node_key": sample.NODE.public_key.hex(),
         "certificates": [*(asked(raw, key, [DATA, ABSENT]) for raw in certificates()), *live.asked()],
         "queries": [query(REPLY), query(REJECT)],
         "canisters": [{"certificate": status.hex(), "root_key": key.hex(), "id": first.hex()}, live.status()],
-        "subnets": [{"certificate": subnet.hex(), "root_key": key.hex(), "id": world.SUBNET.hex()}, live.subnet()],
+        "subnets": [{"certificate": subnet.hex(), "root_key": key.hex(), "id": sample.SUBNET.hex()}, live.subnet()],
     }
     command = ["node", str(Path(__file__).with_name("agent_check.mjs")), str(FOLDER.resolve())]
     done = subprocess.run(command, input=json.dumps(question), capture_output=True, text=True, timeout=120, check=False)
@@ -156,19 +156,19 @@ def test_the_agent_accepts_signatures_of_query_answers() -> None:
 
 def test_the_agent_reads_the_status_of_a_canister() -> None:
     assert answers()["canisters"][0] == {
-        "time": world.TIME // 1_000_000,
-        "controllers": [str(one) for one in sorted(world.FACTS.controllers)],
-        "module_hash": world.HASH.hex(),
+        "time": sample.TIME // 1_000_000,
+        "controllers": [str(one) for one in sorted(sample.FACTS.controllers)],
+        "module_hash": sample.HASH.hex(),
         "candid": "service : {}",
     }
 
 
 def test_the_agent_reads_the_status_of_a_subnet() -> None:
     assert answers()["subnets"][0] == {
-        "time": world.TIME // 1_000_000,
-        "public_key": world.KEY.public_key.hex(),
-        "node_keys": [[str(world.NODE.node_id), world.NODE.public_key.hex()]],
-        "canister_ranges": [[str(world.FIRST), str(world.LAST)], [str(end) for end in world.FAR]],
+        "time": sample.TIME // 1_000_000,
+        "public_key": sample.KEY.public_key.hex(),
+        "node_keys": [[str(sample.NODE.node_id), sample.NODE.public_key.hex()]],
+        "canister_ranges": [[str(sample.FIRST), str(sample.LAST)], [str(end) for end in sample.FAR]],
     }
 
 

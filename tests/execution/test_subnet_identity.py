@@ -30,8 +30,8 @@ def test_a_canister_is_told_the_root_key_and_the_subnet(install: Install, sandbo
 
 def test_hooks_are_told_the_same(sandbox: Sandbox) -> None:
     canister = sandbox.create_canister()
-    world = runtime_of(sandbox).management_context(Principal.anonymous())
-    assert world.subnet_id == sandbox.subnet_id
+    sample = runtime_of(sandbox).management_context(Principal.anonymous())
+    assert sample.subnet_id == sandbox.subnet_id
     canister.install(TELLING)
     assert canister.logs()[0].content == sandbox.root_key
     assert canister.logs()[1].content == bytes(sandbox.subnet_id)

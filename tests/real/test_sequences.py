@@ -23,7 +23,7 @@ from tests.conftest import STRATEGIES, everything, fixture
 LIMITS = InstructionLimits(update=60_000_000, query=20_000_000, install=200_000_000)
 
 
-class World:
+class Sample:
     """A canister, what it should be able to return to, and the steps that random sequences are made of."""
 
     def __init__(self, strategy: str, v1: str) -> None:
@@ -128,9 +128,9 @@ STEPS = st.one_of(
 )
 
 
-def play(world: World, modules: list[str], calls: list[tuple[str, bytes]], steps: list[tuple[str, int]]) -> None:
+def play(sample: Sample, modules: list[str], calls: list[tuple[str, bytes]], steps: list[tuple[str, int]]) -> None:
     """Carry out the steps; anchors nest and are undone at the end at the latest."""
-    canister, sandbox = world.canister, world.sandbox
+    canister, sandbox = sample.canister, sample.sandbox
     persistence = "keep" if "enhanced" in modules[0] else None
     anchors: list[tuple[ExitStack, Any, dict[bytes, Any]]] = []
 
@@ -138,40 +138,40 @@ def play(world: World, modules: list[str], calls: list[tuple[str, bytes]], steps
         anchor, before, taken = anchors.pop()
         anchor.close()
         assert everything(sandbox, canister) == before
-        world.taken = taken
+        sample.taken = taken
 
     for kind, number in steps:
         method, arg = calls[number % len(calls)]
         module = modules[number % len(modules)]
         if kind == "call":
-            world.attempt(partial(canister.update, method, arg))
+            sample.attempt(partial(canister.update, method, arg))
         elif kind == "query":
             before = everything(sandbox, canister)
-            world.attempt(partial(canister.query, method, arg))
+            sample.attempt(partial(canister.query, method, arg))
             assert everything(sandbox, canister) == before
         elif kind == "upgrade":
             option = persistence if canister.keeps_heap else None
-            world.attempt(partial(canister.install, fixture(module), None, "upgrade", wasm_memory_persistence=option))
+            sample.attempt(partial(canister.install, fixture(module), None, "upgrade", wasm_memory_persistence=option))
         elif kind == "reinstall":
-            world.attempt(partial(canister.install, fixture(module), None, "reinstall"))
+            sample.attempt(partial(canister.install, fixture(module), None, "reinstall"))
         elif kind == "uninstall":
             canister.uninstall()
         elif kind == "take":
-            world.attempt(world.take)
+            sample.attempt(sample.take)
         elif kind == "load":
-            world.load(number)
+            sample.load(number)
         elif kind == "forget":
-            world.forget(number)
+            sample.forget(number)
         elif kind == "anchor":
             stack = ExitStack()
-            anchors.append((stack, everything(sandbox, canister), dict(world.taken)))
+            anchors.append((stack, everything(sandbox, canister), dict(sample.taken)))
             stack.enter_context(sandbox.anchor())
         elif anchors:
             undo()
     while anchors:
         undo()
-    for which in range(len(world.taken)):
-        world.load(which)
+    for which in range(len(sample.taken)):
+        sample.load(which)
 
 
 FAMILIES = {
@@ -201,10 +201,10 @@ FAMILIES = {
 def run(family: str, strategy: str, steps: list[tuple[str, int]]) -> None:
     modules, calls = FAMILIES[family]
     try:
-        world = World(strategy, modules[0])
+        sample = Sample(strategy, modules[0])
     except Unsupported as error:
         pytest.skip(str(error))
-    play(world, modules, calls, steps)
+    play(sample, modules, calls, steps)
 
 
 # a sequence that has everything, so that no lucky draw is needed

@@ -18,7 +18,7 @@ from tests.management.methods import by_user
 from tests.snapshots.writer import WASM, calls_of, facts, root, tell, writer
 
 Step = tuple[str, int, int, int]
-"""A method of `World`, and numbers for it to choose by."""
+"""A method of `Sample`, and numbers for it to choose by."""
 
 _MOST_CANISTERS = 4
 
@@ -53,7 +53,7 @@ def same(found: RawState, wanted: RawState) -> None:
     assert found == wanted, f"{facts(found)} is not {facts(wanted)}"
 
 
-class World:
+class Sample:
     """Every step does something through the public face and tells the model; what was not touched is checked later."""
 
     def __init__(self, path: Path, most: int, strategy: str | None = None) -> None:
@@ -358,16 +358,16 @@ def bytes_of(content: Readable) -> bytes:
 
 def play(path: Path, steps: Sequence[Step], most: int, strategy: str | None = None) -> None:
     """Carry out the steps; then another process, and one more after it, finds everything as it must be."""
-    world = World(path, most, strategy)
+    sample = Sample(path, most, strategy)
     try:
         for name, *numbers in steps:
-            getattr(world, name)(*numbers)
-        for last in (world.reopen, world.crash):
+            getattr(sample, name)(*numbers)
+        for last in (sample.reopen, sample.crash):
             last(1, 0, 0)
-            world.check_loads()
-        for number in range(len(world.model.kept)):
-            world.load(number, number, 0)
+            sample.check_loads()
+        for number in range(len(sample.model.kept)):
+            sample.load(number, number, 0)
     finally:
-        while world.anchors:
-            world.anchors.pop()[0].close()
-        world.sandbox.close()
+        while sample.anchors:
+            sample.anchors.pop()[0].close()
+        sample.sandbox.close()

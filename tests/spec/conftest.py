@@ -1,4 +1,4 @@
-"""A small world for each claim: two universal guests that know nothing yet. What a claim does is undone after it."""
+"""A sample for each claim: two universal guests in their first state. What a claim does is undone after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CYCLES = 1_000_000_000_000
 
 
 @cache
-def _world(bits: int) -> tuple[Sandbox, Guest, Guest]:
+def _sample(bits: int) -> tuple[Sandbox, Guest, Guest]:
     sandbox = Sandbox(instruction_limits=FEW_INSTRUCTIONS, max_snapshots=10)
     return sandbox, guest(sandbox, bits=bits, cycles=CYCLES), guest(sandbox, bits=bits, cycles=CYCLES)
 
@@ -28,22 +28,22 @@ def bits() -> int:
 
 
 @pytest.fixture
-def world(bits: int) -> Iterator[tuple[Sandbox, Guest, Guest]]:
-    sandbox, a, b = _world(bits)
+def sample(bits: int) -> Iterator[tuple[Sandbox, Guest, Guest]]:
+    sandbox, a, b = _sample(bits)
     with sandbox.anchor():
         yield sandbox, a, b
 
 
 @pytest.fixture
-def sandbox(world: tuple[Sandbox, Guest, Guest]) -> Sandbox:
-    return world[0]
+def sandbox(sample: tuple[Sandbox, Guest, Guest]) -> Sandbox:
+    return sample[0]
 
 
 @pytest.fixture
-def a(world: tuple[Sandbox, Guest, Guest]) -> Guest:
-    return world[1]
+def a(sample: tuple[Sandbox, Guest, Guest]) -> Guest:
+    return sample[1]
 
 
 @pytest.fixture
-def b(world: tuple[Sandbox, Guest, Guest]) -> Guest:
-    return world[2]
+def b(sample: tuple[Sandbox, Guest, Guest]) -> Guest:
+    return sample[2]

@@ -18,10 +18,10 @@ class Context(NamedTuple):
 
     letter: str
     mode: str
-    enter: Callable[[World, Do], str | None]
+    enter: Callable[[Sample, Do], str | None]
 
 
-class World:
+class Sample:
     """A sandbox with a canister that has every hook, and another that answers."""
 
     def __init__(self, bits: int) -> None:
@@ -56,97 +56,97 @@ def _said(action: Callable[..., Any], *args: Any, **options: Any) -> str:
     return ""
 
 
-def _init(world: World, program: Do) -> str:
-    return _said(world.me.install, world.wasm, code(program), mode="reinstall")
+def _init(sample: Sample, program: Do) -> str:
+    return _said(sample.me.install, sample.wasm, code(program), mode="reinstall")
 
 
-def _post_upgrade(world: World, program: Do) -> str:
-    return _said(world.me.upgrade, world.wasm, code(program))
+def _post_upgrade(sample: Sample, program: Do) -> str:
+    return _said(sample.me.upgrade, sample.wasm, code(program))
 
 
-def _start(world: World, program: Do) -> str:
+def _start(sample: Sample, program: Do) -> str:
     data = code(program)
-    world.me.do(evaluate(stable_grow(1)), stable_write(0, len(data).to_bytes(8, "little") + data), reply())
-    return _said(world.me.upgrade, world.wasm)
+    sample.me.do(evaluate(stable_grow(1)), stable_write(0, len(data).to_bytes(8, "little") + data), reply())
+    return _said(sample.me.upgrade, sample.wasm)
 
 
-def _pre_upgrade(world: World, program: Do) -> str:
-    world.me.do(on_pre_upgrade(program), reply())
-    return _said(world.me.upgrade, world.wasm)
+def _pre_upgrade(sample: Sample, program: Do) -> str:
+    sample.me.do(on_pre_upgrade(program), reply())
+    return _said(sample.me.upgrade, sample.wasm)
 
 
-def _update(world: World, program: Do) -> str:
-    return _said(world.me.do, program)
+def _update(sample: Sample, program: Do) -> str:
+    return _said(sample.me.do, program)
 
 
-def _replicated_query(world: World, program: Do) -> str:
-    return _said(world.me.ask_replicated, program)
+def _replicated_query(sample: Sample, program: Do) -> str:
+    return _said(sample.me.ask_replicated, program)
 
 
-def _query(world: World, program: Do) -> str:
-    return _said(world.me.ask, program)
+def _query(sample: Sample, program: Do) -> str:
+    return _said(sample.me.ask, program)
 
 
-def _composite_query(world: World, program: Do) -> str:
-    return _said(world.me.ask_composite, program)
+def _composite_query(sample: Sample, program: Do) -> str:
+    return _said(sample.me.ask_composite, program)
 
 
-def _transform(world: World, program: Do) -> str:
-    world.me.do(on_transform(program), reply())
+def _transform(sample: Sample, program: Do) -> str:
+    sample.me.do(on_transform(program), reply())
     request = {
         "url": "https://example.org",
         "method": {"get": None},
         "headers": [],
-        "transform": {"function": (world.me.id, "transform"), "context": b""},
+        "transform": {"function": (sample.me.id, "transform"), "context": b""},
     }
     arg = encoded("http_request", request)
-    return _said(world.me.do, call(Principal.management(), arg, method="http_request"))
+    return _said(sample.me.do, call(Principal.management(), arg, method="http_request"))
 
 
-def _reply(world: World, program: Do) -> str:
-    return _said(world.me.do, call(world.other, reply("x"), on_reply=program))
+def _reply(sample: Sample, program: Do) -> str:
+    return _said(sample.me.do, call(sample.other, reply("x"), on_reply=program))
 
 
-def _reject(world: World, program: Do) -> str:
-    return _said(world.me.do, call(world.other, reject("no"), on_reject=program))
+def _reject(sample: Sample, program: Do) -> str:
+    return _said(sample.me.do, call(sample.other, reject("no"), on_reject=program))
 
 
-def _cleanup(world: World, program: Do) -> str:
-    return _said(world.me.do, call(world.other, reply(), on_reply=trap("the callback"), on_cleanup=program))
+def _cleanup(sample: Sample, program: Do) -> str:
+    return _said(sample.me.do, call(sample.other, reply(), on_reply=trap("the callback"), on_cleanup=program))
 
 
-def _composite_reply(world: World, program: Do) -> str:
-    return _said(world.me.ask_composite, call(world.other, reply("x"), method="query", on_reply=program))
+def _composite_reply(sample: Sample, program: Do) -> str:
+    return _said(sample.me.ask_composite, call(sample.other, reply("x"), method="query", on_reply=program))
 
 
-def _composite_reject(world: World, program: Do) -> str:
-    return _said(world.me.ask_composite, call(world.other, reject("no"), method="query", on_reject=program))
+def _composite_reject(sample: Sample, program: Do) -> str:
+    return _said(sample.me.ask_composite, call(sample.other, reject("no"), method="query", on_reject=program))
 
 
-def _composite_cleanup(world: World, program: Do) -> str:
-    calling = call(world.other, reply(), method="query", on_reply=trap("the callback"), on_cleanup=program)
-    return _said(world.me.ask_composite, calling)
+def _composite_cleanup(sample: Sample, program: Do) -> str:
+    calling = call(sample.other, reply(), method="query", on_reply=trap("the callback"), on_cleanup=program)
+    return _said(sample.me.ask_composite, calling)
 
 
-def _inspect(world: World, program: Do) -> str:
-    world.me.do(on_inspect(program), reply())
-    return _said(world.me.do, reply())
+def _inspect(sample: Sample, program: Do) -> str:
+    sample.me.do(on_inspect(program), reply())
+    return _said(sample.me.do, reply())
 
 
-def _heartbeat(world: World, program: Do) -> None:
-    world.me.do(on_heartbeat(program), reply())
-    world.sandbox.tick()
+def _heartbeat(sample: Sample, program: Do) -> None:
+    sample.me.do(on_heartbeat(program), reply())
+    sample.sandbox.tick()
 
 
-def _timer(world: World, program: Do) -> None:
-    world.me.do(on_timer(program), do("global_timer_set", 1), reply())
-    world.sandbox.tick()
+def _timer(sample: Sample, program: Do) -> None:
+    sample.me.do(on_timer(program), do("global_timer_set", 1), reply())
+    sample.sandbox.tick()
 
 
-def _low_memory(world: World, program: Do) -> None:
-    world.me.do(on_low_memory(program), reply())
-    world.me.update_settings(wasm_memory_threshold=1 << 40)
-    world.sandbox.tick()
+def _low_memory(sample: Sample, program: Do) -> None:
+    sample.me.do(on_low_memory(program), reply())
+    sample.me.update_settings(wasm_memory_threshold=1 << 40)
+    sample.sandbox.tick()
 
 
 CONTEXTS: dict[str, Context] = {

@@ -7,9 +7,9 @@ import pytest
 from sandbox import ErrorCode
 from tests.conftest import rejected
 from tests.spec.conftest import BOTH
-from tests.spec.contexts import CONTEXTS, World
+from tests.spec.contexts import CONTEXTS, Sample
 from tests.spec.guest import *
-from tests.spec.test_contexts import world as contexts_world
+from tests.spec.test_contexts import sample as contexts_world
 
 pytestmark = BOTH
 VIOLATION = ErrorCode.CANISTER_CONTRACT_VIOLATION
@@ -52,7 +52,7 @@ WIDE = {
 
 
 def said(bits: int, context: str, program: Do) -> str:
-    there: World = contexts_world(bits)
+    there: Sample = contexts_world(bits)
     outcome = there.outcome(CONTEXTS[context], program)
     assert outcome is not None
     return outcome

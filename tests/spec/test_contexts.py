@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from tests.spec.contexts import CONTEXTS, World
+from tests.spec.contexts import CONTEXTS, Sample
 from tests.spec.guest import *
 from tests.spec.imports import ALLOWED
 
@@ -66,14 +66,14 @@ def sensible(name: str) -> Do:
 
 
 @cache
-def world(bits: int) -> World:
-    return World(bits)
+def sample(bits: int) -> Sample:
+    return Sample(bits)
 
 
 @pytest.mark.parametrize("bits", [32, 64])
 @pytest.mark.parametrize("name", CONTEXTS)
 def test_functions_work_where_they_are_allowed_and_trap_elsewhere(name: str, bits: int) -> None:
-    context, there = CONTEXTS[name], world(bits)
+    context, there = CONTEXTS[name], sample(bits)
     wrong = {}
     for function, letters in ALLOWED.items():
         if bits == 64 and FUNCTIONS[function].narrow:

@@ -30,7 +30,7 @@ KINDS = ("lock", "manifest", "manifest.copy", "manifest.reserve", "journal", "mo
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-class World(NamedTuple):
+class Sample(NamedTuple):
     """A state directory, what is in it, and the content of its files."""
 
     path: Path
@@ -44,7 +44,7 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """Two canisters, three modules of which one is only a snapshot's, chunks, and five snapshots in four packs."""
     path = tmp_path_factory.mktemp("matrix") / "state"
     with Sandbox.open(path, max_snapshots=5) as sandbox:
@@ -76,10 +76,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         canisters = {str(canister.id): canister.raw_state() for canister in sandbox.canisters()}
         snapshots = {snapshot.id: snapshot.checksum for snapshot in sandbox.snapshots.list()}
     assert len(snapshots) == 5
-    return World(path, canisters, snapshots, files)
+    return Sample(path, canisters, snapshots, files)
 
 
-def looked(world: World, path: Path, names: list[str]) -> set[bytes]:
+def looked(sample: Sample, path: Path, names: list[str]) -> set[bytes]:
     """Check that damage in the files `names` is noticed or harmless; the snapshots that are damaged, or all."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", StateWarning)
@@ -90,44 +90,46 @@ def looked(world: World, path: Path, names: list[str]) -> set[bytes]:
             sandbox = None
     if sandbox is None:
         assert any(str(path / name) in why for name in names), why
-        return set(world.snapshots)
+        return set(sample.snapshots)
     assert all(any(str(path / name) in str(warning.message) for name in names) for warning in said)
     with closing(sandbox):
-        assert {str(c.id): c.raw_state() for c in sandbox.canisters()} == world.canisters
+        assert {str(c.id): c.raw_state() for c in sandbox.canisters()} == sample.canisters
         snapshots = {snapshot.id: snapshot for snapshot in sandbox.snapshots.list()}
-        assert snapshots.keys() == world.snapshots.keys()
-        return {s.id for s in snapshots.values() if not intact(world, sandbox, s, [str(path / name) for name in names])}
+        assert snapshots.keys() == sample.snapshots.keys()
+        return {
+            s.id for s in snapshots.values() if not intact(sample, sandbox, s, [str(path / name) for name in names])
+        }
 
 
-def intact(world: World, sandbox: Sandbox, snapshot: Snapshot, names: list[str]) -> bool:
+def intact(sample: Sample, sandbox: Sandbox, snapshot: Snapshot, names: list[str]) -> bool:
     """Whether the snapshot is what it was, by every byte; if not, a file that was damaged is named."""
     found = sandbox.snapshots.verify(snapshot.id, every=True)
     if found.intact:
-        assert (found.checksum, snapshot.damage) == (world.snapshots[snapshot.id], None)
+        assert (found.checksum, snapshot.damage) == (sample.snapshots[snapshot.id], None)
         return True
     assert any(name in difference.why for name in names for difference in found.differences), found.differences
     return False
 
 
-def allowed(world: World, names: list[str]) -> int:
+def allowed(sample: Sample, names: list[str]) -> int:
     """How many snapshots damage in these files may harm without the directory being refused."""
     folder = names[0].partition("/")[0]
-    return len(names) if folder == "snapshots" else len(world.snapshots)
+    return len(names) if folder == "snapshots" else len(sample.snapshots)
 
 
 @contextmanager
-def fault(world: World, change: dict[str, bytes | None]) -> Iterator[list[str]]:
+def fault(sample: Sample, change: dict[str, bytes | None]) -> Iterator[list[str]]:
     """The directory with other contents of these files, or without them; afterwards they are back."""
     try:
         for name, content in change.items():
             if content is None:
-                (world.path / name).unlink()
+                (sample.path / name).unlink()
             else:
-                (world.path / name).write_bytes(content)
+                (sample.path / name).write_bytes(content)
         yield list(change)
     finally:
         for name in change:
-            (world.path / name).write_bytes(world.files[name])
+            (sample.path / name).write_bytes(sample.files[name])
 
 
 def flipped(content: bytes, place: int, bit: int) -> bytes:
@@ -150,74 +152,74 @@ def lengths(content: bytes) -> list[int]:
 Change = dict[str, bytes | None]
 
 
-def flips(world: World, kind: str, count: int) -> Iterator[Change]:
+def flips(sample: Sample, kind: str, count: int) -> Iterator[Change]:
     rng = random.Random(kind)
-    for name in world.of(kind):
-        content = world.files[name]
+    for name in sample.of(kind):
+        content = sample.files[name]
         for place in places(content, rng, count):
             yield {name: flipped(content, place, rng.randrange(8))}
 
 
-def cuts(world: World, kind: str) -> Iterator[Change]:
-    for name in world.of(kind):
+def cuts(sample: Sample, kind: str) -> Iterator[Change]:
+    for name in sample.of(kind):
         yield {name: None}
-        for length in lengths(world.files[name]):
-            yield {name: world.files[name][:length]}
-        yield {name: world.files[name] + b"more"}
+        for length in lengths(sample.files[name]):
+            yield {name: sample.files[name][:length]}
+        yield {name: sample.files[name] + b"more"}
 
 
-def exchanges(world: World, kind: str) -> Iterator[Change]:
-    names = world.of(kind)
+def exchanges(sample: Sample, kind: str) -> Iterator[Change]:
+    names = sample.of(kind)
     for number, one in enumerate(names):
         for other in names[number + 1 :]:
-            yield {one: world.files[other], other: world.files[one]}
-            yield {one: world.files[other]}
+            yield {one: sample.files[other], other: sample.files[one]}
+            yield {one: sample.files[other]}
 
 
 @pytest.mark.slow
 @kinds
-def test_a_changed_byte_anywhere_is_noticed_or_harmless(world: World, kind: str) -> None:
+def test_a_changed_byte_anywhere_is_noticed_or_harmless(sample: Sample, kind: str) -> None:
     noticed = 0
-    for change in flips(world, kind, PLACES):
-        with fault(world, change) as names:
-            harmed = looked(world, world.path, names)
-            assert len(harmed) <= allowed(world, names) or harmed == set(world.snapshots)
+    for change in flips(sample, kind, PLACES):
+        with fault(sample, change) as names:
+            harmed = looked(sample, sample.path, names)
+            assert len(harmed) <= allowed(sample, names) or harmed == set(sample.snapshots)
             noticed += bool(harmed)
     assert (noticed > 0) == (kind not in HARMLESS), "the digit of the manifest's version is noticed"
-    assert looked(world, world.path, []) == set()
+    assert looked(sample, sample.path, []) == set()
 
 
 @kinds
-def test_what_is_cut_deleted_or_exchanged_is_noticed_or_harmless(world: World, kind: str) -> None:
-    for change in [*cuts(world, kind), *exchanges(world, kind)]:
-        with fault(world, change) as names:
-            harmed = looked(world, world.path, names)
-            assert len(harmed) <= allowed(world, names) or harmed == set(world.snapshots)
-    assert looked(world, world.path, []) == set()
+def test_what_is_cut_deleted_or_exchanged_is_noticed_or_harmless(sample: Sample, kind: str) -> None:
+    for change in [*cuts(sample, kind), *exchanges(sample, kind)]:
+        with fault(sample, change) as names:
+            harmed = looked(sample, sample.path, names)
+            assert len(harmed) <= allowed(sample, names) or harmed == set(sample.snapshots)
+    assert looked(sample, sample.path, []) == set()
 
 
 @pytest.mark.slow
 @kinds
-def test_going_on_with_the_damage_loses_nothing_else(world: World, tmp_path: Path, kind: str) -> None:
+def test_going_on_with_the_damage_loses_nothing_else(sample: Sample, tmp_path: Path, kind: str) -> None:
     """What is saved meanwhile is whole, and all is whole once the file is back."""
-    for number, change in enumerate([*cuts(world, kind), *exchanges(world, kind), *flips(world, kind, FEW)]):
+    for number, change in enumerate([*cuts(sample, kind), *exchanges(sample, kind), *flips(sample, kind, FEW)]):
         path = tmp_path / str(number)
-        shutil.copytree(world.path, path)
-        copy = World(path, world.canisters, world.snapshots, world.files)
+        shutil.copytree(sample.path, path)
+        copy = Sample(path, sample.canisters, sample.snapshots, sample.files)
         with fault(copy, change), warnings.catch_warnings():
             warnings.simplefilter("ignore", StateWarning)
             try:
                 taken = gone_on(path)
             except StateError:
                 taken = {}
-            after = world.files | {str(f.relative_to(path)): f.read_bytes() for f in path.iterdir() if f.is_file()}
+            after = sample.files | {str(f.relative_to(path)): f.read_bytes() for f in path.iterdir() if f.is_file()}
         if taken:  # what a later save has written is newer than what was there
             for name in ("manifest", "manifest.copy"):
                 (path / name).write_bytes(after[name])
         with closing(Sandbox.open(path)) as sandbox:
-            assert {str(c.id): c.raw_state() for c in sandbox.canisters()} == world.canisters
+            assert {str(c.id): c.raw_state() for c in sandbox.canisters()} == sample.canisters
             found = {s.id: sandbox.snapshots.verify(s.id).checksum for s in sandbox.snapshots.list()}
-        assert found == world.snapshots | taken, change.keys()
+        assert found == sample.snapshots | taken, change.keys()
         shutil.rmtree(path)
 
 
@@ -231,13 +233,13 @@ def gone_on(path: Path) -> dict[bytes, str]:
         return {snapshot.id: snapshot.checksum for snapshot in taken}
 
 
-def test_a_frame_that_claims_to_be_larger_takes_no_memory(world: World) -> None:
+def test_a_frame_that_claims_to_be_larger_takes_no_memory(sample: Sample) -> None:
     """Every bit of the head of a compressed frame, which says how large the content is."""
-    pack = Pack.at(world.path / world.of("packs")[0])
+    pack = Pack.at(sample.path / sample.of("packs")[0])
     start, name = pack.frames[0], f"packs/{pack.path.name}"
     for place in range(start, start + 14):
         for bit in range(8):
-            with fault(world, {name: flipped(world.files[name], place, bit)}), suppress(StateCorrupt):
+            with fault(sample, {name: flipped(sample.files[name], place, bit)}), suppress(StateCorrupt):
                 assert pack.frame(0) is not None, "a bit that says nothing about the content"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything, new_sandbox, read
 
 from sandbox import Sandbox
 from sandbox.api import runtime_of
@@ -23,7 +24,6 @@ from sandbox.pagestore.hash_tree import PAGE
 from sandbox.pagestore.ingest_stream import IngestStream
 from sandbox.pagestore.memory_trees import tree
 from sandbox.store import Repository
-from tests.snapshots.portable.worlds import FORMATS, canister_with_everything, new_sandbox, read
 
 SIZE = 48 * MIB
 
@@ -33,7 +33,7 @@ class Interrupted(Exception):
 
 
 @pytest.fixture(scope="module")
-def world() -> Sandbox:
+def sample() -> Sandbox:
     """A canister with much in its stable memory."""
     sandbox = new_sandbox()
     canister = canister_with_everything(sandbox)
@@ -46,11 +46,11 @@ def world() -> Sandbox:
 
 
 @pytest.fixture(scope="module", params=FORMATS)
-def file(request: pytest.FixtureRequest, world: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(request: pytest.FixtureRequest, sample: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("files") / FORMATS[request.param]
-    [canister] = world.canisters()
+    [canister] = sample.canisters()
     [snapshot] = canister.list_snapshots()
-    return world.snapshots.download(snapshot.id, path)
+    return sample.snapshots.download(snapshot.id, path)
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +62,12 @@ def packs(home: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in (home / "packs").iterdir() if not path.name.startswith(".")}
 
 
-def test_what_was_kept_before_an_interruption_is_not_written_again(world: Sandbox, file: Path, tmp_path: Path) -> None:
+def test_what_was_kept_before_an_interruption_is_not_written_again(sample: Sandbox, file: Path, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done > 0.7 * total:
             raise Interrupted
 
-    [origin] = world.canisters()
+    [origin] = sample.canisters()
     home = tmp_path / "home"
     with Sandbox.open(home) as sandbox:
         target = sandbox.create_canister().id
@@ -105,7 +105,7 @@ def test_what_arrives_is_kept_before_it_is_saved_and_saving_writes_it_no_more(fi
     assert packs(home) == arrived
 
 
-def test_a_file_that_turns_out_to_be_torn_changes_nothing(world: Sandbox, file: Path, tmp_path: Path) -> None:
+def test_a_file_that_turns_out_to_be_torn_changes_nothing(sample: Sandbox, file: Path, tmp_path: Path) -> None:
     torn = tmp_path / file.name
     (shutil.copytree if file.is_dir() else shutil.copy)(file, torn)
     damaged = torn / "stable_memory.bin" if file.is_dir() else torn

@@ -12,6 +12,7 @@ from typing import Any
 import cbor2
 import pytest
 import zstandard
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything, files, new_sandbox, read
 
 from sandbox import Sandbox, Snapshot
 from sandbox.errors import SnapshotFileError
@@ -19,46 +20,45 @@ from sandbox.snapshots import portable
 from sandbox.snapshots.portable import layout
 from sandbox.snapshots.portable.archive import open_archive
 from tests.conftest import everything, fixture
-from tests.snapshots.portable.worlds import FORMATS, canister_with_everything, files, new_sandbox, read
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 
 
 @pytest.fixture(scope="module")
-def world() -> Sandbox:
+def sample() -> Sandbox:
     sandbox = new_sandbox()
     canister_with_everything(sandbox)
     return sandbox
 
 
 @pytest.fixture(scope="module")
-def snapshot(world: Sandbox) -> Snapshot:
-    [canister] = world.canisters()
+def snapshot(sample: Sandbox) -> Snapshot:
+    [canister] = sample.canisters()
     return canister.take_snapshot("intact")
 
 
 @pytest.fixture
-def file(world: Sandbox, snapshot: Snapshot, tmp_path: Path) -> Path:
-    return world.snapshots.download(snapshot.id, tmp_path / FORMATS["icsnap"])
+def file(sample: Sandbox, snapshot: Snapshot, tmp_path: Path) -> Path:
+    return sample.snapshots.download(snapshot.id, tmp_path / FORMATS["icsnap"])
 
 
 @pytest.fixture
-def directory(world: Sandbox, snapshot: Snapshot, tmp_path: Path) -> Path:
-    return world.snapshots.download(snapshot.id, tmp_path / FORMATS["dir"])
+def directory(sample: Sandbox, snapshot: Snapshot, tmp_path: Path) -> Path:
+    return sample.snapshots.download(snapshot.id, tmp_path / FORMATS["dir"])
 
 
 @pytest.fixture(params=FORMATS)
-def path(world: Sandbox, snapshot: Snapshot, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    return world.snapshots.download(snapshot.id, tmp_path / FORMATS[request.param])
+def path(sample: Sandbox, snapshot: Snapshot, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    return sample.snapshots.download(snapshot.id, tmp_path / FORMATS[request.param])
 
 
-def refused(world: Sandbox, path: Path, match: str = ".") -> None:
+def refused(sample: Sandbox, path: Path, match: str = ".") -> None:
     """An upload that must fail, and after which everything is as before."""
-    [canister] = world.canisters()
-    before = everything(world, canister)
+    [canister] = sample.canisters()
+    before = everything(sample, canister)
     with pytest.raises(SnapshotFileError, match=match):
-        world.snapshots.upload(canister.id, path)
-    assert everything(world, canister) == before
+        sample.snapshots.upload(canister.id, path)
+    assert everything(sample, canister) == before
 
 
 def intact(path: Path) -> bool:
@@ -70,7 +70,7 @@ def intact(path: Path) -> bool:
     return True
 
 
-def flip(path: Path, count: int, world: Sandbox) -> None:
+def flip(path: Path, count: int, sample: Sandbox) -> None:
     """Change random bytes of every stored file, one at a time; each must be noticed."""
     dice = random.Random(1)
     wanted = read(path)
@@ -87,19 +87,19 @@ def flip(path: Path, count: int, world: Sandbox) -> None:
             target.flush()
             assert not intact(path), f"byte {place} of {file.name}"
             if turn % 20 == 0:
-                refused(world, path)
+                refused(sample, path)
             target.seek(place)
             target.write(old)
     assert read(path) == wanted
 
 
-def test_any_changed_byte_is_noticed(world: Sandbox, path: Path) -> None:
-    flip(path, 150, world)
+def test_any_changed_byte_is_noticed(sample: Sandbox, path: Path) -> None:
+    flip(path, 150, sample)
 
 
 @pytest.mark.slow
-def test_any_changed_byte_is_noticed_a_thousand_times(world: Sandbox, path: Path) -> None:
-    flip(path, 1000, world)
+def test_any_changed_byte_is_noticed_a_thousand_times(sample: Sandbox, path: Path) -> None:
+    flip(path, 1000, sample)
 
 
 @pytest.mark.slow
@@ -114,20 +114,20 @@ def test_any_changed_byte_of_a_real_snapshot_is_noticed(name: str, tmp_path: Pat
     flip(path, 150, sandbox)
 
 
-def test_torn_anywhere(world: Sandbox, path: Path) -> None:
+def test_torn_anywhere(sample: Sandbox, path: Path) -> None:
     dice = random.Random(2)
     for file in files(path):
         whole = file.read_bytes()
         for length in (0, 1, len(whole) - 1, *(dice.randrange(len(whole)) for _ in range(12))):
             file.write_bytes(whole[:length])
-            refused(world, path)
+            refused(sample, path)
         file.write_bytes(whole + b"\0")
-        refused(world, path)
+        refused(sample, path)
         file.write_bytes(whole)
     assert intact(path)
 
 
-def test_the_message_says_what_is_wrong_and_where(world: Sandbox, file: Path) -> None:
+def test_the_message_says_what_is_wrong_and_where(sample: Sandbox, file: Path) -> None:
     whole = file.read_bytes()
     with open_archive(file) as archive:
         places = archive.reader.places()
@@ -142,11 +142,11 @@ def test_the_message_says_what_is_wrong_and_where(world: Sandbox, file: Path) ->
     }
     for match, (place, data) in broken.items():
         file.write_bytes(whole[:place] + data + whole[place + 1 :])
-        refused(world, file, match)
+        refused(sample, file, match)
     file.write_bytes(whole[: len(whole) // 2])
-    refused(world, file, "torn")
+    refused(sample, file, "torn")
     file.write_bytes(b"hello")
-    refused(world, file, "does not begin with ICSNAP")
+    refused(sample, file, "does not begin with ICSNAP")
 
 
 DIRECTORY: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -180,48 +180,48 @@ DIRECTORY: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 @pytest.mark.parametrize("name", DIRECTORY)
 def test_a_directory_of_other_tools_that_does_not_fit_together_is_refused(
-    world: Sandbox, directory: Path, name: str
+    sample: Sandbox, directory: Path, name: str
 ) -> None:
     """Without our own checksums: what can be known from the layout alone."""
     (directory / "sandbox.json").unlink()
     _edit(directory, "globals", _globals(directory))
     damage, match = DIRECTORY[name]
     damage(directory)
-    refused(world, directory, match)
+    refused(sample, directory, match)
 
 
-def test_an_edited_memory_is_accepted_once_our_checksums_are_gone(world: Sandbox, directory: Path) -> None:
+def test_an_edited_memory_is_accepted_once_our_checksums_are_gone(sample: Sandbox, directory: Path) -> None:
     with open(directory / "wasm_memory.bin", "r+b") as memory:
         memory.write(b"edited")
-    refused(world, directory, "wasm_memory.bin: it is not what sandbox.json says")
+    refused(sample, directory, "wasm_memory.bin: it is not what sandbox.json says")
     (directory / "sandbox.json").unlink()
     _edit(directory, "globals", _globals(directory))
-    made = world.snapshots.create_canister(directory)
+    made = sample.snapshots.create_canister(directory)
     assert made.raw_state().heap.startswith(b"edited")
     made.stop()
     made.delete()
 
 
-def test_directories_mixed_from_two_snapshots_are_refused(world: Sandbox, directory: Path, tmp_path: Path) -> None:
-    [canister] = world.canisters()
+def test_directories_mixed_from_two_snapshots_are_refused(sample: Sandbox, directory: Path, tmp_path: Path) -> None:
+    [canister] = sample.canisters()
     canister.update("inc")
     second = canister.take_snapshot()
-    other = world.snapshots.download(second.id, tmp_path / "other")
+    other = sample.snapshots.download(second.id, tmp_path / "other")
     canister.delete_snapshot(second.id)
     for name in ("metadata.json", "sandbox.json"):
         mixed = tmp_path / f"mixed-{name}"
         shutil.copytree(directory, mixed)
         shutil.copy(other / name, mixed / name)
-        refused(world, mixed, "it is not what sandbox.json says")
+        refused(sample, mixed, "it is not what sandbox.json says")
 
 
-def test_what_is_no_snapshot(world: Sandbox, tmp_path: Path) -> None:
+def test_what_is_no_snapshot(sample: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "x.icsnap.part").touch()
-    refused(world, tmp_path / "none", "there is no file or directory")
-    refused(world, tmp_path / "empty", "not a snapshot file")
-    refused(world, tmp_path, "has no metadata.json")
-    refused(world, tmp_path / "x.icsnap.part", "was not finished")
+    refused(sample, tmp_path / "none", "there is no file or directory")
+    refused(sample, tmp_path / "empty", "not a snapshot file")
+    refused(sample, tmp_path, "has no metadata.json")
+    refused(sample, tmp_path / "x.icsnap.part", "was not finished")
 
 
 CRAFTED: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -242,12 +242,12 @@ CRAFTED: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("name", CRAFTED)
-def test_a_crafted_file_with_right_checksums_is_refused(world: Sandbox, file: Path, name: str) -> None:
+def test_a_crafted_file_with_right_checksums_is_refused(sample: Sandbox, file: Path, name: str) -> None:
     file.write_bytes(_crafted(file, CRAFTED[name]))
-    refused(world, file)
+    refused(sample, file)
 
 
-def test_what_a_later_version_adds_is_kept_aside(world: Sandbox, file: Path) -> None:
+def test_what_a_later_version_adds_is_kept_aside(sample: Sandbox, file: Path) -> None:
     file.write_bytes(
         _crafted(file, lambda r: r | {"fields": r["fields"] | {"mood": "good"}, "history": [{"patched": "heap"}]})
     )
@@ -261,10 +261,10 @@ def test_what_a_later_version_adds_is_kept_aside(world: Sandbox, file: Path) -> 
                 assert again.fields == content.fields
 
 
-def test_a_frame_that_would_grow_without_end_is_refused(world: Sandbox, file: Path) -> None:
+def test_a_frame_that_would_grow_without_end_is_refused(sample: Sandbox, file: Path) -> None:
     bomb = zstandard.ZstdCompressor(level=19).compress(bytes(1 << 30))
     file.write_bytes(_crafted(file, lambda r: r, bomb))
-    refused(world, file, "does not decompress to its pages")
+    refused(sample, file, "does not decompress to its pages")
 
 
 def _crafted(path: Path, change: Callable[[dict[str, Any]], Any], last: bytes | None = None) -> bytes:
@@ -315,7 +315,7 @@ def parts_of(directory: Path) -> list[Path]:
 @pytest.mark.parametrize("number", range(7))
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_that_leads_outside_is_refused(
-    world: Sandbox, directory: Path, tmp_path: Path, number: int, there: bool
+    sample: Sandbox, directory: Path, tmp_path: Path, number: int, there: bool
 ) -> None:
     """Also one with the very bytes that belong there, and one that leads nowhere."""
     file = parts_of(directory)[number]
@@ -325,33 +325,33 @@ def test_a_link_that_leads_outside_is_refused(
     file.symlink_to(outside)
     if not there:
         outside.unlink()
-    refused(world, directory, f"{file} is a link that leads outside of {directory}")
+    refused(sample, directory, f"{file} is a link that leads outside of {directory}")
     with pytest.raises(SnapshotFileError, match="leads outside"):
-        world.snapshots.create_canister(directory)
+        sample.snapshots.create_canister(directory)
     if there:
         file.unlink()
         file.hardlink_to(outside)
-        world.snapshots.delete(world.snapshots.upload(world.canisters()[0].id, directory).id)
+        sample.snapshots.delete(sample.snapshots.upload(sample.canisters()[0].id, directory).id)
 
 
-def test_a_folder_that_leads_outside_is_refused(world: Sandbox, directory: Path, tmp_path: Path) -> None:
+def test_a_folder_that_leads_outside_is_refused(sample: Sandbox, directory: Path, tmp_path: Path) -> None:
     chunks = directory / "wasm_chunk_store"
     chunks.rename(tmp_path / "elsewhere")
     chunks.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    refused(world, directory, "leads outside")
+    refused(sample, directory, "leads outside")
 
 
 def test_a_link_within_the_directory_and_one_to_it_are_followed(
-    world: Sandbox, snapshot: Snapshot, directory: Path, tmp_path: Path
+    sample: Sandbox, snapshot: Snapshot, directory: Path, tmp_path: Path
 ) -> None:
     memory = directory / "wasm_memory.bin"
     memory.rename(directory / "moved.bin")
     memory.symlink_to("moved.bin")
     (tmp_path / "link").symlink_to(directory, target_is_directory=True)
-    [canister] = world.canisters()
-    found = world.snapshots.upload(canister.id, tmp_path / "link")
+    [canister] = sample.canisters()
+    found = sample.snapshots.upload(canister.id, tmp_path / "link")
     canister.load_snapshot(found.id)
-    exact = world.raw_state(canister)
+    exact = sample.raw_state(canister)
     canister.load_snapshot(snapshot.id)
-    assert world.raw_state(canister) == exact
-    world.snapshots.delete(found.id)
+    assert sample.raw_state(canister) == exact
+    sample.snapshots.delete(found.id)

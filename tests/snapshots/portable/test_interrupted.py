@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything, content_of, new_sandbox, parts, read
 
 from sandbox import Sandbox, Snapshot
 from sandbox.api import runtime_of
@@ -16,7 +17,6 @@ from sandbox.errors import SnapshotFileError
 from sandbox.limits import MIB
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import archive_writer, directory_writer
-from tests.snapshots.portable.worlds import FORMATS, canister_with_everything, content_of, new_sandbox, parts, read
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 WINDOWS = 24
@@ -27,7 +27,7 @@ class Interrupted(Exception):
 
 
 @pytest.fixture(scope="module")
-def world() -> Sandbox:
+def sample() -> Sandbox:
     """A canister whose memories have many windows."""
     sandbox = new_sandbox()
     state = runtime_of(sandbox).state_of(canister_with_everything(sandbox).id)
@@ -39,11 +39,11 @@ def world() -> Sandbox:
 
 
 @pytest.fixture(scope="module")
-def snapshot(world: Sandbox) -> Snapshot:
-    return world.canisters()[0].take_snapshot("long")
+def snapshot(sample: Sandbox) -> Snapshot:
+    return sample.canisters()[0].take_snapshot("long")
 
 
-def interrupted(world: Sandbox, snapshot: Snapshot, path: Path, share: float) -> Path:
+def interrupted(sample: Sandbox, snapshot: Snapshot, path: Path, share: float) -> Path:
     """A download that ends early; what it leaves."""
 
     def stop(done: int, total: int) -> None:
@@ -51,18 +51,18 @@ def interrupted(world: Sandbox, snapshot: Snapshot, path: Path, share: float) ->
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        world.snapshots.download(snapshot.id, path, progress=stop)
+        sample.snapshots.download(snapshot.id, path, progress=stop)
     part = path.with_name(path.name + ".part")
     assert not path.exists()
     assert part.exists()
     return part
 
 
-def finished(world: Sandbox, snapshot: Snapshot, path: Path) -> list[int]:
+def finished(sample: Sandbox, snapshot: Snapshot, path: Path) -> list[int]:
     """The rest of the download, whose result must be right; how many bytes were done at each step."""
     steps: list[int] = []
-    world.snapshots.download(snapshot.id, path, progress=lambda done, _: steps.append(done))
-    assert read(path) == parts(content_of(world, snapshot))
+    sample.snapshots.download(snapshot.id, path, progress=lambda done, _: steps.append(done))
+    assert read(path) == parts(content_of(sample, snapshot))
     with portable.opened(path) as content:
         portable.verify(content)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -70,13 +70,13 @@ def finished(world: Sandbox, snapshot: Snapshot, path: Path) -> list[int]:
 
 
 @each_format
-def test_progress_counts_up_to_all_of_it(world: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str) -> None:
-    path, canister = tmp_path / FORMATS[form], world.canisters()[0].id
+def test_progress_counts_up_to_all_of_it(sample: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str) -> None:
+    path, canister = tmp_path / FORMATS[form], sample.canisters()[0].id
     down: list[tuple[int, int]] = []
     up: list[tuple[int, int]] = []
-    world.snapshots.download(snapshot.id, path, progress=lambda *step: down.append(step))
-    with world.anchor():
-        world.snapshots.upload(canister, path, progress=lambda *step: up.append(step))
+    sample.snapshots.download(snapshot.id, path, progress=lambda *step: down.append(step))
+    with sample.anchor():
+        sample.snapshots.upload(canister, path, progress=lambda *step: up.append(step))
     for seen in (down, up):
         done = [step for step, _ in seen]
         assert done == sorted(done)
@@ -88,10 +88,10 @@ def test_progress_counts_up_to_all_of_it(world: Sandbox, snapshot: Snapshot, tmp
 @each_format
 @pytest.mark.parametrize("share", [0, 0.3, 0.9])
 def test_it_goes_on_where_it_was(
-    world: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str, share: float, monkeypatch: pytest.MonkeyPatch
+    sample: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / FORMATS[form]
-    interrupted(world, snapshot, path, share)
+    interrupted(sample, snapshot, path, share)
     writer = archive_writer if form == "icsnap" else directory_writer
     written: list[int] = []
     real = writer.write_all
@@ -101,20 +101,20 @@ def test_it_goes_on_where_it_was(
         real(fd, data, offset)
 
     monkeypatch.setattr(writer, "write_all", counting)
-    finished(world, snapshot, path)
+    finished(sample, snapshot, path)
     again = len(written)
     written.clear()
-    world.snapshots.download(snapshot.id, path.with_name("anew" + path.suffix))
+    sample.snapshots.download(snapshot.id, path.with_name("anew" + path.suffix))
     assert again <= (1 - share) * len(written) + 6
 
 
 @each_format
 @pytest.mark.parametrize("seed", range(8))
 def test_damage_to_what_was_there_is_repaired(
-    world: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str, seed: int
+    sample: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str, seed: int
 ) -> None:
     path, dice = tmp_path / FORMATS[form], random.Random(seed)
-    part = interrupted(world, snapshot, path, 0.7)
+    part = interrupted(sample, snapshot, path, 0.7)
     every = [part] if part.is_file() else [file for file in part.rglob("*") if file.is_file()]
     for file in every:
         size = file.stat().st_size
@@ -129,37 +129,37 @@ def test_damage_to_what_was_there_is_repaired(
         (part / "something").write_text("else")
         (part / "wasm_chunk_store" / "0.bin").write_text("else")
         (part / "metadata.json").write_text("{}")
-    finished(world, snapshot, path)
+    finished(sample, snapshot, path)
 
 
 @each_format
 def test_a_part_of_another_snapshot_is_not_mixed_in(
-    world: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str
+    sample: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str
 ) -> None:
     path = tmp_path / FORMATS[form]
-    interrupted(world, snapshot, path, 0.5)
-    canister = world.canisters()[0]
-    with world.anchor():
+    interrupted(sample, snapshot, path, 0.5)
+    canister = sample.canisters()[0]
+    with sample.anchor():
         canister.update("inc")
-        runtime_of(world).state_of(canister.id).stable.write(5 * MIB, b"other")
-        runtime_of(world).state_of(canister.id).stable.write(2 * MIB, bytes(MIB))
-        finished(world, canister.take_snapshot("other"), path)
+        runtime_of(sample).state_of(canister.id).stable.write(5 * MIB, b"other")
+        runtime_of(sample).state_of(canister.id).stable.write(2 * MIB, bytes(MIB))
+        finished(sample, canister.take_snapshot("other"), path)
 
 
 @each_format
-def test_two_at_once_are_kept_apart(world: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str) -> None:
+def test_two_at_once_are_kept_apart(sample: Sandbox, snapshot: Snapshot, tmp_path: Path, form: str) -> None:
     path = tmp_path / FORMATS[form]
     second: list[BaseException] = []
 
     def meanwhile(done: int, total: int) -> None:
         if not second:
             with pytest.raises(SnapshotFileError, match="is being written by another process") as caught:
-                world.snapshots.download(snapshot.id, path)
+                sample.snapshots.download(snapshot.id, path)
             second.append(caught.value)
 
-    world.snapshots.download(snapshot.id, path, progress=meanwhile)
+    sample.snapshots.download(snapshot.id, path, progress=meanwhile)
     assert second
-    assert read(path) == parts(content_of(world, snapshot))
+    assert read(path) == parts(content_of(sample, snapshot))
 
 
 KILLED = """

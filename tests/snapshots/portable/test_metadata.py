@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything
 
 from sandbox import Sandbox
 from sandbox.errors import SnapshotFileCorrupt
@@ -19,7 +20,6 @@ from sandbox.snapshots import portable
 from sandbox.snapshots.portable import Content, Fields, metadata
 from sandbox.snapshots.portable.content import Blob
 from sandbox.snapshots.portable.decimals import shortest
-from tests.snapshots.portable.worlds import FORMATS, canister_with_everything
 
 WRITTEN = """{
   "source": {

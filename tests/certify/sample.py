@@ -1,4 +1,4 @@
-"""A small world that the tests of certificates share: one subnet, two canisters, two requests."""
+"""Sample values that the tests of certificates share: one subnet, two canisters, two requests."""
 
 from __future__ import annotations
 
