@@ -161,11 +161,19 @@ class Canister:
         function = typed.interface_of(self._state.code, self.did).method(method)
         arg = typed.encode_arguments(function, values)
         if typed.is_query(function):
-            result = self.query(method, arg, sender=sender)
+            result = self.query_raw(method, arg, sender=sender)
         else:
             result = self.update(method, arg, sender=sender, max_rounds=max_rounds)
         assert result.reply is not None
         return typed.decode_results(function, result.reply)
+
+    @whole
+    def query(self, method: str, *values: Any, sender: Sender = None) -> Any:
+        """Query with Python values, as `call`; the platform rejects it if the method is an update method."""
+        function = typed.interface_of(self._state.code, self.did).method(method)
+        reply = self.query_raw(method, typed.encode_arguments(function, values), sender).reply
+        assert reply is not None
+        return typed.decode_results(function, reply)
 
     @whole
     def update(
@@ -177,7 +185,7 @@ class Canister:
         return self._runtime.update(self.id, method, arg, sender, max_rounds=max_rounds).or_raise()
 
     @whole
-    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
+    def query_raw(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """A query call with raw bytes, at most 4 MiB; whatever it changes is forgotten."""
         return self._runtime.query(self.id, method, arg, sender).or_raise()
 

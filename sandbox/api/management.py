@@ -34,8 +34,16 @@ class Management:
         options may be left out."""
         function = self.interface.method(method)
         arg = typed.encode_arguments(function, values)
-        ask = self.query if typed.is_query(function) else self.update
+        ask = self.query_raw if typed.is_query(function) else self.update
         reply = ask(method, arg, sender).reply
+        assert reply is not None
+        return typed.decode_results(function, reply)
+
+    @whole
+    def query(self, method: str, *values: Any, sender: Sender = None) -> Any:
+        """Query with Python values, as `call`; rejected if the method is no query method."""
+        function = self.interface.method(method)
+        reply = self.query_raw(method, typed.encode_arguments(function, values), sender).reply
         assert reply is not None
         return typed.decode_results(function, reply)
 
@@ -45,6 +53,6 @@ class Management:
         return self._runtime.update(self.id, method, arg, sender).or_raise()
 
     @whole
-    def query(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
+    def query_raw(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:
         """A query call with raw bytes."""
         return self._runtime.query(self.id, method, arg, sender).or_raise()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sandbox.api import typed
 from sandbox.api.attempt import whole
@@ -16,6 +17,7 @@ from sandbox.api.snapshot_transfer import SnapshotFiles
 from sandbox.execution import CallResult
 from sandbox.memory import Pool
 from sandbox.snapshots import portable
+from sandbox.state import WasmModule
 
 
 class SnapshotQueries(SnapshotAccess):
@@ -26,11 +28,27 @@ class SnapshotQueries(SnapshotAccess):
         self,
         source: SnapshotLike | Path,
         method: str,
+        *values: Any,
+        sender: Sender = None,
+        did: str | Path | None = None,
+    ) -> Any:
+        """Ask as `query_raw`, with Python values by the interface of the snapshot's module, or by `did`: None, the
+        value, or a tuple, as for `Canister.call`."""
+        function = typed.interface_of(self._module_in(source) if did is None else None, did).method(method)
+        reply = self.query_raw(source, method, typed.encode_arguments(function, values), sender).reply
+        assert reply is not None
+        return typed.decode_results(function, reply)
+
+    @whole
+    def query_raw(
+        self,
+        source: SnapshotLike | Path,
+        method: str,
         arg: bytes = typed.EMPTY_ARGUMENT,
         sender: Sender = None,
     ) -> CallResult:
-        """Ask the code of a snapshot, or of a file or directory, a query, also a composite one, about its
-        bytes, at the time at which it was taken; nothing is loaded and nothing changes. `sender` is the caller,
+        """Ask the code of a snapshot, or of a file or directory, a query with raw bytes, also a composite one, about
+        its bytes, at the time at which it was taken; nothing is loaded and nothing changes. `sender` is the caller,
         anonymous by default.
 
         A file is asked alone: there are no other canisters, and the caller is its controller.
@@ -40,6 +58,14 @@ class SnapshotQueries(SnapshotAccess):
             return self._query_file(resolved, method, arg, sender)
         snapshot = self._snapshot(resolved, None)
         return self._runtime.query_snapshot(snapshot, method, arg, sender).or_raise()
+
+    def _module_in(self, source: SnapshotLike | Path) -> WasmModule | None:
+        """The module in a snapshot, a file or a directory."""
+        resolved = resolve_source(self._runtime, source)
+        if not isinstance(resolved, Path):
+            return self._snapshot(resolved, None).code
+        with portable.opened(resolved) as content:
+            return WasmModule.from_bytes(content.module.read(0, content.module.size))
 
     def _query_file(self, path: Path, method: str, arg: bytes, sender: Sender) -> CallResult:
         """Query a file in a subnet of its own, which is freed afterwards."""

@@ -180,7 +180,7 @@ def _perform(app: App, canister: str, request: Request, wanted: Wanted) -> None:
         function = interface.methods.get(request.method) if interface else None
         if as_query is None:
             as_query = function is not None and is_query_function(function)
-        ask = target.query if as_query else target.update
+        ask = target.query_raw if as_query else target.update
         if wanted.diff is not None and isinstance(target, Management):
             raise Misuse("--diff shows the changes of a canister; aaaaa-aa has no state")
         changes = target.changes() if wanted.diff is not None and isinstance(target, Canister) else None

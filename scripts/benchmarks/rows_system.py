@@ -88,7 +88,7 @@ def certificate(seconds: float) -> Iterator[Row]:
     one, first = guests.counter(alone), guests.counter(among)
     for _ in range(_MANY - 1):
         guests.counter(among)
-    found = compare(lambda: first.query("certificate"), lambda: first.query("get"), seconds)
+    found = compare(lambda: first.query_raw("certificate"), lambda: first.query_raw("get"), seconds)
     yield versus(f"a query that asks for its certificate, {_MANY:,} canisters", found, "plain query", 2)
     found = compare(_certified_anew(first), _certified_anew(one), seconds)
     yield versus(f"certified data set, then certified, {_MANY:,} canisters", found, "1 canister", 1.5)
@@ -99,7 +99,7 @@ def _certified_anew(canister: Canister) -> Action:
 
     def run() -> None:
         canister.update("set_certified", encode("(blob)", [next(numbers).to_bytes(8, "big")]))
-        canister.query("certificate")
+        canister.query_raw("certificate")
 
     return run
 

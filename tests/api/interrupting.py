@@ -159,7 +159,7 @@ OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
     "delete snapshot": (_nothing, lambda there: there.people.delete_snapshot(snapshot(there))),
     "query of a snapshot": (
         _nothing,
-        lambda there: there.sandbox.snapshots.query(snapshot(there), "size", b"DIDL\0\0").reply,
+        lambda there: there.sandbox.snapshots.query_raw(snapshot(there), "size", b"DIDL\0\0").reply,
     ),
     "management": (
         _nothing,

@@ -68,7 +68,7 @@ def canister(sandbox: Sandbox) -> Canister:
 
 
 def seen(canister: Canister) -> Any:
-    reply = canister.query("seen").reply
+    reply = canister.query_raw("seen").reply
     assert reply is not None
     [value] = decode("(record { name : text; limit : opt nat8 })", reply)
     return value
@@ -105,7 +105,7 @@ def test_the_handle_goes_before_the_module(canister: Canister) -> None:
     handle.install(other, ARG, mode="reinstall")
     assert seen(handle) == ARG
     canister.install(other, "Ada", mode="reinstall")
-    assert canister.query("seen").reply == encode("(text)", ["Ada"])
+    assert canister.query_raw("seen").reply == encode("(text)", ["Ada"])
 
 
 def test_an_interface_that_takes_no_argument_says_so(canister: Canister) -> None:

@@ -22,13 +22,13 @@ def test_the_snapshot_answers_with_its_own_code_and_bytes() -> None:
     canister = sandbox.create_canister()
     canister.install(fixture("people_v1.enhanced"))
     canister.call("fill", 3)
-    was = canister.query("list", b"DIDL\0\2\x7d\x7d\0\x05").reply
+    was = canister.query_raw("list", b"DIDL\0\2\x7d\x7d\0\x05").reply
     snapshot = canister.take_snapshot()
     canister.call("fill", 10)
     canister.upgrade(fixture("people_v2_drops.enhanced"))
     canister.stop()
     before, state = everything(sandbox, canister), runtime_of(sandbox).state_of(canister.id)
-    result = sandbox.snapshots.query(snapshot.id, "list", b"DIDL\0\2\x7d\x7d\0\x05")
+    result = sandbox.snapshots.query_raw(snapshot.id, "list", b"DIDL\0\2\x7d\x7d\0\x05")
     assert result.reply == was
     assert result.instructions > 0
     assert runtime_of(sandbox).state_of(canister.id) is state
@@ -46,11 +46,11 @@ def test_the_time_and_the_version_are_those_of_the_snapshot() -> None:
     sandbox.advance_time(seconds=1000)
     canister.update_settings(compute_allocation=1)
     now = sandbox.time
-    assert number(sandbox.snapshots.query(snapshot.id, "now").reply) == snapshot.taken_on == now - 1_000_000_000_000
-    assert number(sandbox.snapshots.query(snapshot.id, "version").reply) == version
-    assert number(sandbox.snapshots.query(snapshot.id, "write").reply) == 7
+    assert number(sandbox.snapshots.query_raw(snapshot.id, "now").reply) == snapshot.taken_on == now - 1_000_000_000_000
+    assert number(sandbox.snapshots.query_raw(snapshot.id, "version").reply) == version
+    assert number(sandbox.snapshots.query_raw(snapshot.id, "write").reply) == 7
     assert sandbox.time == now
-    assert number(canister.query("now").reply) == now
+    assert number(canister.query_raw("now").reply) == now
 
 
 def test_a_composite_query_asks_its_canister_as_it_was_and_others_as_they_are() -> None:
@@ -63,7 +63,7 @@ def test_a_composite_query_asks_its_canister_as_it_was_and_others_as_they_are() 
     for canister in (first, second):
         canister.call("add", 1)
     arg = encode("(vec principal)", [[first.id, second.id]])
-    reply = sandbox.snapshots.query(snapshot.id, "sum_of", arg).reply
+    reply = sandbox.snapshots.query_raw(snapshot.id, "sum_of", arg).reply
     assert reply is not None
     assert decode("(nat)", reply) == [5 + 6]
     assert [canister.call("get_total") for canister in (first, second)] == [6, 6]
@@ -78,7 +78,7 @@ def test_a_snapshot_that_another_canister_lives_on_is_asked_too() -> None:
     first.call("inc")
     second.load_snapshot(snapshot.id)
     second.call("inc")
-    assert sandbox.snapshots.query(snapshot.id, "get").reply == b"DIDL\0\1\x7d\1"
+    assert sandbox.snapshots.query_raw(snapshot.id, "get").reply == b"DIDL\0\1\x7d\1"
     assert (first.call("get"), second.call("get")) == (2, 2)
 
 
@@ -87,7 +87,9 @@ def test_what_a_query_may_not_is_rejected_as_ever() -> None:
     canister = sandbox.create_canister()
     canister.install(fixture("counter.classical"))
     snapshot = canister.take_snapshot()
-    rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, "no query method 'inc'", sandbox.snapshots.query, snapshot.id, "inc")
+    rejected(
+        ErrorCode.CANISTER_METHOD_NOT_FOUND, "no query method 'inc'", sandbox.snapshots.query_raw, snapshot.id, "inc"
+    )
     rejected(ErrorCode.CANISTER_SNAPSHOT_NOT_FOUND, "", sandbox.snapshots.query, "00" * 18, "get")
     with pytest.raises(CallRejected):
         sandbox.snapshots.inspect(snapshot.id, sender=sandbox.identity("somebody"))

@@ -61,7 +61,7 @@ def test_a_snapshot_is_given_in_five_ways(sandbox: Sandbox, canister: Canister) 
     for given in (snapshot, snapshot.id, snapshot.id.hex(), "one", "latest", snapshot.id.hex()[:4]):
         canister.load_snapshot(given)
         assert sandbox.snapshots.verify(given).id == snapshot.id
-        assert sandbox.snapshots.query(given, "get").reply is not None
+        assert sandbox.snapshots.query_raw(given, "get").reply is not None
     canister.take_snapshot("one")
     with pytest.raises(AmbiguousName, match="several snapshots are labelled 'one'"):
         canister.load_snapshot("one")
@@ -100,12 +100,12 @@ def test_what_names_no_snapshot_is_said_with_what_there_is(sandbox: Sandbox, can
     with pytest.raises(UnknownName, match=r"'two' is neither .*\(there is [0-9a-f]+ \(one\)\)"):
         canister.load_snapshot("two")
     with pytest.raises(UnknownName, match="'two' is neither a file nor the id or the label"):
-        sandbox.snapshots.query("two", "get")
+        sandbox.snapshots.query_raw("two", "get")
     with pytest.raises(UnknownName, match="nor a canister"):
         sandbox.snapshots.diff("two", canister)
     for missing in ("missing.icsnap", "no/such/directory"):
         with pytest.raises(SnapshotFileError, match=r"missing.icsnap|no/such/directory"):
-            sandbox.snapshots.query(missing, "get")
+            sandbox.snapshots.query_raw(missing, "get")
     with pytest.raises(CallRejected, match=r"Could not find the snapshot|not found"):
         canister.load_snapshot("ff" * 18)
 

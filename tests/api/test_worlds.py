@@ -21,9 +21,9 @@ def story(sandbox: Sandbox, name: str) -> tuple[Canister, list[Any]]:
     if name.startswith("counter"):
         answers += [canister.update("inc") for _ in range(3)]
         rejected(ErrorCode.CANISTER_CALLED_TRAP, "", canister.update, "boom")
-        answers += [canister.call("grow", 2000), canister.call("work", 1000), canister.query("get")]
+        answers += [canister.call("grow", 2000), canister.call("work", 1000), canister.query_raw("get")]
     else:
-        answers += [canister.call("fill", 200), canister.query("checksum"), canister.update("checksum")]
+        answers += [canister.call("fill", 200), canister.query_raw("checksum"), canister.update("checksum")]
     answers.append(canister.take_snapshot("end").checksum)
     answers.append([(r.index, r.timestamp, r.content) for r in canister.logs()])
     return canister, answers

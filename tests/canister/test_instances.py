@@ -109,13 +109,13 @@ PRINTING = guest("""
 
 def queried_in_a_profile(sandbox: Sandbox, canister: Canister) -> None:
     with sandbox.profile():
-        canister.query("q")
+        canister.query_raw("q")
 
 
 @pytest.mark.parametrize(
     "use",
     [
-        lambda _, canister: canister.query("q"),
+        lambda _, canister: canister.query_raw("q"),
         lambda _, canister: canister.update("q"),
         lambda _, canister: canister.upgrade(PRINTING),
         lambda sandbox, _: sandbox.close(),
@@ -142,7 +142,7 @@ def test_a_canister_that_executes_a_message_cannot_be_used_by_what_the_message_c
     replies = []
 
     def ask_another(*_: object) -> None:
-        replies.append(other.query("q").reply)
+        replies.append(other.query_raw("q").reply)
 
     sandbox.on_log = ask_another
     assert canister.update("go").reply == b""

@@ -257,7 +257,7 @@ def test_every_entry_point_is_profiled(sandbox: Sandbox) -> None:
         canister.install(guest(body))
         sandbox.tick()
         canister.update("call")
-        canister.query("q")
+        canister.query_raw("q")
         canister.upgrade(guest(body))
     assert profile.instructions == sum(counts) > 0
     entries = Counter({cost.name: cost.calls for cost in profile.entry_points()})
@@ -465,7 +465,7 @@ def everything_of(name: str, module: bytes, profiled: bool) -> tuple[list[Any], 
             for method, kind in facts_of(code).methods.items():
                 if method in OVERFLOWS:
                     continue
-                call = canister.update if kind == "update" else canister.query
+                call = canister.update if kind == "update" else canister.query_raw
                 do(lambda call=call, method=method: call(method))  # type: ignore[misc]
             do(tick)
             do(lambda: canister.upgrade(module, EMPTY_ARGUMENT))

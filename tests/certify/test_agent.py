@@ -59,7 +59,7 @@ class Live:
         return self.sandbox.root_key.hex()
 
     def data_certificate(self) -> bytes:
-        reply = self.canister.query("certificate").reply
+        reply = self.canister.query_raw("certificate").reply
         assert reply is not None
         return reply
 

@@ -34,7 +34,7 @@ def sandbox() -> Sandbox:
 
 def certificate_of(sandbox: Sandbox, canister: Canister, method: str = "certificate") -> Certificate:
     """The canister's certificate, proven by the sandbox's root key."""
-    reply = canister.query(method).reply
+    reply = canister.query_raw(method).reply
     assert reply is not None
     return verify_certificate(reply, sandbox.root_key, canister.id)
 
@@ -85,7 +85,7 @@ def test_data_that_was_never_set_is_certified_to_be_empty(install: Install, sand
 def test_a_forged_certificate_or_another_root_key_proves_nothing(install: Install, sandbox: Sandbox) -> None:
     canister = install(CERTIFIED)
     canister.update("set", b"hello")
-    reply = canister.query("certificate").reply
+    reply = canister.query_raw("certificate").reply
     assert reply is not None
     for raw, key in ((reply.replace(b"hello", b"jello"), sandbox.root_key), (reply, Sandbox(seed=1).root_key)):
         with pytest.raises(CertificateError, match="signature"):
@@ -94,7 +94,7 @@ def test_a_forged_certificate_or_another_root_key_proves_nothing(install: Instal
 
 def test_an_update_call_has_no_certificate(install: Install) -> None:
     canister = install(CERTIFIED)
-    assert canister.query("present").reply == b"\1"
+    assert canister.query_raw("present").reply == b"\1"
     assert canister.update("present_in_update").reply == b"\0"
     refused = '"ic0_data_certificate_size" cannot be executed in update mode'
     rejected(ErrorCode.CANISTER_CONTRACT_VIOLATION, refused, canister.update, "size_in_update")
@@ -111,11 +111,11 @@ def test_a_query_method_called_as_an_update_has_no_certificate(function: str, in
 def test_callbacks_and_callees_of_a_composite_query_have_no_certificate(install: Install) -> None:
     caller, callee = install(CERTIFIED), install(CERTIFIED)
     for asked in (callee, caller):
-        assert caller.query("ask", bytes(asked.id) + b"present").reply == b"\1\0\0"
+        assert caller.query_raw("ask", bytes(asked.id) + b"present").reply == b"\1\0\0"
     for function in ("size", "copy"):
         refused = f'"ic0_data_certificate_{function}" cannot be executed in non replicated query mode'
         rejected(
-            ErrorCode.CANISTER_REJECTED_MESSAGE, refused, caller.query, "ask", bytes(callee.id) + function.encode()
+            ErrorCode.CANISTER_REJECTED_MESSAGE, refused, caller.query_raw, "ask", bytes(callee.id) + function.encode()
         )
 
 
@@ -186,7 +186,7 @@ def test_loading_a_snapshot_brings_its_data_back(install: Install, sandbox: Sand
 def test_an_anchor_brings_back_what_is_certified(install: Install, sandbox: Sandbox) -> None:
     canister = install(CERTIFIED)
     canister.update("set", b"before")
-    raw = canister.query("certificate").reply
+    raw = canister.query_raw("certificate").reply
     with sandbox.anchor():
         canister.update("set", b"within")
         assert certified(sandbox, canister) == b"within"
@@ -196,7 +196,7 @@ def test_an_anchor_brings_back_what_is_certified(install: Install, sandbox: Sand
             sandbox.certificate([])
         assert certified(sandbox, canister) == b"within"
         canister.update("set", b"still within")
-    assert canister.query("certificate").reply == raw
+    assert canister.query_raw("certificate").reply == raw
     assert certified(sandbox, canister) == b"before"
 
 
@@ -325,26 +325,26 @@ def costs(counts: Counted, described: int, signed: int) -> Iterator[None]:
 def test_only_what_changed_is_built_and_signed_again(install: Install, sandbox: Sandbox, counted: Counted) -> None:
     first, *_, last = (install(CERTIFIED) for _ in range(30))
     with costs(counted, 0, 0):
-        first.query("present")
+        first.query_raw("present")
         first.update("set", b"1")
     with costs(counted, 30, 1):
-        first.query("certificate")
+        first.query_raw("certificate")
     with costs(counted, 0, 0):
-        first.query("twice")
-        last.query("certificate")
+        first.query_raw("twice")
+        last.query_raw("certificate")
         first.update("present_in_update")
-        first.query("certificate")
+        first.query_raw("certificate")
         with sandbox.anchor():
-            first.query("certificate")
+            first.query_raw("certificate")
     with costs(counted, 1, 1):
         first.update("set", b"2")
-        last.query("certificate")
+        last.query_raw("certificate")
     with costs(counted, 0, 1):
         sandbox.advance_time(1)
-        last.query("certificate")
+        last.query_raw("certificate")
     with costs(counted, 1, 1), sandbox.anchor():
         first.update("set", b"3")
-        first.query("certificate")
+        first.query_raw("certificate")
     with costs(counted, 0, 0):
         assert certified(sandbox, first) == b"2"
 

@@ -74,26 +74,26 @@ def test_a_call_to_itself_starts_from_the_committed_state_and_keeps_the_callers_
     canister = install(wat(COMPOSITE))
     me = bytes(canister.id)
     for _ in range(2):
-        assert both(canister.query("visit", me * 3).reply) == (4000, 3000)
+        assert both(canister.query_raw("visit", me * 3).reply) == (4000, 3000)
     canister.update("change")
-    assert both(canister.query("visit", me * 2).reply) == (4000, 4000)
-    assert number(canister.query("look").reply) == 2000
+    assert both(canister.query_raw("visit", me * 2).reply) == (4000, 4000)
+    assert number(canister.query_raw("look").reply) == 2000
 
 
 def test_a_loop_ends_at_the_greatest_depth(install: Install) -> None:
     canister = install(wat(COMPOSITE))
     text = "Composite query calls exceeded the maximum call depth."
-    rejected(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text, canister.query, "chain", bytes(canister.id))
-    assert number(canister.query("look").reply) == 1000
+    rejected(ErrorCode.QUERY_CALL_GRAPH_TOO_DEEP, text, canister.query_raw, "chain", bytes(canister.id))
+    assert number(canister.query_raw("look").reply) == 1000
 
 
 def test_more_callees_than_live_canisters_are_kept(install: Install, sandbox: Sandbox) -> None:
     caller, *callees = (install(wat(COMPOSITE)) for _ in range(140))
-    reply = caller.query("visit", b"".join(bytes(callee.id) for callee in callees)).reply
+    reply = caller.query_raw("visit", b"".join(bytes(callee.id) for callee in callees)).reply
     assert both(reply) == (140_000, 139_000)
-    assert number(caller.query("look").reply) == 1000
+    assert number(caller.query_raw("look").reply) == 1000
 
 
 def test_an_empty_reply_of_a_callback_is_a_reply(install: Install) -> None:
     canister = install(wat(COMPOSITE))
-    assert canister.query("empty", bytes(canister.id)).reply == b""
+    assert canister.query_raw("empty", bytes(canister.id)).reply == b""

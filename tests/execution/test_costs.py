@@ -54,7 +54,7 @@ def test_a_trap_costs_as_much_as_it_executed() -> None:
 def test_a_query_costs_nothing() -> None:
     canister = counter(Sandbox(costs="mainnet"))
     before = canister.status().cycles
-    canister.query("get")
+    canister.query_raw("get")
     assert canister.status().cycles == before
 
 

@@ -34,7 +34,7 @@ def installed(sandbox: Sandbox, module: bytes) -> Canister:
 
 
 def count(canister: Canister) -> int:
-    return number(canister.query("count").reply)
+    return number(canister.query_raw("count").reply)
 
 
 def test_a_round_does_not_look_at_canisters_without_a_task() -> None:

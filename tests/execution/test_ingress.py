@@ -133,7 +133,7 @@ def test_the_same_call_again_is_executed_once(canister: Canister, sandbox: Sandb
     requests.append(sandbox.submit(canister, "count", nonce=b"1", ingress_expiry=expiry))
     sandbox.tick()
     assert len(set(requests)) == 1
-    assert number(canister.query("seen").reply) == 1
+    assert number(canister.query_raw("seen").reply) == 1
 
 
 def test_another_nonce_expiry_sender_or_argument_is_another_call(canister: Canister, sandbox: Sandbox) -> None:
@@ -146,13 +146,13 @@ def test_another_nonce_expiry_sender_or_argument_is_another_call(canister: Canis
         sandbox.submit(canister, "count", sender=alice, ingress_expiry=expiry),
     }
     sandbox.tick()
-    assert (len(requests), number(canister.query("seen").reply)) == (5, 5)
+    assert (len(requests), number(canister.query_raw("seen").reply)) == (5, 5)
 
 
 def test_without_nonce_and_expiry_every_call_is_its_own(canister: Canister, sandbox: Sandbox) -> None:
     assert len({sandbox.submit(canister, "count") for _ in range(3)}) == 3
     sandbox.tick()
-    assert number(canister.query("seen").reply) == 3
+    assert number(canister.query_raw("seen").reply) == 3
 
 
 @pytest.mark.parametrize("late", [-1, 330 * SECOND + 1])
@@ -174,7 +174,7 @@ def test_a_call_that_does_not_begin_in_time_is_given_up(canister: Canister, sand
     assert answer.error_code is ErrorCode.INGRESS_MESSAGE_TIMEOUT
     assert answer.message == f"Ingress message 0x{request.hex()} timed out waiting to start executing."
     assert told(sandbox, request, "error_code") == b"IC0202"
-    assert number(canister.query("seen").reply) == 0
+    assert number(canister.query_raw("seen").reply) == 0
 
 
 def test_answers_are_forgotten_after_five_minutes_and_not_executed_again(canister: Canister, sandbox: Sandbox) -> None:
@@ -190,7 +190,7 @@ def test_answers_are_forgotten_after_five_minutes_and_not_executed_again(caniste
     with pytest.raises(RequestExpired):
         sandbox.submit(canister, "count", ingress_expiry=expiry)
     sandbox.tick()
-    assert number(canister.query("seen").reply) == 1
+    assert number(canister.query_raw("seen").reply) == 1
 
 
 def test_without_an_expiry_a_call_is_not_given_up_and_its_answer_forgotten_all_the_same(

@@ -137,7 +137,7 @@ def test_a_query_call_is_refused(
 ) -> None:
     prepare(canister)
     expected = text.format(canister.id)
-    assert rejected(code, expected, canister.query, "q").message == expected
+    assert rejected(code, expected, canister.query_raw, "q").message == expected
 
 
 def test_what_is_missing_is_for_controllers_to_know() -> None:

@@ -33,8 +33,8 @@ def test_every_kind_of_message_has_its_own_limit() -> None:
     for call, method, limit in [
         (canister.update, "u", 1_000_000),
         (canister.update, "q", 2_000_000),
-        (canister.query, "q", 2_000_000),
-        (canister.query, "c", 2_000_000),
+        (canister.query_raw, "q", 2_000_000),
+        (canister.query_raw, "c", 2_000_000),
     ]:
         error = rejected(LIMIT, text.format(limit), call, method)
         assert error.result.instructions == limit
@@ -144,7 +144,7 @@ def test_a_heap_that_is_beyond_the_limit_already_lets_no_update_begin() -> None:
     text = "limit of 65536 bytes. The peak Wasm memory usage was 131072 bytes."
     assert rejected(MEMORY_LIMIT, text, canister.update, "set").result.instructions == 0
     assert everything(sandbox, canister) == before
-    assert number(canister.update("q").reply) == number(canister.query("q").reply) == 3
+    assert number(canister.update("q").reply) == number(canister.query_raw("q").reply) == 3
     canister.update_settings(wasm_memory_limit=0)
     canister.update("set")
 
@@ -161,7 +161,7 @@ def test_no_module_is_installed_whose_heap_begins_beyond_the_limit(mode: str) ->
 
 def test_the_wasm_memory_limit_does_not_bind_queries() -> None:
     _, canister = made(GROW, wasm_memory_limit=65536)
-    assert number(canister.query("q").reply) == 2
+    assert number(canister.query_raw("q").reply) == 2
     assert number(canister.update("q").reply) == 2
     assert canister.status().heap_size == 65536
 

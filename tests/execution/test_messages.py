@@ -44,7 +44,7 @@ def test_a_trap_leaves_every_byte_and_later_messages_work(method: str, install: 
         before = everything(sandbox, canister)
         rejected(TRAPPED, "unreachable", canister.update, method)
         assert everything(sandbox, canister) == before
-        assert number(canister.query("look").reply) == 5
+        assert number(canister.query_raw("look").reply) == 5
     assert number(canister.update("fine").reply) == 6
     raw, state = canister.raw_state(), runtime_of(sandbox).state_of(canister.id)
     assert (len(raw.heap), len(raw.stable), raw.stable[131000:131005]) == (3 * 65536, 2 * 65536, b"hello")
@@ -59,9 +59,9 @@ def test_a_query_sees_its_own_changes_and_leaves_none(replicated: bool, install:
     canister = install(guest(STATE))
     before = everything(sandbox, canister)
     for _ in range(3):
-        assert number((canister.update if replicated else canister.query)("ask").reply) == 6
+        assert number((canister.update if replicated else canister.query_raw)("ask").reply) == 6
         assert everything(sandbox, canister) == before
-        assert number(canister.query("look").reply) == 5
+        assert number(canister.query_raw("look").reply) == 5
 
 
 def test_dropped_segments_are_back_in_the_next_message(install: Install) -> None:
@@ -99,7 +99,7 @@ def test_answers_and_refusals(install: Install, sandbox: Sandbox) -> None:
     rejected(VIOLATION, "ic0.msg_reply: the call is already replied", canister.update, "twice")
     rejected(VIOLATION, "already", canister.update, "both")
     silent = f"Canister {canister.id} did not produce a response"
-    assert rejected(ErrorCode.CANISTER_DID_NOT_REPLY, silent, canister.query, "silent_query").message == silent
+    assert rejected(ErrorCode.CANISTER_DID_NOT_REPLY, silent, canister.query_raw, "silent_query").message == silent
     silent = f"Canister {canister.id} did not reply to the call"
     code = ErrorCode.COMPOSITE_QUERY_CALLED_IN_REPLICATED_MODE
     rejected(code, "Composite query cannot be called in replicated mode", canister.update, "composite")
@@ -107,8 +107,8 @@ def test_answers_and_refusals(install: Install, sandbox: Sandbox) -> None:
     error = rejected(REJECTED, "no, thanks", canister.update, "reject")
     assert (error.message, error.reject_code) == ("no, thanks", RejectCode.CANISTER_REJECT)
     assert canister.status().version == before[1][0]["version"] + 1
-    assert number(canister.query("composite").reply) == 3
-    assert (number(canister.update("replicated").reply), number(canister.query("replicated").reply)) == (1, 0)
+    assert number(canister.query_raw("composite").reply) == 3
+    assert (number(canister.update("replicated").reply), number(canister.query_raw("replicated").reply)) == (1, 0)
     eve = sandbox.identity("eve")
     assert canister.update("caller", sender=eve).reply == bytes(eve)
     assert canister.update("caller").reply == b"\x04"
@@ -153,7 +153,7 @@ def test_inspection_refuses(body: str, code: ErrorCode, text: str, install: Inst
     before = everything(sandbox, canister)
     for method in ("u", "q", "nobody"):
         rejected(code, text, canister.update, method)
-    assert number(canister.query("q").reply) == 0
+    assert number(canister.query_raw("q").reply) == 0
     assert everything(sandbox, canister) == before
     assert canister.logs() == ()
 
@@ -198,7 +198,7 @@ def test_the_log_keeps_prints_and_traps_of_replicated_messages_with_numbers(
     sandbox.advance_time(seconds=1)
     error = rejected(TRAPPED, "unreachable", printer.update, "print_and_trap")
     assert error.result.logs == ("abcde",)
-    assert printer.query("ask").logs == ("abc",)
+    assert printer.query_raw("ask").logs == ("abc",)
     printer.update("ask")
     printer.update("outside")
     outside = b"(debug_print message out of memory bounds)"
@@ -239,5 +239,5 @@ def test_listeners_hear_everything_as_it_happens(install: Install, sandbox: Sand
     sandbox.on_log = lambda canister_id, text: heard.append((canister_id, text))
     canister = install(guest(LOGS, ""))
     rejected(TRAPPED, "", canister.update, "print_and_trap")
-    canister.query("ask")
+    canister.query_raw("ask")
     assert heard == [(canister.id, "abcd"), (canister.id, "abcde"), (canister.id, "abc")]

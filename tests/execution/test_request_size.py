@@ -95,9 +95,9 @@ def test_a_query_call_has_four_mebibytes(user: str, canister: Canister, sandbox:
     sender = sandbox.identity(user)
     _, frame = envelope(sandbox, canister, user, request_type="query", method_name="q")
     longest = most(4 * MIB, frame)
-    assert number(canister.query("q", bytes(longest), sender).reply) == longest
+    assert number(canister.query_raw("q", bytes(longest), sender).reply) == longest
     with pytest.raises(RequestTooLarge, match="maximum body size is 4194304 bytes"):
-        canister.query("q", bytes(longest + 1), sender)
+        canister.query_raw("q", bytes(longest + 1), sender)
 
 
 def test_calls_of_the_management_canister(canister: Canister, sandbox: Sandbox) -> None:
@@ -107,7 +107,7 @@ def test_calls_of_the_management_canister(canister: Canister, sandbox: Sandbox) 
     with pytest.raises(RequestTooLarge):
         sandbox.management.call("install_code", arg, sender=owner)
     with pytest.raises(RequestTooLarge):
-        sandbox.management.query("canister_status", bytes(5 * MIB))
+        sandbox.management.query_raw("canister_status", bytes(5 * MIB))
 
 
 def test_installing_takes_modules_of_any_size(canister: Canister) -> None:

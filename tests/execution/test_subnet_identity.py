@@ -23,7 +23,7 @@ TELLING = guest("""(func (export "canister_init")
 def test_a_canister_is_told_the_root_key_and_the_subnet(install: Install, sandbox: Sandbox) -> None:
     canister = install(CERTIFIED)
     assert canister.update("root_key").reply == sandbox.root_key
-    assert canister.query("subnet").reply == bytes(sandbox.subnet_id)
+    assert canister.query_raw("subnet").reply == bytes(sandbox.subnet_id)
     assert (len(sandbox.root_key), len(bytes(sandbox.subnet_id))) == (133, 29)
     assert sandbox.subnet_id == Principal.self_authenticating(sandbox.root_key)
 
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_certificates(install: Install) -> None:
         canister = sandbox.create_canister()
         canister.install(CERTIFIED)
         canister.update("set", b"data")
-        return sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), canister.query("certificate").reply
+        return sandbox.root_key, sandbox.subnet_id, sandbox.certificate([()]), canister.query_raw("certificate").reply
 
     assert whole(5) == whole(5)
     assert all(one != other for one, other in zip(whole(5), whole(6), strict=True))

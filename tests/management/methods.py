@@ -100,7 +100,7 @@ def relay(sandbox: Sandbox, cycles: int | None = None) -> Canister:
 
 def refunded(canister: Canister) -> int:
     """The cycles that came back with the relay's last call."""
-    reply = canister.query("refunded").reply
+    reply = canister.query_raw("refunded").reply
     assert reply is not None
     return int.from_bytes(reply, "little")
 

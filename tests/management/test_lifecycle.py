@@ -130,7 +130,7 @@ def test_an_unknown_canister_is_named(sandbox: Sandbox) -> None:
     text = f"Canister {canister.id} not found"
     for action in (canister.start, canister.uninstall, canister.delete, canister.status, canister.raw_state):
         rejected(ErrorCode.CANISTER_NOT_FOUND, text, action)
-    for call in (canister.update, canister.query):
+    for call in (canister.update, canister.query_raw):
         assert rejected(ErrorCode.CANISTER_NOT_FOUND, text, call, "x").message == text
 
 
@@ -153,7 +153,7 @@ def test_an_empty_canister_cannot_be_upgraded_or_called(sandbox: Sandbox) -> Non
     text = "Attempted to execute a message, but the canister contains no Wasm module."
     rejected(code, text, canister.install, COUNTER, mode="upgrade")
     rejected(code, "Requested canister has no wasm module", canister.update, "x")
-    rejected(code, text, canister.query, "x")
+    rejected(code, text, canister.query_raw, "x")
 
 
 def test_an_argument_by_type_does_not_hide_that_the_module_is_bad(sandbox: Sandbox) -> None:
@@ -172,7 +172,7 @@ def test_exports_that_are_no_functions_are_no_hooks(sandbox: Sandbox) -> None:
     canister.install(module)
     canister.install(module, mode="upgrade")
     rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, "Canister has no update method 'x'.", canister.update, "x")
-    rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, "Canister has no query method 'y'.", canister.query, "y")
+    rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, "Canister has no query method 'y'.", canister.query_raw, "y")
 
 
 def test_uninstalling_keeps_what_is_not_code(canister: Canister, sandbox: Sandbox) -> None:
@@ -200,9 +200,9 @@ def test_a_stopped_canister_takes_no_calls_and_says_so(canister: Canister) -> No
     canister.stop()
     text = f"Canister {canister.id} is stopped"
     assert rejected(ErrorCode.CANISTER_STOPPED, text, canister.update, "inc").message == text
-    rejected(ErrorCode.CANISTER_STOPPED, text, canister.query, "status")
+    rejected(ErrorCode.CANISTER_STOPPED, text, canister.query_raw, "status")
     canister.start()
-    assert number(canister.query("status").reply) == 1
+    assert number(canister.query_raw("status").reply) == 1
 
 
 def test_a_stopped_canister_can_be_managed(canister: Canister) -> None:
@@ -236,7 +236,7 @@ def test_every_change_counts_as_a_version_and_nothing_else_does(canister: Canist
     snapshot = canister.take_snapshot()
     steps: list[tuple[Any, int]] = [
         (lambda: canister.update("inc"), 1),
-        (lambda: canister.query("status"), 0),
+        (lambda: canister.query_raw("status"), 0),
         (lambda: canister.update("status"), 0),
         (canister.take_snapshot, 0),
         (lambda: canister.update_settings(freezing_threshold=5), 1),

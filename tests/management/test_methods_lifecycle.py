@@ -222,12 +222,12 @@ def test_a_memory_limit_below_what_is_used_is_refused(sandbox: Sandbox, target: 
 def test_install_upgrade_reinstall_uninstall(sandbox: Sandbox, caller: Canister, target: Canister) -> None:
     install = of(target, mode={"install": None}, wasm_module=COUNTER, arg=b"")
     by_canister(caller, "install_code", {**install, "sender_canister_version": caller.status().version})
-    assert number(target.query("get").reply) == 10
+    assert number(target.query_raw("get").reply) == 10
     by_canister(caller, "install_code", {**install, "mode": {"upgrade": None}})
-    assert number(target.query("get").reply) == 20
+    assert number(target.query_raw("get").reply) == 20
     rejected(ErrorCode.CANISTER_NON_EMPTY, "cannot be installed", by_user, sandbox, "install_code", install)
     by_user(sandbox, "install_code", {**install, "mode": {"reinstall": None}})
-    assert number(target.query("get").reply) == 10
+    assert number(target.query_raw("get").reply) == 10
     by_canister(caller, "uninstall_code", of(target))
     assert target.status().module_hash is None
     assert target.status().version == 4
@@ -305,7 +305,7 @@ def test_chunks_may_lie_in_another_canister(sandbox: Sandbox, caller: Canister, 
     digest = by_canister(caller, "upload_chunk", of(caller, chunk=COUNTER))["hash"]
     arg = chunked(target, caller, [digest], COUNTER)
     by_canister(caller, "install_chunked_code", arg)
-    assert number(target.query("get").reply) == 10
+    assert number(target.query_raw("get").reply) == 10
     strangers = relay(sandbox)
     state = runtime_of(sandbox).state_of(strangers.id)
     other = chunked(target, sandbox.create_canister(controllers=["aaaaa-aa"]), [digest], COUNTER)

@@ -129,7 +129,7 @@ def test_taking_may_uninstall(sandbox: Sandbox, target: Canister) -> None:
     assert (state.code, state.version, state.history[-1].kind) == (None, version + 1, "code_uninstall")
     assert listed(sandbox, target) == [taken]
     by_user(sandbox, "load_canister_snapshot", of(target, snapshot_id=taken))
-    assert number(target.query("get").reply) == 1
+    assert number(target.query_raw("get").reply) == 1
     again = take(sandbox, target, uninstall_code=True, replace_snapshot=taken)
     assert listed(sandbox, target) == [again]
 
@@ -165,11 +165,11 @@ def test_loading_onto_another_canister_needs_both(sandbox: Sandbox, caller: Cani
     )
     rejected(REFUSED, text, by_user, sandbox, "load_canister_snapshot", arg, sender="alice")
     by_canister(caller, "load_canister_snapshot", arg)
-    assert number(own.query("get").reply) == 1
+    assert number(own.query_raw("get").reply) == 1
     details = dict(runtime_of(sandbox).state_of(own.id).history[-1].details)
     assert details["from_canister_id"] == target.id
     own.update("inc")
-    assert number(target.query("get").reply) == 1
+    assert number(target.query_raw("get").reply) == 1
 
 
 def test_the_chunk_store_is_part_of_a_snapshot(sandbox: Sandbox, target: Canister) -> None:
@@ -304,7 +304,7 @@ def test_the_proposals_methods() -> None:
     }
     target.update("inc")
     proposal(sandbox, "load_snapshot", first["id"], target.id)
-    assert number(target.query("get").reply) == 0
+    assert number(target.query_raw("get").reply) == 0
     second = proposal(sandbox, "take_snapshot", target.id, None)
     assert proposal(sandbox, "list_snapshots", target.id) == [second]
     code = ErrorCode.CANISTER_INVALID_CONTROLLER

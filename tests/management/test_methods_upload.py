@@ -139,13 +139,13 @@ def test_an_uploaded_snapshot_in_other_eyes(sandbox: Sandbox, target: Canister) 
 def test_loading_an_upload(sandbox: Sandbox, target: Canister) -> None:
     made = complete(sandbox, target, global_timer={"active": 77})
     load(sandbox, target, made)
-    assert (number(target.query("get").reply), number(target.query("n").reply)) == (7, 41)
+    assert (number(target.query_raw("get").reply), number(target.query_raw("n").reply)) == (7, 41)
     state = runtime_of(sandbox).state_of(target.id)
     assert (state.certified_data, state.global_timer, state.version) == (b"certified", 77, 1)
     assert dict(state.history[-1].details)["source"] == "metadata_upload"
     target.update("inc")
     load(sandbox, target, made)
-    assert (number(target.query("get").reply), number(target.query("n").reply)) == (7, 41)
+    assert (number(target.query_raw("get").reply), number(target.query_raw("n").reply)) == (7, 41)
 
 
 @pytest.mark.parametrize(("timer", "after"), [(None, 55), ({"inactive": None}, 0), ({"active": 9}, 9)])
@@ -280,14 +280,14 @@ def test_writing_to_a_loaded_upload_leaves_the_canister_alone(sandbox: Sandbox, 
     load(sandbox, target, made)
     load(sandbox, other, made)
     put(sandbox, target, made, "wasm_memory", 0, b"\11")
-    assert (number(target.query("get").reply), number(other.query("get").reply)) == (7, 7)
+    assert (number(target.query_raw("get").reply), number(other.query_raw("get").reply)) == (7, 7)
     target.update("inc")
     load(sandbox, other, made)
-    assert (number(target.query("get").reply), number(other.query("get").reply)) == (8, 9)
+    assert (number(target.query_raw("get").reply), number(other.query_raw("get").reply)) == (8, 9)
     target.install(COUNTER, mode="reinstall")
     put(sandbox, target, made, "wasm_memory", 1, b"\1")
     load(sandbox, target, made)
-    assert number(target.query("get").reply) == 256 + 9
+    assert number(target.query_raw("get").reply) == 256 + 9
 
 
 def test_an_anchor_undoes_slices(sandbox: Sandbox, target: Canister) -> None:
@@ -298,7 +298,7 @@ def test_an_anchor_undoes_slices(sandbox: Sandbox, target: Canister) -> None:
         put(sandbox, target, made, "wasm_module", 0, b"xxxx")
     assert snapshot_checksum(runtime_of(sandbox).state_of(target.id).snapshots[0]) == before
     load(sandbox, target, made)
-    assert number(target.query("get").reply) == 7
+    assert number(target.query_raw("get").reply) == 7
 
 
 def test_a_canister_uploads(sandbox: Sandbox) -> None:
@@ -308,7 +308,7 @@ def test_a_canister_uploads(sandbox: Sandbox) -> None:
     arg = of(target, snapshot_id=made, kind={"wasm_module": {"offset": 0}}, chunk=COUNTER)
     by_canister(caller, "upload_canister_snapshot_data", arg)
     by_canister(caller, "load_canister_snapshot", of(target, snapshot_id=made))
-    assert number(target.query("n").reply) == 41
+    assert number(target.query_raw("n").reply) == 41
 
 
 GLOBALS_OF_EVERY_TYPE = wat(
@@ -353,9 +353,9 @@ def test_uploads_survive_on_disk(tmp_path: Path) -> None:
         put(sandbox, target, made, "wasm_memory", 0, b"\11")
     with Sandbox.open(tmp_path) as sandbox:
         target = sandbox.canister(target.id)
-        assert number(target.query("get").reply) == 8
+        assert number(target.query_raw("get").reply) == 8
         load(sandbox, target, made)
-        assert number(target.query("get").reply) == 9
+        assert number(target.query_raw("get").reply) == 9
         assert len(by_user(sandbox, "stored_chunks", of(target))) == 1
 
 
@@ -377,7 +377,7 @@ def test_an_uploaded_snapshot_can_be_loaded_via_hooks(sandbox: Sandbox, target: 
     source.update("inc")
     uploaded = copied(sandbox, source, source.take_snapshot().id, target)
     target.load_snapshot(uploaded, via_hooks=True)
-    assert number(target.query("get").reply) == 1
+    assert number(target.query_raw("get").reply) == 1
 
 
 def test_the_argument_of_a_load_via_hooks_is_typed_by_the_uploaded_module(sandbox: Sandbox, target: Canister) -> None:
@@ -408,4 +408,4 @@ def test_a_snapshot_via_hooks_travels_as_stable_memory_and_module(sandbox: Sandb
     rejected(code, text, load, sandbox, target, uploaded)
     rejected(code, text, target.load_snapshot, uploaded, via_hooks=True)
     target.load_snapshot(uploaded, via_hooks=True, skip_pre_upgrade=True)
-    assert number(target.query("get").reply) == 1
+    assert number(target.query_raw("get").reply) == 1

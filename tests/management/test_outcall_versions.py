@@ -131,14 +131,14 @@ def test_a_canister_asks_for_the_price(kind: dict[str, Any] | None, replication:
         "outcall_type": kind,
     }
     params = encode([interface().types["cost_http_request_v2_args"]], [given])
-    reply = asking(params).query("price").reply
+    reply = asking(params).query_raw("price").reply
     assert reply is not None
     assert int.from_bytes(reply, "little") == quote(100, Usage(4_000, 5_024, 200, 1_000_000), replication)
 
 
 def test_parameters_that_are_none_trap() -> None:
     code = ErrorCode.CANISTER_CONTRACT_VIOLATION
-    rejected(code, "Failed to decode HttpRequestV2CostParams", asking(b"DIDL\0\0").query, "price")
+    rejected(code, "Failed to decode HttpRequestV2CostParams", asking(b"DIDL\0\0").query_raw, "price")
 
 
 # --- flexible outcalls

@@ -185,7 +185,7 @@ def test_an_upgrade_that_keeps_the_heap_reinitialises_globals_and_applies_no_seg
     raw = canister.raw_state()
     assert raw.heap == heap
     assert raw.stable[:4] == b"Xbcd"
-    assert canister.query("counter").reply == (5).to_bytes(8, "little")
+    assert canister.query_raw("counter").reply == (5).to_bytes(8, "little")
     assert canister.update("passive").reply == b"passive"
 
 
@@ -204,7 +204,7 @@ def test_a_reinstallation_empties_everything(sandbox: Sandbox) -> None:
     canister.install(memory_guest(5, "wxyz"), mode="reinstall")
     raw = canister.raw_state()
     assert (raw.heap[16:20], raw.heap[200], raw.stable) == (b"wxyz", 0, b"")
-    assert canister.query("counter").reply == (5).to_bytes(8, "little")
+    assert canister.query_raw("counter").reply == (5).to_bytes(8, "little")
 
 
 def test_the_persistence_option_must_fit_both_modules(sandbox: Sandbox) -> None:
@@ -253,7 +253,7 @@ def test_a_trap_in_any_hook_changes_nothing(where: str, persistence: str | None,
         assert everything(sandbox, canister) == before
         assert canister.logs()[-1].content.startswith(b"[TRAP]: unreachable")
         assert error.result.instructions > 0
-        assert canister.query("counter").reply == (99).to_bytes(8, "little")
+        assert canister.query_raw("counter").reply == (99).to_bytes(8, "little")
         assert canister.update("passive").reply == b"passive"
 
 

@@ -88,7 +88,7 @@ def test_a_child_that_uses_its_parents_sandbox_is_refused(kept: Sandbox) -> None
     changes = canister.changes()
     uses: list[Callable[[], Any]] = [
         lambda: canister.update("inc"),
-        lambda: canister.query("get"),
+        lambda: canister.query_raw("get"),
         lambda: canister.take_snapshot(),
         lambda: canister.load_snapshot(snapshot.id),
         lambda: canister.raw_state(),

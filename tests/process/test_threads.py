@@ -81,7 +81,7 @@ def test_a_sandbox_in_use_is_refused_to_another_thread_by_name(tmp_path: Path) -
     changes = canister.changes()
     uses: list[Callable[[], object]] = [
         lambda: canister.update("inc"),
-        lambda: canister.query("inc"),
+        lambda: canister.query_raw("inc"),
         lambda: canister.raw_state(),
         lambda: canister.take_snapshot(),
         lambda: canister.load_snapshot(snapshot.id),

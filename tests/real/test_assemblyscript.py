@@ -20,8 +20,8 @@ def notes(sandbox: Sandbox) -> Canister:
 
 
 def kept(canister: Canister) -> list[bytes | None]:
-    count = int.from_bytes(canister.query("count").reply or b"", "little")
-    return [canister.query("get", index.to_bytes(4, "little")).reply for index in range(count)]
+    count = int.from_bytes(canister.query_raw("count").reply or b"", "little")
+    return [canister.query_raw("get", index.to_bytes(4, "little")).reply for index in range(count)]
 
 
 def test_notes_outlive_an_upgrade_through_stable_memory(notes: Canister) -> None:
@@ -35,7 +35,7 @@ def test_notes_outlive_an_upgrade_through_stable_memory(notes: Canister) -> None
 def test_a_trap_undoes_what_the_collected_heap_did(notes: Canister, sandbox: Sandbox) -> None:
     before = everything(sandbox, notes)
     rejected(ErrorCode.CANISTER_CALLED_TRAP, "notes_as: on purpose", notes.update, "trap")
-    rejected(ErrorCode.CANISTER_CALLED_TRAP, "Index out of range", notes.query, "get", b"\xff\0\0\0")
+    rejected(ErrorCode.CANISTER_CALLED_TRAP, "Index out of range", notes.query_raw, "get", b"\xff\0\0\0")
     assert kept(notes) == NOTES
     assert everything(sandbox, notes) == before
 

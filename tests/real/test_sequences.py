@@ -147,7 +147,7 @@ def play(sample: Sample, modules: list[str], calls: list[tuple[str, bytes]], ste
             sample.attempt(partial(canister.update, method, arg))
         elif kind == "query":
             before = everything(sandbox, canister)
-            sample.attempt(partial(canister.query, method, arg))
+            sample.attempt(partial(canister.query_raw, method, arg))
             assert everything(sandbox, canister) == before
         elif kind == "upgrade":
             option = persistence if canister.keeps_heap else None

@@ -54,7 +54,7 @@ def added(canister: Canister, amount: int) -> int:
 
 
 def told(canister: Canister, name: str) -> int:
-    return number(canister.query(name).reply)
+    return number(canister.query_raw(name).reply)
 
 
 def people(canister: Canister) -> Any:

@@ -60,7 +60,7 @@ def content(sandbox: Sandbox, snapshot: Snapshot) -> tuple[Any, ...]:
 
 
 def ask(canister: Canister, method: str) -> int:
-    return number(canister.query(method).reply)
+    return number(canister.query_raw(method).reply)
 
 
 def test_every_edit_is_there_when_it_is_loaded(sandbox: Sandbox, canister: Canister) -> None:

@@ -95,8 +95,8 @@ def test_a_load_restores_what_belongs_to_the_snapshot_and_nothing_else(canister:
         "source": "taken_from_canister",
     }
     canister.start()
-    assert number(canister.query("get").reply) == 101
-    assert number(canister.query("starts").reply) == 1
+    assert number(canister.query_raw("get").reply) == 101
+    assert number(canister.query_raw("starts").reply) == 1
 
 
 CHANGES: dict[str, Callable[[Any], object]] = {
@@ -173,7 +173,7 @@ def test_two_canisters_may_live_on_one_snapshot_whose_owner_moved_on(canister: C
     canister.load_snapshot(snapshot.id)
     assert canister.raw_state() == raw
     canister.update("wipe")
-    assert [number(other.query("get").reply) for other in others] == [102, 102]
+    assert [number(other.query_raw("get").reply) for other in others] == [102, 102]
     assert others[0].raw_state() == others[1].raw_state()
     canister.delete_snapshot(snapshot.id)
     canister.uninstall()

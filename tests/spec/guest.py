@@ -207,7 +207,7 @@ class Guest(Canister):
 
     def ask(self, *program: Do, sender: Principal | str | None = None) -> bytes:
         """The reply of a query call."""
-        return _reply(self.query("query", code(*program), sender=sender).reply)
+        return _reply(self.query_raw("query", code(*program), sender=sender).reply)
 
     def ask_replicated(self, *program: Do, sender: Principal | str | None = None) -> bytes:
         """The reply of a query method that is called as an update."""
@@ -215,7 +215,7 @@ class Guest(Canister):
 
     def ask_composite(self, *program: Do, sender: Principal | str | None = None) -> bytes:
         """The reply of a composite query."""
-        return _reply(self.query("composite_query", code(*program), sender=sender).reply)
+        return _reply(self.query_raw("composite_query", code(*program), sender=sender).reply)
 
 
 def guest(sandbox: Sandbox, *program: Do, wasm: bytes | None = None, bits: int = 32, **options: Any) -> Guest:

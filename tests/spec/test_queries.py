@@ -64,7 +64,7 @@ def test_a_query_may_reject(kind: str, a: Guest) -> None:
 
 def test_an_update_method_cannot_be_called_as_a_query(a: Guest) -> None:
     text = "Canister has no query method 'update'."
-    rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, text, a.query, "update", code(reply()))
+    rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, text, a.query_raw, "update", code(reply()))
 
 
 def test_a_composite_query_cannot_be_called_as_an_update(a: Guest) -> None:
@@ -103,7 +103,7 @@ def test_a_query_does_not_change_the_version(a: Guest) -> None:
 
 
 def test_queries_print_to_the_listener_and_not_to_the_log(a: Guest) -> None:
-    result = a.query("query", code(debug_print("hello"), reply()))
+    result = a.query_raw("query", code(debug_print("hello"), reply()))
     assert result.logs == ("hello",)
     assert a.logs() == ()
 
@@ -276,7 +276,7 @@ def test_callbacks_count_the_instructions_of_the_whole_composite_query(deep: tup
 
 def test_the_trap_of_a_callee_is_not_the_backtrace_of_a_query_that_answers(deep: tuple[Guest, Guest]) -> None:
     a, b = deep
-    result = a.query("composite_query", code(query(b, unreachable(), on_reject=reply("went on"))))
+    result = a.query_raw("composite_query", code(query(b, unreachable(), on_reject=reply("went on"))))
     assert (result.reply, result.backtrace) == (b"went on", ())
 
 

@@ -65,12 +65,12 @@ def test_damage_is_named_when_the_memory_is_compared_hashed_or_copied(live: Live
     for use in uses:
         with opened(live.path) as sandbox:
             victim = canister(sandbox, live.victim)
-            victim.query("calls")  # an instance has the memory mapped
+            victim.query_raw("calls")  # an instance has the memory mapped
             for _ in range(2):
                 with pytest.raises(StateCorrupt, match=rf"canister {live.victim} is damaged: page 0xd "):
                     use(sandbox)
             with pytest.raises(StateCorrupt, match="page 0xd "):
-                victim.query("calls")
+                victim.query_raw("calls")
             assert victim.recover().label == "two"
             assert victim.raw_state() == live.kept["two"]
 

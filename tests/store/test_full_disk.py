@@ -95,16 +95,16 @@ def read(path: Path, elsewhere: Path) -> None:
         snapshots = sandbox.snapshots.list()
         assert [s.label for s in snapshots] == LABELS
         assert [s.checksum for s in second.snapshots.list()] == [s.checksum for s in snapshots]
-        calls = canister.query("calls").reply
+        calls = canister.query_raw("calls").reply
         before, state = canister.raw_state(), sandbox.state_hash()
         assert all(found.intact and found.on_disk for found in sandbox.snapshots.verify_all())
-        past = sandbox.snapshots.query(snapshots[0].id, "calls")
+        past = sandbox.snapshots.query_raw(snapshots[0].id, "calls")
         assert past.reply != calls
         assert sandbox.snapshots.inspect(snapshots[0].id) is not None
         assert sandbox.snapshots.diff(snapshots[0].id).heap.changed
         assert sandbox.snapshots.download(snapshots[0].id, elsewhere / "out.icsnap").exists()
         with sandbox.anchor():
-            assert canister.query("calls").reply == calls
+            assert canister.query_raw("calls").reply == calls
         refused: list[Callable[[], object]] = [
             sandbox.save,
             sandbox.snapshots.prune,
@@ -151,7 +151,7 @@ def test_what_a_killed_process_left_is_read_as_it_was_saved(tmp_path: Path) -> N
     with closing(Sandbox.open(elsewhere, read_only=True)) as sandbox:
         [canister] = sandbox.canisters()
         assert canister.raw_state() == saved
-        assert canister.query("calls").reply
+        assert canister.query_raw("calls").reply
     read(elsewhere, tmp_path)
     assert everything(elsewhere) == content
 

@@ -20,7 +20,7 @@ def test_a_state_directory_of_this_format_loads_and_is_whole(tmp_path: Path, ver
         archive.extractall(tmp_path)
     with Sandbox.open(tmp_path / f"state-{version}") as sandbox:
         [canister] = sandbox.canisters()
-        assert canister.query("get").reply == b"third value 7890"
+        assert canister.query_raw("get").reply == b"third value 7890"
         assert [snapshot.label for snapshot in canister.list_snapshots()] == ["one", "two"]
         assert [found.differs for found in sandbox.snapshots.verify_all()] == [None, None]
         assert canister.status().settings.wasm_memory_limit == 0  # made before there was a limit; new ones have it
@@ -31,7 +31,7 @@ def test_a_state_directory_of_this_format_loads_and_is_whole(tmp_path: Path, ver
         for snapshot in canister.list_snapshots():
             value = VALUES[str(snapshot.label)]
             canister.load_snapshot(snapshot.id)
-            assert canister.query("get").reply == value
+            assert canister.query_raw("get").reply == value
             assert not snapshot.via_hooks
             state = canister.raw_state()
             assert state.stable[5:21] == value

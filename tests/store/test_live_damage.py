@@ -116,7 +116,7 @@ def test_damage_is_named_wherever_the_memory_is_needed(live: Live, kind: str, da
         victim = canister(sandbox, live.victim)
         uses: list[Callable[[], object]] = [
             lambda: tell(victim, "poke", 0, 1, 1),
-            lambda: victim.query("calls"),
+            lambda: victim.query_raw("calls"),
             lambda: sandbox.submit(victim, "poke"),
             victim.raw_state,
             lambda: victim.take_snapshot("three"),

@@ -297,7 +297,7 @@ def test_every_instruction_counts_its_weight(word: str) -> None:
     canister: Canister = Sandbox().create_canister()
     canister.install(module(word, [code for code, _ in expected]))
     empty = 1 + 5 + 500  # the function, the call of msg_reply
-    counted = [(code, canister.query(str(n)).instructions - empty) for n, (code, _) in enumerate(expected)]
+    counted = [(code, canister.query_raw(str(n)).instructions - empty) for n, (code, _) in enumerate(expected)]
     assert counted == expected
 
 

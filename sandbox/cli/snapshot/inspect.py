@@ -175,6 +175,6 @@ def query(app: App, which: str, **options: Any) -> None:
             service = snapshots.inspect(source, app.sender).metadata.get("candid:service")
         interface = calls.interface_of(app, service, request.did)
         result = calls.asked(
-            request, interface, lambda argument: snapshots.query(source, request.method, argument, app.sender)
+            request, interface, lambda argument: snapshots.query_raw(source, request.method, argument, app.sender)
         )
     calls.emit(app, result, request, interface)

@@ -155,7 +155,7 @@ def test_a_new_canister_has_the_state_and_nothing_else(
     assert runtime_of(sandbox).state_of(made.id).global_timer == 2 * 10**18
     assert canister.list_snapshots() == [snapshot]
     assert number(made.update("inc").reply) == 100
-    assert number(canister.query("get").reply) == 100
+    assert number(canister.query_raw("get").reply) == 100
     assert made.raw_state() == canister.raw_state()
 
 
