@@ -16,6 +16,8 @@ from pathlib import Path
 import click
 
 from sandbox.api import Sandbox
+from sandbox.http.gateway.gateway import Gateway
+from sandbox.http.gateway.trust import verifier
 from sandbox.http.network import install_system
 from sandbox.http.replica import Replica
 from sandbox.http.worker import Worker
@@ -65,8 +67,10 @@ def launch(
             raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
         with listening:
             status = _status(listening.getsockname()[1], sandbox.root_key)
-            worker = Worker(Replica(sandbox, time.time_ns))
-            run(application(worker, lambda: _write(status_dir / "status.json", status)), listening)
+            replica = Replica(sandbox, time.time_ns)
+            worker = Worker(replica)
+            gateway = Gateway(worker, verifier(replica))
+            run(application(worker, gateway, lambda: _write(status_dir / "status.json", status)), listening)
 
 
 def _check(version: str, subnets: tuple[str, ...], unsupported: dict[str, object]) -> None:

@@ -18,6 +18,8 @@ from sandbox.http.answer import ACCEPTED, Answer, fields_of, in_cbor
 from sandbox.http.reading import Owners, Reader, check_paths
 from sandbox.http.routes import CallWork, QueryWork, ReadWork, Trust
 from sandbox.management.subnet import REPLICA_VERSION
+from sandbox.principal import Principal
+from sandbox.state import WasmModule
 from sandbox.state.submissions import REFUSED
 
 Clock = Callable[[], int]
@@ -41,6 +43,12 @@ class View:
         """Answer a call that has been executed, with the certificate of its status."""
         certificate = self.signed.certificate([(b"request_status", request_id)])
         return in_cbor({"status": "replied", "certificate": certificate})
+
+    def outcome(self, request_id: bytes) -> bytes | Reject:
+        """The reply or the reject of a call that has been executed."""
+        outcome = self.owners.submissions[request_id].answer
+        assert outcome is not None
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,24 @@ class Replica:
             answer = {"status": "rejected", **fields_of(result.reject)}
         signature = self._node.sign_query_response(answer, envelope.request_id, self.sandbox.time)
         return in_cbor({**answer, "signatures": [signature]})
+
+    def ask(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
+        """Make a query call of the anonymous user, for the gateway."""
+        self.advance()
+        result = self.sandbox.query(canister_id, method, arg, Principal.anonymous())
+        answer = result.reply if result.reject is None else result.reject
+        assert answer is not None
+        return answer
+
+    def named(self, name: str) -> Principal | None:
+        """The canister of this name, in any case of its letters, as in an address."""
+        ids = runtime_of(self.sandbox).names.ids
+        return next((known for given, known in ids.items() if given.lower() == name.lower()), None)
+
+    def module_of(self, canister_id: Principal) -> WasmModule | None:
+        """The module of a canister, as it was submitted."""
+        state = runtime_of(self.sandbox).subnet.canisters.get(canister_id)
+        return None if state is None else state.code
 
     def step(self) -> Step:
         """Execute one round."""

@@ -15,6 +15,7 @@ from sandbox.certify.failure import CertificateError
 from sandbox.certify.hash_tree import Path
 from sandbox.certify.request_id import request_id
 from sandbox.errors import PrincipalError
+from sandbox.execution.ingress import content_of
 from sandbox.http.answer import Refused
 from sandbox.limits import READ_STATE_LABELS, READ_STATE_PATHS, REQUEST_DELEGATIONS, REQUEST_TARGETS
 from sandbox.principal import Principal
@@ -71,6 +72,13 @@ def read_envelope(body: bytes, kind: str) -> Envelope:
         return _envelope(cbor.load(body, "request"), kind)
     except (CertificateError, PrincipalError, RecursionError) as error:
         raise Refused(400, f"Malformed request: {error}") from error
+
+
+def anonymous_call(call: Call, expiry: int) -> Envelope:
+    """The envelope of a call of the anonymous user that did not come in one."""
+    sender = Principal.anonymous()
+    content = content_of(call.canister_id, call.method, call.arg, sender, expiry, call.nonce)
+    return Envelope(call, sender, expiry, request_id(content), None, None, ())
 
 
 def _envelope(value: Any, kind: str) -> Envelope:
