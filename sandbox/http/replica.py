@@ -13,7 +13,7 @@ from typing import Any
 from sandbox.api import Sandbox, runtime_of
 from sandbox.certify.certificate import SignedTree
 from sandbox.errors import Reject
-from sandbox.execution import Submit
+from sandbox.execution import CallResult, Query, Submit
 from sandbox.http.answer import ACCEPTED, Answer, fields_of, in_cbor
 from sandbox.http.reading import Owners, Reader, check_paths
 from sandbox.http.routes import CallWork, QueryWork, ReadWork, Trust
@@ -95,7 +95,8 @@ class Replica:
         self.advance()
         runtime = runtime_of(self.sandbox)
         call, envelope = work.call, work.envelope
-        given = Submit(call.canister_id, call.method, call.arg, envelope.sender, call.nonce, envelope.expiry)
+        asked = (call.canister_id, call.method, call.arg, envelope.sender)
+        given = Submit(*asked, call.nonce, envelope.expiry, call.sender_info)
         runtime.perform(given)
         submission = runtime.subnet.submissions[envelope.request_id]
         if submission.status == REFUSED:
@@ -108,7 +109,8 @@ class Replica:
         """Answer a query call, signed by the node."""
         self.advance()
         call, envelope = work.call, work.envelope
-        result = self.sandbox.query(call.canister_id, call.method, call.arg, envelope.sender)
+        asked = Query(call.canister_id, call.method, call.arg, envelope.sender, call.sender_info)
+        result: CallResult = runtime_of(self.sandbox).perform(asked)
         if result.reject is None:
             answer: dict[str, Any] = {"status": "replied", "reply": {"arg": result.reply}}
         else:
