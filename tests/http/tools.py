@@ -19,6 +19,8 @@ AGENTS = {
     "@dfinity/identity": "3.4.3",
     "@dfinity/principal": "3.4.3",
 }
+ASSETS = dict.fromkeys(("@dfinity/assets", "@dfinity/agent", "@dfinity/identity", "@dfinity/principal"), "3.4.3")
+BROWSER = {"puppeteer-core": "24.10.0"}
 ICP = {"@icp-sdk/icp-cli-linux-x64": "1.5.0"}
 PYTHON_AGENTS = {"ic-py": "1.0.1", "icp-py-core": "2.3.1"}
 
