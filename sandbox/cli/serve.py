@@ -91,7 +91,7 @@ def serve(
 
             replica = Replica(session.sandbox, time.time_ns)
             worker = Worker(replica, saving)
-            gateway = Gateway(worker, verifier(replica) if verify_responses else None)
+            gateway = Gateway(worker, verifier(replica) if verify_responses else None, replica.notices)
             run(application(worker, gateway, ready), listening)
 
 
