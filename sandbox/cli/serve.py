@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sandbox.api import Sandbox
 from sandbox.cli.app import App, Command, Misuse, with_app
+from sandbox.cli.interrupt import released
 from sandbox.cli.render import output
 from sandbox.http.gateway.gateway import Gateway
 from sandbox.http.gateway.trust import verifier
@@ -92,7 +93,9 @@ def serve(
             replica = Replica(session.sandbox, time.time_ns)
             worker = Worker(replica, saving)
             gateway = Gateway(worker, verifier(replica) if verify_responses else None, replica.notices)
-            run(application(worker, gateway, ready), listening)
+            app.quiet()
+            with released():
+                run(application(worker, gateway, ready), listening)
 
 
 def _install_system(sandbox: Sandbox) -> None:
