@@ -115,7 +115,7 @@ class _Visit:
         if response.status == 206 and not any(request.header(name) for name in _RANGES):
             total = body.beginning(response).total
             kept = tuple((name, value) for name, value in headers if name.lower() != "content-range")
-            rest = self._watched(body.whole(self._again, request, response))
+            rest = b"" if request.method == "HEAD" else self._watched(body.whole(self._again, request, response))
             return WebAnswer(200, (*kept, ("content-length", str(total))), rest)
         if not 200 <= response.status <= 599:
             raise BadResponse(f"its status code {response.status} is none of an answer")
