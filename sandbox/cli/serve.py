@@ -15,6 +15,8 @@ from sandbox.api import Sandbox
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.interrupt import released
 from sandbox.cli.render import output
+from sandbox.http.gateway.gateway import Gateway
+from sandbox.http.gateway.trust import verifier
 from sandbox.http.network import install_system
 from sandbox.http.replica import Replica
 from sandbox.http.worker import Worker
@@ -43,13 +45,29 @@ _NEEDS = "serve needs starlette and uvicorn: pip install 'canister-sandbox[serve
     help="Whether to install the system canisters that tools expect (ledgers of cycles and ICP, the cycles minting "
     "canister) where they are not there. [default: only in an empty state]",
 )
+@click.option(
+    "--verify-responses/--no-verify-responses",
+    default=True,
+    show_default=True,
+    help="Whether pages of canisters are verified by their certificates, as other networks do. Those at "
+    "CANISTER.raw.localhost never are.",
+)
 @with_app
-def serve(app: App, host: str, port: int, port_file: Path | None, saving: str, system: bool | None) -> None:
-    """Serve the state to agents and tools, as a replica does.
+def serve(
+    app: App,
+    host: str,
+    port: int,
+    port_file: Path | None,
+    saving: str,
+    system: bool | None,
+    verify_responses: bool,
+) -> None:
+    """Serve the state to agents, tools and browsers, as a network does.
 
-    It ends with Ctrl-C. Time follows the clock, and timers run. The interface is that of the platform (/api/v2/status
-    and so on), which has no secret: whoever reaches the port can call the canisters and create new ones. Certificates
-    are signed with the root key of this state, which agents fetch from /api/v2/status.
+    Pages of canisters are at http://CANISTER.localhost:PORT/, by id or name, and at /?canisterId=ID. It ends with
+    Ctrl-C. Time follows the clock, and timers run. The interface is that of the platform (/api/v2/status and so on),
+    which has no secret: whoever reaches the port can call the canisters and create new ones. Certificates are signed
+    with the root key of this state, which agents fetch from /api/v2/status.
     """
     try:
         from sandbox.http.server import application, listen, run
@@ -72,10 +90,12 @@ def serve(app: App, host: str, port: int, port_file: Path | None, saving: str, s
                 if port_file is not None:
                     _write(port_file, bound[1])
 
-            worker = Worker(Replica(session.sandbox, time.time_ns), saving)
+            replica = Replica(session.sandbox, time.time_ns)
+            worker = Worker(replica, saving)
+            gateway = Gateway(worker, verifier(replica) if verify_responses else None, replica.notices)
             app.quiet()
             with released():
-                run(application(worker, ready), listening)
+                run(application(worker, gateway, ready), listening)
 
 
 def _install_system(sandbox: Sandbox) -> None:

@@ -1,4 +1,5 @@
-"""The ASGI application and its server: bodies, CORS, sockets. Needs the extra `canister-sandbox[serve]`."""
+"""The ASGI application and its server: bodies, CORS, sockets. `/api/` is the platform's, every other path a page of a
+canister. Needs the extra `canister-sandbox[serve]`."""
 
 from __future__ import annotations
 
@@ -12,15 +13,21 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from sandbox.http.answer import Answer
+from sandbox.http.gateway import pages
+from sandbox.http.gateway.gateway import ID_HEADER, Gateway
+from sandbox.http.gateway.web import WebAnswer, WebRequest
 from sandbox.http.worker import Worker
 from sandbox.limits import REQUEST_BODY
 
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_TOO_LARGE = f"The body of a request has at most {REQUEST_BODY} bytes."
 
-def application(worker: Worker, ready: Callable[[], None] = lambda: None) -> Starlette:
+
+def application(worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None) -> Starlette:
     """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered."""
 
     @asynccontextmanager
@@ -33,14 +40,42 @@ def application(worker: Worker, ready: Callable[[], None] = lambda: None) -> Sta
     async def endpoint(request: Request) -> Response:
         body = await _body(request)
         if body is None:
-            answer = Answer(413, body=f"The body of a request has at most {REQUEST_BODY} bytes.".encode())
+            answer = Answer(413, body=_TOO_LARGE.encode())
         else:
             answer = await worker.handle(request.method, request.url.path, body)
         return Response(answer.body, answer.status, media_type=answer.content_type)
 
-    anybody = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"])
-    everything = Route("/{path:path}", endpoint, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-    return Starlette(routes=[everything], middleware=[anybody], lifespan=lifespan)
+    async def page(request: Request) -> Response:
+        body = await _body(request)
+        asked = _web_request(request, body or b"")
+        if body is None:
+            return _response(pages.answer(pages.too_large(_TOO_LARGE), asked))
+        return _response(await gateway.handle(asked))
+
+    anybody = Middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=_METHODS,
+        allow_headers=["*"],
+        expose_headers=["accept-ranges", "content-length", "content-range", ID_HEADER],
+    )
+    routes = [Route("/api/{path:path}", endpoint, methods=_METHODS), Route("/{path:path}", page, methods=_METHODS)]
+    return Starlette(routes=routes, middleware=[anybody], lifespan=lifespan)
+
+
+def _web_request(request: Request, body: bytes) -> WebRequest:
+    path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw)
+    return WebRequest(request.method, f"{path}?{query}" if query else path, headers, body)
+
+
+def _response(answer: WebAnswer) -> Response:
+    if isinstance(answer.body, bytes):
+        response = Response(answer.body, answer.status)
+    else:
+        response = StreamingResponse(answer.body, answer.status)
+    response.raw_headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
+    return response
 
 
 async def _body(request: Request) -> bytes | None:

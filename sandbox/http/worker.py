@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sandbox.engine.shutdown import interrupt
-from sandbox.errors import SandboxError
-from sandbox.http.answer import ACCEPTED, Answer, of_error
+from sandbox.errors import Reject, SandboxError
+from sandbox.execution.ingress import KEPT
+from sandbox.http.answer import ACCEPTED, Answer, Refused, of_error
 from sandbox.http.replica import Replica, Step, View
+from sandbox.http.request import NONCE, Call, anonymous_call
 from sandbox.http.routes import CallWork, QueryWork, ReadWork, StatusWork, prepare
+from sandbox.principal import Principal
 
 T = TypeVar("T")
 LOG: Final = logging.getLogger("canister_sandbox.http")
@@ -28,10 +32,11 @@ _ASK_AGAIN: Final = 0.02  # seconds
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: for the answer of a call (as in the replica: `ingress_message_certificate_timeout_seconds` in
-    `dfinity/ic` `rs/config/src/http_handler.rs`), for that of a query, for a fresh view; between two rounds without a
-    call; between two saves; at the end, for what is under way."""
+    `dfinity/ic` `rs/config/src/http_handler.rs`), for that of a call for a page, for that of a query, for a fresh view;
+    between two rounds without a call; between two saves; at the end, for what is under way."""
 
     call: float = 10
+    page: float = 60
     query: float = 30
     view: float = 0.2
     tick: float = 0.5
@@ -110,12 +115,32 @@ class Worker:
                 LOG.error("%s %s: %s", method, path, error)
             return answer
 
+    def named(self, name: str) -> Principal | None:
+        """The canister of this name, in any case of its letters."""
+        return self._replica.named(name)
+
+    async def ask(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
+        """Make a query call of the anonymous user; `Refused` with status 503 if its turn does not come in time."""
+        return await self._turn(self._replica.ask, canister_id, method, arg)
+
+    async def act(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
+        """Make an update call of the anonymous user; `Refused` with status 504 if it is not answered in time."""
+        call = Call(canister_id, method, arg, os.urandom(NONCE))
+        envelope = anonymous_call(call, self._replica.trust.now + KEPT)
+        if await self._executed(CallWork(call, envelope, waits=True), self._patience.page) is None:
+            raise Refused(504, "The canister is still working on this request, and goes on.")
+        assert self._view is not None
+        return self._view.outcome(envelope.request_id)
+
     async def _query(self, work: QueryWork) -> Answer:
-        answer = self._begin(self._replica.query, work)
-        done, _ = await asyncio.wait({answer}, timeout=self._patience.query)
+        return await self._turn(self._replica.query, work)
+
+    async def _turn(self, function: Callable[..., T], *args: object) -> T:
+        running = self._begin(function, *args)
+        done, _ = await asyncio.wait({running}, timeout=self._patience.query)
         if not done:
-            return Answer(503, body=b"The sandbox is executing another message. Please try again.")
-        return answer.result()
+            raise Refused(503, "The sandbox is executing another message. Please try again.")
+        return running.result()
 
     async def _fresh(self) -> View:
         view = self._begin(self._replica.view)
@@ -126,16 +151,20 @@ class Worker:
         return self._view
 
     async def _call(self, work: CallWork) -> Answer:
+        view = await self._executed(work, self._patience.call)
+        return view.answer(work.envelope.request_id) if isinstance(view, View) else view or ACCEPTED
+
+    async def _executed(self, work: CallWork, patience: float) -> View | Answer | None:
+        """Wait until a call is executed: the state then; the answer to one that was refused; None after `patience`."""
         request_id = work.envelope.request_id
         answered: asyncio.Future[View] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, []).append(answered)
         submitted = self._begin(self._submit, work)
         try:
-            async with asyncio.timeout(self._patience.call):
-                answer = await asyncio.shield(submitted)
-                return answer or (await answered).answer(request_id)
+            async with asyncio.timeout(patience):
+                return await asyncio.shield(submitted) or await answered
         except TimeoutError:
-            return ACCEPTED
+            return None
         finally:
             self._forget(request_id, answered)
 
