@@ -13,7 +13,7 @@ from typing import Any
 from sandbox.api import Sandbox, runtime_of
 from sandbox.certify.certificate import SignedTree
 from sandbox.errors import Reject
-from sandbox.execution import Submit
+from sandbox.execution import CallResult, Query, Submit
 from sandbox.http.answer import ACCEPTED, Answer, fields_of, in_cbor
 from sandbox.http.reading import Owners, Reader, check_paths
 from sandbox.http.routes import CallWork, QueryWork, ReadWork, Trust
@@ -65,14 +65,15 @@ class Replica:
     def __init__(self, sandbox: Sandbox, clock: Clock) -> None:
         self.sandbox = sandbox
         self._clock = clock
-        self._ahead = max(0, sandbox.time - clock())
+        self.ahead = max(0, sandbox.time - clock())
+        """Nanoseconds by which the sandbox's time is ahead of the clock."""
         self._node = runtime_of(sandbox).subnet.node_key
         self._root_key, self._subnet_id = sandbox.root_key, sandbox.subnet_id
 
     @property
     def trust(self) -> Trust:
         """What requests are checked against now."""
-        return Trust(self._clock() + self._ahead, self._root_key, self._subnet_id)
+        return Trust(self._clock() + self.ahead, self._root_key, self._subnet_id)
 
     def status(self) -> Answer:
         """Answer `/api/v2/status`."""
@@ -86,9 +87,22 @@ class Replica:
 
     def advance(self) -> None:
         """Let the sandbox's time follow the clock."""
-        now = self._clock() + self._ahead
+        now = self._clock() + self.ahead
         if now > self.sandbox.time:
             self.sandbox.set_time(now)
+
+    def travel(self, time: int) -> None:
+        """Move the sandbox's time forward, and let it follow the clock from there."""
+        self.sandbox.set_time(time)
+        self.arrived()
+
+    def arrived(self) -> None:
+        """Let the sandbox's time, which was moved forward, follow the clock from where it is."""
+        self.follow(max(self.ahead, self.sandbox.time - self._clock()))
+
+    def follow(self, ahead: int) -> None:
+        """Let the sandbox's time follow the clock from now on, this much ahead of it."""
+        self.ahead = ahead
 
     def submit(self, work: CallWork) -> Answer | None:
         """Take in a call; the answer if there is one already, that it is refused or, without `waits`, accepted."""
@@ -105,24 +119,25 @@ class Replica:
         return None if work.waits else ACCEPTED
 
     def query(self, work: QueryWork) -> Answer:
-        """Answer a query call, signed by the node."""
-        self.advance()
+        """Answer a query call, signed by the node; also beside a message that runs, see `SubnetRuntime.turn`."""
         call, envelope = work.call, work.envelope
-        result = self.sandbox.query(call.canister_id, call.method, call.arg, envelope.sender)
+        result = self._query(Query(call.canister_id, call.method, call.arg, envelope.sender))
         if result.reject is None:
             answer: dict[str, Any] = {"status": "replied", "reply": {"arg": result.reply}}
         else:
             answer = {"status": "rejected", **fields_of(result.reject)}
-        signature = self._node.sign_query_response(answer, envelope.request_id, self.sandbox.time)
+        signature = self._node.sign_query_response(answer, envelope.request_id, self.trust.now)
         return in_cbor({**answer, "signatures": [signature]})
 
     def ask(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
-        """Make a query call of the anonymous user, for the gateway."""
-        self.advance()
-        result = self.sandbox.query(canister_id, method, arg, Principal.anonymous())
+        """Make a query call of the anonymous user, for the gateway; as `query`."""
+        result = self._query(Query(canister_id, method, arg, Principal.anonymous()))
         answer = result.reply if result.reject is None else result.reject
         assert answer is not None
         return answer
+
+    def _query(self, call: Query) -> CallResult:
+        return runtime_of(self.sandbox).query_beside(call)
 
     def named(self, name: str) -> Principal | None:
         """The canister of this name, in any case of its letters, as in an address."""
