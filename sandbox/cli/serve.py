@@ -69,6 +69,7 @@ def serve(
     with the root key of this state, which agents fetch from /api/v2/status.
     """
     try:
+        from sandbox.http.admin.own import own_routes
         from sandbox.http.server import application, listen, run
     except ImportError:
         raise Misuse(_NEEDS) from None
@@ -80,19 +81,19 @@ def serve(
             raise Misuse(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
         with listening:
             bound: Any = listening.getsockname()
-            root_key = session.sandbox.root_key
             if system or (system is None and not session.sandbox.canisters()):
                 _install_system(session.sandbox)
 
             def ready() -> None:
-                _announce(app, host, bound[1], root_key)
+                _announce(app, host, bound[1], session.sandbox.root_key, rights.link())
                 if port_file is not None:
                     _write(port_file, bound[1])
 
             replica = Replica(session.sandbox, time.time_ns)
             worker = Worker(replica, saving)
             gateway = Gateway(worker, verifier(replica) if verify_responses else None)
-            run(application(worker, gateway, ready), listening)
+            own, rights = own_routes(worker, app.state, bound[1])
+            run(application(worker, gateway, ready, own), listening)
 
 
 def _install_system(sandbox: Sandbox) -> None:
@@ -100,10 +101,15 @@ def _install_system(sandbox: Sandbox) -> None:
         _warn(f"there is no {taken.name}: another canister has its id, {taken.canister_id}")
 
 
-def _announce(app: App, host: str, port: int, root_key: bytes) -> None:
+def _announce(app: App, host: str, port: int, root_key: bytes, console: str) -> None:
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    facts = {"url": where, "port": port, "root_key": root_key}
-    app.emit(facts, Text.assemble(("serving ", "green"), where), Text(f"root key {root_key.hex()}", "dim"))
+    facts = {"url": where, "port": port, "root_key": root_key, "console": console}
+    app.emit(
+        facts,
+        Text.assemble(("serving ", "green"), where),
+        Text.assemble(("console ", "green"), console, (" (good for one visit)", "dim")),
+        Text(f"root key {root_key.hex()}", "dim"),
+    )
     if not _loopback(host):
         _warn(f"{host} is reachable from other machines, and everybody who reaches it can use the canisters")
 

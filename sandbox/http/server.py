@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from sandbox.http.answer import Answer
 from sandbox.http.gateway import pages
@@ -27,8 +27,11 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _TOO_LARGE = f"The body of a request has at most {REQUEST_BODY} bytes."
 
 
-def application(worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None) -> Starlette:
-    """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered."""
+def application(
+    worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None, own: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered. `own`:
+    routes that come before the platform's, and that pages of other origins cannot use."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -60,7 +63,7 @@ def application(worker: Worker, gateway: Gateway, ready: Callable[[], None] = la
         expose_headers=["accept-ranges", "content-length", "content-range", ID_HEADER],
     )
     routes = [Route("/api/{path:path}", endpoint, methods=_METHODS), Route("/{path:path}", page, methods=_METHODS)]
-    return Starlette(routes=routes, middleware=[anybody], lifespan=lifespan)
+    return Starlette(routes=[*own, Mount("", routes=routes, middleware=[anybody])], lifespan=lifespan)
 
 
 def _web_request(request: Request, body: bytes) -> WebRequest:
@@ -105,6 +108,7 @@ def run(app: Starlette, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way, for some seconds, and return."""
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=15)
     server = uvicorn.Server(config)
+    app.state.ending = lambda: server.should_exit
 
     def end(*_: object) -> None:
         server.should_exit = True

@@ -62,8 +62,8 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
         self._queries = ThreadPoolExecutor(1, thread_name_prefix="queries")
         self._turn = Turn()
-        self.saving_paused = False
-        """While it is, nothing is saved."""
+        self.paused: Callable[[], bool] = lambda: False
+        """Whether nothing is to be saved now."""
         self.before_end: Callable[[], None] = lambda: None
         """Called in the thread before the state is saved for the last time."""
         self._waiting: dict[bytes, list[asyncio.Future[View]]] = {}
@@ -74,6 +74,16 @@ class Worker:
         self._idents: list[int] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def replica(self) -> Replica:
+        """The sandbox that it serves."""
+        return self._replica
+
+    @property
+    def saving(self) -> str:
+        """When the state is saved."""
+        return self._saving
 
     # --- life
 
@@ -106,7 +116,6 @@ class Worker:
 
     def _finish(self) -> None:
         self.before_end()
-        self.saving_paused = False
         self.save()
 
     async def _tick(self) -> None:
@@ -286,7 +295,7 @@ class Worker:
 
     def save(self) -> None:
         """Save the state, in the thread; nothing to do while saving is paused or nothing happened."""
-        if self._unsaved and not self.saving_paused:
+        if self._unsaved and not self.paused():
             self._replica.sandbox.save()
             self._unsaved = False
 
