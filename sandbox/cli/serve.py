@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sandbox.api import Sandbox
 from sandbox.cli.app import App, Command, Misuse, with_app
+from sandbox.cli.interrupt import released
 from sandbox.cli.render import output
 from sandbox.http.gateway.gateway import Gateway
 from sandbox.http.gateway.trust import verifier
@@ -93,7 +94,9 @@ def serve(
             worker = Worker(replica, saving)
             gateway = Gateway(worker, verifier(replica) if verify_responses else None)
             own, rights = own_routes(worker, app.state, bound[1])
-            run(application(worker, gateway, ready, own), listening)
+            app.quiet()
+            with released():
+                run(application(worker, gateway, ready, own), listening)
 
 
 def _install_system(sandbox: Sandbox) -> None:
