@@ -91,8 +91,10 @@ class SubnetRuntime:
 
     @property
     def subnet(self) -> Subnet:
-        """The subnet, after interrupted changes have been taken back."""
-        self.attempts.settle()
+        """The subnet, after interrupted changes have been taken back. Beside a thread that is inside the gate, it may
+        only be read, and for more than one field with the `turn`."""
+        if not self.gate.used_elsewhere:
+            self.attempts.settle()
         return self._state
 
     @property

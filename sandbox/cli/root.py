@@ -27,6 +27,9 @@ COMMANDS = {
     "identity": LazyCommand(
         "sandbox.cli.identity", "identity", "Print the principal of user NAME, or of the user given with --as."
     ),
+    "maintenance": LazyCommand(
+        "sandbox.cli.maintenance", "maintenance", "Tell users of a served canister that it is under maintenance."
+    ),
     "replay": LazyCommand(
         "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
     ),

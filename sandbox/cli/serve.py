@@ -92,7 +92,7 @@ def serve(
 
             replica = Replica(session.sandbox, time.time_ns)
             worker = Worker(replica, saving)
-            gateway = Gateway(worker, verifier(replica) if verify_responses else None)
+            gateway = Gateway(worker, verifier(replica) if verify_responses else None, replica.notices)
             own, rights = own_routes(worker, app.state, bound[1])
             app.quiet()
             with released():

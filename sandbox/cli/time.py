@@ -61,7 +61,7 @@ def set_(app: App, when: str) -> None:
     WHEN is a date such as 2026-07-01 or 2026-07-01T12:00:00, in UTC unless it names a zone, nanoseconds since 1970, or
     `now`, the time of this machine.
     """
-    target = _moment(when)
+    target = moment_of(when)
     with app.session(create=True) as session:
         if target < session.sandbox.time:
             raise Misuse(f"time never goes back: it is {output.date(session.sandbox.time)}")
@@ -129,7 +129,7 @@ def _counted(rounds: int) -> str:
     return f"{rounds:,} round{'' if rounds == 1 else 's'}"
 
 
-def _moment(when: str) -> int:
+def moment_of(when: str) -> int:
     """Return a point in time in nanoseconds since 1970."""
     if when == "now":
         return time_ns()

@@ -38,6 +38,8 @@ def begin_ingress(env: ExecutionEnvironment, message: Ingress) -> None:
     context = _context(
         env, UserOrigin(message.message_id, message.request_id), message.sender, message.canister_id, message.method
     )
+    if message.sender_info is not None:
+        context = evolve(context, sender_info=message.sender_info)
     state = env.subnet.canisters.get(message.canister_id)
     refused = unavailable(state, message.canister_id)
     if state is None or refused is not None:
@@ -115,6 +117,7 @@ def inspect(env: ExecutionEnvironment, message: Ingress) -> CallResult | None:
     live = env.instances.open(state)
     execution = env.execution(state, Mode.INSPECT, message.sender, message.arg)
     execution.inspected_method = message.method
+    execution.env.tell_of_sender(message.sender_info)
     outcome = env.run(live, "canister_inspect_message", execution, env.subnet.instruction_limits.inspect)
     env.instances.rollback(state.id)
     if outcome.failure is None and execution.message_accepted:

@@ -97,6 +97,7 @@ class ExecutionEnvironment:
         if context is not None:
             execution.available = context.available
             execution.already_responded = context.responded
+            environment.tell_of_sender(context.sender_info)
         on_log = self.on_log
         if on_log is not None:
             execution.on_log = lambda text: on_log(state.id, text)

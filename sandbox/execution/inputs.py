@@ -19,7 +19,7 @@ from sandbox.limits import ROUNDS
 from sandbox.management.commands import Command, decide
 from sandbox.principal import Principal
 from sandbox.profile import Profile
-from sandbox.state import Ingress, Submission
+from sandbox.state import Ingress, SenderInfo, Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Submit:
     nonce: bytes | None = None
     expiry: int | None = None
     """Nanoseconds since 1970."""
+    sender_info: SenderInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def _submit(env: ExecutionEnvironment, action: Submit) -> int:
         expiry = subnet.time + ingress.KEPT
         nonce = number.to_bytes(8, "big") if nonce is None else nonce
     content = ingress.content_of(action.canister_id, action.method, action.arg, action.sender, expiry, nonce)
+    if action.sender_info is not None:
+        content["sender_info"] = action.sender_info.fields
     if request_size.large(action.method, action.arg):
         request_size.check_call(content)
     name, number = request_id(content), env.new_id()
@@ -122,7 +125,8 @@ def _submit(env: ExecutionEnvironment, action: Submit) -> int:
     if submission is not None:
         del subnet.submissions[name]
     subnet.submissions[name] = Submission(number, action.canister_id, action.method, action.sender, action.expiry or 0)
-    refused = rounds.submit(env, Ingress(number, action.canister_id, action.method, action.arg, action.sender, name))
+    message = Ingress(number, action.canister_id, action.method, action.arg, action.sender, name, action.sender_info)
+    refused = rounds.submit(env, message)
     if refused is not None:
         ingress.record_answer(subnet, name, refused, refused=True)
     return number

@@ -30,7 +30,7 @@ from sandbox.ic0.state import Call, Execution, Rejected, Replied
 from sandbox.limits import COMPOSITE_DEPTH, INSTRUCTIONS_PER_QUERY_CALL
 from sandbox.management import dispatch
 from sandbox.principal import Principal
-from sandbox.state import CallContext, CanisterState, Status, SystemOrigin
+from sandbox.state import CallContext, CanisterState, SenderInfo, Status, SystemOrigin
 
 _EMPTY_CONTEXT = SystemOrigin()
 _MANAGEMENT = Principal.management()
@@ -44,6 +44,7 @@ class Query:
     method: str
     arg: bytes
     sender: Principal
+    sender_info: SenderInfo | None = None
 
 
 @dataclass(slots=True)
@@ -154,6 +155,7 @@ class _Node:
     def answer(self, mode: Mode) -> bytes | Reject:
         """The first answer of the method or of a callback; later callbacks could not change it and are not run."""
         execution = self.graph.env.execution(self.state, mode, self.call.sender, self.call.arg)
+        execution.env.tell_of_sender(self.call.sender_info)
         if self.depth == 0:
             execution.certificate = partial(data_certificate, self.graph.env.subnet, self.state.id)
         outcome, failed = self._execute(f"{ENTRY[mode]} {self.call.method}", execution), None
@@ -209,6 +211,7 @@ class _Node:
         context = CallContext(0, self.state.id, _EMPTY_CONTEXT, call.sender, call.method, instructions=self.used)
         arg = result if isinstance(result, bytes) else b""
         execution = self.graph.env.execution(self.state, mode, call.sender, arg, context)
+        execution.env.tell_of_sender(call.sender_info)
         if isinstance(result, Reject):
             execution.reject_code, execution.reject_message = result.reject_code.value, text_for_canister(result)
         return execution

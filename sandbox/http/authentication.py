@@ -10,11 +10,12 @@ from sandbox.certify.request_id import hash_of_map
 from sandbox.errors import RequestExpired
 from sandbox.execution.ingress import check_expiry
 from sandbox.http.answer import Refused
-from sandbox.http.request import Delegation, Envelope
-from sandbox.http.signature import BadSignature, verify_signature
+from sandbox.http.request import Call, Delegation, Envelope
+from sandbox.http.signature import BadSignature, signing_canister, verify_signature
 from sandbox.principal import Principal
 
 REQUEST: Final = b"\x0aic-request"
+SENDER_INFO: Final = b"\x0eic-sender-info"
 DELEGATION: Final = b"\x1aic-request-auth-delegation"
 _ALL, _QUERIES = "all", "queries"
 
@@ -34,6 +35,7 @@ def authenticate(envelope: Envelope, now: int, root_key: bytes, *, update: bool 
     if envelope.sender == Principal.anonymous():
         if envelope.public_key is not None or envelope.signature is not None or envelope.delegations:
             raise Refused(400, "Signature is not allowed for the anonymous user.")
+        _check_sender_info(envelope, root_key)
         return None
     if envelope.public_key is None or envelope.signature is None:
         raise Refused(400, f"Missing signature from user: {envelope.sender}")
@@ -41,7 +43,21 @@ def authenticate(envelope: Envelope, now: int, root_key: bytes, *, update: bool 
         raise Refused(400, f"The user id {envelope.sender} does not match the public key {envelope.public_key.hex()}")
     key, targets = _delegated(envelope, now, root_key, update)
     _verify(key, REQUEST + envelope.request_id, envelope.signature, root_key, "Invalid signature")
+    _check_sender_info(envelope, root_key)
     return targets
+
+
+def _check_sender_info(envelope: Envelope, root_key: bytes) -> None:
+    """What is said of the sender must be said, and signed, by the canister whose key the sender has."""
+    info = envelope.content.sender_info if isinstance(envelope.content, Call) else None
+    if info is None:
+        return
+    signer = None if envelope.public_key is None else signing_canister(envelope.public_key)
+    if signer is None or envelope.public_key is None:
+        raise Refused(400, "Invalid sender info: only the user of a canister signature may have it")
+    if bytes(signer) != info.signer:
+        raise Refused(400, f"Invalid sender info: its signer is not {signer}, the canister of the sender's key")
+    _verify(envelope.public_key, SENDER_INFO + info.info, info.sig, root_key, "Invalid sender info")
 
 
 def _delegated(envelope: Envelope, now: int, root_key: bytes, update: bool) -> tuple[bytes, Targets]:

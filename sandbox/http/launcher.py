@@ -69,7 +69,7 @@ def launch(
             status = _status(listening.getsockname()[1], sandbox.root_key)
             replica = Replica(sandbox, time.time_ns)
             worker = Worker(replica)
-            gateway = Gateway(worker, verifier(replica))
+            gateway = Gateway(worker, verifier(replica), replica.notices)
             run(application(worker, gateway, lambda: _write(status_dir / "status.json", status)), listening)
 
 

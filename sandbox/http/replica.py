@@ -12,9 +12,10 @@ from typing import Any
 
 from sandbox.api import Sandbox, runtime_of
 from sandbox.certify.certificate import SignedTree
-from sandbox.errors import Reject
+from sandbox.errors import Reject, RejectCode
 from sandbox.execution import CallResult, Query, Submit
 from sandbox.http.answer import ACCEPTED, Answer, fields_of, in_cbor
+from sandbox.http.maintenance.notices import Notices
 from sandbox.http.reading import Owners, Reader, check_paths
 from sandbox.http.routes import CallWork, QueryWork, ReadWork, Trust
 from sandbox.management.subnet import REPLICA_VERSION
@@ -64,6 +65,8 @@ class Replica:
 
     def __init__(self, sandbox: Sandbox, clock: Clock) -> None:
         self.sandbox = sandbox
+        directory = runtime_of(sandbox).directory
+        self.notices = Notices(None if directory is None else directory.path)
         self._clock = clock
         self.ahead = max(0, sandbox.time - clock())
         """Nanoseconds by which the sandbox's time is ahead of the clock."""
@@ -109,23 +112,38 @@ class Replica:
         self.advance()
         runtime = runtime_of(self.sandbox)
         call, envelope = work.call, work.envelope
-        given = Submit(call.canister_id, call.method, call.arg, envelope.sender, call.nonce, envelope.expiry)
+        closed = self._closed(call.canister_id, envelope.sender)
+        if closed is not None:
+            return _refusal(closed, work)
+        asked = (call.canister_id, call.method, call.arg, envelope.sender)
+        given = Submit(*asked, call.nonce, envelope.expiry, call.sender_info)
         runtime.perform(given)
         submission = runtime.subnet.submissions[envelope.request_id]
         if submission.status == REFUSED:
             assert isinstance(submission.answer, Reject)
-            status = {"status": "non_replicated_rejection"} if work.waits else {}
-            return in_cbor({**status, **fields_of(submission.answer)})
+            return _refusal(submission.answer, work)
         return None if work.waits else ACCEPTED
+
+    def _closed(self, canister_id: Principal, sender: Principal) -> Reject | None:
+        """The reject of a call to a canister under maintenance; its controllers may call it."""
+        notice = self.notices.closed(canister_id)
+        state = runtime_of(self.sandbox).subnet.canisters.get(canister_id)
+        if notice is None or (state is not None and sender in state.settings.controllers):
+            return None
+        return Reject(RejectCode.SYS_TRANSIENT, notice.text())
 
     def query(self, work: QueryWork) -> Answer:
         """Answer a query call, signed by the node; also beside a message that runs, see `SubnetRuntime.turn`."""
         call, envelope = work.call, work.envelope
-        result = self._query(Query(call.canister_id, call.method, call.arg, envelope.sender))
-        if result.reject is None:
-            answer: dict[str, Any] = {"status": "replied", "reply": {"arg": result.reply}}
+        asked = Query(call.canister_id, call.method, call.arg, envelope.sender, call.sender_info)
+        reject, reply = self._closed(call.canister_id, envelope.sender), None
+        if reject is None:
+            result = self._query(asked)
+            reject, reply = result.reject, result.reply
+        if reject is None:
+            answer: dict[str, Any] = {"status": "replied", "reply": {"arg": reply}}
         else:
-            answer = {"status": "rejected", **fields_of(result.reject)}
+            answer = {"status": "rejected", **fields_of(reject)}
         signature = self._node.sign_query_response(answer, envelope.request_id, self.trust.now)
         return in_cbor({**answer, "signatures": [signature]})
 
@@ -169,3 +187,9 @@ class Replica:
         subnet = runtime_of(self.sandbox).subnet
         assert subnet.certified is not None
         return View(subnet.certified.signed, Owners(subnet.canisters, subnet.submissions))
+
+
+def _refusal(reject: Reject, work: CallWork) -> Answer:
+    """The answer to a call that is not let in."""
+    status = {"status": "non_replicated_rejection"} if work.waits else {}
+    return in_cbor({**status, **fields_of(reject)})

@@ -19,6 +19,7 @@ from sandbox.execution.ingress import content_of
 from sandbox.http.answer import Refused
 from sandbox.limits import READ_STATE_LABELS, READ_STATE_PATHS, REQUEST_DELEGATIONS, REQUEST_TARGETS
 from sandbox.principal import Principal
+from sandbox.state import SenderInfo
 
 NONCE: Final = 32
 _TIME: Final = 1 << 64
@@ -32,6 +33,7 @@ class Call:
     method: str
     arg: bytes
     nonce: bytes | None
+    sender_info: SenderInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,6 @@ def _envelope(value: Any, kind: str) -> Envelope:
     content = _field(value, "content", Mapping)
     if content.get("request_type") != kind:
         raise _malformed(f"the request_type is not {kind}")
-    if content.get("sender_info") is not None:
-        raise Refused(400, "sender_info is not supported here")
     read, fields = _read_state(content) if kind == "read_state" else _call(content)
     sender, expiry = _field(content, "sender", bytes), _field(content, "ingress_expiry", int)
     if not 0 <= expiry < _TIME:
@@ -110,7 +110,14 @@ def _call(content: Mapping[str, Any]) -> tuple[Call, dict[str, Any]]:
         raise _malformed(f"Nonce size {len(nonce)} exceeds the maximum of {NONCE}")
     fields = {name: _field(content, name, bytes) for name in ("canister_id", "arg")}
     fields["method_name"] = _field(content, "method_name", str)
-    return Call(Principal(fields["canister_id"]), fields["method_name"], fields["arg"], nonce), fields
+    info = _sender_info(content)
+    call = Call(Principal(fields["canister_id"]), fields["method_name"], fields["arg"], nonce, info)
+    return call, {**fields, "sender_info": None if info is None else info.fields}
+
+
+def _sender_info(content: Mapping[str, Any]) -> SenderInfo | None:
+    value = _option(content, "sender_info", Mapping)
+    return None if value is None else SenderInfo(*(_field(value, name, bytes) for name in ("info", "signer", "sig")))
 
 
 def _read_state(content: Mapping[str, Any]) -> tuple[ReadState, dict[str, Any]]:

@@ -54,6 +54,18 @@ def verify_signature(public_key: bytes, message: bytes, signature: bytes, root_k
         raise BadSignature(str(error)) from error
 
 
+def signing_canister(public_key: bytes) -> Principal | None:
+    """The canister that signs for a key of canister signatures; None for every other key. `BadSignature` for a
+    malformed one."""
+    special = _special(public_key)
+    if special is None or special[0] != CANISTER_SIGNATURE:
+        return None
+    try:
+        return _signer(special[1])[0]
+    except PrincipalError as error:
+        raise BadSignature(str(error)) from error
+
+
 def _special(public_key: bytes) -> tuple[bytes, bytes] | None:
     """The algorithm and the key of a DER key of the platform's own kinds; None for all others."""
     for algorithm in (COSE_KEY, CANISTER_SIGNATURE):
@@ -140,10 +152,15 @@ def _cose(data: bytes) -> Any:
     raise BadSignature("the COSE key is of no supported scheme")
 
 
+def _signer(key: bytes) -> tuple[Principal, bytes]:
+    """The canister and the seed in a key of canister signatures."""
+    size = key[0] if key else 0
+    return Principal(key[1 : 1 + size]), key[1 + size :]
+
+
 def _verify_canister(key: bytes, message: bytes, signature: bytes, root_key: bytes) -> None:
     """Interface specification, "Canister signatures"."""
-    size = key[0] if key else 0
-    signer, seed = Principal(key[1 : 1 + size]), key[1 + size :]
+    signer, seed = _signer(key)
     value = cbor.load(signature, "canister signature")
     match value:
         case {"certificate": bytes(certificate), "tree": plain}:

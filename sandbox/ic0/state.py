@@ -18,6 +18,7 @@ from sandbox.errors import ErrorCode
 from sandbox.ic0.modes import NAMES, Mode
 from sandbox.limits import CALLS_OPEN, CALLS_TO_ONE, CYCLES
 from sandbox.principal import Principal
+from sandbox.state import SenderInfo
 
 
 class GuestTrap(Exception):
@@ -64,6 +65,11 @@ class Environment:
     """Calls to a canister that take a place in its queue already."""
     fee_functions: Mapping[str, Callable[..., int | None]] = field(default_factory=dict)
     """Fees, by the names and arguments listed in `costs`; an absent name costs nothing."""
+
+    def tell_of_sender(self, sender_info: SenderInfo | None) -> None:
+        """Show what a canister says of the user who calls, if anything."""
+        if sender_info is not None:
+            self.caller_info_data, self.caller_info_signer = sender_info.info, sender_info.signer
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from sandbox.memory import Image, Pool, Readable
 from sandbox.pagestore.stored_memory import Stored
 from sandbox.principal import Principal
 from sandbox.record.watch import Begin, Undo
-from sandbox.state import Derived, InstructionLimits, Keep, Policy, Visibility
+from sandbox.state import Derived, InstructionLimits, Keep, Policy, SenderInfo, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ CLASSES: Mapping[str, type[Any]] = {
         HookLoad,
         NewCanister,
         Round,
+        SenderInfo,
         Sparse,
         Submit,
         Undo,

@@ -38,6 +38,21 @@ Origin = UserOrigin | CanisterOrigin | SystemOrigin
 
 
 @dataclass(frozen=True, slots=True)
+class SenderInfo:
+    """What a canister says of the user whose key it is, in a request: interface specification, "Request: Call"."""
+
+    info: bytes
+    signer: bytes
+    """The id of that canister."""
+    sig: bytes
+
+    @property
+    def fields(self) -> dict[str, bytes]:
+        """The map that is part of the request."""
+        return {"info": self.info, "signer": self.signer, "sig": self.sig}
+
+
+@dataclass(frozen=True, slots=True)
 class CallContext:
     """One call being processed: interface specification, "Call contexts"."""
 
@@ -55,6 +70,7 @@ class CallContext:
     """Calls made in this context that have no answer yet."""
     instructions: int = 0
     deadline: int = 0
+    sender_info: SenderInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,7 @@ class Ingress:
     sender: Principal
     request_id: bytes = b""
     """As in `UserOrigin`."""
+    sender_info: SenderInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

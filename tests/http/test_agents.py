@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.conftest import fixture
 from tests.http.conftest import Place
-from tests.http.tools import AGENTS, NEEDS_NPM, PYTHON_AGENTS, npm, python
+from tests.http.tools import AGENTS, NEEDS_CARGO, NEEDS_NPM, PYTHON_AGENTS, cargo, npm, python
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +41,29 @@ def test_a_javascript_agent_verifies_everything(place: Place, library: str) -> N
         "certified": [1, 2, 3],
         "module_hash": hashlib.sha256(fixture("counter.enhanced")).hexdigest(),
         "candid": True,
+    }
+
+
+@NEEDS_CARGO
+def test_the_rust_agent_verifies_everything(place: Place, tmp_path: Path) -> None:
+    keys: dict[str, Any] = {
+        "ed25519": ed25519.Ed25519PrivateKey.generate(),
+        "secp256k1": ec.generate_private_key(ec.SECP256K1()),
+        "prime256v1": ec.generate_private_key(ec.SECP256R1()),
+    }
+    for name, key in keys.items():
+        form = PrivateFormat.PKCS8 if name == "ed25519" else PrivateFormat.TraditionalOpenSSL
+        (tmp_path / f"{name}.pem").write_bytes(key.private_bytes(Encoding.PEM, form, NoEncryption()))
+    program = cargo(Path(__file__).with_name("rust_agent"))
+    before = place.count()
+    assert _seen(str(program), place.server.url, str(place.counter), str(tmp_path)) == {
+        "callers": [[str(before + number), True] for number in range(1, 5)],
+        "update": "certified IC0503",
+        "query": "IC0503",
+        "certified": [1, 2, 3],
+        "module_hash": hashlib.sha256(fixture("counter.enhanced")).hexdigest(),
+        "candid": True,
+        "controllers": 1,
     }
 
 

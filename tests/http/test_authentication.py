@@ -9,13 +9,13 @@ from typing import Any
 import cbor2
 import pytest
 
-from sandbox import Principal, Sandbox
+from sandbox import Canister, Principal, Sandbox
 from sandbox.candid import decode, parse_type
 from sandbox.certify.certificate import data_path
 from sandbox.certify.forest import build
 from sandbox.certify.hash_tree import to_plain
 from tests.certify.guests import CERTIFIED
-from tests.conftest import fixture
+from tests.conftest import fixture, guest
 from tests.http.client import MINUTE, Client
 from tests.http.users import (
     ANONYMOUS,
@@ -104,8 +104,9 @@ def test_no_damaged_key_or_signature_is_accepted(asked: Asked, make: Callable[[]
         refused(asked.ask("query", envelope))
 
 
-def test_a_canister_signs(asked: Asked) -> None:
-    signer = asked.sandbox.create_canister()
+def canister_user(sandbox: Sandbox) -> tuple[Canister, User]:
+    """A canister that signs, and a user for whom it does."""
+    signer = sandbox.create_canister()
     signer.install(CERTIFIED)
     seed = b"seed"
     key = wrapped(CANISTER, bytes([len(bytes(signer.id))]) + bytes(signer.id) + seed)
@@ -114,10 +115,14 @@ def test_a_canister_signs(asked: Asked) -> None:
         path = hashlib.sha256(seed).digest(), hashlib.sha256(message).digest()
         tree = build({b"sig": {path[0]: {path[1]: b""}}})
         signer.update("set", tree.digest)
-        certificate = asked.sandbox.certificate([data_path(signer.id)])
+        certificate = sandbox.certificate([data_path(signer.id)])
         return cbor2.dumps(cbor2.CBORTag(55799, {"certificate": certificate, "tree": to_plain(tree)}))
 
-    user = User(key, sign)
+    return signer, User(key, sign)
+
+
+def test_a_canister_signs(asked: Asked) -> None:
+    signer, user = canister_user(asked.sandbox)
     assert asked.whoami(user) == user.principal
     session = ed25519_user()
     assert asked.whoami(user.delegating_to(session, expiration=asked.now + MINUTE)) == user.principal
@@ -233,9 +238,71 @@ def test_a_chain_has_at_most_twenty_delegations(asked: Asked) -> None:
 # --- content
 
 
-def test_sender_info_is_refused_by_name(asked: Asked) -> None:
-    content = asked.content("query", asked.counter, "whoami", ANONYMOUS, sender_info={"info": b""})
-    assert refused(asked.ask("query", {"content": content})) == "sender_info is not supported here"
+TELLS = """
+(func $tell (export "canister_query who") (export "canister_update who_in_update")
+  (call $msg_caller_info_signer_copy (i32.const 8) (i32.const 0) (call $msg_caller_info_signer_size))
+  (call $msg_caller_info_data_copy (i32.const 100) (i32.const 0) (call $msg_caller_info_data_size))
+  (call $msg_reply_data_append (i32.const 8) (call $msg_caller_info_signer_size))
+  (call $msg_reply_data_append (i32.const 100) (call $msg_caller_info_data_size))
+  (call $msg_reply))
+(func (export "canister_update who_later")
+  (call $call_new (i32.const 300) (i32.const 0) (i32.const 400) (i32.const 8)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+  (drop (call $call_perform)))
+(func (export "canister_inspect_message")
+  (if (i32.or (i32.eqz (call $msg_caller_info_data_size)) (i32.lt_u (call $msg_caller_info_data_size) (i32.const 9)))
+    (then (call $accept_message))))
+(func $later (param i32) (call $tell))
+(table 1 funcref)
+(elem (i32.const 0) $later)
+(data (i32.const 400) "raw_rand")
+"""
+"""Tells what is said of its caller: also after a call, and takes no call of which more than 8 bytes are said."""
+
+
+def test_a_canister_may_say_something_of_its_user() -> None:
+    asked = Client()
+    tells = asked.sandbox.create_canister()
+    tells.install(guest(TELLS))
+    signer, user = canister_user(asked.sandbox)
+    assert user.sign is not None
+    info = {"info": b"is adult", "signer": bytes(signer.id), "sig": user.sign(b"\x0eic-sender-info" + b"is adult")}
+    content = asked.content("query", tells.id, "who", user, sender_info=info)
+    answer = asked.send(f"/api/v3/canister/{tells.id}/query", body(user.envelope(content)))
+    assert cbor2.loads(answer.body)["reply"]["arg"] == bytes(signer.id) + b"is adult"
+    for method in ("who_in_update", "who_later"):
+        content = asked.content("call", tells.id, method, user, sender_info=info)
+        answer = asked.send(f"/api/v4/canister/{tells.id}/call", body(user.envelope(content)))
+        assert asked.outcome(answer, content)["reply"] == bytes(signer.id) + b"is adult"
+    long = {**info, "info": b"is an adult", "sig": user.sign(b"\x0eic-sender-info" + b"is an adult")}
+    answer = asked.call(tells.id, "who_in_update", user, sender_info=long)
+    assert cbor2.loads(answer.body)["error_code"] == "IC0406"
+    assert asked.sandbox.update(tells.id, "who_in_update", b"").reply == b""
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"info": b"is king"}, "Invalid sender info: the signing canister did not sign the content"),
+        ({"signer": b"\x04"}, "Invalid sender info: its signer is not"),
+        ({"sig": b""}, "Invalid sender info"),
+        ({"sig": None}, "Malformed request: the field sig is missing"),
+    ],
+)
+def test_nobody_else_says_it(asked: Asked, changed: dict[str, Any], says: str) -> None:
+    signer, user = canister_user(asked.sandbox)
+    assert user.sign is not None
+    info = {"info": b"x", "signer": bytes(signer.id), "sig": user.sign(b"\x0eic-sender-info" + b"x"), **changed}
+    content = asked.content("query", asked.counter, "whoami", user, sender_info=info)
+    assert refused(asked.ask("query", user.envelope(content))).startswith(says)
+
+
+@pytest.mark.parametrize("make", [ed25519_user, lambda: ANONYMOUS])
+def test_users_with_keys_of_their_own_have_no_info(asked: Asked, make: Callable[[], User]) -> None:
+    user = make()
+    info = {"info": b"x", "signer": b"\x04", "sig": b""}
+    content = asked.content("query", asked.counter, "whoami", user, sender_info=info)
+    assert "only the user of a canister signature" in refused(asked.ask("query", user.envelope(content)))
 
 
 def test_a_nonce_has_at_most_32_bytes(asked: Asked) -> None:

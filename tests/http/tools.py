@@ -19,10 +19,13 @@ AGENTS = {
     "@dfinity/identity": "3.4.3",
     "@dfinity/principal": "3.4.3",
 }
+ASSETS = dict.fromkeys(("@dfinity/assets", "@dfinity/agent", "@dfinity/identity", "@dfinity/principal"), "3.4.3")
+BROWSER = {"puppeteer-core": "24.10.0"}
 ICP = {"@icp-sdk/icp-cli-linux-x64": "1.5.0"}
 PYTHON_AGENTS = {"ic-py": "1.0.1", "icp-py-core": "2.3.1"}
 
 NEEDS_NPM = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+NEEDS_CARGO = pytest.mark.skipif(shutil.which("cargo") is None, reason="cargo is not installed")
 NEEDS_ICP = pytest.mark.skipif(
     shutil.which("npm") is None or (platform.system(), platform.machine()) != ("Linux", "x86_64"),
     reason="the icp tool comes by npm, for Linux on x86_64",
@@ -52,6 +55,15 @@ def python(*packages: tuple[str, str]) -> Path:
     return interpreter
 
 
+@cache
+def cargo(crate: Path) -> Path:
+    """The program of a crate, built with the versions in its lock file; minutes the first time."""
+    folder = CACHE / crate.name
+    folder.mkdir(parents=True, exist_ok=True)
+    _run("cargo", "build", "--quiet", "--locked", f"--target-dir={folder}", cwd=crate)
+    return folder / "debug" / crate.name.replace("_", "-")
+
+
 def _run(*command: str, cwd: Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

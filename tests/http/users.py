@@ -62,7 +62,7 @@ def body(envelope: Mapping[str, Any]) -> bytes:
 
 def ed25519_user() -> User:
     key = ed25519.Ed25519PrivateKey.generate()
-    return User(_der(key.public_key()), key.sign)
+    return User(der(key.public_key()), key.sign)
 
 
 def ecdsa_user(curve: ec.EllipticCurve) -> User:
@@ -72,7 +72,7 @@ def ecdsa_user(curve: ec.EllipticCurve) -> User:
         r, s = decode_dss_signature(key.sign(message, ec.ECDSA(SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
-    return User(_der(key.public_key()), sign)
+    return User(der(key.public_key()), sign)
 
 
 def p256_user() -> User:
@@ -127,7 +127,7 @@ def _tlv(tag: int, content: bytes) -> bytes:
     return bytes([tag, 0x80 + len(length)]) + length + content
 
 
-def _der(key: Any) -> bytes:
+def der(key: Any) -> bytes:
     encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return encoded
 

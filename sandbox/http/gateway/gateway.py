@@ -6,17 +6,19 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from sandbox.errors import Reject, RequestTooLarge, SandboxError
 from sandbox.http.answer import Refused
-from sandbox.http.gateway import body, pages
+from sandbox.http.gateway import body, maintenance, pages
 from sandbox.http.gateway.address import Address, address_of
 from sandbox.http.gateway.messages import BadResponse, Response, query_argument, read_response, update_argument
 from sandbox.http.gateway.pages import NoPage
 from sandbox.http.gateway.verification.failure import Unverified
 from sandbox.http.gateway.web import Headers, WebAnswer, WebRequest, first
+from sandbox.http.maintenance.notice import ACTIVE
+from sandbox.http.maintenance.notices import Notices
 from sandbox.principal import Principal
 
 LOG: Final = logging.getLogger("canister_sandbox.http")
@@ -52,11 +54,13 @@ it."""
 
 
 class Gateway:
-    """Answers requests for the pages of canisters. `verify`: None if responses are not verified."""
+    """Answers requests for the pages of canisters. `verify`: None if responses are not verified; `notices`: which of
+    the canisters are under maintenance."""
 
-    def __init__(self, canisters: Canisters, verify: Verify | None) -> None:
+    def __init__(self, canisters: Canisters, verify: Verify | None, notices: Notices) -> None:
         self._canisters = canisters
         self._verify = verify
+        self._notices = notices
 
     async def handle(self, request: WebRequest) -> WebAnswer:
         """Answer one request. A body in pieces may fail on the way: `NoPage`."""
@@ -64,18 +68,27 @@ class Gateway:
             address = address_of(request)
             if address is None:
                 raise NoPage(pages.no_address(request.header("host")))
-            return await self._visit(address).answer(request)
+            return await self._visit_or_notice(address, request)
         except NoPage as error:
             return pages.answer(error.problem, request)
         except SandboxError as error:
             LOG.error("%s %s: %s", request.method, request.url, error)
             return pages.answer(pages.failed(str(error)), request)
 
-    def _visit(self, address: Address) -> _Visit:
+    async def _visit_or_notice(self, address: Address, request: WebRequest) -> WebAnswer:
         canister_id = address.canister_id or self._canisters.named(address.canister)
         if canister_id is None:
             raise NoPage(pages.unknown_name(address.canister))
-        return _Visit(self._canisters, canister_id, None if address.raw else self._verify)
+        notice, now = self._notices.of(canister_id), self._notices.clock()
+        if request.path == maintenance.WHERE:
+            return maintenance.facts(notice, now)
+        if notice is not None and notice.status(now) == ACTIVE:
+            return maintenance.closed(notice, now, request)
+        visit = _Visit(self._canisters, canister_id, None if address.raw else self._verify)
+        answer = await visit.answer(request)
+        if notice is None:
+            return answer
+        return replace(answer, headers=(*answer.headers, maintenance.banner(notice, now)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,11 @@ class Visitor:
     def __post_init__(self) -> None:
         self.replica = Replica(self.sandbox, lambda: self.now)
         self.replica.advance()
-        self.gateway = Gateway(self, verifier(self.replica) if self.verify else None)
+        self.open_gateway()
+
+    def open_gateway(self) -> None:
+        """Open the gateway, after the replica has got its notices."""
+        self.gateway = Gateway(self, verifier(self.replica) if self.verify else None, self.replica.notices)
 
     def named(self, name: str) -> Principal | None:
         return self.replica.named(name)
