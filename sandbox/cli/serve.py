@@ -70,7 +70,7 @@ def serve(
     with the root key of this state, which agents fetch from /api/v2/status.
     """
     try:
-        from sandbox.http.admin.own import own_routes
+        from sandbox.http.own import own_routes
         from sandbox.http.server import application, listen, run
     except ImportError:
         raise Misuse(_NEEDS) from None

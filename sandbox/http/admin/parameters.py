@@ -14,19 +14,24 @@ from sandbox.http.answer import Refused
 
 
 def asked(
-    operation: Operation, path: Mapping[str, str], query: Iterable[tuple[str, str]], body: bytes | Path
+    operation: Operation,
+    path: Mapping[str, str],
+    query: Iterable[tuple[str, str]],
+    body: bytes | Path,
+    texts: bool = False,
 ) -> model.Asked:
     """The parameters; `Refused` with 400, and the place of the mistake, for those that do not fit. `body`: a file with
-    it for an operation that takes one."""
+    it for an operation that takes one. `texts`: all are in the query, as those of a form are."""
+    in_query = texts or operation.in_query
     try:
-        inside = _outside(query) if operation.in_query else _inside(body)
+        inside = _outside(query) if in_query else _inside(body)
         both = sorted(operation.in_path & inside.keys())
         if both:
             raise Refused(400, f"{both[0]} stands in the path")
         if operation.file is not None:
             inside["file"] = str(body)
         # What stands in a URL is text, from which numbers are read; what stands in a body has a type of its own.
-        return msgspec.convert({**path, **inside}, operation.takes, strict=not operation.in_query, dec_hook=_decoded)
+        return msgspec.convert({**path, **inside}, operation.takes, strict=not in_query, dec_hook=_decoded)
     except msgspec.ValidationError as error:
         raise Refused(400, str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from sandbox.http.admin import web
 from sandbox.http.admin.operations import PREFIX
 from sandbox.http.admin.rights import CONSOLE_HOST, Rights, token_of
+from sandbox.http.console.web import console_routes
 from sandbox.http.worker import Worker
 
 
@@ -20,7 +21,9 @@ def own_routes(worker: Worker, state: Path, port: int) -> tuple[list[BaseRoute],
     office = web.office(worker, rights)
     interface = Mount(PREFIX, routes=web.routes(office))
     # No page of a canister may be at the console's name: it would have the console's origin, and its cookie.
-    console = Router([interface, Route("/{path:path}", _elsewhere)])
+    console = Router(
+        [Mount(PREFIX, routes=[*console_routes(office), *web.routes(office)]), Route("/{path:path}", _elsewhere)]
+    )
     return [Host(CONSOLE_HOST, console), interface], rights
 
 
