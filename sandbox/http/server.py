@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -14,12 +14,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 
 from sandbox.http.answer import Answer
 from sandbox.http.gateway import pages
 from sandbox.http.gateway.gateway import ID_HEADER, Gateway
 from sandbox.http.gateway.web import WebAnswer, WebRequest
+from sandbox.http.observed import Observed
+from sandbox.http.own import Own
 from sandbox.http.worker import Worker
 from sandbox.limits import REQUEST_BODY
 
@@ -28,10 +30,10 @@ _TOO_LARGE = f"The body of a request has at most {REQUEST_BODY} bytes."
 
 
 def application(
-    worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None, own: Sequence[BaseRoute] = ()
+    worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None, own: Own | None = None
 ) -> Starlette:
     """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered. `own`:
-    routes that come before the platform's, and that pages of other origins cannot use."""
+    the sandbox's own interface, which pages of other origins cannot use."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -63,7 +65,11 @@ def application(
         expose_headers=["accept-ranges", "content-length", "content-range", ID_HEADER],
     )
     routes = [Route("/api/{path:path}", endpoint, methods=_METHODS), Route("/{path:path}", page, methods=_METHODS)]
-    return Starlette(routes=[*own, Mount("", routes=routes, middleware=[anybody])], lifespan=lifespan)
+    public = Mount("", routes=routes, middleware=[anybody])
+    if own is None:
+        return Starlette(routes=[public], lifespan=lifespan)
+    seen = Middleware(Observed, seen=own.seen)
+    return Starlette(routes=[*own.routes, public], middleware=[seen], lifespan=lifespan)
 
 
 def _web_request(request: Request, body: bytes) -> WebRequest:

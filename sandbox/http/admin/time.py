@@ -10,6 +10,7 @@ from sandbox.http.answer import Refused
 from sandbox.units import nanoseconds
 
 _MOST = 1 << 63
+_STEPS = 10_000
 
 
 def show_time(desk: Desk, _: model.Nothing) -> model.Time:
@@ -63,6 +64,8 @@ def run(desk: Desk, asked: model.Run) -> model.RoundsDone:
     span, step = span_of(asked.span), None if asked.step is None else span_of(asked.step)
     if step == 0:
         raise Refused(400, "a step is longer than nothing")
+    if step is not None and span > step * _STEPS:
+        raise Refused(400, f"at most {_STEPS:,} steps at once")
     if desk.sandbox.time + span >= _MOST:
         raise Refused(400, "a time has 63 bits")
     rounds = desk.sandbox.run_for(nanoseconds=span, step=None if step is None else step / 10**9)
