@@ -13,6 +13,7 @@ from sandbox.http.admin import web
 from sandbox.http.admin.desk import Desk
 from sandbox.http.admin.operations import PREFIX
 from sandbox.http.admin.rights import CONSOLE_HOST, Rights, token_of
+from sandbox.http.answer import Refused
 from sandbox.http.console.web import console_routes
 from sandbox.http.observed import CONTENT_TYPE, Metrics, Seen, write_access
 from sandbox.http.worker import Worker
@@ -25,6 +26,10 @@ class Own:
     routes: list[BaseRoute]
     rights: Rights
     metrics: Metrics
+
+    async def unknown(self, _: Request, error: Exception) -> Response:
+        """The answer to a path that no route fits, as one with a line break in it."""
+        return web.failure(Refused(404, str(error)))
 
     def seen(self, request: Seen) -> None:
         """Count and log a request."""

@@ -69,7 +69,8 @@ def application(
     if own is None:
         return Starlette(routes=[public], lifespan=lifespan)
     seen = Middleware(Observed, seen=own.seen)
-    return Starlette(routes=[*own.routes, public], middleware=[seen], lifespan=lifespan)
+    unknown = {404: own.unknown}
+    return Starlette(routes=[*own.routes, public], middleware=[seen], lifespan=lifespan, exception_handlers=unknown)
 
 
 def _web_request(request: Request, body: bytes) -> WebRequest:
