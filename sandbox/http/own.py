@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.http.admin import web
 from sandbox.http.admin.desk import Desk
-from sandbox.http.admin.operations import PREFIX
-from sandbox.http.admin.rights import CONSOLE_HOST, Rights, token_of
+from sandbox.http.admin.office import Office, office
+from sandbox.http.admin.rights import CONSOLE_HOST, PREFIX, Rights, token_of
 from sandbox.http.answer import Refused
-from sandbox.http.console.web import console_routes
 from sandbox.http.observed import CONTENT_TYPE, Metrics, Seen, write_access
 from sandbox.http.worker import Worker
 
@@ -29,6 +29,8 @@ class Own:
 
     async def unknown(self, _: Request, error: Exception) -> Response:
         """The answer to a path that no route fits, as one with a line break in it."""
+        from sandbox.http.admin import web
+
         return web.failure(Refused(404, str(error)))
 
     def seen(self, request: Seen) -> None:
@@ -40,20 +42,41 @@ class Own:
 def own_interface(worker: Worker, state: Path, port: int) -> Own:
     """The sandbox's own interface at a port; `state`: the directory with the token."""
     rights, metrics = Rights(token_of(state), port), Metrics()
-    office = web.office(worker, rights)
-    measured = Route("/metrics", web.guarded(office, _measured(office, metrics)), methods=["GET"])
-    routes = [measured, *web.routes(office)]
+    served = office(worker, rights)
     # No page of a canister may be at the console's name: it would have the console's origin, and its cookie.
-    console = Router([Mount(PREFIX, routes=[*console_routes(office), *routes]), Route("/{path:path}", _elsewhere)])
-    return Own([Host(CONSOLE_HOST, console), Mount(PREFIX, routes=routes)], rights, metrics)
+    console = Late(lambda: _console(served, metrics))
+    interface = Mount(PREFIX, Late(lambda: Router(_interface(served, metrics))))
+    return Own([Host(CONSOLE_HOST, console), interface], rights, metrics)
 
 
-def _measured(office: web.Office, metrics: Metrics) -> web.Endpoint:
-    async def endpoint(_: Request) -> Response:
+class Late:
+    """An ASGI application that is made when it is first needed: a server is ready before what few requests need."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)
+
+
+def _console(office: Office, metrics: Metrics) -> ASGIApp:
+    from sandbox.http.console.web import console_routes
+
+    inside = [*console_routes(office), *_interface(office, metrics)]
+    return Router([Mount(PREFIX, routes=inside), Route("/{path:path}", _elsewhere)])
+
+
+def _interface(office: Office, metrics: Metrics) -> list[BaseRoute]:
+    from sandbox.http.admin import web
+
+    async def measured(_: Request) -> Response:
         facts = await office.worker.use(facts_of, office.desk)
         return Response(metrics.exposition(facts), media_type=CONTENT_TYPE)
 
-    return endpoint
+    return [Route("/metrics", web.guarded(office, measured), methods=["GET"]), *web.routes(office)]
 
 
 def facts_of(desk: Desk) -> dict[str, tuple[str, float]]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from sandbox.http.admin import model
-from sandbox.http.admin.operations import OPERATIONS, PREFIX, Operation
+from sandbox.http.admin.operations import OPERATIONS, Operation
+from sandbox.http.admin.rights import PREFIX
 
 _REF: Final = "#/components/schemas/{name}"
 FAILURES: Final = {

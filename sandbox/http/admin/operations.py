@@ -11,8 +11,6 @@ from typing import Any, Final, get_type_hints
 from sandbox.http.admin import canisters, model, snapshots, time
 from sandbox.http.admin.desk import Desk
 
-PREFIX: Final = "/_sandbox"
-
 
 @dataclass(frozen=True)
 class Operation:

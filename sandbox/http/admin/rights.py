@@ -24,6 +24,7 @@ from typing import Final
 
 from sandbox.http.answer import Refused
 
+PREFIX: Final = "/_sandbox"
 TOKEN_FILE: Final = "admin-token"
 CONSOLE_HOST: Final = "console.localhost"
 COOKIE: Final = "canister_sandbox"
@@ -114,7 +115,7 @@ class Rights:
         """An address of the console that is good for one visit."""
         code = secrets.token_urlsafe(24)
         _keep(self._links, code)
-        return f"{self.origin}/_sandbox/enter?code={code}"
+        return f"{self.origin}{PREFIX}/enter?code={code}"
 
     def enter(self, visitor: Visitor, code: str) -> str:
         """The cookie for a browser that comes by a link; `Refused` if it was used or never made."""

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +16,13 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Route
 
 from sandbox.http.admin import model, openapi
-from sandbox.http.admin.desk import Desk
 from sandbox.http.admin.failure import failed
 from sandbox.http.admin.feed import Feed, Line
-from sandbox.http.admin.operations import OPERATIONS, PREFIX, Operation
+from sandbox.http.admin.office import Office
+from sandbox.http.admin.operations import OPERATIONS, Operation
 from sandbox.http.admin.parameters import asked
-from sandbox.http.admin.rights import COOKIE, Rights, Visitor
+from sandbox.http.admin.rights import COOKIE, PREFIX, Visitor
 from sandbox.http.answer import Refused
-from sandbox.http.worker import Worker
 from sandbox.limits import REQUEST_BODY
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -41,28 +39,6 @@ _HEARTBEAT: Final = 0.25
 """Seconds after which a stream looks whether the server ends."""
 _SILENCE: Final = 60
 """Heartbeats after which a stream says that it is there."""
-
-
-@dataclass(frozen=True)
-class Office:
-    """All that the interface stands on."""
-
-    worker: Worker
-    rights: Rights
-    desk: Desk
-    feed: Feed
-
-    async def perform(self, operation: Operation, parameters: model.Asked) -> object:
-        """Carry out an operation in the thread that uses the sandbox."""
-        return await self.worker.use(operation.run, self.desk, parameters, changes=operation.changes)
-
-
-def office(worker: Worker, rights: Rights) -> Office:
-    """Open the interface of a worker that is not started yet."""
-    desk = Desk(worker.replica, worker.saving, lambda: worker.unsaved, worker.save, rights.link)
-    worker.paused = lambda: bool(desk.anchors)
-    worker.before_end = desk.end
-    return Office(worker, rights, desk, Feed(worker.replica.sandbox))
 
 
 def routes(office: Office) -> list[BaseRoute]:

@@ -19,9 +19,10 @@ from sandbox.errors import SandboxError
 from sandbox.http.admin import canisters, model, time
 from sandbox.http.admin.desk import Desk
 from sandbox.http.admin.failure import failed
+from sandbox.http.admin.office import Office
 from sandbox.http.admin.operations import OPERATIONS, Operation
 from sandbox.http.admin.parameters import asked
-from sandbox.http.admin.web import HEADERS, Endpoint, Office, body_of, guarded
+from sandbox.http.admin.web import HEADERS, Endpoint, body_of, guarded
 from sandbox.http.answer import Refused
 from sandbox.http.console import forms, gather, pages
 from sandbox.http.console.canister_page import Outcome, canister
