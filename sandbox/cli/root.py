@@ -34,7 +34,9 @@ COMMANDS = {
         "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
     ),
     "run": LazyCommand("sandbox.cli.time", "run", "Execute rounds until no message and no due timer is left."),
-    "serve": LazyCommand("sandbox.cli.serve", "serve", "Serve the state to agents and tools, as a replica does."),
+    "serve": LazyCommand(
+        "sandbox.cli.serve", "serve", "Serve the state to agents, tools and browsers, as a network does."
+    ),
     "snapshot": LazyCommand(
         "sandbox.cli.snapshot.commands", "snapshot", "Take, load, inspect, compare and manage snapshots of canisters."
     ),

@@ -16,12 +16,15 @@ from pathlib import Path
 import click
 
 from sandbox.api import Sandbox
+from sandbox.http.gateway.domains import Domains
 from sandbox.http.gateway.gateway import Gateway
 from sandbox.http.gateway.trust import verifier
 from sandbox.http.network import install_system
 from sandbox.http.replica import Replica
 from sandbox.http.worker import Worker
 
+DOMAINS = "custom-domains.txt"
+"""The file in the status directory with the domains of canisters, which `icp` writes."""
 INTERFACE = "1"
 """The major version of the interface that is spoken here."""
 _NEEDS = "canister-sandbox-launcher needs starlette and uvicorn: pip install 'canister-sandbox[serve]'"
@@ -69,7 +72,7 @@ def launch(
             status = _status(listening.getsockname()[1], sandbox.root_key)
             replica = Replica(sandbox, time.time_ns)
             worker = Worker(replica)
-            gateway = Gateway(worker, verifier(replica), replica.notices)
+            gateway = Gateway(worker, verifier(replica), replica.notices, Domains(status_dir / DOMAINS))
             run(application(worker, gateway, lambda: _write(status_dir / "status.json", status)), listening)
 
 
@@ -94,7 +97,7 @@ def _status(port: int, root_key: bytes) -> str:
         "gateway_port": port,
         "root_key": root_key.hex(),
         "default_effective_canister_id": None,
-        "supported_features": [],
+        "supported_features": ["custom-domains"],
     }
     return json.dumps(status) + "\n"
 

@@ -120,13 +120,10 @@ def run(app: Starlette, listening: socket.socket) -> None:
     def end(*_: object) -> None:
         server.should_exit = True
 
-    # The server has handlers of its own while it runs, and raises the signal again when it has ended. Who watches
-    # signals by a file descriptor, as the command line does to end at once, must not hear of them meanwhile.
+    # The server has handlers of its own while it runs, and raises the signal again when it has ended.
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    woken = signal.set_wakeup_fd(-1)
     try:
         server.run(sockets=[listening])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)

@@ -155,7 +155,7 @@ def counter() -> Canister:
 
 
 def test_what_is_missing_is_rejected_by_name(counter: Canister) -> None:
-    missing = README.partition("Not yet.")[2].partition("the HTTP interface")[0]
+    missing = README.partition("Not yet.")[2].partition("with the reason")[0]
     names = re.findall(r"`(\w+)`", missing)
     assert len(names) >= 4
     for name in names:

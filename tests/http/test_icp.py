@@ -128,6 +128,20 @@ def test_a_user_has_cycles_and_icp_to_send(run: Run) -> None:
     assert "Transferred 1.00000000 ICP" in run("token", "transfer", "1", "2vxsx-fae")
 
 
+def test_a_user_lets_others_spend(run: Run) -> None:
+    for token in ("icp", "um5iw-rqaaa-aaaaq-qaaba-cai"):
+        run("token", token, "approve", "5", "aaaaa-aa")
+        assert "5.0" in run("token", token, "allowance", "aaaaa-aa")
+
+
+def test_a_user_turns_icp_into_cycles_and_canisters(run: Run) -> None:
+    assert "Minted 7_999_900_000_000 cycles" in run("cycles", "mint", "--icp", "2")
+    assert "Minted 3_000_000_000_000 cycles" in run("cycles", "mint", "--cycles", "3t")
+    made = re.search(r"Created canister with ID (\S+)", run("canister", "create", "--detached", "--with-icp", "1"))
+    assert made
+    assert "Running" in run("canister", "status", made[1])
+
+
 def test_icp_starts_and_stops_a_network_through_the_launcher(tmp_path: Path) -> None:
     own = Icp.make(tmp_path / "own")
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -27,8 +27,10 @@ networks:
 """
 
 
-def block(language: str) -> str:
-    [found] = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def block(language: str, word: str) -> str:
+    """The block of this language that has this word."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    [found] = [block for block in blocks if word in block]
     assert isinstance(found, str)
     return found
 
@@ -50,7 +52,7 @@ def test_icp(tmp_path: Path) -> None:
     path = os.pathsep.join([str(icp.binary.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {"HOME": str(tmp_path), "ICP_HOME": str(tmp_path / "icp"), "DO_NOT_TRACK": "1", "PATH": path}
     try:
-        printed = run(["bash", "-ec", block("bash")], icp.project, **own)
+        printed = run(["bash", "-ec", block("bash", "icp ")], icp.project, **own)
     except AssertionError:
         icp("network", "stop")
         raise
@@ -65,5 +67,16 @@ def test_agent(tmp_path: Path) -> None:
     modules = npm(*AGENTS.items())
     with served(tmp_path / "state") as server:
         (tmp_path / "node_modules").symlink_to(modules / "node_modules")
-        (tmp_path / "call.mjs").write_text(block("js").replace("http://127.0.0.1:8000", server.url))
+        (tmp_path / "call.mjs").write_text(block("js", "HttpAgent").replace("http://127.0.0.1:8000", server.url))
         assert run(["node", "call.mjs"], tmp_path) == "1n\n"
+
+
+def test_browser(tmp_path: Path) -> None:
+    (tmp_path / "site.wasm.gz").write_bytes((FIXTURES / "site_rs.wasm.gz").read_bytes())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    typed = block("bash", "maintenance").replace("8000", port).replace("serve &", f"serve --port {port} &")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    printed = run(["bash", "-emc", typed], tmp_path, PATH=path)
+    assert "<h1>Site</h1>" in printed
+    assert re.search(r"is under maintenance until \S+Z: We bring back the orders of yesterday\.", printed)

@@ -12,7 +12,7 @@ from sandbox.errors import PrincipalError
 from sandbox.http.gateway.web import WebRequest
 from sandbox.principal import Principal
 
-_HOME = ".localhost"
+HOME = ".localhost"
 _RAW = ".raw"
 _PARAMETER = "canisterId"
 
@@ -46,8 +46,8 @@ def _referred(referer: str) -> tuple[Address | None, ...]:
 
 def _of_host(host: str) -> Address | None:
     name = host.lower().rsplit("@")[-1].partition(":")[0].rstrip(".")
-    if name.endswith(_HOME):
-        label = name.removesuffix(_HOME)
+    if name.endswith(HOME):
+        label = name.removesuffix(HOME)
         return Address(label.removesuffix(_RAW), label.endswith(_RAW)) if label else None
     label, _, rest = name.partition(".")
     return None if _principal(label) is None else Address(label, f".{rest}.".startswith(f"{_RAW}."))

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from sandbox.errors import Reject, RequestTooLarge, SandboxError
 from sandbox.http.answer import Refused
 from sandbox.http.gateway import body, maintenance, pages
-from sandbox.http.gateway.address import Address, address_of
+from sandbox.http.gateway.address import HOME, Address, address_of
+from sandbox.http.gateway.domains import Domains
 from sandbox.http.gateway.messages import BadResponse, Response, query_argument, read_response, update_argument
 from sandbox.http.gateway.pages import NoPage
 from sandbox.http.gateway.verification.failure import Unverified
@@ -55,10 +56,13 @@ it."""
 
 class Gateway:
     """Answers requests for the pages of canisters. `verify`: None if responses are not verified; `notices`: which of
-    the canisters are under maintenance."""
+    the canisters are under maintenance; `domains`: other hosts of canisters."""
 
-    def __init__(self, canisters: Canisters, verify: Verify | None, notices: Notices) -> None:
+    def __init__(
+        self, canisters: Canisters, verify: Verify | None, notices: Notices, domains: Domains | None = None
+    ) -> None:
         self._canisters = canisters
+        self._domains = domains
         self._verify = verify
         self._notices = notices
 
@@ -76,9 +80,7 @@ class Gateway:
             return pages.answer(pages.failed(str(error)), request)
 
     async def _visit_or_notice(self, address: Address, request: WebRequest) -> WebAnswer:
-        canister_id = address.canister_id or self._canisters.named(address.canister)
-        if canister_id is None:
-            raise NoPage(pages.unknown_name(address.canister))
+        canister_id = address.canister_id or self._named(address.canister)
         notice, now = self._notices.of(canister_id), self._notices.clock()
         if request.path == maintenance.WHERE:
             return maintenance.facts(notice, now)
@@ -89,6 +91,14 @@ class Gateway:
         if notice is None:
             return answer
         return replace(answer, headers=(*answer.headers, maintenance.banner(notice, now)))
+
+    def _named(self, name: str) -> Principal:
+        named = self._canisters.named(name)
+        if named is None and self._domains is not None:
+            named = self._domains.canister(name + HOME)
+        if named is None:
+            raise NoPage(pages.unknown_name(name))
+        return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ class _Visit:
         if response.status == 206 and not any(request.header(name) for name in _RANGES):
             total = body.beginning(response).total
             kept = tuple((name, value) for name, value in headers if name.lower() != "content-range")
-            rest = self._watched(body.whole(self._again, request, response))
+            rest = b"" if request.method == "HEAD" else self._watched(body.whole(self._again, request, response))
             return WebAnswer(200, (*kept, ("content-length", str(total))), rest)
         if not 200 <= response.status <= 599:
             raise BadResponse(f"its status code {response.status} is none of an answer")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from sandbox import Principal
 from sandbox.http.gateway.address import Address, address_of
+from sandbox.http.gateway.domains import Domains
 from sandbox.http.gateway.web import WebRequest
 
 ID = "rwlgt-iiaaa-aaaaa-aaaaa-cai"
@@ -29,6 +33,17 @@ ID = "rwlgt-iiaaa-aaaaa-aaaaa-cai"
 )
 def test_the_host_names_a_canister(host: str, address: Address | None) -> None:
     assert address_of(WebRequest("GET", "/", (("host", host),))) == address
+
+
+def test_domains_of_a_file_name_canisters(tmp_path: Path) -> None:
+    file = tmp_path / "custom-domains.txt"
+    domains = Domains(file)
+    assert domains.canister("site.local.localhost") is None
+    file.write_text(f"site.local.localhost:{ID}\nbad.local.localhost:nothing\n\nno line\n")
+    assert domains.canister("site.local.localhost") == Principal.from_text(ID)
+    assert [domains.canister(domain) for domain in ("bad.local.localhost", "local.localhost", "")] == [None] * 3
+    file.write_text("")
+    assert domains.canister("site.local.localhost") is None
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ document.getElementById("size").textContent = `${bytes.length} bytes, last ${byt
 """
 PROJECT = """\
 canisters:
-  - {{name: counter, build: {{steps: [{{type: pre-built, path: {path}}}]}}}}
+  - {{name: counter, build: {{steps: [{{type: pre-built, path: {wasm}/counter.enhanced.wasm}}]}}}}
+  - {{name: site, build: {{steps: [{{type: pre-built, path: {wasm}/site_rs.wasm.gz}}]}}}}
 networks:
   - {{name: local, mode: managed, gateway: {{port: {port}}}}}
 """
@@ -115,16 +116,20 @@ def test_the_candid_ui_of_a_deployed_canister_calls_it(tmp_path: Path) -> None:
     icp = Icp.make(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (icp.project / "icp.yaml").write_text(PROJECT.format(path=FIXTURES / "counter.enhanced.wasm", port=port))
+    (icp.project / "icp.yaml").write_text(PROJECT.format(wasm=FIXTURES, port=port))
     launcher = Path(sys.executable).with_name("canister-sandbox-launcher")
     icp("network", "start", "-d", ICP_CLI_NETWORK_LAUNCHER_PATH=str(launcher))
     try:
-        interface = re.search(r"http://\S+/\?id=\S+", icp("deploy"))
+        printed = icp("deploy")
+        interface = re.search(r"http://\S+/\?id=\S+", printed)
         assert interface
+        assert f"http://site.local.localhost:{port}" in printed
         ready = "document.getElementById('inc')?.querySelector('button')"
         click = "(document.getElementById('inc').querySelector('button').click(), true)"
         result = "document.getElementById('inc').innerText.match(/\\(1\\)/)?.[0]"
         assert browse(interface[0], ready, click, result).values == [True, "(1)"]
         assert "(1 : nat)" in icp("canister", "call", "counter", "get", "()")
+        seen = browse(f"http://site.local.localhost:{port}/", "document.querySelector('h1')", "document.title")
+        assert seen.values == ["Site"]
     finally:
         icp("network", "stop")

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from sandbox.candid import Func, encode
+from sandbox.candid import Func
 from tests.conftest import fixture, guest
-from tests.http.gateway.visitor import Page, Visitor
+from tests.http.gateway.visitor import Page, Visitor, response
 
 BIG = bytes(at % 251 for at in range(5_000_000))
 
@@ -43,17 +43,6 @@ def answering(reply: bytes) -> bytes:
         (data (i32.const 8) "{escaped}")
         """
     )
-
-
-def response(status: int = 200, headers: tuple[tuple[str, str], ...] = (), body: bytes = b"", **more: object) -> bytes:
-    """The reply with these fields."""
-    kinds = {"streaming_strategy": STRATEGY}
-    others = "".join(f"{name} : {kinds[name]};" for name in more)
-    kind = f"record {{ status_code : nat16; headers : vec record {{ text; text }}; body : blob; {others} }}"
-    return encode(f"({kind})", [{"status_code": status, "headers": headers, "body": body, **more}])
-
-
-STRATEGY = "opt variant { Callback : record { callback : func (nat) -> () query; token : nat } }"
 
 
 def raw(reply: bytes) -> Page:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from sandbox import Principal, Sandbox
+from sandbox.candid import encode
 from sandbox.errors import Reject
 from sandbox.http.gateway.gateway import Gateway
 from sandbox.http.gateway.trust import verifier
@@ -68,3 +69,14 @@ class Visitor:
         answer: WebAnswer = await self.gateway.handle(request)
         body = answer.body if isinstance(answer.body, bytes) else b"".join([piece async for piece in answer.body])
         return Page(answer.status, answer.headers, body)
+
+
+def response(status: int = 200, headers: tuple[tuple[str, str], ...] = (), body: bytes = b"", **more: object) -> bytes:
+    """The reply with these fields."""
+    kinds = {"streaming_strategy": STRATEGY}
+    others = "".join(f"{name} : {kinds[name]};" for name in more)
+    kind = f"record {{ status_code : nat16; headers : vec record {{ text; text }}; body : blob; {others} }}"
+    return encode(f"({kind})", [{"status_code": status, "headers": headers, "body": body, **more}])
+
+
+STRATEGY = "opt variant { Callback : record { callback : func (nat) -> () query; token : nat } }"
