@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,17 +17,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from sandbox.http.answer import Answer
+from sandbox.http.answer import Refused, of_error
+from sandbox.http.body import received
 from sandbox.http.gateway import pages
 from sandbox.http.gateway.gateway import ID_HEADER, Gateway
+from sandbox.http.gateway.pages import Problem
 from sandbox.http.gateway.web import WebAnswer, WebRequest
 from sandbox.http.observed import Observed
 from sandbox.http.own import Own
 from sandbox.http.worker import Worker
-from sandbox.limits import REQUEST_BODY
 
+_CONNECTIONS: Final = 1_000
+"""At once; further ones are answered with 503."""
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_TOO_LARGE = f"The body of a request has at most {REQUEST_BODY} bytes."
 
 
 def application(
@@ -43,19 +46,19 @@ def application(
         await worker.stop()
 
     async def endpoint(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            answer = Answer(413, body=_TOO_LARGE.encode())
-        else:
-            answer = await worker.handle(request.method, request.url.path, body)
+        try:
+            answer = await worker.handle(request.method, request.url.path, await received(request))
+        except Refused as refused:
+            answer = of_error(refused)
         return Response(answer.body, answer.status, media_type=answer.content_type)
 
     async def page(request: Request) -> Response:
-        body = await _body(request)
-        asked = _web_request(request, body or b"")
-        if body is None:
-            return _response(pages.answer(pages.too_large(_TOO_LARGE), asked))
-        return _response(await gateway.handle(asked))
+        try:
+            return _response(await gateway.handle(_web_request(request, await received(request))))
+        except Refused as refused:
+            title = "The request is too large" if refused.status == 413 else "The request did not come in time"
+            problem = Problem(refused.status, title, str(refused))
+            return _response(pages.answer(problem, _web_request(request, b"")))
 
     anybody = Middleware(
         CORSMiddleware,
@@ -88,17 +91,6 @@ def _response(answer: WebAnswer) -> Response:
     return response
 
 
-async def _body(request: Request) -> bytes | None:
-    """The body of a request; None if it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > REQUEST_BODY:
-            return None
-        parts.append(part)
-    return b"".join(parts)
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes any free one. `OSError` if it cannot.
 
@@ -113,7 +105,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(app: Starlette, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way, for some seconds, and return."""
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=15)
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="on", limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=15
+    )
     server = uvicorn.Server(config)
     app.state.ending = lambda: server.should_exit
 

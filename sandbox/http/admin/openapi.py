@@ -18,6 +18,7 @@ FAILURES: Final = {
     401: "The token is missing or wrong.",
     403: "The request comes from another machine, another origin, or by another name of this one.",
     404: "There is no such canister, snapshot, anchor or profile.",
+    408: "The body did not come in time.",
     409: "The platform or the state rejects it.",
     413: "The body is too large.",
     503: "The sandbox is executing something else, and this waited too long.",

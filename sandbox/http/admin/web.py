@@ -23,7 +23,7 @@ from sandbox.http.admin.operations import OPERATIONS, Operation
 from sandbox.http.admin.parameters import asked
 from sandbox.http.admin.rights import COOKIE, PREFIX, Visitor
 from sandbox.http.answer import Refused
-from sandbox.limits import REQUEST_BODY
+from sandbox.http.body import received
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 HEADERS: Final = {
@@ -102,7 +102,7 @@ def _endpoint(office: Office, operation: Operation) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         query = request.query_params.multi_items()
         if operation.file is None:
-            parameters = asked(operation, request.path_params, query, await body_of(request))
+            parameters = asked(operation, request.path_params, query, await received(request))
             return answered(await office.perform(operation, parameters))
         folder = await office.worker.use(office.desk.temporary)
         try:
@@ -113,17 +113,6 @@ def _endpoint(office: Office, operation: Operation) -> Endpoint:
             shutil.rmtree(folder, ignore_errors=True)
 
     return endpoint
-
-
-async def body_of(request: Request) -> bytes:
-    """The body of a request; `Refused` with 413 if it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > REQUEST_BODY:
-            raise Refused(413, f"the body of a request has at most {REQUEST_BODY} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def _received(request: Request, file: Path) -> Path:

@@ -22,8 +22,9 @@ from sandbox.http.admin.failure import failed
 from sandbox.http.admin.office import Office
 from sandbox.http.admin.operations import OPERATIONS, Operation
 from sandbox.http.admin.parameters import asked
-from sandbox.http.admin.web import HEADERS, Endpoint, body_of, guarded
+from sandbox.http.admin.web import HEADERS, Endpoint, guarded
 from sandbox.http.answer import Refused
+from sandbox.http.body import received
 from sandbox.http.console import forms, gather, pages
 from sandbox.http.console.canister_page import Outcome, canister
 from sandbox.http.console.parts import ROOT, Note
@@ -201,7 +202,7 @@ def _said(operation: Operation, answer: object) -> str:
 
 async def _filled(request: Request) -> dict[str, str]:
     """What was filled in: a form in the encoding of URLs."""
-    body = await body_of(request)
+    body = await received(request)
     try:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=500))
     except ValueError as error:
