@@ -13,8 +13,6 @@ from tests.http.admin.conftest import filled
 from tests.http.admin.owner import Owner
 from tests.http.served import served
 
-PERSON = {"name": "Ada", "email": "ada@example.org"}
-
 
 def call(owner: Owner, canister: str, method: str, **more: Any) -> Any:
     return owner.done("POST", f"/canisters/{canister}/call", {"method": method, **more})
@@ -30,7 +28,8 @@ def test_canisters_are_listed_with_what_they_are(owner: Owner) -> None:
 
 def test_a_call_is_made_in_candid_or_in_json_and_answered_in_both(owner: Owner) -> None:
     methods = {one["name"]: one for one in owner.done("GET", "/canisters/people/interface")["methods"]}
-    assert methods["size"]["kind"] == "query" if "size" in methods else methods
+    assert (methods["size"]["kind"], methods["add"]["kind"]) == ("query", "update")
+    assert methods["list"]["args"] == ["nat", "nat"]
     before = int(call(owner, "c", "get")["values"][0])
     assert call(owner, "c", "inc")["kind"] == "update"
     answer = call(owner, "c", "get")
@@ -136,9 +135,16 @@ def test_a_snapshot_file_goes_out_and_comes_back(owner: Owner) -> None:
 
 
 def test_a_difference_has_the_entries_that_changed(owner: Owner) -> None:
-    owner.done("POST", "/canisters/people/snapshots", {"label": "people before", "via_hooks": True})
-    interface = owner.done("GET", "/canisters/people/interface")
-    assert interface["methods"]
+    before = owner.done("POST", "/canisters/people/snapshots", {"label": "empty", "via_hooks": True})
+    person = {"name": "Ada", "email": "ada@example.org", "age": 36, "tags": ["first"]}
+    assert call(owner, "people", "add", values=[person])["reject"] is None
+    after = owner.done("POST", "/canisters/people/snapshots", {"label": "with Ada", "via_hooks": True})
+    difference = owner.done("GET", f"/diff?old={before['id']}&new={after['id']}")
+    entries = [entry for structure in difference["structures"] for entry in structure["entries"]]
+    assert any("ada@example.org" in (entry["after"] or "") for entry in entries), difference
+    assert not any("ada@example.org" in (entry["before"] or "") for entry in entries)
+    for one in (before, after):
+        owner.done("DELETE", f"/snapshots/{one['id']}")
 
 
 def test_no_file_of_the_machine_is_read(owner: Owner) -> None:
