@@ -9,7 +9,7 @@ from html import escape
 from typing import TypeAlias
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_VOID = frozenset({"br", "img", "meta"})
+_VOID = frozenset({"br", "img", "input", "link", "meta"})
 
 
 @dataclass(frozen=True, slots=True)

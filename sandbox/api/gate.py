@@ -56,6 +56,12 @@ class Gate:
         """Whether the sandbox belongs to the process from which this one was forked."""
         return self._process is not None
 
+    @property
+    def used_elsewhere(self) -> bool:
+        """Whether another thread is inside."""
+        owner = self.claim.get(_OWNER, _NOBODY)
+        return owner not in (_NOBODY, get_ident()) and _runs_here(owner)
+
     def disown(self, process: int) -> None:
         """Refuse every thread of this process from now on."""
         self._process = process

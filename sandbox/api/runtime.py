@@ -12,6 +12,7 @@ from sandbox.api.creation import canister_index
 from sandbox.api.gate import Gate, exclusive
 from sandbox.api.identity import Sender, identity, sender_principal
 from sandbox.api.names import Names, problem_with
+from sandbox.api.turn import Turn
 from sandbox.canister.instances import InstanceCache
 from sandbox.canister.profiling import Profiler
 from sandbox.errors import CallRejected, StateError
@@ -73,6 +74,10 @@ class SubnetRuntime:
         self.on_step: OnStep | None = None
         """Called after every input, also one that failed, with the environment that carried it out."""
         self.instances = InstanceCache()
+        self.turn: Turn | None = None
+        """Shared with a thread that queries beside the one that is inside the gate; None if there is none."""
+        self._beside = InstanceCache()
+        self._deleted: frozenset[Principal] = frozenset()
         self.directory = directory
         self._state = Subnet(pool=pool, time=GENESIS)
         self._hash = StateHash()
@@ -86,8 +91,10 @@ class SubnetRuntime:
 
     @property
     def subnet(self) -> Subnet:
-        """The subnet, after interrupted changes have been taken back."""
-        self.attempts.settle()
+        """The subnet, after interrupted changes have been taken back. Beside a thread that is inside the gate, it may
+        only be read, and for more than one field with the `turn`."""
+        if not self.gate.used_elsewhere:
+            self.attempts.settle()
         return self._state
 
     @property
@@ -152,6 +159,7 @@ class SubnetRuntime:
             if self.attempts.watcher is not None:
                 self.attempts.watcher.close()
             self.instances.clear()
+            self._beside.clear()
             self._state.canisters.clear()
             if self.directory is not None:
                 self.directory.close()
@@ -229,6 +237,16 @@ class SubnetRuntime:
         result: CallResult = self.perform(Query(canister_id, method, arg, sender_principal(sender)))
         return result
 
+    def query_beside(self, call: Query) -> CallResult:
+        """Execute a query call in a thread that holds the `turn`, while another one is inside the gate and executes a
+        message. The query sees what was committed last, at the time of that, with instances of its own."""
+        subnet = self._state
+        if subnet.deleted is not self._deleted:
+            self._beside.clear()
+            self._deleted = subnet.deleted
+        result: CallResult = perform(ExecutionEnvironment(subnet, self._beside, self.on_log), call)
+        return result
+
     @whole
     def query_snapshot(self, snapshot: SnapshotState, method: str, arg: bytes, sender: Sender = None) -> CallResult:
         """Execute a query call on the state that a snapshot holds; nothing changes."""
@@ -266,7 +284,8 @@ class SubnetRuntime:
     def environment(self) -> ExecutionEnvironment:
         """The environment in which the subnet executes messages."""
         hooks = _NO_HOOKS if self.http is None else Hooks(http=self.http)
-        return ExecutionEnvironment(self.subnet, self.instances, self.on_log, hooks)
+        given = None if self.turn is None else self.turn.given
+        return ExecutionEnvironment(self.subnet, self.instances, self.on_log, hooks, given=given)
 
     @exclusive
     def management_context(self, caller: Principal) -> ManagementContext:

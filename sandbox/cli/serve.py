@@ -52,24 +52,22 @@ _NEEDS = "serve needs starlette and uvicorn: pip install 'canister-sandbox[serve
     help="Whether pages of canisters are verified by their certificates, as other networks do. Those at "
     "CANISTER.raw.localhost never are.",
 )
+@click.option("--log-json", is_flag=True, help="Write every request to standard error, as a JSON object a line.")
 @with_app
-def serve(
-    app: App,
-    host: str,
-    port: int,
-    port_file: Path | None,
-    saving: str,
-    system: bool | None,
-    verify_responses: bool,
-) -> None:
+def serve(app: App, host: str, port: int, port_file: Path | None, **options: Any) -> None:
     """Serve the state to agents, tools and browsers, as a network does.
 
     Pages of canisters are at http://CANISTER.localhost:PORT/, by id or name, and at /?canisterId=ID. It ends with
     Ctrl-C. Time follows the clock, and timers run. The interface is that of the platform (/api/v2/status and so on),
     which has no secret: whoever reaches the port can call the canisters and create new ones. Certificates are signed
     with the root key of this state, which agents fetch from /api/v2/status.
+
+    The sandbox's own interface (/_sandbox/) and its console are for programs and the browser of this machine that know
+    the token in STATE/admin-token, or the address of the console, which is printed and good for one visit.
     """
     try:
+        from sandbox.http.observed import log_json
+        from sandbox.http.own import own_interface
         from sandbox.http.server import application, listen, run
     except ImportError:
         raise Misuse(_NEEDS) from None
@@ -81,21 +79,23 @@ def serve(
             raise Misuse(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
         with listening:
             bound: Any = listening.getsockname()
-            root_key = session.sandbox.root_key
-            if system or (system is None and not session.sandbox.canisters()):
+            if options["system"] or (options["system"] is None and not session.sandbox.canisters()):
                 _install_system(session.sandbox)
 
             def ready() -> None:
-                _announce(app, host, bound[1], root_key)
+                _announce(app, host, bound[1], session.sandbox.root_key, own.rights.link())
                 if port_file is not None:
                     _write(port_file, bound[1])
 
             replica = Replica(session.sandbox, time.time_ns)
-            worker = Worker(replica, saving)
-            gateway = Gateway(worker, verifier(replica) if verify_responses else None, replica.notices)
+            worker = Worker(replica, options["saving"])
+            gateway = Gateway(worker, verifier(replica) if options["verify_responses"] else None, replica.notices)
+            own = own_interface(worker, app.state, bound[1])
+            if options["log_json"]:
+                log_json()
             app.quiet()
             with released():
-                run(application(worker, gateway, ready), listening)
+                run(application(worker, gateway, ready, own), listening)
 
 
 def _install_system(sandbox: Sandbox) -> None:
@@ -103,10 +103,15 @@ def _install_system(sandbox: Sandbox) -> None:
         _warn(f"there is no {taken.name}: another canister has its id, {taken.canister_id}")
 
 
-def _announce(app: App, host: str, port: int, root_key: bytes) -> None:
+def _announce(app: App, host: str, port: int, root_key: bytes, console: str) -> None:
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    facts = {"url": where, "port": port, "root_key": root_key}
-    app.emit(facts, Text.assemble(("serving ", "green"), where), Text(f"root key {root_key.hex()}", "dim"))
+    facts = {"url": where, "port": port, "root_key": root_key, "console": console}
+    app.emit(
+        facts,
+        Text.assemble(("serving ", "green"), where),
+        Text.assemble(("console ", "green"), console, (" (good for one visit)", "dim")),
+        Text(f"root key {root_key.hex()}", "dim"),
+    )
     if not _loopback(host):
         _warn(f"{host} is reachable from other machines, and everybody who reaches it can use the canisters")
 

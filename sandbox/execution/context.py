@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from sandbox import limits
@@ -33,13 +34,15 @@ _CHARGED = int(U | RQ | RY | RT | C | T)
 
 @dataclass(slots=True)
 class ExecutionEnvironment:
-    """The one writer of a subnet. `on_log` is called with each text that a canister prints; `printed` collects them."""
+    """The one writer of a subnet. `on_log` is called with each text that a canister prints; `printed` collects them;
+    `given` is entered while a message runs that changes nothing before its end, for who reads the subnet beside it."""
 
     subnet: Subnet
     instances: InstanceCache
     on_log: Callable[[Principal, str], None] | None = None
     hooks: Hooks = field(default_factory=Hooks)
     printed: list[str] = field(default_factory=list)
+    given: Callable[[], AbstractContextManager[None]] | None = None
     _printed_bytes: int = 0
     executed: int = 0
     """Instructions executed so far."""
@@ -123,7 +126,11 @@ class ExecutionEnvironment:
         heap_limit: int = 0,
     ) -> Executed:
         """Run an entry point of an instance; instructions and logs are collected, nothing is committed."""
-        outcome = run(live, entry, execution, limit, heap_limit)
+        if self.given is None or execution.certificate is not None:  # making a certificate reads the subnet
+            outcome = run(live, entry, execution, limit, heap_limit)
+        else:
+            with self.given():
+                outcome = run(live, entry, execution, limit, heap_limit)
         self.executed += outcome.instructions
         if execution.logs:
             self.collect(execution)

@@ -68,14 +68,15 @@ class Replica:
         directory = runtime_of(sandbox).directory
         self.notices = Notices(None if directory is None else directory.path)
         self._clock = clock
-        self._ahead = max(0, sandbox.time - clock())
+        self.ahead = max(0, sandbox.time - clock())
+        """Nanoseconds by which the sandbox's time is ahead of the clock."""
         self._node = runtime_of(sandbox).subnet.node_key
         self._root_key, self._subnet_id = sandbox.root_key, sandbox.subnet_id
 
     @property
     def trust(self) -> Trust:
         """What requests are checked against now."""
-        return Trust(self._clock() + self._ahead, self._root_key, self._subnet_id)
+        return Trust(self._clock() + self.ahead, self._root_key, self._subnet_id)
 
     def status(self) -> Answer:
         """Answer `/api/v2/status`."""
@@ -89,9 +90,22 @@ class Replica:
 
     def advance(self) -> None:
         """Let the sandbox's time follow the clock."""
-        now = self._clock() + self._ahead
+        now = self._clock() + self.ahead
         if now > self.sandbox.time:
             self.sandbox.set_time(now)
+
+    def travel(self, time: int) -> None:
+        """Move the sandbox's time forward, and let it follow the clock from there."""
+        self.sandbox.set_time(time)
+        self.arrived()
+
+    def arrived(self) -> None:
+        """Let the sandbox's time, which was moved forward, follow the clock from where it is."""
+        self.follow(max(self.ahead, self.sandbox.time - self._clock()))
+
+    def follow(self, ahead: int) -> None:
+        """Let the sandbox's time follow the clock from now on, this much ahead of it."""
+        self.ahead = ahead
 
     def submit(self, work: CallWork) -> Answer | None:
         """Take in a call; the answer if there is one already, that it is refused or, without `waits`, accepted."""
@@ -119,28 +133,29 @@ class Replica:
         return Reject(RejectCode.SYS_TRANSIENT, notice.text())
 
     def query(self, work: QueryWork) -> Answer:
-        """Answer a query call, signed by the node."""
-        self.advance()
+        """Answer a query call, signed by the node; also beside a message that runs, see `SubnetRuntime.turn`."""
         call, envelope = work.call, work.envelope
         asked = Query(call.canister_id, call.method, call.arg, envelope.sender, call.sender_info)
         reject, reply = self._closed(call.canister_id, envelope.sender), None
         if reject is None:
-            result: CallResult = runtime_of(self.sandbox).perform(asked)
+            result = self._query(asked)
             reject, reply = result.reject, result.reply
         if reject is None:
             answer: dict[str, Any] = {"status": "replied", "reply": {"arg": reply}}
         else:
             answer = {"status": "rejected", **fields_of(reject)}
-        signature = self._node.sign_query_response(answer, envelope.request_id, self.sandbox.time)
+        signature = self._node.sign_query_response(answer, envelope.request_id, self.trust.now)
         return in_cbor({**answer, "signatures": [signature]})
 
     def ask(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
-        """Make a query call of the anonymous user, for the gateway."""
-        self.advance()
-        result = self.sandbox.query(canister_id, method, arg, Principal.anonymous())
+        """Make a query call of the anonymous user, for the gateway; as `query`."""
+        result = self._query(Query(canister_id, method, arg, Principal.anonymous()))
         answer = result.reply if result.reject is None else result.reject
         assert answer is not None
         return answer
+
+    def _query(self, call: Query) -> CallResult:
+        return runtime_of(self.sandbox).query_beside(call)
 
     def named(self, name: str) -> Principal | None:
         """The canister of this name, in any case of its letters, as in an address."""

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -14,21 +15,28 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
-from sandbox.http.answer import Answer
+from sandbox.http.answer import Refused, of_error
+from sandbox.http.body import received
 from sandbox.http.gateway import pages
 from sandbox.http.gateway.gateway import ID_HEADER, Gateway
+from sandbox.http.gateway.pages import Problem
 from sandbox.http.gateway.web import WebAnswer, WebRequest
+from sandbox.http.observed import Observed
+from sandbox.http.own import Own
 from sandbox.http.worker import Worker
-from sandbox.limits import REQUEST_BODY
 
+_CONNECTIONS: Final = 1_000
+"""At once; further ones are answered with 503."""
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_TOO_LARGE = f"The body of a request has at most {REQUEST_BODY} bytes."
 
 
-def application(worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None) -> Starlette:
-    """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered."""
+def application(
+    worker: Worker, gateway: Gateway, ready: Callable[[], None] = lambda: None, own: Own | None = None
+) -> Starlette:
+    """Return the ASGI application; it starts and stops the worker. `ready` is called when requests are answered. `own`:
+    the sandbox's own interface, which pages of other origins cannot use."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -38,19 +46,19 @@ def application(worker: Worker, gateway: Gateway, ready: Callable[[], None] = la
         await worker.stop()
 
     async def endpoint(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            answer = Answer(413, body=_TOO_LARGE.encode())
-        else:
-            answer = await worker.handle(request.method, request.url.path, body)
+        try:
+            answer = await worker.handle(request.method, request.url.path, await received(request))
+        except Refused as refused:
+            answer = of_error(refused)
         return Response(answer.body, answer.status, media_type=answer.content_type)
 
     async def page(request: Request) -> Response:
-        body = await _body(request)
-        asked = _web_request(request, body or b"")
-        if body is None:
-            return _response(pages.answer(pages.too_large(_TOO_LARGE), asked))
-        return _response(await gateway.handle(asked))
+        try:
+            return _response(await gateway.handle(_web_request(request, await received(request))))
+        except Refused as refused:
+            title = "The request is too large" if refused.status == 413 else "The request did not come in time"
+            problem = Problem(refused.status, title, str(refused))
+            return _response(pages.answer(problem, _web_request(request, b"")))
 
     anybody = Middleware(
         CORSMiddleware,
@@ -60,7 +68,12 @@ def application(worker: Worker, gateway: Gateway, ready: Callable[[], None] = la
         expose_headers=["accept-ranges", "content-length", "content-range", ID_HEADER],
     )
     routes = [Route("/api/{path:path}", endpoint, methods=_METHODS), Route("/{path:path}", page, methods=_METHODS)]
-    return Starlette(routes=routes, middleware=[anybody], lifespan=lifespan)
+    public = Mount("", routes=routes, middleware=[anybody])
+    if own is None:
+        return Starlette(routes=[public], lifespan=lifespan)
+    seen = Middleware(Observed, seen=own.seen)
+    unknown = {404: own.unknown}
+    return Starlette(routes=[*own.routes, public], middleware=[seen], lifespan=lifespan, exception_handlers=unknown)
 
 
 def _web_request(request: Request, body: bytes) -> WebRequest:
@@ -78,17 +91,6 @@ def _response(answer: WebAnswer) -> Response:
     return response
 
 
-async def _body(request: Request) -> bytes | None:
-    """The body of a request; None if it is too large."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > REQUEST_BODY:
-            return None
-        parts.append(part)
-    return b"".join(parts)
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes any free one. `OSError` if it cannot.
 
@@ -103,8 +105,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(app: Starlette, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way, for some seconds, and return."""
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=15)
+    config = uvicorn.Config(
+        app, log_level="warning", lifespan="on", limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=15
+    )
     server = uvicorn.Server(config)
+    app.state.ending = lambda: server.should_exit
 
     def end(*_: object) -> None:
         server.should_exit = True

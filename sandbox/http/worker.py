@@ -1,7 +1,9 @@
-"""The one thread that uses the sandbox, and what waits for it.
+"""The thread that uses the sandbox, the one that queries it, and what waits for them.
 
-A message of a canister may run for minutes. Meanwhile calls answer 202 after `Patience.call`, queries 503 after
-`Patience.query`, and `read_state` reads the last view that was signed: its certificate is older, and still valid.
+A message of a canister may run for minutes. Meanwhile calls answer 202 after `Patience.call`, queries are answered from
+what was committed last, and `read_state` reads the last view that was signed: its certificate is older, and still
+valid. Where something else takes long, such as an installation or another query, queries answer 503 after
+`Patience.query`.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from sandbox.api import runtime_of
+from sandbox.api.turn import Turn
 from sandbox.engine.shutdown import interrupt
 from sandbox.errors import Reject, SandboxError
 from sandbox.execution.ingress import KEPT
@@ -56,21 +60,39 @@ class Worker:
         self._saving = saving
         self._patience = patience or Patience()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
+        self._queries = ThreadPoolExecutor(1, thread_name_prefix="queries")
+        self._turn = Turn()
+        self.paused: Callable[[], bool] = lambda: False
+        """Whether nothing is to be saved now."""
+        self.before_end: Callable[[], None] = lambda: None
+        """Called in the thread before the state is saved for the last time."""
         self._waiting: dict[bytes, list[asyncio.Future[View]]] = {}
         self._view: View | None = None
         self._rounds = False
         self._unsaved = False
         self._ending = False
-        self._ident = 0
+        self._idents: list[int] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def replica(self) -> Replica:
+        """The sandbox that it serves."""
+        return self._replica
+
+    @property
+    def saving(self) -> str:
+        """When the state is saved."""
+        return self._saving
 
     # --- life
 
     async def start(self) -> None:
         """Begin: from now on time passes, and timers run."""
         self._loop = asyncio.get_running_loop()
-        self._ident = await self._run(threading.get_ident)
+        runtime_of(self._replica.sandbox).turn = self._turn
+        self._idents = [await self._run(threading.get_ident), await self._run_query(threading.get_ident)]
+        await self._run(self._replica.advance)
         self._view = await self._run(self._replica.view)
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._save_at_times())]
 
@@ -80,13 +102,21 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         self._ending = True
-        saved = asyncio.ensure_future(self._run(self._save))
+        saved = asyncio.ensure_future(self._run(self._finish))
         patience = self._patience.end
         while saved not in (await asyncio.wait({saved}, timeout=patience))[0]:
             patience = _ASK_AGAIN
-            interrupt(self._ident, SandboxError("the server ends"))
+            for ident in self._idents:
+                interrupt(ident, SandboxError("the server ends"))
         saved.result()
+        interrupt(self._idents[1], SandboxError("the server ends"))
+        self._queries.shutdown(cancel_futures=True)
         self._thread.shutdown()
+        runtime_of(self._replica.sandbox).turn = None
+
+    def _finish(self) -> None:
+        self.before_end()
+        self.save()
 
     async def _tick(self) -> None:
         while True:
@@ -96,7 +126,7 @@ class Worker:
     async def _save_at_times(self) -> None:
         while self._saving == "interval":
             await asyncio.sleep(self._patience.save)
-            await self._run(self._save)
+            await self._run(self.save)
 
     # --- requests
 
@@ -121,7 +151,7 @@ class Worker:
 
     async def ask(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
         """Make a query call of the anonymous user; `Refused` with status 503 if its turn does not come in time."""
-        return await self._turn(self._replica.ask, canister_id, method, arg)
+        return await self._answered(self._replica.ask, canister_id, method, arg)
 
     async def act(self, canister_id: Principal, method: str, arg: bytes) -> bytes | Reject:
         """Make an update call of the anonymous user; `Refused` with status 504 if it is not answered in time."""
@@ -133,11 +163,19 @@ class Worker:
         return self._view.outcome(envelope.request_id)
 
     async def _query(self, work: QueryWork) -> Answer:
-        return await self._turn(self._replica.query, work)
+        return await self._answered(self._replica.query, work)
 
-    async def _turn(self, function: Callable[..., T], *args: object) -> T:
-        running = self._begin(function, *args)
-        done, _ = await asyncio.wait({running}, timeout=self._patience.query)
+    async def _answered(self, function: Callable[..., T], *args: object) -> T:
+        """The answer of a query; `Refused` with 503 if there is none within `Patience.query`."""
+        return await self._within(self._patience.query, _watched(self._run_query(function, *args)))
+
+    async def use(self, function: Callable[..., T], *args: object, changes: bool = False) -> T:
+        """What a function returns that uses the sandbox; `changes`: whether it may change something. `Refused` with 503
+        if it is not done within `Patience.page`: it goes on."""
+        return await self._within(self._patience.page, self._begin(self._used, function, args, changes))
+
+    async def _within(self, seconds: float, running: asyncio.Future[T]) -> T:
+        done, _ = await asyncio.wait({running}, timeout=seconds)
         if not done:
             raise Refused(503, "The sandbox is executing another message. Please try again.")
         return running.result()
@@ -178,13 +216,32 @@ class Worker:
     # --- in the thread
 
     async def _run(self, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_turn, function, *args)
+
+    async def _run_query(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._queries, self._in_turn, function, *args)
+
+    def _in_turn(self, function: Callable[..., T], *args: object) -> T:
+        with self._turn:
+            return function(*args)
 
     def _begin(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
         """Run a function in the thread; its result may be waited for or not."""
-        running = asyncio.ensure_future(self._run(function, *args))
-        running.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return running
+        return _watched(self._run(function, *args))
+
+    def _used(self, function: Callable[..., T], args: tuple[object, ...], changes: bool) -> T:
+        if self._ending:
+            raise Refused(503, "The server ends.")
+        self._replica.advance()
+        try:
+            return function(*args)
+        finally:
+            if changes:
+                self._unsaved = True
+                self._deliver([name for name in list(self._waiting) if self._replica.answered(name)])
+                if self._saving == "update":
+                    self.save()
+                self._view = self._replica.view()
 
     def _submit(self, work: CallWork) -> Answer | None:
         self._unsaved = True
@@ -193,7 +250,7 @@ class Worker:
             self._deliver([work.envelope.request_id])
         elif not self._rounds:
             self._rounds = True
-            self._thread.submit(self._rounds_until_done)
+            self._thread.submit(self._in_turn, self._rounds_until_done)
         return answer
 
     def _rounds_until_done(self) -> None:
@@ -201,7 +258,7 @@ class Worker:
         self._rounds = False
         if self._round():
             self._rounds = True
-            self._thread.submit(self._rounds_until_done)
+            self._thread.submit(self._in_turn, self._rounds_until_done)
 
     def _round(self) -> bool:
         """Execute one round and deliver answers; return whether messages are left."""
@@ -220,7 +277,7 @@ class Worker:
         if not request_ids:
             return
         if self._saving == "update":
-            self._save()
+            self.save()
         self._view = view = self._replica.view()
         assert self._loop is not None
         for request_id in request_ids:
@@ -231,7 +288,20 @@ class Worker:
             if not future.done():
                 future.set_result(view)
 
-    def _save(self) -> None:
-        if self._unsaved:
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was done since the state was saved."""
+        return self._unsaved
+
+    def save(self) -> None:
+        """Save the state, in the thread; nothing to do while saving is paused or nothing happened."""
+        if self._unsaved and not self.paused():
             self._replica.sandbox.save()
             self._unsaved = False
+
+
+def _watched(running: Coroutine[object, object, T]) -> asyncio.Future[T]:
+    """A future whose exception nobody needs to ask for."""
+    future = asyncio.ensure_future(running)
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from sandbox.api import Canister, runtime_of
-from sandbox.cli.render.cells import column, field_names
+from sandbox.snapshots.inspect.cells import column, field_names
 from sandbox.snapshots.inspect.model import Part
 from sandbox.snapshots.inspect.source import Bytes, InspectError
 from sandbox.snapshots.inspect.target import InspectionTarget, inspection_target

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sandbox import Sandbox
 from sandbox.candid import encode, parse_did
-from sandbox.cli.render.output import json_text, to_json
+from sandbox.candid.as_json import to_json
+from sandbox.cli.render.output import json_text
 from tests.candid.test_nesting import VALUES, same
 from tests.cli.conftest import Cli
 from tests.conftest import guest

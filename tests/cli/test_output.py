@@ -10,7 +10,8 @@ from rich.text import Text
 
 from sandbox import Principal
 from sandbox.candid import Func, Service, Some, Variant
-from sandbox.cli.render.output import fields, json_text, named, one_line, show, size, table, to_json
+from sandbox.candid.as_json import to_json
+from sandbox.cli.render.output import fields, json_text, named, one_line, show, size, table
 
 SELF = Principal.management()
 

@@ -20,12 +20,22 @@ try {
   await page.goto(visit.url, { waitUntil: "load", timeout: 60000 });
   const values = [];
   for (const expression of [visit.until, ...visit.then]) {
-    const handle = await page.waitForFunction(expression, { timeout: 60000, polling: 100 });
-    values.push(await handle.jsonValue());
+    values.push(await valueOf(page, expression));
   }
   const wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth");
   if (visit.picture) await page.screenshot({ path: visit.picture });
   console.log(JSON.stringify({ title: await page.title(), values: values.slice(1), errors, wide }));
 } finally {
   await browser.close();
+}
+
+// The page's own policy may forbid what `waitForFunction` does; a page that is being left has no value yet.
+async function valueOf(page, expression) {
+  for (const end = Date.now() + 60000; Date.now() < end; await new Promise((wake) => setTimeout(wake, 100))) {
+    const value = await page.evaluate(expression).catch((error) => {
+      if (!/context|navigat|detached|closed/.test(String(error))) throw error;
+    });
+    if (value !== null && value !== undefined && value !== false) return value;
+  }
+  throw new Error(`without a value for a minute: ${expression}`);
 }

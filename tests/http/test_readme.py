@@ -80,3 +80,22 @@ def test_browser(tmp_path: Path) -> None:
     printed = run(["bash", "-emc", typed], tmp_path, PATH=path)
     assert "<h1>Site</h1>" in printed
     assert re.search(r"is under maintenance until \S+Z: We bring back the orders of yesterday\.", printed)
+
+
+def test_own_interface(tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path / ".canister-sandbox") as sandbox:
+        sandbox.create_canister(name="counter").install(fixture("counter.enhanced"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    typed = block("bash", "openapi").replace("8000", port).replace("serve --log", f"serve --port {port} --log")
+    typed = typed.replace("\nask state\n", "\nuntil ask state; do sleep 0.1; done\n")
+    typed = f"trap 'kill %1 2>/dev/null' EXIT\n{typed}"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    printed = run(["bash", "-emc", typed], tmp_path, PATH=path)
+    counts = re.findall(r'"candid":"\((\d+) : nat\)"', printed)
+    assert counts == ["1", "2", "1"]
+    assert '"different":true' in printed
+    assert re.search(r"http://console\.localhost:\d+/_sandbox/enter\?code=\S+", printed)
+    assert 'canister_sandbox_requests_total{kind="own",status="200"}' in printed
+    assert '"openapi":"3.1.0"' in (tmp_path / "openapi.json").read_text()
+    assert '"event": "request"' in (tmp_path / "requests.log").read_text()

@@ -15,7 +15,7 @@ import cbor2
 import pytest
 
 from sandbox import Principal, Sandbox
-from sandbox.candid import encode_text
+from sandbox.candid import NAT, decode, encode_text
 from sandbox.certify.certificate import verify_certificate
 from sandbox.certify.hash_tree import Found, Lookup, Missing
 from sandbox.certify.request_id import request_id
@@ -91,6 +91,47 @@ def test_beside_a_long_update_the_state_is_read_and_calls_are_taken(state: Path)
             time.sleep(0.05)
         long.join()
         assert [status for status, _ in done] == [200]
+
+
+def test_queries_see_what_was_committed_last_beside_a_long_update(state: Path) -> None:
+    target = counter(state)
+    with served(state, "--saving", "exit") as server:
+        server.ask("call", target, "inc")
+        done: list[tuple[int, object]] = []
+        long = threading.Thread(target=lambda: done.append(server.ask("call", target, "work", LONG)))
+        long.start()
+        time.sleep(0.3)
+        answers = [server.ask("query", target, "get") for _ in range(20)]
+        assert not done
+        long.join()
+    assert [status for status, _ in answers] == [200] * 20
+    assert {answer["reply"]["arg"] for _, answer in answers} == {encode_text("(1 : nat)")}
+
+
+def test_queries_never_see_half_of_an_update(state: Path) -> None:
+    target = counter(state)
+    with served(state, "--saving", "exit") as server:
+        stop = threading.Event()
+        seen: list[int] = []
+
+        def look() -> None:
+            while not stop.is_set():
+                [value] = decode([NAT], server.ask("query", target, "get")[1]["reply"]["arg"])
+                assert isinstance(value, int)
+                seen.append(value)
+
+        watchers = [threading.Thread(target=look) for _ in range(2)]
+        for watcher in watchers:
+            watcher.start()
+        for number in range(100):
+            assert server.ask("call", target, "inc")[1]["status"] == "replied"
+            [value] = decode([NAT], server.ask("query", target, "get")[1]["reply"]["arg"])
+            assert value == number + 1
+        stop.set()
+        for watcher in watchers:
+            watcher.join()
+    assert max(seen) <= 100
+    assert len(seen) > 20
 
 
 def _read(server: Served, target: Principal, path: Sequence[bytes]) -> Lookup:

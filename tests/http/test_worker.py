@@ -12,6 +12,7 @@ import cbor2
 import pytest
 
 from sandbox import Principal, Sandbox
+from sandbox.api import runtime_of
 from sandbox.candid import encode_text
 from sandbox.http.replica import Replica
 from sandbox.http.server import listen
@@ -53,6 +54,31 @@ def test_what_runs_for_long_is_taken_back_at_the_end(kind: str, status: int, cap
     assert counter.logs() == ()
     assert counter.call("get") == 0
     assert "never retrieved" not in caplog.text
+
+
+def test_reading_beside_a_running_update_takes_nothing_back() -> None:
+    sandbox = Sandbox()
+    counter = sandbox.create_canister()
+    counter.install(fixture("counter.enhanced"))
+    content = {**ask("call", counter.id, "work"), "arg": encode_text("(100_000_000 : nat)")}
+
+    async def serve() -> int:
+        replica = Replica(sandbox, time.time_ns)
+        worker = Worker(replica)
+        await worker.start()
+        path = f"/api/v4/canister/{counter.id}/call"
+        call = asyncio.ensure_future(worker.handle("POST", path, body({"content": content})))
+        looked = 0
+        while not call.done():
+            assert replica.module_of(counter.id) is not None
+            looked += 1
+            await asyncio.sleep(0.005)
+        await worker.stop()
+        assert looked > 1
+        return (await call).status
+
+    assert asyncio.run(serve()) == 200
+    assert [call.status for call in runtime_of(sandbox).subnet.submissions.values()] == ["replied"]
 
 
 def test_what_timers_did_is_saved_at_intervals_too(tmp_path: Path) -> None:

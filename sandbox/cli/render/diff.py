@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,16 +12,15 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sandbox.cli.render import output, page_map
-from sandbox.cli.render.cells import SAMPLE, column, field_names
 from sandbox.pagestore.hash_tree import PAGE
-from sandbox.snapshots.diff import Diff, EntryDiff, MemoryDiff, ModuleDiff, StructureDiff
+from sandbox.snapshots.diff import Diff, MemoryDiff, ModuleDiff, StructureDiff
 from sandbox.snapshots.diff.modules import NameChanges
 from sandbox.snapshots.diff.picture import STYLE, FateMap
+from sandbox.snapshots.diff.readable import readable_entries
 from sandbox.snapshots.inspect import picture
+from sandbox.snapshots.inspect.cells import field_names
 from sandbox.snapshots.inspect.globals import GlobalValue
-from sandbox.snapshots.inspect.model import Cell
 from sandbox.snapshots.inspect.target import InspectionTarget
-from sandbox.snapshots.inspect.value import Node, shortened
 
 _SHOWN = 48
 """Most bytes of a change that are shown."""
@@ -235,9 +234,8 @@ def _structure(structure: StructureDiff, names: tuple[str, ...], options: DiffOp
     numbers = " → ".join("none" if count is None else f"{count:,}" for count in structure.counts)
     changes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     heading = f"{structure.name}: {structure.kind}, {numbers} entries: {changes}"
-    some, sample = structure.entries[: options.limit], structure.entries[:SAMPLE]
-    keys = _keys(some, sample, names)
-    values = _values(some, sample, names)
+    some = structure.entries[: options.limit]
+    keys, *values = readable_entries(structure.entries, options.limit, names)
     facts["entries"] = [
         {"key": key, "before": was, "after": now}
         for key, (was, _), (now, _) in zip((key for key, _ in keys), *values, strict=True)
@@ -250,38 +248,3 @@ def _structure(structure: StructureDiff, names: tuple[str, ...], options: DiffOp
     damages = [Text(damage, "bold red") for damage in structure.damages]
     damages += [Text("unreadable parts are not compared", "dim")] if damages else []
     return facts, [Text(heading, "bold"), *damages, *([table] if rows else []), *_more(len(structure.entries), options)]
-
-
-Readable = list[tuple[Any, str]]
-"""Cells, each as JSON and as text."""
-
-
-def _keys(entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]) -> Readable:
-    keys = [entry.key for entry in entries]
-    cells = [key for key in keys if not isinstance(key, int | str)]
-    if len(cells) < len(keys):
-        return [(key, str(key)) for key in keys]
-    return _read(cells, [entry.key for entry in sample if not isinstance(entry.key, int | str)], names)
-
-
-def _values(
-    entries: Iterable[EntryDiff], sample: Iterable[EntryDiff], names: tuple[str, ...]
-) -> tuple[Readable, Readable]:
-    """Return the values before and after, all read in one format."""
-    pairs = [(entry.before, entry.after) for entry in entries]
-    read = iter(_read(_cells(entries), _cells(sample), names))
-    read_pairs = [[(None, "") if cell is None else next(read) for cell in pair] for pair in pairs]
-    return [pair[0] for pair in read_pairs], [pair[1] for pair in read_pairs]
-
-
-def _cells(entries: Iterable[EntryDiff]) -> list[Cell]:
-    return [cell for entry in entries for cell in (entry.before, entry.after) if cell is not None]
-
-
-def _read(cells: list[Cell], sample: list[Cell], names: tuple[str, ...]) -> Readable:
-    plain = [cell for cell in cells if not isinstance(cell, Node)]
-    if not cells or len(plain) not in (0, len(cells)):
-        return [(str(cell), str(cell)) for cell in cells]
-    cells = [shortened(cell, _ITEMS) if isinstance(cell, Node) else cell for cell in cells]
-    rendered = column(cells, names, sample=sample)
-    return list(zip(rendered.json, rendered.text, strict=True))

@@ -13,10 +13,10 @@ from sandbox.candid.labels import quoted
 from sandbox.cli.options import Misuse
 from sandbox.cli.render import output
 from sandbox.cli.render import page_map as maps
-from sandbox.cli.render.cells import SAMPLE, column, field_names, node_cell
 from sandbox.cli.render.inspect_options import InspectOptions
 from sandbox.cli.render.output import Rendered
 from sandbox.snapshots.inspect import picture
+from sandbox.snapshots.inspect.cells import SAMPLE, column, field_names, node_cell
 from sandbox.snapshots.inspect.globals import GlobalValue
 from sandbox.snapshots.inspect.model import Decoded, Part, Row
 from sandbox.snapshots.inspect.pages import PageMap, page_map

@@ -19,10 +19,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from sandbox.candid import Func, Service, Some, Variant
-from sandbox.candid.labels import number_text
+from sandbox.candid.as_json import to_json
 from sandbox.candid.nesting import Nested, run
-from sandbox.principal import Principal
 
 _PIPE_WIDTH = 100_000
 """Width of the console in a pipe, in columns: no line is wrapped or cut."""
@@ -38,8 +36,6 @@ Rendered = tuple[dict[str, Any], list[RenderableType]]
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _SCALARS: dict[type, Callable[[Any], str]] = {str: encode_basestring, int: repr}
-_JSON_EXACT = 1 << 53
-"""Integers up to this size are numbers in JSON: many readers, such as JavaScript's, round larger ones."""
 _JSON_LEVELS = 64
 """Deeper levels of a document are not indented, so that its size is linear in its content."""
 
@@ -157,54 +153,6 @@ def size(count: int) -> str:
 def date(nanoseconds: int) -> str:
     """Return a time of the sandbox to the second, in UTC, such as `2026-07-01 12:00:00`."""
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def to_json(value: Any) -> Any:
-    """Convert a value to JSON types: bytes to hexadecimal, principals, NaN and infinities to text, integers beyond 2^53
-    to their decimal digits as text (hexadecimal beyond some thousand digits), nested options to lists of at most one
-    item. TypeError for any other class."""
-    return run(_to_json(value))
-
-
-def _to_json(value: Any) -> Any:
-    match value:
-        case int() if abs(value) > _JSON_EXACT:
-            return number_text(value).replace("_", "")
-        case None | bool() | int() | str():
-            return str(value) if isinstance(value, str) else value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case bytes():
-            return value.hex()
-        case Principal():
-            return str(value)
-        case Service():
-            return str(value.principal)
-        case Func():
-            return {"principal": str(value.principal), "method": value.method}
-        case Some():
-            return _items_to_json([value.value])
-        case Variant():
-            return _fields_to_json({value.tag: value.value})
-        case Mapping():
-            return _fields_to_json(value)
-    if isinstance(value, Iterable):
-        return _items_to_json(value)
-    raise TypeError(f"no JSON for {type(value).__name__}")
-
-
-def _items_to_json(items: Iterable[Any]) -> Nested[list[Any]]:
-    result: list[Any] = []
-    for item in items:
-        result.append((yield _to_json(item)))  # noqa: PERF401 - a comprehension cannot yield
-    return result
-
-
-def _fields_to_json(fields: Mapping[Any, Any]) -> Nested[dict[str, Any]]:
-    result: dict[str, Any] = {}
-    for key, item in fields.items():
-        result[str(key)] = yield _to_json(item)
-    return result
 
 
 def json_text(value: Any) -> str:

@@ -136,8 +136,9 @@ def test_verification_can_be_switched_off(tmp_path: Path) -> None:
         assert (page.status, b"could not be verified" in page.body) == (500, True)
 
 
-@pytest.mark.parametrize(("busy", "status"), [(False, 504), (True, 503)])
-def test_nobody_waits_for_ever(busy: bool, status: int) -> None:
+@pytest.mark.parametrize("busy", [False, True])
+def test_nobody_waits_for_ever(busy: bool) -> None:
+    """Beside an update that runs, the query is answered, and the update that it asks for has its turn later."""
     sandbox = Sandbox()
     canister = sandbox.create_canister(name="slow")
     canister.install(replying(SPINS, upgrading()))
@@ -157,4 +158,4 @@ def test_nobody_waits_for_ever(busy: bool, status: int) -> None:
         return answer
 
     answer = asyncio.run(visit())
-    assert (answer.status, b"No answer yet" in bytes(answer.body)) == (status, True)  # type: ignore[arg-type]
+    assert (answer.status, b"No answer yet" in bytes(answer.body)) == (504, True)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Render keys and values of data structures as text and as JSON."""
+"""Keys and values of data structures as text and as JSON."""
 
 from __future__ import annotations
 
