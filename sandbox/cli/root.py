@@ -33,6 +33,9 @@ COMMANDS = {
     "replay": LazyCommand(
         "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
     ),
+    "restore": LazyCommand(
+        "sandbox.cli.service.restore", "restore", "Bring the backup SNAPSHOT back to CANISTER at its network."
+    ),
     "run": LazyCommand("sandbox.cli.time", "run", "Execute rounds until no message and no due timer is left."),
     "serve": LazyCommand("sandbox.cli.serve", "serve", "Serve the state to agents and tools, as a replica does."),
     "snapshot": LazyCommand(

@@ -103,20 +103,27 @@ def _ask(canister: Canister, query: Query, interface: Interface | None) -> None:
         reply = canister.query(call.method, call.arg).reply or b""
     except CallRejected as error:
         raise DrillFailed(f"the query {query.line.text} was rejected: {error}") from error
+    why = answer_differs(query, call.method, reply, interface)
+    if why is not None:
+        raise DrillFailed(why)
+
+
+def answer_differs(query: Query, method: str, reply: bytes, interface: Interface | None) -> str | None:
+    """Return how the reply of a query differs from what is expected; None if it does not."""
     if query.expected is None:
-        return
-    types = interface.method(call.method).results if interface else None
+        return None
+    types = interface.method(method).results if interface else None
     try:
         wanted = candid.encode_text(query.expected, types)
     except CandidError as error:
-        raise DrillFailed(
-            f"{query.line.where}: the expected answer of {query.line.text} is not Candid: {error}"
-        ) from error
-    if reply != wanted:
-        types, values = candid.decode_untyped(reply, interface.field_names() if interface else ())
-        raise DrillFailed(
-            f"the query {query.line.text} answered {candid.values_text(types, values)}, expected {query.expected}"
-        )
+        return f"{query.line.where}: the expected answer of {query.line.text} is not Candid: {error}"
+    if reply == wanted:
+        return None
+    try:
+        came = candid.decode_to_text(reply, types)
+    except CandidError:
+        came = f"0x{reply.hex()}"
+    return f"the query {query.line.text} answered {came}, expected {query.expected}"
 
 
 def _run_scenario(path: Path, snapshot: Path) -> str:

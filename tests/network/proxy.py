@@ -26,6 +26,8 @@ class Proxy:
     seen: list[tuple[str, bytes]] = field(default_factory=list)
     altered: Callable[[str, bytes], bytes] | None = None
     """From path and answer to another answer."""
+    muted: Callable[[], object] | None = None
+    """Called when an answer is lost."""
 
     @property
     def url(self) -> str:
@@ -68,6 +70,8 @@ def proxied(target: int, rule: Rule = lambda number, path, body: PASS) -> Iterat
             finally:
                 connection.close()
             if what == MUTE:
+                if proxy.muted is not None:
+                    proxy.muted()
                 self.close_connection = True
                 return
             self._answer(status, content if proxy.altered is None else proxy.altered(self.path, content))

@@ -12,12 +12,12 @@ from sandbox.service.backups import Backups
 from tests.network.place import EMPTY, Place, command
 
 
-def config(place: Place, **more: Any) -> Path:
+def config(place: Place, repository: Path | str = "backups", **more: Any) -> Path:
     """Write a configuration for the counter; `more`: keys of its canister."""
     content = {
         "network": place.server.url,
         "identity": "alice.pem",
-        "repository": "backups",
+        "repository": str(repository),
         "canisters": {"counter": {"id": str(place.canister), **more}},
     }
     path = place.folder / "backup.yaml"

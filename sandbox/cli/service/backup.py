@@ -89,7 +89,7 @@ def _run(app: App, config: Config, targets: tuple[Target, ...]) -> int:
         for report in fleet.run(targets, progress):
             reports.append(report)
             if not app.json:
-                output.show(*_told(report))
+                print_report(report)
     if app.json:
         app.emit([report.facts for report in reports])
     return 0 if all(report.ok for report in reports) else FAILED
@@ -99,13 +99,19 @@ def _warn(text: str) -> None:
     output.show(Text.assemble(("warning: ", "bold yellow"), text), stderr=True)
 
 
-def _told(report: Report) -> list[Any]:
+def print_report(report: Report) -> None:
+    """Print what came of a run, for people."""
+    output.show(*_report_lines(report))
+
+
+def _report_lines(report: Report) -> list[Any]:
     facts = report.facts
     if report.ok:
         stored = facts["steps"].get("store", {}).get("bytes_on_disk")
         size = "" if stored is None else f", {output.size(max(0, stored))} more on disk"
         text = f"{report.name}: snapshot {report.snapshot}{size}, content id {report.content_id}"
-        return [Text.assemble(("backed up and proven ", "green"), text)]
+        done = {"backup": "backed up and proven ", "restore": "restored "}[report.kind]
+        return [Text.assemble((done, "green"), text)]
     lines = [Text.assemble(("failed ", "bold red"), f"{report.name}, step {report.failed}: {report.error}")]
     lines += [Text(f"  safe: {report.safe}"), Text(f"  next: {report.next}")]
     return lines
