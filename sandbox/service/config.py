@@ -14,13 +14,15 @@ from sandbox.proofs.findings import RULES
 from sandbox.proofs.scenario.forms import DURATION, FILE, FLAG, TEXT, Form, Key, Table, choice, listed, mapped, whole
 from sandbox.proofs.scenario.source import Node, Problems, read_yaml
 from sandbox.service.drill import Checks, Query
+from sandbox.service.schedules.schedule import Schedule, ScheduleError
 from sandbox.state import Keep
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One canister to back up. `stop`: whether it is stopped while its snapshot is taken; `delete`: whether the
-    snapshot at the network is deleted once its backup is proven; `keep`: None keeps every backup."""
+    snapshot at the network is deleted once its backup is proven; `keep`: None keeps every backup;
+    `schedule`: None for a canister that is backed up on request alone."""
 
     name: str
     id: Principal
@@ -28,6 +30,7 @@ class Target:
     delete: bool = False
     checks: Checks = Checks()  # noqa: RUF009 - frozen
     keep: Keep | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Reporting:
 @dataclass(frozen=True, slots=True)
 class Config:
     """What to back up and where. `identity`: a PEM file; `password_env`: the environment variable with its password;
-    `root_key`: hexadecimal, `fetch`, or None by the network; `schedule`: None without one."""
+    `root_key`: hexadecimal, `fetch`, or None by the network."""
 
     network: str
     repository: Path
@@ -106,10 +109,36 @@ _CHECKS: Final = Table(
         Key("accept", listed(choice(RULES)), "Findings of that proof that do no harm."),
     ),
 )
+_SCHEDULE: Final = Table(
+    "a schedule",
+    (
+        Key("cron", TEXT, "A cron expression of five fields."),
+        Key("every", DURATION, "An interval, such as 6h."),
+        Key("quiet", FLAG, "Once a day, at the hour in which the canister is used least."),
+        Key("zone", TEXT, "The time zone (UTC)."),
+        Key("jitter", DURATION, "The most by which a start is put off, at random (0)."),
+        Key("missed", choice(("run", "skip")), "Whether a start that was missed is made up for, once (run)."),
+        Key("overlap", choice(("skip", "queue")), "What becomes of a start during another run (skip)."),
+        Key("retry", DURATION, "How long after a failure it is tried again (15m)."),
+    ),
+)
+
+
+def _schedule(node: Node) -> Schedule:
+    values = _SCHEDULE.read(node) if node.form == "map" else {"cron": TEXT.read(node)}
+    fields = {name: values[name] for name in ("cron", "every", "quiet", "zone", "jitter", "retry") if name in values}
+    rules = {"run_missed": values.get("missed", "run") == "run", "queue": values.get("overlap") == "queue"}
+    try:
+        return Schedule(**fields, **rules)
+    except ScheduleError as error:
+        node.wrong(str(error))
+
+
 _OPTIONS: Final = (
     Key("stop", FLAG, "Whether the canister is stopped while its snapshot is taken (yes)."),
     Key("delete", FLAG, "Whether the snapshot at the network is deleted once the backup is proven (no)."),
     Key("keep", _KEEP.form, "Which backups are kept; without it all are."),
+    Key("schedule", Form("a cron expression, or a mapping", _schedule), "When it is backed up."),
 )
 _TARGET: Final = Table(
     "a canister",
@@ -148,7 +177,7 @@ def read_config(path: Path) -> Config:
 
 def _config(document: Node) -> Config:
     values = _CONFIG.read(document)
-    common = {name: values[name] for name in ("stop", "delete", "keep") if name in values}
+    common = {name: values[name] for name in ("stop", "delete", "keep", "schedule") if name in values}
     targets = tuple(_target(name, common | own) for name, own in values["canisters"].items())
     if not targets:
         document.wrong("a configuration of backups needs at least one canister")
@@ -170,4 +199,12 @@ def _target(name: str, values: dict[str, Any]) -> Target:
         tuple(checks.get("accept", ())),
     )
     kept = Keep(**keep) if keep else None
-    return Target(name, values["id"], values.get("stop", True), values.get("delete", False), checked, kept)
+    return Target(
+        name,
+        values["id"],
+        values.get("stop", True),
+        values.get("delete", False),
+        checked,
+        kept,
+        values.get("schedule"),
+    )

@@ -45,6 +45,24 @@ class Fleet:
             with agent:
                 yield from self._backups(agent, backups, targets or config.targets, progress)
 
+    def recover(self) -> int:
+        """Start the canisters that an interrupted run left stopped; return how many could not be started."""
+        config = self.config
+        if not (config.repository / "runs").is_dir():
+            return 0
+        try:
+            with Backups(config.repository) as backups:
+                stopped = [name for name in backups.unfinished() if backups.journal(name).entry.stopped]
+                if not stopped:
+                    return 0
+                with connect(
+                    config.network, config.root_key, config.identity, config.password_env, self.patience
+                ) as agent:
+                    return sum(not self._start(Remote(agent, name), backups) for name in stopped)
+        except SandboxError as error:
+            self.warn(str(error))
+            return 1
+
     def _backups(
         self, agent: Agent, backups: Backups, targets: tuple[Target, ...], progress: Progress | None
     ) -> Iterator[Report]:
@@ -55,13 +73,15 @@ class Fleet:
             report = Backup(Remote(agent, target.id), target, backups, progress, self.clock).run()
             yield self._told(backups, report)
 
-    def _start(self, remote: Remote, backups: Backups) -> None:
+    def _start(self, remote: Remote, backups: Backups) -> bool:
+        """Start a canister and say so in its journal; return whether it could be done."""
         try:
             remote.start()
         except SandboxError as error:
             self.warn(f"{remote.id} may be stopped and could not be started: {error}")
-        else:
-            backups.journal(remote.id).note(stopped=False)
+            return False
+        backups.journal(remote.id).note(stopped=False)
+        return True
 
     def _unconnected(self, backups: Backups, target: Target, error: SandboxError) -> Report:
         stopped = backups.journal(target.id).entry.stopped

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import click
 from rich.text import Text
 
 from sandbox.cli.app import App, Group, Misuse, with_app
 from sandbox.cli.failures import FAILED
-from sandbox.cli.interrupt import interruptible
 from sandbox.cli.network.connection import PASSWORD, principal, warn_of
 from sandbox.cli.render import output
+from sandbox.cli.service.common import CONFIG, print_report, repository_option, terminable, warn
+from sandbox.cli.service.schedule import quiet, schedule, simulate, unit
 from sandbox.cli.snapshot.transfer import bar
 from sandbox.service.backups import opened_for_reading
 from sandbox.service.config import Config, Target, read_config
 from sandbox.service.fleet import Fleet
-from sandbox.service.report import Report, read_log
+from sandbox.service.report import read_log
 from sandbox.snapshots import portable
 from sandbox.snapshots.content_id import content_id
-
-CONFIG = click.Path(exists=True, dir_okay=False, path_type=Path)
-REPOSITORY = click.Path(file_okay=False, path_type=Path)
-repository_option = click.option(
-    "--repository",
-    type=REPOSITORY,
-    default=Path("backups"),
-    show_default=True,
-    metavar="DIR",
-    help="Directory of the backups.",
-)
 
 
 @click.group(cls=Group)
@@ -83,7 +68,7 @@ def canister_(app: App, canister: str, repository: Path, no_stop: bool, delete: 
 
 def _run(app: App, config: Config, targets: tuple[Target, ...]) -> int:
     warn_of(config.identity)
-    fleet = Fleet(config, warn=_warn)
+    fleet = Fleet(config, warn=warn)
     reports = []
     with terminable(), bar(app, "downloading") as progress:
         for report in fleet.run(targets, progress):
@@ -93,44 +78,6 @@ def _run(app: App, config: Config, targets: tuple[Target, ...]) -> int:
     if app.json:
         app.emit([report.facts for report in reports])
     return 0 if all(report.ok for report in reports) else FAILED
-
-
-def _warn(text: str) -> None:
-    output.show(Text.assemble(("warning: ", "bold yellow"), text), stderr=True)
-
-
-def print_report(report: Report) -> None:
-    """Print what came of a run, for people."""
-    output.show(*_report_lines(report))
-
-
-def _report_lines(report: Report) -> list[Any]:
-    facts = report.facts
-    if report.ok:
-        stored = facts["steps"].get("store", {}).get("bytes_on_disk")
-        size = "" if stored is None else f", {output.size(max(0, stored))} more on disk"
-        text = f"{report.name}: snapshot {report.snapshot}{size}, content id {report.content_id}"
-        done = {"backup": "backed up and proven ", "restore": "restored "}[report.kind]
-        return [Text.assemble((done, "green"), text)]
-    lines = [Text.assemble(("failed ", "bold red"), f"{report.name}, step {report.failed}: {report.error}")]
-    lines += [Text(f"  safe: {report.safe}"), Text(f"  next: {report.next}")]
-    return lines
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the work in order, so that canisters are started again."""
-
-    def end(_: int, __: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    with interruptible():
-        before = signal.signal(signal.SIGTERM, end)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
 
 @backup.command("list")
@@ -205,3 +152,7 @@ def export(app: App, repository: Path, canister: str, which: str, path: Path) ->
         {"id": state.id, "canister_id": state.canister_id, "path": str(path)},
         Text.assemble(("wrote ", "green"), f"snapshot {state.id.hex()} to {path}"),
     )
+
+
+for command in (schedule, quiet, unit, simulate):
+    backup.add_command(command)

@@ -11,7 +11,7 @@ from rich.text import Text
 from sandbox.cli.app import App, Command, Misuse, with_app
 from sandbox.cli.failures import FAILED, CheckFailed
 from sandbox.cli.network.connection import PASSWORD, principal, warn_of
-from sandbox.cli.service.backup import CONFIG, print_report, repository_option, terminable
+from sandbox.cli.service.common import CONFIG, print_report, repository_option, terminable
 from sandbox.cli.snapshot.transfer import bar
 from sandbox.network.connect import connect
 from sandbox.network.remote import Remote
