@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         CandidTypeError,
         EngineError,
         ErrorCode,
+        InspectError,
         InvalidModule,
         PrincipalError,
         RecordError,
@@ -86,9 +87,9 @@ _NAMES = {
     "sandbox.candid": "Interface",
     "sandbox.canister.install": "HookMeasure",
     "sandbox.errors": "AmbiguousName CallRejected CandidDecodeError CandidError CandidSyntaxError CandidTypeError "
-    "EngineError ErrorCode InvalidModule PrincipalError RecordError Reject RejectCode RequestExpired RequestTooLarge "
-    "SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt StateError StateLocked StateWarning StillWaiting "
-    "UnknownName Unsupported",
+    "EngineError ErrorCode InspectError InvalidModule PrincipalError RecordError Reject RejectCode "
+    "RequestExpired RequestTooLarge SandboxError SnapshotFileCorrupt SnapshotFileError StateCorrupt "
+    "StateError StateLocked StateWarning StillWaiting UnknownName Unsupported",
     "sandbox.execution": "CallResult",
     "sandbox.principal": "Principal",
     "sandbox.profile": "Coverage FunctionCost ModuleCoverage Profile",
@@ -123,6 +124,7 @@ __all__ = [
     "ErrorCode",
     "FunctionCost",
     "HookMeasure",
+    "InspectError",
     "InspectionTarget",
     "InstructionLimits",
     "Interface",

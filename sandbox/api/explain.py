@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from sandbox.api.typed import metadata
-from sandbox.errors import CallRejected, InvalidModule
-from sandbox.snapshots.diff.stable_types import Verdict, compare_stable_types
-from sandbox.snapshots.inspect import InspectError
+from sandbox.errors import CallRejected, InspectError, InvalidModule
 from sandbox.state import WasmModule
 
 _STABLE_TYPES = "motoko:stable-types"
@@ -19,6 +17,8 @@ def explain_upgrade(error: CallRejected, old: WasmModule, new: WasmModule) -> No
     """Add a note to the reject of an upgrade of Motoko that names the stable variables whose types do not fit."""
     if not any(text in error.message for text in _ABOUT_TYPES):
         return
+    from sandbox.snapshots.diff.stable_types import Verdict, compare_stable_types  # imported late: few need it
+
     try:
         sections = [metadata(code, _STABLE_TYPES) for code in (old, new)]
         before, after = (None if section is None else section.decode("utf-8", "replace") for section in sections)

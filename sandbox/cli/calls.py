@@ -150,10 +150,11 @@ def call(app: App, canister: str, update: bool, diff: bool, png: Path | None, **
     """
     if png is not None and not diff:
         raise Misuse("--map requires --diff")
-    from sandbox.cli.render.diff import DiffOptions  # imported late: it brings pictures
+    wanted = Wanted(False if update else None, profiled=Profiled(options.pop("profile"), options.pop("coverage")))
+    if diff:
+        from sandbox.cli.render.diff import DiffOptions  # imported late: it brings pictures
 
-    profiled = Profiled(options.pop("profile"), options.pop("coverage"))
-    wanted = Wanted(False if update else None, DiffOptions(png=png) if diff else None, profiled)
+        wanted = replace(wanted, diff=DiffOptions(png=png))
     _perform(app, canister, Request(**options), wanted)
 
 

@@ -13,7 +13,6 @@ from sandbox.api.names import problem_with
 from sandbox.cli import completion
 from sandbox.cli.app import App, Command, Misuse, Session, with_app
 from sandbox.cli.calls import DID_HELP, FILE, Request, init_argument
-from sandbox.cli.render.diff import DiffOptions, render_diff
 from sandbox.errors import PrincipalError
 from sandbox.principal import Principal
 from sandbox.state import WasmModule
@@ -88,6 +87,8 @@ def _deploy(
     else:
         result = target.install(wasm, argument, mode, sender)
     if changes is not None:
+        from sandbox.cli.render.diff import DiffOptions, render_diff  # imported late: it brings pictures
+
         facts["rendered"] = render_diff(changes.diff, DiffOptions())
     return facts | {"instructions": result.instructions, "logs": result.logs}
 

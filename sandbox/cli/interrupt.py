@@ -54,11 +54,21 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         raise KeyboardInterrupt
 
-    before, woken = signal.signal(signal.SIGINT, interrupt), signal.set_wakeup_fd(-1)
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with released():
+            yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+@contextmanager
+def released() -> Iterator[None]:
+    """Leave Ctrl-C to the signal handlers of what runs within."""
+    woken = signal.set_wakeup_fd(-1)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
 
 

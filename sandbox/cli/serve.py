@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sandbox.api import Sandbox
 from sandbox.cli.app import App, Command, Misuse, with_app
+from sandbox.cli.interrupt import released
 from sandbox.cli.render import output
 from sandbox.http.network import install_system
 from sandbox.http.replica import Replica
@@ -72,7 +73,9 @@ def serve(app: App, host: str, port: int, port_file: Path | None, saving: str, s
                     _write(port_file, bound[1])
 
             worker = Worker(Replica(session.sandbox, time.time_ns), saving)
-            run(application(worker, ready), listening)
+            app.quiet()
+            with released():
+                run(application(worker, ready), listening)
 
 
 def _install_system(sandbox: Sandbox) -> None:

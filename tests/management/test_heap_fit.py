@@ -117,6 +117,7 @@ def test_a_load_of_an_uploaded_snapshot(pages: int, memory: str, reason: str | N
     made = upload(sandbox, target, globals=[], wasm_module_size=len(wasm), wasm_memory_size=pages * PAGE)
     put(sandbox, target, made, "wasm_module", 0, wasm)
     if reason is None:
+        target.update_settings(wasm_memory_limit=0)
         load(sandbox, target, made)
         target.update("ok")
         return

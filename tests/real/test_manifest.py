@@ -10,10 +10,11 @@ import yaml
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 WASM = FIXTURES / "wasm"
+SYSTEM = FIXTURES.parent / "sandbox" / "http" / "system"
 MANIFEST: dict[str, dict[str, Any]] = yaml.safe_load((WASM / "MANIFEST.yaml").read_text())
 MODULES = {
     path.name.removesuffix(".gz").removesuffix(".wasm").removesuffix(".zip"): path
-    for path in WASM.iterdir()
+    for path in (*WASM.iterdir(), *SYSTEM.iterdir())
     if path.suffix in (".wasm", ".zip", ".gz")
 }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from threading import Lock, Timer
 from types import TracebackType
-
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from sandbox.cli.render import output
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _AFTER = 1.0
 """Seconds until it is shown."""
@@ -44,6 +46,13 @@ class Life:
                 self._shown = None
 
     def _show(self) -> None:
+        from rich.progress import (  # imported late: most commands are done sooner
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         with self._lock:
             if self._ended:
                 return

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.snapshots.portable.samples import FORMATS, canister_with_everything, new_sandbox, read
 
 from sandbox import Sandbox
 from sandbox.api import runtime_of
@@ -24,6 +23,7 @@ from sandbox.pagestore.hash_tree import PAGE
 from sandbox.pagestore.ingest_stream import IngestStream
 from sandbox.pagestore.memory_trees import tree
 from sandbox.store import Repository
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything, new_sandbox, read
 
 SIZE = 48 * MIB
 

@@ -12,7 +12,6 @@ from typing import Any
 import cbor2
 import pytest
 import zstandard
-from tests.snapshots.portable.samples import FORMATS, canister_with_everything, files, new_sandbox, read
 
 from sandbox import Sandbox, Snapshot
 from sandbox.errors import SnapshotFileError
@@ -20,6 +19,7 @@ from sandbox.snapshots import portable
 from sandbox.snapshots.portable import layout
 from sandbox.snapshots.portable.archive import open_archive
 from tests.conftest import everything, fixture
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything, files, new_sandbox, read
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 

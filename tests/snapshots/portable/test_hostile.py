@@ -14,7 +14,6 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.snapshots.portable.samples import canister_with_everything
 
 from sandbox import Sandbox, SandboxError
 from sandbox.errors import SnapshotFileCorrupt, SnapshotFileError
@@ -23,6 +22,7 @@ from sandbox.snapshots.portable import extras, layout, metadata
 from sandbox.snapshots.portable.archive import open_archive
 from sandbox.snapshots.portable.content import Blob
 from sandbox.snapshots.portable.layout import Head
+from tests.snapshots.portable.samples import canister_with_everything
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 made_up = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from tests.snapshots.portable.samples import canister_with_everything
 
 from sandbox import Canister, Principal, Sandbox
 from sandbox.certify.certificate import certificate
@@ -26,6 +25,7 @@ from sandbox.certify.request_id import request_id
 from sandbox.certify.state_tree import RequestFacts, StateTree, SubnetFacts
 from sandbox.snapshots import portable
 from tests.conftest import fixture
+from tests.snapshots.portable.samples import canister_with_everything
 
 ICP = os.environ.get("ICP_CLI") or shutil.which("icp")
 pytestmark = pytest.mark.skipif(ICP is None, reason="icp is not installed, and ICP_CLI names none")

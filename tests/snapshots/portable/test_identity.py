@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.snapshots.portable.samples import CHUNKS, FORMATS, canister_with_everything, content_of, new_sandbox, parts
 
 from sandbox import Canister, ErrorCode, Principal, RawState, Sandbox, UnknownName
 from sandbox.api import runtime_of
@@ -20,6 +19,7 @@ from sandbox.replay.replay import replay
 from sandbox.snapshots import portable
 from tests.conftest import everything, fixture, number, rejected, sandbox_of
 from tests.management.methods import by_user
+from tests.snapshots.portable.samples import CHUNKS, FORMATS, canister_with_everything, content_of, new_sandbox, parts
 
 REAL = ("people_v1.enhanced", "people_v1.classical", "people_stable_rs_v1", "people_heap_rs_v1")
 each_format = pytest.mark.parametrize("form", FORMATS)

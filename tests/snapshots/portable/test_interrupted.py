@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.snapshots.portable.samples import FORMATS, canister_with_everything, content_of, new_sandbox, parts, read
 
 from sandbox import Sandbox, Snapshot
 from sandbox.api import runtime_of
@@ -17,6 +16,7 @@ from sandbox.errors import SnapshotFileError
 from sandbox.limits import MIB
 from sandbox.snapshots import portable
 from sandbox.snapshots.portable import archive_writer, directory_writer
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything, content_of, new_sandbox, parts, read
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 WINDOWS = 24

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.snapshots.portable.samples import FORMATS, canister_with_everything
 
 from sandbox import Sandbox
 from sandbox.errors import SnapshotFileCorrupt
@@ -20,6 +19,7 @@ from sandbox.snapshots import portable
 from sandbox.snapshots.portable import Content, Fields, metadata
 from sandbox.snapshots.portable.content import Blob
 from sandbox.snapshots.portable.decimals import shortest
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything
 
 WRITTEN = """{
   "source": {

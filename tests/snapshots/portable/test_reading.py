@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.snapshots.portable.samples import FORMATS, canister_with_everything
 
 from sandbox import Canister, Sandbox
 from sandbox.api import runtime_of
@@ -20,6 +19,7 @@ from sandbox.snapshots import portable
 from sandbox.snapshots.portable.archive import Archive, BlockReader, Place
 from sandbox.snapshots.portable.content import Blob
 from sandbox.snapshots.portable.windows import WINDOW, expanded, packed, page_runs, pieces, spans
+from tests.snapshots.portable.samples import FORMATS, canister_with_everything
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 
