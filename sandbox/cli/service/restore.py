@@ -35,9 +35,9 @@ from sandbox.snapshots.content_id import content_id
 def restore(
     app: App, canister: str, which: str, repository: Path, config: Path | None, checks: tuple[str, ...], dry_run: bool
 ) -> int:
-    """Bring the backup SNAPSHOT, an id or `latest`, back to CANISTER at its network.
+    """Bring the backup SNAPSHOT back to CANISTER at its network.
 
-    The backup is read again and restored in a sandbox first. It is then uploaded; the canister is stopped, a safety
+    SNAPSHOT is an id or `latest`. The backup is read again and restored in a sandbox first. It is then uploaded; the canister is stopped, a safety
     snapshot is taken, the backup is loaded, and the canister is started, whatever happens, and asked the checks. With
     --config, CANISTER may be a name in it.
 
