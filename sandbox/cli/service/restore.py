@@ -37,9 +37,9 @@ def restore(
 ) -> int:
     """Bring the backup SNAPSHOT back to CANISTER at its network.
 
-    SNAPSHOT is an id or `latest`. The backup is read again and restored in a sandbox first. It is then uploaded; the canister is stopped, a safety
-    snapshot is taken, the backup is loaded, and the canister is started, whatever happens, and asked the checks. With
-    --config, CANISTER may be a name in it.
+    SNAPSHOT is an id or `latest`. The backup is read again and restored in a sandbox first. It is then uploaded; the
+    canister is stopped, a safety snapshot is taken, the backup is loaded, and the canister is started, whatever
+    happens, and asked the checks. With --config, CANISTER may be a name in it.
 
     Exit codes: 0 restored; 1 failed, and the report says what is safe; 2 misuse.
     """
