@@ -7,6 +7,7 @@ slice that is there. A slice counts as there if the bytes of the file have that 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import threading
@@ -166,6 +167,8 @@ class _Download:
 
     def _chunk(self, digest: bytes) -> None:
         data = self._remote.data(self._id, {"wasm_chunk": {"hash": digest}})
+        if hashlib.sha256(data).digest() != digest:
+            raise NetworkError(f"the network sent something else for the chunk {digest.hex()}")
         write_durably(chunk_path(self._folder, digest), data, 0o644)
 
     def _report(self, count: int) -> None:

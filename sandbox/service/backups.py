@@ -18,19 +18,24 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
+from sandbox.limits import WASM_PAGE
 from sandbox.management.retention import Judged, judge
+from sandbox.memory import Readable, Run
 from sandbox.pagestore.durable_files import write_durably
+from sandbox.pagestore.hash_tree import Tree
+from sandbox.pagestore.memory_trees import tree
 from sandbox.pagestore.prune import Pruned
 from sandbox.principal import Principal
 from sandbox.service.failure import BackupError, BackupsLocked
 from sandbox.service.journal import Journal
 from sandbox.snapshots.content_id import content_id
 from sandbox.snapshots.portable import Content, Progress
-from sandbox.snapshots.portable.filling import stored
+from sandbox.snapshots.portable.content import Blob, ContentPart, whole
 from sandbox.state import Keep, SnapshotState, Upload
 from sandbox.store import Difference, Reading, Repository, verify
 from sandbox.store.repository import Entry
@@ -46,6 +51,30 @@ class Checked:
     content_id: str | None
     bytes_read: int
     difference: Difference | None
+
+
+class Arrived(ContentPart):
+    """A part of a snapshot that was downloaded; its hash tree is computed once."""
+
+    def __init__(self, part: Readable) -> None:
+        self.size = part.size
+        self._part = part
+
+    def extents(self) -> list[Run]:
+        return self._part.extents()
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._part.read(offset, length)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The hash tree; reads all bytes."""
+        return tree.dispatch(ContentPart)(self)
+
+
+@tree.register
+def _(content: Arrived) -> Tree:
+    return content.tree
 
 
 class Backups:
@@ -136,12 +165,17 @@ class Backups:
         which = "several backups" if matching else "no backup"
         raise BackupError(f"{text!r} names {which} of {canister_id}; there are: {names}")
 
-    def add(self, content: Content, label: str | None = None, progress: Progress | None = None) -> SnapshotState:
-        """Store a snapshot of a network; it is on the disk when this returns. Pages that are there are not written."""
-        (module, heap, stable), chunks = stored(content, self.repository, progress)
+    def add(self, content: Content, label: str | None = None) -> SnapshotState:
+        """Store a snapshot of a network; it is on the disk when this returns.
+
+        Only pages that differ from the canister's newest backup are written, and none that are stored already.
+        """
         fields = content.fields
         assert fields.id is not None
         assert fields.canister_id is not None
+        module = whole(content.module)
+        size = -(-len(module) // WASM_PAGE) * WASM_PAGE
+        parts = Arrived(Blob(module.ljust(size, b"\0"))), Arrived(content.heap), Arrived(content.stable)
         state = SnapshotState(
             id=fields.id,
             canister_id=fields.canister_id,
@@ -150,17 +184,25 @@ class Backups:
             canister_version=fields.canister_version,
             code=None,
             globals=b"",
-            heap=heap,
-            stable=stable,
+            heap=parts[1],
+            stable=parts[2],
             certified_data=fields.certified_data,
             global_timer=fields.global_timer,
             low_memory_hook=fields.low_memory_hook,
-            chunks=dict(zip(content.chunks, chunks, strict=True)),
-            upload=Upload(module, content.module.size, fields.globals),
+            chunks={digest: whole(chunk) for digest, chunk in content.chunks.items()},
+            upload=Upload(parts[0], len(module), fields.globals),
             automatic=True,
         )
-        self.repository.put([state])
-        return state
+        last = dict(zip(parts, self._newest(fields.canister_id), strict=False))
+        [entry] = self.repository.put([state], lambda part: last[part] if isinstance(part, Arrived) else None)
+        return self.repository.get(entry)
+
+    def _newest(self, canister_id: Principal) -> list[Tree | None]:
+        """Return the trees of module, heap and stable memory of the newest backup; None where there is none."""
+        known = [state for state in self.snapshots(canister_id) if state.damage is None]
+        if not known or known[-1].upload is None:
+            return [None, None, None]
+        return [tree(part) for part in (known[-1].upload.module, known[-1].heap, known[-1].stable)]
 
     def verify(self, snapshot_id: bytes, progress: Progress | None = None) -> Checked:
         """Read every byte of a backup from the disk again, and compare it with its checksums."""

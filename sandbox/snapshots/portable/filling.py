@@ -32,7 +32,7 @@ def filled(
 
     `SnapshotFileCorrupt` says what is wrong; the memories are then discarded, and nothing else has changed.
     """
-    memories = {name: pool.memory(_whole_pages(content.parts()[name].size)) for name in _NAMES}
+    memories = {name: pool.memory(-(-content.parts()[name].size // WASM_PAGE) * WASM_PAGE) for name in _NAMES}
     if keep is None:
         chunks = _read(content, {name: [memory] for name, memory in memories.items()}, progress)
         module, heap, stable = (memory.image() for memory in memories.values())
@@ -45,20 +45,6 @@ def filled(
     for stored, memory in zip(contents, memories.values(), strict=True):
         stored.shown_by(memory)
     return (contents[0], contents[1], contents[2]), tuple(chunks)
-
-
-def stored(content: Content, keep: Repository, progress: Progress | None = None) -> tuple[Images, tuple[bytes, ...]]:
-    """Store all bytes in a repository, without memories; return the stored contents and the chunks."""
-    with keep.arriving() as ingest:
-        streams = {name: IngestStream(ingest, _whole_pages(content.parts()[name].size)) for name in _NAMES}
-        chunks = _read(content, {name: [stream] for name, stream in streams.items()}, progress)
-        trees = [stream.finish() for stream in streams.values()]
-    module, heap, stable = (keep.stored(tree) for tree in trees)
-    return (module, heap, stable), tuple(chunks)
-
-
-def _whole_pages(size: int) -> int:
-    return -(-size // WASM_PAGE) * WASM_PAGE
 
 
 def verify(content: Content, progress: Progress | None = None) -> None:
