@@ -1,26 +1,26 @@
-"""A served state with one canister that a user with a key controls, and the command line in a process of its own."""
+"""A served state with one canister that a user with a key controls, and the command line."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sandbox import Principal, Sandbox
+from sandbox.cli import root
 from sandbox.network.agent import Agent
 from sandbox.network.identity import Identity, of_key
 from sandbox.network.remote import Remote
 from sandbox.network.transport import Patience
 from tests.conftest import fixture
-from tests.http.served import COMMAND, Served, served
+from tests.http.served import Served, served
 
 HASTY = Patience(attempts=2, pause=0.01, timeout=20.0, answer=20.0)
 """Enough on one machine; a test of a dead network does not wait."""
@@ -55,17 +55,21 @@ class Place:
         return json.loads(done.stdout)
 
 
-def command(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200", **env},
-        timeout=120,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(folder: Path, *arguments: str, **env: str) -> Done:
+    """Run the command line in a folder, in this process."""
+    with chdir(folder):
+        result = CliRunner(env={"COLUMNS": "200", **env}).invoke(root, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 def key_file(path: Path, key: ed25519.Ed25519PrivateKey) -> Path:

@@ -1,4 +1,4 @@
-"""Claims about commands with `--network`, in processes of their own."""
+"""Claims about commands with `--network`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ METHODS = {
 """Calls of a backup, and the steps that make them."""
 LOCAL = {"store": "Backups.add", "verify": "Backups.verify", "drill": "drill"}
 """Steps that ask no network, and the functions of `sandbox.service.backup` that do them."""
-QUICK = {("take_canister_snapshot", MUTE), ("read_canister_snapshot_data", LOSE)}
+QUICK = {("take_canister_snapshot", MUTE)}
 
 
 def matrix(methods: dict[str, str]) -> Iterator[Any]:
@@ -259,6 +259,7 @@ def test_encryption_is_not_supported_by_name(place: Place, path: Path) -> None:
     assert "encryption of backups is not supported" in " ".join(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_the_run_of_the_command_line_reports_what_is_safe(place: Place, path: Path) -> None:
     at(path, "http://127.0.0.1:9")
     report = run(place, path, code=1)

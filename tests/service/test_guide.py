@@ -33,6 +33,7 @@ def folder(place: Place) -> Path:
     return place.folder
 
 
+@pytest.mark.slow
 def test_the_guide(place: Place, folder: Path) -> None:
     backup, rest = block("bash").split("\n\n")
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "200"}

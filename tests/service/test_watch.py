@@ -87,6 +87,7 @@ def test_a_failed_run_is_tried_again(place: Place, tmp_path: Path) -> None:
     assert all(later.at - sooner.at < 11 * 60 * SECOND for sooner, later in pairwise(reports))
 
 
+@pytest.mark.slow
 def test_a_quiet_hour_is_found_from_the_use_of_the_canister(place: Place, tmp_path: Path) -> None:
     path = scheduled(place, tmp_path, {"quiet": True})
     clock = VirtualClock(at("2027-03-01T00:00"))
