@@ -36,7 +36,7 @@ def connect(
     fetched from this machine's own address, and needed for any other. `password_env`: the environment variable with
     the password of an encrypted key file.
     """
-    identity = _identity(pem, password_env)
+    identity = identity_of(pem, password_env)
     transport = Transport(MAIN if network == "ic" else network, patience)
     try:
         return Agent(transport, _root_key(transport, root_key), identity)
@@ -45,7 +45,8 @@ def connect(
         raise
 
 
-def _identity(pem: Path | None, password_env: str | None) -> Identity:
+def identity_of(pem: Path | None, password_env: str | None) -> Identity:
+    """Return the owner of a key file, the anonymous user without one. `password_env`: as for `connect`."""
     if pem is None:
         return ANONYMOUS
     password = os.environ.get(password_env) if password_env else None
