@@ -18,7 +18,7 @@ from sandbox.network.download import fetched
 from sandbox.network.remote import Remote
 from sandbox.service.backups import Backups
 from sandbox.service.config import Target
-from sandbox.service.drill import DrillFailed, drill
+from sandbox.service.drill import drill
 from sandbox.service.failure import BackupError
 from sandbox.service.guard import delete, resume, stopped
 from sandbox.service.journal import Journal
@@ -108,7 +108,7 @@ class Backup:
         """Drill; after a failure the next run takes a new snapshot."""
         try:
             return drill(self.backups.get(snapshot_id), self.target.checks, content)
-        except DrillFailed:
+        except SandboxError:
             journal.clear()
             raise
 

@@ -149,5 +149,5 @@ def _prove(state: SnapshotState, checks: Checks, snapshot: Path) -> str:
     except SandboxError as error:
         raise DrillFailed(f"the proof of an upgrade to {checks.next_module.name} cannot begin: {error}") from error
     if report.verdict != "safe":
-        raise DrillFailed(f"an upgrade to {checks.next_module.name} is {report.verdict} (verify-upgrade says why)")
+        raise DrillFailed(f"an upgrade to {checks.next_module.name} is {report.verdict}: {report.why}")
     return str(report.verdict)

@@ -265,3 +265,13 @@ def test_the_run_of_the_command_line_reports_what_is_safe(place: Place, path: Pa
     report = run(place, path, code=1)
     assert report["failed"] == "connect"
     assert report["safe"] == "nothing was changed"
+
+
+def test_a_check_that_cannot_be_asked_does_not_stop_later_backups(place: Place, path: Path) -> None:
+    content = yaml.safe_load(path.read_text())
+    content["canisters"]["counter"]["checks"] = {"queries": ["no_such_query()"]}
+    path.write_text(yaml.safe_dump(content))
+    first, second = attempt(path), attempt(path)
+    assert first["failed"] == second["failed"] == "drill"
+    assert "no_such_query" in first["error"]
+    assert first["snapshot"] != second["snapshot"]
