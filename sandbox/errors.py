@@ -9,6 +9,11 @@
     │   └── CandidDecodeError     bytes that do not decode; with the offset
     ├── CertificateError      (in `certify`) not a certificate, or one that does not prove the required facts
     ├── InspectError          bytes that are not a structure of the expected format
+    ├── NetworkError          (in `network`) a network does not answer, or answers with something else than it should
+    │   ├── ClockSkew             the clock here and the network's time are too far apart
+    │   └── UnknownOutcome        a call was sent, and whether it was executed is not known
+    ├── KeyFileError          (in `network`) a file that is no private key that can be used
+    ├── BackupError           (in `service`) a backup or a restoration that cannot go on
     ├── PrincipalError        text or bytes that are not a principal
     ├── StateError            the state directory cannot be used
     │   ├── StateLocked           another process holds it

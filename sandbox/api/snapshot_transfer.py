@@ -92,7 +92,7 @@ class SnapshotFiles(SnapshotAccess):
     @whole
     def create_canister(
         self,
-        source: SnapshotLike | Path,
+        source: SnapshotLike | Path | Content,
         controllers: Iterable[Principal | str] | None = None,
         canister_id: Principal | str | None = None,
         sender: Sender = None,
@@ -102,8 +102,8 @@ class SnapshotFiles(SnapshotAccess):
         name: str | None = None,
         keep_time: bool = False,
     ) -> Canister:
-        """A new canister with the state of a file, a directory, or a snapshot here, its timer included; `name`: as for
-        `Sandbox.create_canister`; `keep_time`: as for `upload`.
+        """A new canister with the state of a file, a directory, opened content, or a snapshot here, its timer included;
+        `name`: as for `Sandbox.create_canister`; `keep_time`: as for `upload`.
 
         Controllers, `settings` and `cycles` are not part of a snapshot: they are the new
         canister's own, and so is the status of its low-memory hook. `sender` reads the snapshot here. If anything
@@ -136,8 +136,10 @@ class SnapshotFiles(SnapshotAccess):
         if missing > 0 and not keep_time:
             self._runtime.perform(Advance(missing))
 
-    def _content(self, source: SnapshotLike | Path, sender: Sender) -> Content:
+    def _content(self, source: SnapshotLike | Path | Content, sender: Sender) -> Content:
         """The snapshot in a file or a directory, or the one here."""
+        if isinstance(source, Content):
+            return source
         resolved = resolve_source(self._runtime, source)
         if isinstance(resolved, Path):
             return portable.opened(resolved)

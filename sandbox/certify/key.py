@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
 from sandbox.certify.failure import CertificateError
@@ -94,10 +95,28 @@ class NodeKey:
         `response` is `{status: "replied", reply: {arg}}` or `{status: "rejected", reject_code, reject_message,
         error_code?}`; its other fields are not signed.
         """
-        signed = {name: response[name] for name in _SIGNED if name in response}
-        digest = hash_of_map({**signed, "timestamp": timestamp, "request_id": request_id})
-        signature = self._secret.sign(RESPONSE + digest)
+        signature = self._secret.sign(_signed_of_query(response, request_id, timestamp))
         return {"timestamp": timestamp, "signature": signature, "identity": bytes(self.node_id)}
 
 
 _SIGNED = ("status", "reply", "reject_code", "reject_message", "error_code")
+
+
+def _signed_of_query(response: Mapping[str, object], request_id: bytes, timestamp: int) -> bytes:
+    signed = {name: response[name] for name in _SIGNED if name in response}
+    return RESPONSE + hash_of_map({**signed, "timestamp": timestamp, "request_id": request_id})
+
+
+def verify_query_response(
+    response: Mapping[str, object], request_id: bytes, timestamp: int, signature: bytes, public_key: bytes
+) -> bool:
+    """Return whether the node with this key (DER) signed the answer of a query; `CertificateError` for an invalid
+    key."""
+    if len(public_key) != len(_ED25519_PREFIX) + 32 or not public_key.startswith(_ED25519_PREFIX):
+        raise CertificateError("not an Ed25519 public key in DER")
+    key = Ed25519PublicKey.from_public_bytes(public_key[len(_ED25519_PREFIX) :])
+    try:
+        key.verify(signature, _signed_of_query(response, request_id, timestamp))
+    except InvalidSignature:
+        return False
+    return True

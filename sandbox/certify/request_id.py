@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 from sandbox.certify.failure import CertificateError
 from sandbox.codec import leb128
 from sandbox.principal import Principal
 
+REQUEST: Final = b"\x0aic-request"
+"""What stands before the request id in the message that a user signs."""
 _MAX_DEPTH = 32
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sandbox.api import Canister, Sandbox
     from sandbox.api.names import Names
 
-__all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "user", "with_app"]
+__all__ = ["App", "Command", "F", "Group", "Misuse", "Session", "canister_argument", "on_network", "user", "with_app"]
 
 
 _SAVING = "the state was being saved; it is the one before the command or the one after it, as a whole"
@@ -74,6 +75,8 @@ class App(SharedOptions):
         """
         from sandbox.api import runtime_of
 
+        if self.network is not None:
+            raise Misuse(f"{_command_path()} works on a state directory, not with --network")
         answer: CallRejected | StillWaiting | None = None
         with closing(self._open(create, not save, max_snapshots)) as sandbox:
             names = runtime_of(sandbox).names
@@ -103,8 +106,7 @@ class App(SharedOptions):
         if self.json or not output.console(stderr=True).is_terminal:
             yield
             return
-        path = click.get_current_context().command_path.partition(" ")[2]
-        with Life(text or path) as self.life:
+        with Life(text or _command_path()) as self.life:
             yield
 
     def _open(self, create: bool, read_only: bool, max_snapshots: int | None) -> Sandbox:
@@ -161,12 +163,32 @@ class Session:
             output.show(Text(f"[{name}] {output.cut(text)}", "dim"), stderr=True)
 
 
+def _command_path() -> str:
+    """Return the words of the command that runs, without the program's name."""
+    return click.get_current_context().command_path.partition(" ")[2]
+
+
 def user(name: str) -> Principal:
     """Return the principal with this text, or that of the user with this name. Misuse as for `identity`."""
     try:
         return identity(name)
     except PrincipalError as error:
         raise Misuse(str(error)) from None
+
+
+def on_network(place: str) -> Callable[[F], F]:
+    """Let a command with `--network` do what the function with its name in `sandbox.cli.network.<place>` does."""
+
+    def decorated(function: F) -> F:
+        def run(app: App, *args: Any, **options: Any) -> Any:
+            if app.network is None:
+                return function(app, *args, **options)
+            module = import_module(f"sandbox.cli.network.{place}")
+            return getattr(module, function.__name__)(app, *args, **options)
+
+        return cast(F, update_wrapper(run, function))
+
+    return decorated
 
 
 def with_app(function: F) -> F:

@@ -18,7 +18,7 @@ from sandbox.api.changes import Changes
 from sandbox.api.management import Management
 from sandbox.api.typed import EMPTY_ARGUMENT, deployment_argument, init_types
 from sandbox.api.typed import is_query as is_query_function
-from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, with_app
+from sandbox.cli.app import App, Command, F, Misuse, Session, canister_argument, on_network, with_app
 from sandbox.cli.profiling import Profiled, profile_options
 from sandbox.cli.render import output
 from sandbox.errors import CallRejected, CandidError, ErrorCode, InvalidModule, Reject
@@ -141,6 +141,7 @@ def _call_options(function: F) -> F:
     help="With --diff: write a map of the pages that differ to a PNG file.",
 )
 @_call_options
+@on_network("canister")
 def call(app: App, canister: str, update: bool, diff: bool, png: Path | None, **options: Any) -> None:
     """Call METHOD of CANISTER with an argument such as '(1, "x")'.
 
@@ -159,6 +160,7 @@ def call(app: App, canister: str, update: bool, diff: bool, png: Path | None, **
 
 @click.command(cls=Command)
 @_call_options
+@on_network("canister")
 def query(app: App, canister: str, profile: str | None, coverage: bool, **options: Any) -> None:
     """Query METHOD of CANISTER; all changes are discarded."""
     _perform(app, canister, Request(**options), Wanted(True, profiled=Profiled(profile, coverage)))

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sandbox.api import CanisterStatus, runtime_of
 from sandbox.api.names import problem_with
-from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, with_app
+from sandbox.cli.app import App, Command, Group, Misuse, Session, canister_argument, on_network, with_app
 from sandbox.cli.calls import call, install, query
 from sandbox.cli.render import output
 from sandbox.cli.settings import chosen, setting_options, settings, settings_facts, settings_text
@@ -107,6 +107,7 @@ def list_(app: App) -> None:
 @canister.command()
 @canister_argument
 @with_app
+@on_network("canister")
 def status(app: App, canister: str) -> None:
     """Show the status, module, memory sizes and settings of CANISTER."""
     with app.session(save=False) as session:
@@ -151,6 +152,11 @@ def _simple(name: str, done: str, text: str) -> click.Command:
 
     @with_app
     def run(app: App, canister: str) -> None:
+        if app.network is not None and name in ("start", "stop"):
+            from sandbox.cli.network.canister import change  # imported late: it brings the client of networks
+
+            change(app, canister, name, done)
+            return
         with app.session() as session:
             target = session.canister(canister)
             title = session.title(target.id)

@@ -34,6 +34,9 @@ class SharedOptions:
     user: str = "default"
     output: str = "text"
     lock_timeout: float = 10.0
+    network: str | None = None
+    pem: Path | None = None
+    root_key: str | None = None
 
     @property
     def json(self) -> bool:
@@ -59,6 +62,9 @@ SHARED = (
     ("--as", "user", str, "WHO", "User who sends the calls: any name, 'anonymous', or a principal [default]"),
     ("--output", "output", click.Choice(["text", "json"]), None, "Format of the results [text]"),
     ("--lock-timeout", "lock_timeout", click.FloatRange(0), "SECONDS", "How long to wait for another process [10]"),
+    ("--network", "network", str, "URL", "Act at a network, not on the state directory; 'ic' is the main network"),
+    ("--pem", "pem", click.Path(dir_okay=False, path_type=Path), "FILE", "Private key for --network, of icp or dfx"),
+    ("--root-key", "root_key", str, "HEX", "Root key of the network in hexadecimal, or 'fetch'"),
 )
 
 

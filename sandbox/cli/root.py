@@ -15,6 +15,9 @@ from sandbox.cli.interrupt import wants_json
 from sandbox.cli.options import LazyCommand, LazyGroup, Misuse, SharedOptions
 
 COMMANDS = {
+    "backup": LazyCommand(
+        "sandbox.cli.service.backup", "backup", "Back up canisters of a network, prove the backups, and list them."
+    ),
     "cache": LazyCommand("sandbox.cli.cache", "cache", "Show or delete the compiled code that is kept on disk."),
     "canister": LazyCommand("sandbox.cli.canister", "canister", "Create, install, call and manage canisters."),
     "demo": LazyCommand("sandbox.cli.demo", "demo", "Run three real canisters, break them, and restore every byte."),
@@ -32,6 +35,9 @@ COMMANDS = {
     ),
     "replay": LazyCommand(
         "sandbox.cli.replay", "replay_record", "Repeat the steps of RECORD and report the first difference."
+    ),
+    "restore": LazyCommand(
+        "sandbox.cli.service.restore", "restore", "Bring the backup SNAPSHOT back to CANISTER at its network."
     ),
     "run": LazyCommand("sandbox.cli.time", "run", "Execute rounds until no message and no due timer is left."),
     "serve": LazyCommand(

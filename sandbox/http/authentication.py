@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.certify.request_id import hash_of_map
+from sandbox.certify.request_id import REQUEST, hash_of_map
 from sandbox.errors import RequestExpired
 from sandbox.execution.ingress import check_expiry
 from sandbox.http.answer import Refused
@@ -14,7 +14,6 @@ from sandbox.http.request import Call, Delegation, Envelope
 from sandbox.http.signature import BadSignature, signing_canister, verify_signature
 from sandbox.principal import Principal
 
-REQUEST: Final = b"\x0aic-request"
 SENDER_INFO: Final = b"\x0eic-sender-info"
 DELEGATION: Final = b"\x1aic-request-auth-delegation"
 _ALL, _QUERIES = "all", "queries"

@@ -41,7 +41,7 @@ def read_metadata(context: ManagementContext, canister_id: Principal, snapshot_i
             "source": {snapshot.source: None},
             "taken_at_timestamp": snapshot.taken_at,
             "wasm_module_size": module_size(snapshot),
-            "globals": [_value(letter, bits) for letter, bits in snapshot_globals(snapshot)],
+            "globals": [global_value(letter, bits) for letter, bits in snapshot_globals(snapshot)],
             "wasm_memory_size": snapshot.heap.size,
             "stable_memory_size": snapshot.stable.size,
             "wasm_chunk_store": hashes(snapshot.chunks),
@@ -53,7 +53,8 @@ def read_metadata(context: ManagementContext, canister_id: Principal, snapshot_i
     )
 
 
-def _value(letter: str, bits: int) -> dict[str, Any]:
+def global_value(letter: str, bits: int) -> dict[str, Any]:
+    """Return a global in Candid, as in the metadata of a snapshot, from its type letter and its bits."""
     if letter == "v":
         return {"v128": bits}
     packed, shown = _FORMATS[letter]
@@ -61,7 +62,8 @@ def _value(letter: str, bits: int) -> dict[str, Any]:
     return {wasm.TYPE_NAMES[letter]: value}
 
 
-def _bits(value: dict[str, Any]) -> tuple[str, int]:
+def global_bits(value: dict[str, Any]) -> tuple[str, int]:
+    """Return type letter and bits of a global in Candid; a reject if a v128 is too large."""
     [(tag, number)] = value.items()
     letter = _LETTERS[tag]
     if letter == "v":
@@ -122,7 +124,7 @@ def upload_metadata(context: ManagementContext, canister_id: Principal, arg: dic
     timer, hook = arg["global_timer"], arg[_HOOK]
     metadata = Uploading(
         arg["wasm_module_size"],
-        tuple(_bits(value) for value in arg["globals"]),
+        tuple(global_bits(value) for value in arg["globals"]),
         arg["wasm_memory_size"],
         arg["stable_memory_size"],
         arg["certified_data"],

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sandbox.api import Canister, Snapshot
 from sandbox.cli import completion
-from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, with_app
+from sandbox.cli.app import App, Group, Misuse, Session, canister_argument, on_network, with_app
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import calls_facts, snapshot_facts
 from sandbox.cli.snapshot.diff import diff
@@ -50,6 +50,7 @@ def snapshot() -> None:
 @click.option("--via-hooks", is_flag=True, help="Take stable memory alone, after pre_upgrade of the canister.")
 @_NO_STOP
 @with_app
+@on_network("snapshot")
 def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks: bool, no_stop: bool) -> None:
     """Take a snapshot of CANISTER.
 
@@ -90,6 +91,7 @@ def take(app: App, canister: str, label: str | None, keep: int | None, via_hooks
 @hook_options
 @_NO_STOP
 @with_app
+@on_network("snapshot")
 def load(app: App, canister: str, which: str | None, no_stop: bool, **options: Any) -> None:
     """Load SNAPSHOT, an id or a label, into CANISTER.
 
@@ -127,6 +129,7 @@ def load(app: App, canister: str, which: str | None, no_stop: bool, **options: A
 @snapshot.command(name="list")
 @click.argument("canister", metavar="[CANISTER]", required=False, shell_complete=completion.canisters)
 @with_app
+@on_network("snapshot")
 def list_(app: App, canister: str | None) -> None:
     """List the snapshots of CANISTER, or of all canisters.
 
@@ -147,6 +150,7 @@ def list_(app: App, canister: str | None) -> None:
 @snapshot.command()
 @click.argument("which", metavar="SNAPSHOT", shell_complete=completion.snapshots)
 @with_app
+@on_network("snapshot")
 def delete(app: App, which: str) -> None:
     """Delete SNAPSHOT, an id or a label."""
     with app.session() as session:

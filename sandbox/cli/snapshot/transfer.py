@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sandbox.api import Canister
 from sandbox.cli import completion
-from sandbox.cli.app import App, Command, Session, canister_argument, with_app
+from sandbox.cli.app import App, Command, Session, canister_argument, on_network, with_app
 from sandbox.cli.interrupt import saying
 from sandbox.cli.render import output
 from sandbox.cli.render.snapshot import snapshot_facts
@@ -36,6 +36,7 @@ keep_time_option = click.option(
     help="One file, or a directory as of dfx and icp-cli [dir, unless PATH ends in .icsnap]",
 )
 @with_app
+@on_network("snapshot")
 def download(app: App, which: str, path: Path, form: str | None) -> None:
     """Write SNAPSHOT, an id or a label, to a file or directory.
 
@@ -68,6 +69,7 @@ def _unreadable_globals(path: Path) -> tuple[int, ...]:
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
 @keep_time_option
 @with_app
+@on_network("snapshot")
 def upload(app: App, canister: str, path: Path, keep_time: bool) -> None:
     """Make a new snapshot of CANISTER from a file or directory.
 

@@ -10,8 +10,10 @@ checked, bytes of memories cannot: the layout has no checksum of them.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from sandbox.errors import SnapshotFileError
@@ -87,6 +89,12 @@ def open_directory(path: Path) -> Directory:
     content, sums = _with_extras(path, raw, content)
     if content.unknown:
         raise corrupt(path / METADATA, f"global {content.unknown[0]} has no number: it was NaN or infinite")
+    return assembled(path, content, sums)
+
+
+def assembled(path: Path, content: metadata.Metadata, sums: Mapping[str, str] = MappingProxyType({})) -> Directory:
+    """Return the content of a directory whose metadata are known; the sizes of its files are checked. `sums`: the
+    expected checksums of its files, if they are known."""
     files: list[FilePart] = []
     try:
         sizes = {"module": content.module_size, "heap": content.heap_size, "stable": content.stable_size}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from sandbox.memory.host import data_runs, punch, read_padded, sync, write_all
 from sandbox.pagestore.durable_files import write_durably
 from sandbox.snapshots.portable import extras, metadata
 from sandbox.snapshots.portable.content import Blob, Content, Progress, whole
-from sandbox.snapshots.portable.directory import CHUNKS, FILES, METADATA, chunk_path
+from sandbox.snapshots.portable.directory import CHUNKS, FILES, METADATA, Directory, chunk_path
 from sandbox.snapshots.portable.files import locked, making, part_of, put
 from sandbox.snapshots.portable.windows import WINDOW, Window, expanded, load, packed, pieces, spans
 
@@ -35,6 +36,21 @@ def write_directory(content: Content, path: Path, progress: Progress | None = No
             put(part, path)
 
 
+def finish_directory(content: Directory, path: Path) -> None:
+    """Complete a directory that has all its parts and nothing else, and give it its name."""
+    sums = {file: extras.checksum(content.parts()[name]) for name, file in FILES.items()}
+    _describe(content.path, content, sums)
+    put(content.path, path)
+
+
+def _describe(path: Path, content: Content, sums: Mapping[str, str]) -> None:
+    """Write the files that make parts and chunks a snapshot; `sums`: the checksums of the parts by file."""
+    text = metadata.encode(content)
+    sums = {METADATA: extras.checksum(Blob(text)), **sums}
+    write_durably(path / extras.NAME, extras.encode(content, sums), _MODE)
+    write_durably(path / METADATA, text, _MODE)
+
+
 class _Writer:
     def __init__(self, path: Path, content: Content, progress: Progress | None) -> None:
         self._path = path
@@ -51,10 +67,7 @@ class _Writer:
         for name, file in FILES.items():
             sums[file] = self._part(self._path / file, self._content.parts()[name])
         self._chunks()
-        text = metadata.encode(self._content)
-        sums = {METADATA: extras.checksum(Blob(text)), **sums}
-        write_durably(self._path / extras.NAME, extras.encode(self._content, sums), _MODE)
-        write_durably(self._path / METADATA, text, _MODE)
+        _describe(self._path, self._content, sums)
 
     def _clear(self) -> None:
         """Delete all files that are not of this layout, and the metadata, so that the directory is incomplete."""

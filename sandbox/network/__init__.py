@@ -1,0 +1,1 @@
+"""A client of networks of the Internet Computer: keys, signed requests, proven answers, snapshots both ways."""

@@ -1,0 +1,1 @@
+"""When backups run: cron expressions, intervals and quiet hours."""
