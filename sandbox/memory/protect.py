@@ -36,7 +36,7 @@ _SPARSE: Final = 64 * PAGE
 """If runs are further apart than this, searching each of them is faster than all that lies between them."""
 _LONG: Final = 512 * PAGE
 """Pages of longer runs are not remembered, so that no memory of many pages takes much room here."""
-_CALL: Final = 2e-6  # seconds that it takes to protect one run by a call of its own
+_CALL: Final = 1.3e-6  # seconds that it takes to protect one run by a call of its own
 
 
 def _command(number: int, words: int) -> int:
@@ -71,7 +71,10 @@ class _Kernel:
 
     def protect(self, address: int, length: int) -> None:
         """Protect pages, so that a later search finds only those written from now on."""
-        self._call(_UFFDIO_WRITEPROTECT, address, length, _PROTECT)
+        words = self._words
+        words[0], words[1], words[2] = address, length, _PROTECT
+        if host.quick_ioctl(self._fd, _UFFDIO_WRITEPROTECT, self._address):
+            self._call(_UFFDIO_WRITEPROTECT, address, length, _PROTECT)  # once more, for the reason
 
     def detach(self) -> None:
         self._close()

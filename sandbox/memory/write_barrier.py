@@ -53,6 +53,8 @@ class WriteBarrier:
         """The changes since then; None if they are not noted."""
         self._pages: dict[Undoable, set[int]] = {}
         """The pages of each memory whose old bytes are in `noted`: later changes of them need no note."""
+        self._last: dict[Undoable, Overwritten] = {}
+        """The last note of each memory, whose pages are added to `_pages` by its next change: most calls have none."""
         self.epoch = 0
         """The number of marks made so far. A memory that has seen the present epoch need not ask the marks."""
         self.marks: dict[int, weakref.ref[PoolMark]] = {}
@@ -73,12 +75,16 @@ class WriteBarrier:
     def note(self) -> list[Overwritten]:
         """Note all changes from now on, until `forget` or `take_back`; return the growing list."""
         self.turn += 1
-        self._pages = {}
+        self._pages, self._last = {}, {}
         self.noted = []
         return self.noted
 
     def unnoted(self, memory: Undoable, runs: list[Run]) -> list[Run]:
         """Return the pages in `runs` whose old bytes are not in a note yet."""
+        last = self._last.pop(memory, None)
+        if last is not None:  # if an exception comes here, a page is noted twice, never missed
+            old = _numbers([(offset, len(data)) for offset, data in last.parts])
+            self._pages.setdefault(memory, set()).update(old)
         pages = self._pages.get(memory)
         if pages is None:
             return runs
@@ -88,16 +94,15 @@ class WriteBarrier:
         """Note a change that is about to happen."""
         if self.noted is not None:
             self.noted.append(change)  # first: if an exception comes here, a page is noted twice, never missed
-            pages = self._pages.setdefault(change.memory, set())
-            pages.update(_numbers([(offset, len(old)) for offset, old in change.parts]))
+            self._last[change.memory] = change
 
     def forget(self) -> None:
         """Stop noting; the changes stay."""
-        self.noted, self._pages = None, {}
+        self.noted, self._pages, self._last = None, {}, {}
 
     def take_back(self, noted: list[Overwritten]) -> None:
         """Undo the changes, the newest of which may be unfinished. May be repeated until it returns."""
-        self.noted, self._pages = None, {}
+        self.noted, self._pages, self._last = None, {}, {}
         for change in reversed(noted):
             if not change.memory.closed:
                 change.memory.take_back(change)

@@ -45,8 +45,8 @@ class _Known:
     images: tuple[Image, Image]
     snapshots: dict[int, bytes]
     """Checksums by `id()` of the snapshots, which `state` keeps alive."""
-    plain: dict[str, Any]
-    """What was hashed, by field: the same value as in `state` is not made plain again."""
+    encoded: dict[str, bytes]
+    """What was hashed, by field: the same value as in `state` is not encoded again."""
 
 
 class StateHash:
@@ -113,18 +113,25 @@ def _hashed(state: CanisterState, before: _Known | None) -> _Known:
     images = (state.heap.image(), state.stable.image())
     known = {} if before is None else before.snapshots
     snapshots = {id(s): known.get(id(s)) or snapshot_checksum(s) for s in state.snapshots}
-    plain: dict[str, Any] = {}
-    for name in _names(CanisterState):
+    encoded: dict[str, bytes] = {}
+    for name in _sorted_names(CanisterState):
         value = getattr(state, name)
         if name == "snapshots":
-            plain[name] = list(snapshots.values())
+            value = list(snapshots.values())
         elif name == "chunks":
-            plain[name] = _plain(sorted(value))  # a chunk's name is its SHA-256
+            value = sorted(value)  # a chunk's name is its SHA-256
         elif before is not None and name not in _CHANGING and value is getattr(before.state, name):
-            plain[name] = before.plain[name]
-        else:
-            plain[name] = _plain(value)
-    return _Known(state, _hash("canister", sorted(map(list, plain.items()))), images, snapshots, plain)
+            encoded[name] = before.encoded[name]
+            continue
+        encoded[name] = cbor2.dumps([name, _plain(value)])
+    content = _list_head(len(encoded)) + b"".join(encoded.values())
+    return _Known(state, _digest("canister", content), images, snapshots, encoded)
+
+
+@cache
+def _list_head(length: int) -> bytes:
+    """Return the bytes before the items of a list in CBOR."""
+    return cbor2.dumps([None] * length)[:-length]  # None is one byte
 
 
 def _plain(value: Any) -> Any:
@@ -166,6 +173,15 @@ def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
+@cache
+def _sorted_names(kind: Any) -> tuple[str, ...]:
+    return tuple(sorted(_names(kind)))
+
+
 def _hash(purpose: str, value: Any) -> bytes:
+    return _digest(purpose, cbor2.dumps(value))
+
+
+def _digest(purpose: str, content: bytes) -> bytes:
     key = f"canister-sandbox 2026 state hash {purpose}"
-    return blake3.blake3(cbor2.dumps(value), derive_key_context=key, max_threads=1).digest()
+    return blake3.blake3(content, derive_key_context=key, max_threads=1).digest()
