@@ -10,6 +10,8 @@ from sandbox.proofs.upgrade.report import Check
 from sandbox.proofs.upgrade.trial import Trial
 from sandbox.snapshots.diff import compare_memories
 from sandbox.snapshots.diff.picture import FateMap
+from sandbox.snapshots.inspect.model import Decoded
+from sandbox.snapshots.inspect.motoko.decode import LAYOUT as MOTOKO
 from sandbox.snapshots.inspect.target import InspectionTarget
 
 
@@ -27,8 +29,8 @@ def check(trial: Trial) -> Check:
         *_problems(losses, unknown),
     ]
     parts = [part for part in decoded.parts if part.count is not None]
-    entries = sum(part.count or 0 for part in parts)
-    text = f"{counted(entries, 'entry')} in {counted(len(parts), 'structure')}: {summary(losses)}"
+    where = "" if decoded.layout == MOTOKO else f" in {counted(len(parts), 'structure')}"
+    text = f"{decoded_count(decoded)}{where}: {summary(losses)}"
     if not parts:
         text = " ".join(decoded.notes) or "no structure was decoded"
     maps = {"stable memory as pre_upgrade leaves it": FateMap(stable)} if stable.before or stable.after else {}
@@ -89,6 +91,12 @@ def counted(count: int, noun: str) -> str:
     if count != 1:
         noun = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{count:,} {noun}"
+
+
+def decoded_count(decoded: Decoded, before_noun: str = "") -> str:
+    """Return the number of a state's entries, which are variables in Motoko, with words before the noun."""
+    noun = "variable" if decoded.layout == MOTOKO else "entry"
+    return counted(sum(part.count or 0 for part in decoded.parts), before_noun + noun)
 
 
 def changed_data(rule: str, losses: Losses) -> Iterator[Finding]:

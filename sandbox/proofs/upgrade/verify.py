@@ -154,9 +154,8 @@ _AFTER: dict[str, Callable[[Trial], Check]] = {
 def _start(trial: Trial) -> Check:
     """Return a check that reports the data before the upgrade."""
     decoded, status = trial.before.decoded, trial.canister.status()
-    entries = sum(part.count or 0 for part in decoded.parts)
     sizes = f"heap {status.heap_size:,} and stable memory {status.stable_size:,} bytes"
-    text = f"{data.counted(entries, 'decoded entry')}; {sizes}"
+    text = f"{data.decoded_count(decoded, 'decoded ')}; {sizes}"
     if trial.has_state or trial.calls:
         return Check("state", text)
     little = finding(

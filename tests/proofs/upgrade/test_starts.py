@@ -149,3 +149,11 @@ def test_a_query_that_answers_the_version_of_the_canister_is_no_fault_of_the_way
     assert check is not None
     assert check.findings == ()
     assert check.text == "loading the snapshot brings back every byte; other answers, as of versions, from version()"
+
+
+@pytest.mark.parametrize("mode", ["classical", "enhanced"])
+def test_motoko_state_is_counted_in_variables(mode: str) -> None:
+    module = fixture(f"counter.{mode}")
+    texts = {check.name: check.text for check in verify_upgrade(module, module).checks}
+    assert texts["state"].startswith("5 decoded variables; heap ")
+    assert texts["data"] == "5 variables: all equal"
