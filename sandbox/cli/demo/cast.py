@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FIXTURES = Path(__file__).resolve().parents[3] / "fixtures" / "wasm"
+_CHECKOUT = Path(__file__).resolve().parents[3] / "fixtures" / "wasm"
+FIXTURES = _CHECKOUT if _CHECKOUT.is_dir() else Path(sysconfig.get_path("data"), "share", "canister-sandbox", "demo")
+"""The directory of the modules: in a checkout, or where a wheel puts its data files (pyproject.toml)."""
 PEOPLE = 3_000
 BATCH = 250
 EDITS = 40

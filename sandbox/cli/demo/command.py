@@ -25,7 +25,7 @@ Acts = list[tuple[Role, list[Step]]]
     "--fixtures",
     type=click.Path(file_okay=False, path_type=Path),
     default=FIXTURES,
-    help="Directory of the modules [fixtures/wasm of the repository]",
+    help="Directory of the modules [those of the package]",
 )
 @with_app
 def demo(app: App, fixtures: Path) -> None:
@@ -38,8 +38,8 @@ def demo(app: App, fixtures: Path) -> None:
     absent = missing(fixtures)
     if absent:
         raise Misuse(
-            f"the demo needs the modules of the repository; {fixtures} lacks {', '.join(absent[:3])}"
-            f"{' and others' if len(absent) > 3 else ''}. Run it from a checkout, or give --fixtures"
+            f"the demo needs its modules; {fixtures} lacks {', '.join(absent[:3])}"
+            f"{' and others' if len(absent) > 3 else ''}. Give their directory with --fixtures"
         )
     start = time.perf_counter()
     acts = _play(fixtures) if app.json else _play_and_print(fixtures, start)
