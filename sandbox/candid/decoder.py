@@ -256,7 +256,8 @@ class _Builder:
         for case in wire.fields:
             target = known.get(case.id)
             if target is None:
-                parts.append((case.key, Plan(_failing("this case is not expected"))))
+                cases = ", ".join(case.label for case in expected.fields) or "none"
+                parts.append((case.key, Plan(_failing(f"this case is not expected; the cases are: {cases}"))))
             else:
                 parts.append((target.key, (yield self.plan(case.type, target.type))))
         return variant_reader(parts)
