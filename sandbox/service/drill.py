@@ -100,7 +100,7 @@ def _interface(canister: Canister) -> Interface | None:
 def _ask(canister: Canister, query: Query, interface: Interface | None) -> None:
     call = call_of(query.line, interface, query.line.where)
     try:
-        reply = canister.query(call.method, call.arg).reply or b""
+        reply = canister.query_raw(call.method, call.arg).reply or b""
     except CallRejected as error:
         raise DrillFailed(f"the query {query.line.text} was rejected: {error}") from error
     why = answer_differs(query, call.method, reply, interface)

@@ -117,7 +117,7 @@ def test_answers_and_refusals(install: Install, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("call", ["update", "query"])
 def test_a_method_that_is_not_there_is_named_with_its_kind(call: str, install: Install) -> None:
     canister = install(guest('(func (export "canister_update only_update") (call $reply64 (i64.const 1)))'))
-    ask = getattr(canister, call)
+    ask = canister.query_raw if call == "query" else canister.update
     method = "only_update" if call == "query" else "nobody"
     text = f"Error from Canister {canister.id}: Canister has no {call} method '{method}'.."
     error = rejected(ErrorCode.CANISTER_METHOD_NOT_FOUND, text, ask, method)

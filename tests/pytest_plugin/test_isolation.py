@@ -395,4 +395,4 @@ def test_a_run_without_sandboxes_imports_none(pytester: pytest.Pytester) -> None
             assert not {"sandbox.api", "wasmtime", "rich", "hypothesis.stateful"} & set(sys.modules)
         """
     )
-    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-p", "no:hypothesispytest", "-p", "no:schemathesis").assert_outcomes(passed=1)
