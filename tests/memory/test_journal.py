@@ -174,7 +174,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         pool.memory(16 * PAGE).close()
     del pool
 
-    def count_for_ever() -> None:
+    def count_for_ever(started: int) -> None:
         pool = Pool(directory)
         views = [pool.open(name).view() for name in pool.names()]
         while True:
@@ -187,19 +187,24 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
                         view.commit()
                 view.commit()
             pool.end_journal()
+            os.write(started, b"x")
 
     chance = random.Random(1)
     reached = 0
-    for attempt in range(200):
-        if reached and attempt >= 12:
-            break
+    for attempt in range(12):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
         child = os.fork()
         if child == 0:
             try:
-                count_for_ever()
+                count_for_ever(writer)
             finally:
                 os._exit(1)
+        os.close(writer)
+        if attempt % 3:  # two in three are killed between later moments, one perhaps before the first
+            os.read(reader, 1)
         time.sleep(chance.uniform(0.005, 0.08))
+        os.close(reader)
         os.kill(child, signal.SIGKILL)
         assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
         pool = Pool(directory)
