@@ -168,8 +168,8 @@ def test_changed_pages_of_the_heap_count_after_the_execution(install: Install) -
         assert counted("same") == 1 + 4
         assert counted("back") == 1 + 2 * store
         assert counted("trap", TRAPPED) == 1 + store + 1 + PAGE
-        assert counted("read") == counted("read", call="query") == 1 + store
-        assert counted("read2", call="query") == 1 + store + PAGE
+        assert counted("read") == counted("read", call="query_raw") == 1 + store
+        assert counted("read2", call="query_raw") == 1 + store + PAGE
     assert counted("new") == 1 + 2 * store + 2 * PAGE
     assert counted("new") == 1 + 2 * store
     assert counted("far") == 1 + 302 + store + PAGE
