@@ -35,7 +35,7 @@ class Seen:
 
 
 class Observed:
-    """Tells what requests took. `seen` is called once for each, when its answer was sent."""
+    """Reports the time of requests. `seen` is called once for each, when its answer was sent."""
 
     def __init__(self, app: ASGIApp, seen: Callable[[Seen], None]) -> None:
         self._app = app

@@ -301,7 +301,7 @@ class Worker:
 
 
 def _watched(running: Coroutine[object, object, T]) -> asyncio.Future[T]:
-    """A future whose exception nobody needs to ask for."""
+    """A future whose exception may stay unread."""
     future = asyncio.ensure_future(running)
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future

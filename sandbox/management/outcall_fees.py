@@ -63,7 +63,7 @@ def replication_of(counts: dict[str, int] | None) -> Replication | None:
 
 
 def base_fee(request: int, replication: Replication) -> int:
-    """The fee in advance, for a request of so many bytes."""
+    """The fee in advance, for a request of that size in bytes."""
     fee = 1_000_000 + 50 * request
     if replication.agreed:
         return NODES * (fee + 140_000 * NODES + 800 * NODES * NODES)

@@ -40,7 +40,7 @@ _CALL: Final = 1.3e-6  # seconds that it takes to protect one run by a call of i
 
 
 def _command(number: int, words: int) -> int:
-    """Return the number of an `ioctl` that reads and writes so many 64-bit numbers."""
+    """Return the number of an `ioctl` that reads and writes that count of 64-bit numbers."""
     return (3 << 30) | (8 * words << 16) | (0xAA << 8) | number
 
 

@@ -16,7 +16,7 @@ KINDS: Final = {"module": "wasm_module", "heap": "wasm_memory", "stable": "stabl
 
 
 def run_all(tasks: Sequence[Callable[[], None]], workers: int = WORKERS) -> None:
-    """Run all tasks, so many at once; the first error ends it, after those that have begun."""
+    """Run all tasks, a limited number at once; the first error ends it, after those that have begun."""
     with ThreadPoolExecutor(max(1, min(workers, len(tasks))), "slices") as pool:
         pending: set[Future[None]] = set()
         try:

@@ -1,4 +1,4 @@
-"""All backups of a configuration, one canister after the other, and what is told of them."""
+"""All backups of a configuration, one canister after the other, and their reports."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Desk:
             self._folder = None
 
     def temporary(self) -> Path:
-        """A folder for files that are on their way; nobody else can read it."""
+        """A folder for files that are on their way; other users of the machine cannot read it."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="canister-sandbox-")
         return Path(tempfile.mkdtemp(dir=self._folder.name))
