@@ -128,7 +128,7 @@ def settings(
 
 
 def _check_controlled(app: App, canister_id: Principal, controllers: list[Principal]) -> None:
-    """Ask before a canister is left without a controller that could act on it; misuse where there is no terminal to ask at."""
+    """Ask before a canister is left without a controller that could act on it; misuse if there is no terminal."""
     if set(controllers) - {canister_id, Principal.management()}:
         return
     text = "nobody could control the canister any more: not upgrade, stop or delete it, nor change its settings"
