@@ -159,21 +159,15 @@ class Canister:
         a `CandidTypeError` that names the field. `max_rounds`: as for `Sandbox.update`.
         """
         function = typed.interface_of(self._state.code, self.did).method(method)
-        arg = typed.encode_arguments(function, values)
         if typed.is_query(function):
-            result = self.query_raw(method, arg, sender=sender)
-        else:
-            result = self.update(method, arg, sender=sender, max_rounds=max_rounds)
-        assert result.reply is not None
-        return typed.decode_results(function, result.reply)
+            return typed.answer(function, values, lambda arg: self.query_raw(method, arg, sender))
+        return typed.answer(function, values, lambda arg: self.update(method, arg, sender, max_rounds=max_rounds))
 
     @whole
     def query(self, method: str, *values: Any, sender: Sender = None) -> Any:
         """Query with Python values, as `call`; the platform rejects it if the method is an update method."""
         function = typed.interface_of(self._state.code, self.did).method(method)
-        reply = self.query_raw(method, typed.encode_arguments(function, values), sender).reply
-        assert reply is not None
-        return typed.decode_results(function, reply)
+        return typed.answer(function, values, lambda arg: self.query_raw(method, arg, sender))
 
     @whole
     def update(

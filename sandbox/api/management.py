@@ -33,19 +33,14 @@ class Management:
         """Call with Python values; None, the value, or a tuple, as for `Canister.call`. Fields of a record that are
         options may be left out."""
         function = self.interface.method(method)
-        arg = typed.encode_arguments(function, values)
         ask = self.query_raw if typed.is_query(function) else self.update
-        reply = ask(method, arg, sender).reply
-        assert reply is not None
-        return typed.decode_results(function, reply)
+        return typed.answer(function, values, lambda arg: ask(method, arg, sender))
 
     @whole
     def query(self, method: str, *values: Any, sender: Sender = None) -> Any:
         """Query with Python values, as `call`; rejected if the method is no query method."""
         function = self.interface.method(method)
-        reply = self.query_raw(method, typed.encode_arguments(function, values), sender).reply
-        assert reply is not None
-        return typed.decode_results(function, reply)
+        return typed.answer(function, values, lambda arg: self.query_raw(method, arg, sender))
 
     @whole
     def update(self, method: str, arg: bytes = typed.EMPTY_ARGUMENT, sender: Sender = None) -> CallResult:

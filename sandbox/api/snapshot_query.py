@@ -35,9 +35,7 @@ class SnapshotQueries(SnapshotAccess):
         """Ask as `query_raw`, with Python values by the interface of the snapshot's module, or by `did`: None, the
         value, or a tuple, as for `Canister.call`."""
         function = typed.interface_of(self._module_in(source) if did is None else None, did).method(method)
-        reply = self.query_raw(source, method, typed.encode_arguments(function, values), sender).reply
-        assert reply is not None
-        return typed.decode_results(function, reply)
+        return typed.answer(function, values, lambda arg: self.query_raw(source, method, arg, sender))
 
     @whole
     def query_raw(

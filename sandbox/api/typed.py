@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.candid import FuncType, Interface, Type, decode, encode, load_did, parse_did, parse_types
 from sandbox.canister.module import compile_module
 from sandbox.errors import CandidDecodeError, CandidError, CandidTypeError, InvalidModule, SandboxError, of_system
+from sandbox.execution import CallResult
 from sandbox.state import WasmModule
 from sandbox.state.messages import EMPTY_CANDID
 
@@ -120,6 +121,13 @@ def decode_results(function: FuncType, reply: bytes) -> Any:
     if not values:
         return None
     return values[0] if len(values) == 1 else tuple(values)
+
+
+def answer(function: FuncType, values: tuple[Any, ...], ask: Callable[[bytes], CallResult]) -> Any:
+    """Encode the arguments, `ask`, which raises on a reject, and decode the reply."""
+    reply = ask(encode_arguments(function, values)).reply
+    assert reply is not None
+    return decode_results(function, reply)
 
 
 def is_query(function: FuncType) -> bool:

@@ -21,7 +21,7 @@ from sandbox.snapshots.portable import Progress
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The canisters of a configuration. `clock`: nanoseconds since 1970; `warn`: called with what could not be told."""
+    """The canisters of a configuration. `clock`: nanoseconds since 1970; `warn`: called with failed deliveries."""
 
     config: Config
     patience: Patience = DEFAULT
@@ -88,7 +88,7 @@ class Fleet:
         return Report("backup", target.name, target.id, self.clock(), (), None, None, "connect", str(error), stopped)
 
     def _told(self, backups: Backups, report: Report) -> Report:
-        """Write the report to the log, and tell it to those who asked; what cannot be told is only warned of."""
+        """Write the report to the log, and deliver it; a failed delivery is a warning."""
         try:
             append(backups.path, report)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The journal of one canister: a file that tells the next run what an interrupted one had begun.
+"""The journal of one canister: a file from which the next run learns what an interrupted run had begun.
 
 It is written, durably, before each step that changes something at the network, and deleted when nothing is left to do.
 """
